@@ -1,0 +1,43 @@
+# Everything happens in a virtual environment of the project's own. `make demo` and `make test` need only Python 3.11+.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: demo test check format bench docs clean
+
+demo: $(VENV)/.installed
+	$(BIN)/fauxley demo
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest --cov
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/train_step.py
+	$(BIN)/python benchmarks/data_loading.py
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/python docs/check_links.py
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --editable .[dev]
+	touch $@ $(VENV)/.installed

@@ -1,0 +1,8 @@
+"""`python -m fauxley`, which is also how torchrun starts it."""
+
+import sys
+
+from fauxley.apps.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

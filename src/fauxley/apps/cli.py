@@ -1,0 +1,87 @@
+"""The `fauxley` command: finds the sub-command, runs it, and turns errors into one line and an exit code.
+
+Importing PyTorch takes longer than printing a help text may, so a sub-command is imported only when it is run:
+each lives in a module of its own in `fauxley.apps` as a function whose signature is its command line (by tyro).
+"""
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from fauxley import __version__
+from fauxley.errors import FauxleyError, UsageError
+
+# Sub-command → what it does, in one line. `fauxley.apps.<name>` holds the function `<name>`.
+COMMANDS = {
+    "demo": "the whole tour on the built-in drum kit, in a few minutes",
+    "scan": "what is in a folder of sounds, what is broken, which settings suit it",
+    "prepare": "decode a folder of sounds once into a dataset",
+    "train": "train a model; run it again to resume",
+    "generate": "make new sounds",
+    "morph": "make the sounds between two sounds",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 (ok), 1 (failed) or 2 (wrong use)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(arguments)
+    except FauxleyError as error:
+        print(f"fauxley: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("fauxley: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `fauxley ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:  # a full disk, a missing permission
+        print(f"fauxley: {_describe(error)}", file=sys.stderr)
+        return 1
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return 0 if arguments else 2
+    if arguments[0] in ("-V", "--version"):
+        print(f"fauxley {__version__}")
+        return 0
+    name, *rest = arguments
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        raise UsageError(
+            f"unknown command {name!r}; " + (f"did you mean {near[0]!r}?" if near else "see 'fauxley --help'")
+        )
+    module = importlib.import_module(f"fauxley.apps.{name.replace('-', '_')}")
+    import tyro
+
+    try:
+        tyro.cli(getattr(module, name.replace("-", "_")), args=rest, prog=f"fauxley {name}")
+    except SystemExit as stop:  # tyro prints its own help and errors
+        return stop.code if isinstance(stop.code, int) else 1
+    return 0
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
+    return f"""fauxley learns a kind of sound from a folder of examples and then makes endless new ones.
+
+usage: fauxley COMMAND ...
+
+{commands}
+
+'fauxley COMMAND --help' explains a command; 'fauxley --version' prints the version.
+
+example:
+  fauxley train wavegan-small --data my-sounds --run runs/mine
+  fauxley generate runs/mine --out new-sounds --count 20"""
+
+
+def _describe(error: OSError) -> str:
+    text = error.strerror or str(error) or type(error).__name__
+    return f"{error.filename}: {text}" if error.filename else text
