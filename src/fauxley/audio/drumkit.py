@@ -76,7 +76,8 @@ def write_kit(
 ) -> list[Path]:
     """Write `folder/LABEL/LABEL-0001.wav` (16 bits) and so on, then `manifest.csv` with file, label and license.
 
-    Writing the same kit again replaces it by itself. Kits whose seeds differ share no sound.
+    Writing the same kit again replaces it by itself, so a run cut short needs no care. Kits whose seeds differ
+    share no sound.
 
     Returns:
         The sounds' paths, instrument by instrument.
@@ -235,7 +236,7 @@ def _band(signal: Signal, low: float, high: float, order: int = 2) -> Signal:
 def _decay(t: Signal, seconds: float, onset: float = 0) -> Signal:
     """Silence until the onset, then an envelope that falls by 60 dB in some seconds."""
     since = np.maximum(t - onset, 0)
-    return np.exp(-3 * np.log(10) / seconds * since) * (t >= onset)  # thrice as fast as a power of ten
+    return np.asarray(np.exp(-3 * np.log(10) / seconds * since) * (t >= onset))  # thrice as fast as a power of 10
 
 
 def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
