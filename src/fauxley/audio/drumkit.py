@@ -172,8 +172,8 @@ def _rim(t: Signal, rng: np.random.Generator) -> Signal:
     decay = _log_uniform(rng, 0.035, 0.12)
     low = np.cos(2 * np.pi * rng.uniform(400, 560) * t) * _decay(t, decay)
     high = np.cos(2 * np.pi * rng.uniform(1400, 2000) * t) * _decay(t, decay * rng.uniform(0.4, 0.9))
-    tick = _noise(rng, 2000, 9000) * _decay(t, 0.006)
-    return np.tanh(rng.uniform(1, 2.5) * (rng.uniform(0.4, 0.8) * low + high)) + rng.uniform(0.05, 0.2) * tick
+    tick = _noise(rng, 1500, 9000) * _decay(t, _log_uniform(rng, 0.008, 0.04))
+    return np.tanh(rng.uniform(1, 2.5) * (rng.uniform(0.4, 0.8) * low + high)) + rng.uniform(0.05, 0.25) * tick
 
 
 _VOICES: dict[str, Callable[[Signal, np.random.Generator], Signal]] = {
