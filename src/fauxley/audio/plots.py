@@ -207,7 +207,7 @@ def _waveform_image(clip: Clips) -> Image:
     pixel = np.arange(_WAVE_HEIGHT)[:, None]  # (H, 1)
     covered = np.clip(np.minimum(pixel + 1, bottom + 1) - np.maximum(pixel, top), 0, 1)[..., None]  # (H, W, 1)
     ground = _GROUND if np.isfinite(clip).all() else _ALARM
-    return np.round(covered * _WAVE + (1 - covered) * ground).astype(np.uint8)
+    return np.asarray(np.round(covered * _WAVE + (1 - covered) * ground), np.uint8)
 
 
 def _drawable(clip: Clips) -> NDArray[np.float64]:
