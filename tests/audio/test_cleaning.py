@@ -81,6 +81,27 @@ def test_both_ends_are_trimmed_to_the_sound():
     np.testing.assert_array_equal(trimmed[:, pre_roll:-fade_out], sound.astype(np.float32))
 
 
+@pytest.mark.parametrize("instrument", INSTRUMENTS)
+def test_a_network_s_noise_is_trimmed_and_the_onset_found(instrument):
+    """Noise whose level is 60 dB below the sound, as trained networks make; its peaks reach 12 dB higher."""
+    sound = synthesize(instrument, 0, duration_seconds=0.8)
+    noise = 1e-3 * np.sqrt(np.mean(sound[0, :160] ** 2)) * np.random.default_rng(0).normal(size=(1, 16_384))
+    clip = np.pad(sound, ((0, 0), (2000, 16_384 - 2000 - sound.shape[1]))) + noise
+    cleaned = Cleaning(normalize="none").apply(clip, RATE)
+    assert cleaned.shape[1] < 13_000
+    onset = 2000 + np.argmax(np.abs(sound[0]) > 0.05) - np.argmax(np.abs(cleaned[0]) > 0.05)
+    assert 2000 - 40 <= onset <= 2000
+
+
+@pytest.mark.parametrize("trim_db", [-0.01, -6, -1000])
+@pytest.mark.parametrize("num_samples", [1, 2, 30, 400])
+def test_any_threshold_leaves_something_to_hear(trim_db, num_samples):
+    clip = np.hanning(num_samples + 2)[None, 1:-1]
+    cleaned = Cleaning(remove_dc=False, trim_db=trim_db).apply(clip, RATE)
+    assert 1 <= cleaned.shape[1] <= num_samples
+    assert decibels(np.abs(cleaned).max()) == pytest.approx(-1, abs=1e-3)
+
+
 def test_an_attack_on_the_first_sample_is_not_faded():
     clip = np.exp(-np.arange(RATE) / 1000)[None]
     cleaned = Cleaning(remove_dc=False).apply(clip, RATE)

@@ -24,7 +24,7 @@ Clip = NDArray[np.floating[Any]]
 Normalization = Literal["none", "peak", "loudness"]
 
 _SILENCE = 2.0**-15  # one step of 16 bits: what never leaves it is not worth amplifying
-_OFFSET_BLOCK_SECONDS = 0.05
+_OFFSET_BLOCK_SECONDS, _LEVEL_SECONDS = 0.05, 0.005
 _BLOCK_SECONDS, _HOP_SECONDS = 0.4, 0.1
 _ABSOLUTE_GATE_LKFS, _RELATIVE_GATE_LU = -70.0, -10.0
 
@@ -42,8 +42,8 @@ class Cleaning:
 
     remove_dc: bool = True
     """Take out a constant offset."""
-    trim_db: float | None = -60.0
-    """Cut both ends where they stay below this level relative to the peak, in dB. None keeps the length."""
+    trim_db: float | None = -50.0
+    """Cut both ends where they stay below this level relative to the loudest 5 ms, in dB. None keeps the length."""
     pre_roll_seconds: float = 0.002
     """How much to keep ahead of the first sound, faded in."""
     fade_out_seconds: float = 0.01
@@ -88,10 +88,9 @@ class Cleaning:
             return audio.astype(np.float32)
         pre_roll, fade_out = (round(s * sample_rate) for s in (self.pre_roll_seconds, self.fade_out_seconds))
         if self.trim_db is not None:
-            level = np.abs(audio).max(axis=0)  # (T,)
-            heard = np.flatnonzero(level >= 10 ** (self.trim_db / 20) * level.max())
-            pre_roll = min(pre_roll, int(heard[0]))
-            audio = audio[:, heard[0] - pre_roll : heard[-1] + 1 + fade_out].copy()
+            first, last = _heard(audio, sample_rate, self.trim_db)
+            pre_roll = min(pre_roll, first)
+            audio = audio[:, first - pre_roll : last + 1 + fade_out].copy()
             audio[:, :pre_roll] *= _ramp(pre_roll)
         fade_out = min(fade_out, audio.shape[1] // 2)  # a click of a few samples is not faded away
         audio[:, audio.shape[1] - fade_out :] *= _ramp(fade_out)[::-1]
@@ -156,6 +155,20 @@ def _offset(audio: NDArray[np.float64], sample_rate: int) -> NDArray[np.float64]
     blocks = audio[:, : num_samples // block * block].reshape(num_channels, -1, block)
     weights = 1 / (blocks.var(axis=2) + np.square(_SILENCE))  # (C, blocks)
     return np.asarray(np.average(blocks.mean(axis=2), axis=1, weights=weights)[:, None])
+
+
+def _heard(audio: NDArray[np.float64], sample_rate: int, threshold_db: float) -> tuple[int, int]:
+    """The first and last sample of what rises above a level relative to the loudest.
+
+    The level is the root mean square over 5 ms, since single peaks of a network's noise reach 12 dB above it. The
+    first window to rise does so for its last sample, and the last one for its first, so a click is found exactly.
+    """
+    window = max(1, min(audio.shape[1], round(_LEVEL_SECONDS * sample_rate)))
+    energy = np.cumsum(np.pad(np.square(audio).sum(axis=0), (window, window - 1)))
+    level = energy[window:] - energy[:-window]  # (T + window - 1,), of the samples up to t and before t + 1 - window
+    risen = np.flatnonzero(level >= 10 ** (threshold_db / 10) * level.max())
+    first, last = sorted((int(risen[0]), int(risen[-1]) - window + 1))  # a lone window has them the other way round
+    return first, last
 
 
 def _finite(clip: Clip) -> NDArray[np.float64]:
