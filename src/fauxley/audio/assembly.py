@@ -1,0 +1,148 @@
+"""From parts to one store: runs the workers and appends what they wrote, in order, resumably.
+
+A part's samples are deleted once they are appended and on the disk, so that packing needs the room of the dataset
+only once. What has been appended follows from the parts' reports and the size of the store, whatever ended the
+run before: there is no journal that could contradict them.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import joblib
+
+from fauxley.audio.catalogue import Catalogue
+from fauxley.audio.files import Skipped
+from fauxley.audio.parts import Encoding, Packed, read_part, split_into_parts, write_part
+from fauxley.audio.sources import printable
+from fauxley.audio.store import AUDIO_FILE, Entry
+from fauxley.errors import FauxleyError
+
+Progress = Callable[[int, int], None]  # files done, files in all
+
+
+class Assembly:
+    """The parts of one packing in its work folder, and the store that grows out of them in `output`."""
+
+    def __init__(self, catalogue: Catalogue, encoding: Encoding, work: Path, strict: bool) -> None:
+        self.output = work / "dataset"
+        self.output.mkdir(exist_ok=True)
+        self._catalogue = catalogue
+        self._encoding = encoding
+        self._strict = strict
+        self._parts = split_into_parts(catalogue.sounds)
+        self._names = [work / f"part-{index:06d}" for index in range(len(self._parts))]
+        self._store = self.output / AUDIO_FILE
+        self._results: list[Packed | Skipped] = []
+
+    def run(self, n_jobs: int | None, progress: Progress) -> None:
+        """Write what is missing of the parts and append all to the store.
+
+        Raises:
+            OSError: no room, no permission.
+            FauxleyError: `strict`, and a file cannot be used.
+        """
+        first = self._recover()
+        missing = [index for index in range(first, len(self._parts)) if not self._is_written(index)]
+        workers = joblib.Parallel(n_jobs=n_jobs, return_as="generator", batch_size=1)
+        write = joblib.delayed(write_part)
+        written = workers(
+            write(self._catalogue.folder, self._parts[index], self._names[index], self._encoding) for index in missing
+        )
+        total = sum(map(len, self._parts))
+        progress(len(self._results), total)
+        try:
+            for index in range(first, len(self._parts)):
+                if index in missing:
+                    next(written)
+                self._append(index)
+                progress(len(self._results), total)
+        finally:
+            written.close()
+
+    def entries(self) -> list[Entry]:
+        """The rows of manifest.csv.
+
+        Raises:
+            FauxleyError: there are none.
+        """
+        sounds = {sound.file: sound for sound in self._catalogue.sounds}
+        first_of: dict[str, str] = {}
+        entries = []
+        offset = 0
+        for packed in self._results:
+            if isinstance(packed, Skipped):
+                continue
+            sound = sounds[packed.file]
+            first = first_of.setdefault(packed.sha256, packed.file)
+            warnings = [*packed.warnings, *([f"same content as {first}"] if first != packed.file else [])]
+            entry = Entry(
+                file=packed.file,
+                label=sound.label,
+                offset=offset,
+                num_samples=packed.num_samples,
+                duration_seconds=packed.num_samples / self._encoding.sample_rate,
+                peak=packed.peak,
+                sha256=packed.sha256,
+                license=sound.license,
+                warnings="; ".join(warnings),
+            )
+            entries.append(entry)
+            offset += packed.num_samples
+        if not entries:
+            complain(self.skipped())
+        return entries
+
+    def skipped(self) -> list[Skipped]:
+        """The rows of skipped.csv."""
+        failed = [result for result in self._results if isinstance(result, Skipped)]
+        return sorted([*self._catalogue.skipped, *failed], key=lambda skip: skip.file)
+
+    def _recover(self) -> int:
+        """How many parts an earlier run has appended whole; the rest of what it appended is cut off."""
+        size = self._store.stat().st_size if self._store.exists() else 0
+        end = 0
+        count = 0
+        for name in self._names:
+            results = read_part(name)
+            if results is None or end + self._num_bytes(results) > size:
+                break
+            end += self._num_bytes(results)
+            self._collect(results)
+            count += 1
+        with self._store.open("ab") as store:
+            store.truncate(end)
+        return count
+
+    def _is_written(self, index: int) -> bool:
+        name = self._names[index]
+        return name.with_suffix(".json").exists() and name.with_suffix(".int16").exists()
+
+    def _append(self, index: int) -> None:
+        name = self._names[index]
+        results = read_part(name)
+        if results is None:
+            raise FauxleyError(f"{printable(name)}.json is gone; is another program clearing that folder?")
+        self._collect(results)
+        part = name.with_suffix(".int16")
+        with part.open("rb") as source, self._store.open("ab") as store:
+            shutil.copyfileobj(source, store, 1 << 20)
+            store.flush()
+            os.fsync(store.fileno())
+        part.unlink()
+
+    def _collect(self, results: Sequence[Packed | Skipped]) -> None:
+        if self._strict:
+            complain([result for result in results if isinstance(result, Skipped)])
+        self._results += results
+
+    def _num_bytes(self, results: Sequence[Packed | Skipped]) -> int:
+        return sum(2 * self._encoding.channels * r.num_samples for r in results if isinstance(r, Packed))
+
+
+def complain(skipped: Sequence[Skipped]) -> None:
+    """Raise `FauxleyError` if there is anything in `skipped`."""
+    if skipped:
+        first = f"{printable(skipped[0].file)}: {skipped[0].reason}"
+        raise FauxleyError(f"{len(skipped)} of the files cannot be used; the first: {first}")

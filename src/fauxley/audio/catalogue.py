@@ -1,0 +1,122 @@
+"""Which sounds a folder holds, with label and licence: from its manifest.csv if it has one, else from sub-folders.
+
+A manifest.csv needs a column `file` (names relative to the folder) and may have `label`, `license` and any others to
+select by, such as `split`. Then it decides: audio files that it does not list are reported and not used. Without one,
+a file's label is the first folder of its name, and files directly in the folder have none.
+"""
+
+import csv
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fauxley.audio.files import AUDIO_SUFFIXES, Skipped, find_audio
+from fauxley.audio.sources import printable
+from fauxley.errors import FauxleyError, UsageError
+
+LISTING_FILE = "manifest.csv"
+
+
+@dataclass(frozen=True)
+class Sound:
+    """An audio file of a folder: its name with forward slashes, its label and licence ("" if unknown), its state."""
+
+    file: str
+    label: str
+    license: str
+    num_bytes: int
+    modified_ns: int
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The sounds of a folder in a fixed order, and what looked like sounds but cannot be used."""
+
+    folder: Path
+    sounds: tuple[Sound, ...]
+    skipped: tuple[Skipped, ...]
+
+    def fingerprint(self, settings: str) -> str:
+        """Changes with the list, the size or the time of the files, and with `settings`; not with their place."""
+        rows = [[s.file, s.label, s.license, s.num_bytes, s.modified_ns] for s in self.sounds]
+        text = json.dumps([settings, rows, [[s.file, s.reason] for s in self.skipped]])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def list_sounds(folder: Path, where: Sequence[str] = ()) -> Catalogue:
+    """List the sounds in `folder`.
+
+    Args:
+        folder: searched as `find_audio` does.
+        where: conditions `column=value` on its manifest.csv that all must hold, such as `split=train`.
+
+    Raises:
+        UsageError: `folder` is missing, or a condition that can never hold.
+        FauxleyError: there is no audio in it, or manifest.csv cannot be read.
+    """
+    folder = Path(folder)
+    found = find_audio(folder)
+    files = {path.relative_to(folder).as_posix(): path for path in found.files}
+    if not files and not found.skipped:
+        raise FauxleyError(f"no audio in {printable(folder)}: looked for {', '.join(sorted(AUDIO_SUFFIXES))}")
+    rows = _read_listing(folder / LISTING_FILE)
+    conditions = _conditions(where, rows, folder)
+    skipped = list(found.skipped)
+    if rows:
+        named = {skip.file for skip in skipped}
+        skipped += [Skipped(name, f"not listed in {LISTING_FILE}") for name in files if name not in rows]
+        selected = {name: row for name, row in rows.items() if _holds(row, conditions)}
+        skipped += [
+            Skipped(name, f"listed in {LISTING_FILE} but missing")
+            for name in selected
+            if name not in files and name not in named and not (folder / name).is_file()
+        ]
+        files = {name: path for name, path in files.items() if name in selected}
+    sounds = tuple(_sound(name, path, rows.get(name, {})) for name, path in files.items())
+    return Catalogue(folder, sounds, tuple(sorted(skipped, key=lambda skip: skip.file)))
+
+
+def _sound(name: str, path: Path, row: Mapping[str, str]) -> Sound:
+    folder, slash, _ = name.partition("/")
+    status = path.stat()
+    label = row.get("label", folder if slash else "")
+    return Sound(name, label, row.get("license", ""), status.st_size, status.st_mtime_ns)
+
+
+def _read_listing(path: Path) -> dict[str, dict[str, str]]:
+    """The rows of a manifest.csv by file; empty if there is none or if it is a table of something else."""
+    if not path.is_file():
+        return {}
+    try:
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as stream:
+            reader = csv.DictReader(stream, strict=True, restval="")
+            if "file" not in (reader.fieldnames or ()):
+                return {}
+            rows = [{key: value for key, value in row.items() if key is not None} for row in reader]
+    except (OSError, csv.Error) as error:
+        raise FauxleyError(f"{printable(path)} cannot be read: {error}") from error
+    return {Path(row["file"]).as_posix(): row for row in rows if row["file"]}
+
+
+def _conditions(where: Sequence[str], rows: Mapping[str, Mapping[str, str]], folder: Path) -> list[tuple[str, str]]:
+    conditions = []
+    for condition in where:
+        column, equals, value = condition.partition("=")
+        if not equals:
+            raise UsageError(f"a condition is written column=value, such as split=train; got {condition!r}")
+        if not rows:
+            raise UsageError(f"{condition!r} needs a {LISTING_FILE} with a column 'file' in {printable(folder)}")
+        values = sorted({row[column] for row in rows.values() if column in row})
+        if not values:
+            columns = ", ".join(next(iter(rows.values())))
+            raise UsageError(f"{LISTING_FILE} has no column {column!r}; it has {columns}")
+        if value not in values:
+            raise UsageError(f"no file has {condition}; values of {column!r}: {', '.join(values[:10])}")
+        conditions.append((column, value))
+    return conditions
+
+
+def _holds(row: Mapping[str, str], conditions: Sequence[tuple[str, str]]) -> bool:
+    return all(row.get(column) == value for column, value in conditions)

@@ -1,0 +1,212 @@
+"""Finding audio files in a folder, and writing them.
+
+Finding never opens anything, follows each link once and gives the same order on every machine. Writing is atomic and
+exact: the 16-bit store divides by 32768, so writing multiplies by 32768, and a sound that is read and written again
+does not change by a bit. (The official code multiplies by 32767 and truncates toward zero, which loses half a step
+on average and adds a bias toward zero.)
+"""
+
+import json
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+from numpy.typing import ArrayLike, NDArray
+
+from fauxley.atomic import atomic_file
+from fauxley.audio.sources import printable
+from fauxley.errors import FauxleyError, UsageError
+
+_ENDINGS = (
+    "wav wave bwf rf64 w64 flac ogg oga opus mp3 aif aiff aifc au snd caf "
+    "m4a m4b mp4 m4v mov aac wma webm mkv mka 3gp amr ac3 ape wv"
+)
+AUDIO_SUFFIXES = frozenset(f".{ending}" for ending in _ENDINGS.split())
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that is not used: its name relative to the folder, why, and (if it could be read) its content's hash."""
+
+    file: str
+    reason: str
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What `find_audio` found: regular files in a fixed order, and what looks like audio but cannot be used."""
+
+    files: tuple[Path, ...]
+    skipped: tuple[Skipped, ...]
+
+
+def find_audio(folder: Path) -> Found:
+    """Find the audio files below `folder`, by their endings in upper or lower case, sorted by name.
+
+    Names that begin with a dot are passed over, folders too (macOS puts resource forks and trash there). Symbolic
+    links are followed, but each file and each folder counts once, real names before links, so that neither loops nor
+    links double anything; a link to a folder that holds `folder` itself is a loop too.
+
+    Raises:
+        UsageError: `folder` is missing or not a folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UsageError(f"{printable(folder)} " + ("is not a folder" if folder.exists() else "does not exist"))
+    walk = _Walk(folder)
+    walk.run()
+    return Found(tuple(sorted(walk.files)), tuple(sorted(walk.skipped, key=lambda skipped: skipped.file)))
+
+
+class _Walk:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.files: list[Path] = []
+        self.skipped: list[Skipped] = []
+        self._links: list[Path] = []
+        # Folders above are seen already: a link to one of them would lead back here.
+        self._seen = {_identity(parent.stat()) for parent in folder.resolve().parents}
+
+    def run(self) -> None:
+        self._enter(self.folder)
+        while self._links:
+            links, self._links = sorted(self._links), []
+            for link in links:
+                self._take(link, follow=True)
+
+    def _enter(self, folder: Path) -> None:
+        pending = [folder]
+        while pending:
+            current = pending.pop()
+            if not self._first_time(current.stat()):
+                continue
+            try:
+                entries = sorted(current.iterdir())
+            except OSError as error:
+                self._skip(current, f"cannot be opened: {error.strerror}")
+                continue
+            for entry in entries:
+                if not entry.name.startswith("."):
+                    pending.extend(self._take(entry, follow=False))
+
+    def _take(self, path: Path, follow: bool) -> tuple[Path, ...]:
+        """Sort one name into files, links to be followed later, and folders, which are returned."""
+        try:
+            status = path.stat() if follow else path.lstat()
+        except OSError as error:
+            self._skip(path, f"a link that leads nowhere: {error.strerror}")
+            return ()
+        if stat.S_ISLNK(status.st_mode):
+            self._links.append(path)
+        elif stat.S_ISDIR(status.st_mode):
+            if not follow:
+                return (path,)
+            self._enter(path)
+        elif stat.S_ISREG(status.st_mode):
+            if path.suffix.lower() in AUDIO_SUFFIXES and self._first_time(status):
+                self.files.append(path)
+        else:
+            self._skip(path, "is not a regular file")
+        return ()
+
+    def _first_time(self, status: os.stat_result) -> bool:
+        identity = _identity(status)
+        if status.st_ino == 0:  # a file system without inode numbers
+            return True
+        new = identity not in self._seen
+        self._seen.add(identity)
+        return new
+
+    def _skip(self, path: Path, reason: str) -> None:
+        if path.is_dir() or path.suffix.lower() in AUDIO_SUFFIXES:
+            self.skipped.append(Skipped(path.relative_to(self.folder).as_posix(), reason))
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+# Suffix → subtypes that can be written, the default first.
+_SUBTYPES = {
+    ".wav": ("PCM_16", "PCM_24", "FLOAT"),
+    ".flac": ("PCM_16", "PCM_24"),
+    ".ogg": ("VORBIS",),
+}
+
+
+def write_audio(
+    path: Path,
+    audio: ArrayLike,
+    sample_rate: int,
+    subtype: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    dither: np.random.Generator | None = None,
+) -> None:
+    """Write `(C, T)` audio, full scale at ±1, as WAV, FLAC or Ogg Vorbis by the suffix; whole or not at all.
+
+    Args:
+        path: ends in .wav, .flac or .ogg.
+        audio: `(C, T)`; what exceeds ±1 is clipped, never wrapped (FLOAT keeps it).
+        sample_rate: in Hz.
+        subtype: PCM_16 (default of wav and flac), PCM_24, FLOAT (wav) or VORBIS (ogg).
+        metadata: if given, written beside it by `write_sidecar`.
+        dither: adds triangular noise of ±1 step before rounding; None, the default, adds nothing.
+
+    Raises:
+        UsageError: a suffix or subtype that cannot be written, or audio that is not `(C, T)`.
+        FauxleyError: the audio holds NaN or infinity.
+    """
+    path = Path(path)
+    subtypes = _SUBTYPES.get(path.suffix.lower())
+    if subtypes is None:
+        raise UsageError(f"cannot write {printable(path.name)}: the name must end in {', '.join(_SUBTYPES)}")
+    subtype = subtype or subtypes[0]
+    if subtype not in subtypes:
+        raise UsageError(f"{path.suffix} takes {' or '.join(subtypes)}; got {subtype}")
+    samples = np.asarray(audio, np.float64)
+    if samples.ndim != 2 or not samples.shape[0]:
+        raise UsageError(f"audio must be (channels, samples); got the shape {samples.shape}")
+    if not np.isfinite(samples).all():
+        raise FauxleyError(f"{printable(path)}: not written, the audio holds NaN or infinity")
+    with atomic_file(path) as partial:
+        soundfile.write(partial, _encode(samples, subtype, dither).T, sample_rate, subtype=subtype)
+    if metadata is not None:
+        write_sidecar(path, metadata)
+
+
+def write_sidecar(path: Path, metadata: Mapping[str, Any]) -> None:
+    """Write `name.json` beside the audio file `path`: model, seed, latent, licence, whatever is to travel along."""
+    with atomic_file(Path(path).with_suffix(".json")) as partial:
+        text = json.dumps(dict(metadata), ensure_ascii=False, indent=2, default=_as_list)
+        partial.write_text(text + "\n", encoding="utf-8")
+
+
+def quantise(audio: NDArray[np.floating[Any]], bits: int = 16) -> NDArray[np.int32]:
+    """round(x · 2^(bits-1)), clipped to what `bits` can hold; +1.0 becomes the largest value, one step below."""
+    scale = 1 << (bits - 1)
+    return np.clip(np.rint(np.asarray(audio, np.float64) * scale), -scale, scale - 1).astype(np.int32)
+
+
+def _encode(samples: NDArray[np.float64], subtype: str, dither: np.random.Generator | None) -> NDArray[Any]:
+    if subtype == "FLOAT":
+        return np.asarray(samples, np.float32)
+    if subtype == "VORBIS":
+        return np.asarray(np.clip(samples, -1, 1), np.float32)
+    bits = int(subtype.removeprefix("PCM_"))
+    if dither is not None:
+        noise = dither.random(samples.shape) - dither.random(samples.shape)
+        samples = samples + noise / (1 << (bits - 1))
+    values = quantise(samples, bits)
+    # libsndfile takes 24 bits at the top of 32.
+    return np.asarray(values, np.int16) if bits == 16 else np.left_shift(values, np.int32(32 - bits))
+
+
+def _as_list(value: Any) -> Any:
+    """JSON for numpy arrays and scalars."""
+    return np.asarray(value).tolist()

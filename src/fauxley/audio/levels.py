@@ -1,0 +1,98 @@
+"""Measures a file's levels while it streams past, and says in words what is wrong with them.
+
+`scan` and `prepare` see a file through the same eyes: both feed every decoded block `(n, C)` to a `Levels`.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from fauxley.audio.sources import Float, Source, SourceInfo
+
+STEP = 2.0**-15  # one step of 16 bits; what stays below it is silence
+
+
+class Levels:
+    """Running measurements over blocks `(n, C)` of one file at its own rate.
+
+    Attributes:
+        num_samples: per channel.
+        num_non_finite: values that are NaN or infinite, over all channels.
+        peak: largest |x| over all channels.
+        mono_peak: largest |x| of the mean over channels.
+        num_flat: values that continue a run of three or more equal ones at a block's peak: the tops of clipping.
+    """
+
+    def __init__(self) -> None:
+        self.num_samples = 0
+        self.num_non_finite = 0
+        self.peak = 0.0
+        self.mono_peak = 0.0
+        self.num_flat = 0
+        self._sum: np.ndarray | float = 0.0
+        self._energy = 0.0
+        self._channels = 1
+
+    def watch(self, source: Source) -> Iterator[Float]:
+        """Pass the blocks of `source` on, measuring them."""
+        for block in source.blocks():
+            yield self.add(block)
+
+    def add(self, block: Float) -> Float:
+        """Take `(n, C)` into account; return it with zeros where it is not finite."""
+        self.num_samples += len(block)
+        self._channels = block.shape[1]
+        finite = np.isfinite(block)
+        if not finite.all():
+            self.num_non_finite += int(block.size - finite.sum())
+            block = np.where(finite, block, 0)
+        magnitude = np.abs(block)
+        peak = float(magnitude.max(initial=0))
+        self.peak = max(self.peak, peak)
+        self.mono_peak = max(self.mono_peak, float(np.abs(block.mean(axis=1)).max(initial=0)))
+        self._sum = self._sum + block.sum(axis=0, dtype=np.float64)
+        self._energy += float(np.square(block, dtype=np.float64).sum())
+        if peak >= 0.5:
+            top = (magnitude[1:-1] >= 0.98 * peak) & (block[1:-1] == block[:-2]) & (block[1:-1] == block[2:])
+            self.num_flat += int(top.sum())
+        return block
+
+    @property
+    def rms(self) -> float:
+        return float(np.sqrt(self._energy / max(self.num_samples * self._channels, 1)))
+
+    @property
+    def dc_offset(self) -> float:
+        """The mean of the channel where it is largest in magnitude."""
+        return float(np.abs(np.asarray(self._sum)).max()) / max(self.num_samples, 1)
+
+    def defect(self) -> str:
+        """Why the file must not be used, or ""."""
+        if self.num_samples == 0:
+            return "has no samples"
+        if self.num_non_finite:
+            return f"{self.num_non_finite} samples are NaN or infinite"
+        return ""
+
+    def warnings(self, info: SourceInfo, mono: bool) -> tuple[str, ...]:
+        """What an ear or a network would stumble over although the file can be used.
+
+        Args:
+            info: the file's header.
+            mono: whether the file is wanted as one channel.
+        """
+        found = [info.warning] if info.warning else []
+        # 2 %: the length of an MP3 is an estimate.
+        if not info.warning and self.num_samples < 0.98 * info.num_samples:
+            found.append(f"truncated: ends after {self.num_samples} of {info.num_samples} samples")
+        if self.peak < STEP:
+            found.append("silent")
+        elif mono and self.mono_peak < STEP:
+            found.append("antiphase: its channels cancel, mixed to mono it is silent")
+        if self.peak > 1.0 + STEP:
+            found.append(f"over full scale: peaks at {self.peak:.3g}")
+        if self.num_flat > max(8, self.num_samples // 10_000):
+            found.append(f"clipped: {self.num_flat} samples in flat tops")
+        if self.num_samples >= 256 and self.dc_offset > 0.02 and self.dc_offset > 0.1 * self.rms:
+            found.append(f"DC offset of {self.dc_offset:.3f}")
+        return tuple(found)

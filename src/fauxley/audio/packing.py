@@ -1,0 +1,259 @@
+"""A folder of sounds → a dataset: decoded once, in parallel, resumably, and to the same bytes every time.
+
+Workers write parts (see `parts`) into a work folder beside the destination, named after a fingerprint of settings and
+files; the parts are appended to the store in order and deleted. A run that was killed or ran out of disk is continued
+by the next with the same settings and files. Only a finished dataset is ever renamed to its destination.
+
+Two files of the same content are both kept, since nobody knows which label or weight was meant, but the later one
+carries a warning; `scan` shows them.
+"""
+
+import errno
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from fauxley.audio.assembly import Assembly, Progress, complain
+from fauxley.audio.catalogue import Catalogue, list_sounds
+from fauxley.audio.dataset import Dataset
+from fauxley.audio.files import Skipped
+from fauxley.audio.parts import Encoding, hash_file
+from fauxley.audio.slicing import Slicing
+from fauxley.audio.sources import printable
+from fauxley.audio.store import FORMAT_VERSION, INFO_FILE, DatasetInfo, Entry, write_tables
+from fauxley.errors import FauxleyError, UsageError
+
+
+@dataclass(frozen=True)
+class PackSettings:
+    """What a dataset depends on besides the sounds.
+
+    Attributes:
+        sample_rate: in Hz; what differs is resampled.
+        channels: what differs is brought to one by mean, from one by copying, and else skipped.
+        normalize: scale each file to a peak of 1 (silence stays), as the official loader does.
+        clip_length: samples in a clip, for the default slicing.
+        slicing: see `Slicing.mode`; `auto` is `first` if most files are at most 1.5 clips long, else `random`.
+        overlap: see `Slicing.overlap`.
+        pad_end: see `Slicing.pad_end`.
+        where: see `list_sounds`.
+    """
+
+    sample_rate: int = 16000
+    channels: int = 1
+    normalize: bool = True
+    clip_length: int = 16384
+    slicing: Literal["auto", "first", "all", "random"] = "auto"
+    overlap: float = 0.0
+    pad_end: bool = True
+    where: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 1000 <= self.sample_rate <= 768_000:
+            raise UsageError(f"sample_rate must be from 1000 to 768000 Hz; got {self.sample_rate}")
+        if not 1 <= self.channels <= 64:
+            raise UsageError(f"channels must be from 1 to 64; got {self.channels}")
+        self.resolve([])  # complains about the rest
+
+    @property
+    def encoding(self) -> Encoding:
+        return Encoding(self.sample_rate, self.channels, self.normalize)
+
+    def resolve(self, lengths: Sequence[int]) -> Slicing:
+        """The slicing for files of these lengths in samples."""
+        mode = self.slicing
+        if mode == "auto":
+            one_shots = not len(lengths) or float(np.median(lengths)) <= 1.5 * self.clip_length
+            mode = "first" if one_shots else "random"
+        return Slicing(mode, self.clip_length, self.overlap, self.pad_end)
+
+    def describe(self, entries: Sequence[Entry]) -> DatasetInfo:
+        """The `dataset.json` of a dataset made with these settings that holds `entries`."""
+        lengths = [entry.num_samples for entry in entries]
+        return DatasetInfo(
+            format_version=FORMAT_VERSION,
+            sample_rate=self.sample_rate,
+            channels=self.channels,
+            normalize=self.normalize,
+            where=self.where,
+            slicing=self.resolve(lengths),
+            num_files=len(entries),
+            num_samples=sum(lengths),
+            labels=tuple(sorted({entry.label for entry in entries} - {""})),
+        )
+
+
+def pack(
+    folder: Path,
+    dataset: Path,
+    settings: PackSettings | None = None,
+    *,
+    strict: bool = False,
+    overwrite: bool = False,
+    n_jobs: int | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Decode the sounds of `folder` into a new dataset folder `dataset`, or go on where an earlier run stopped.
+
+    Args:
+        folder: see `list_sounds`.
+        dataset: appears only when finished. If it is there already, made from the same, it is opened as it is.
+        settings: None for the defaults.
+        strict: fail on the first file that cannot be used, instead of listing it in skipped.csv.
+        overwrite: replace a dataset that is there already, once the new one is finished.
+        n_jobs: parallel workers; None leaves it to joblib's `parallel_config`, and with it Dask or Ray.
+        progress: called with (files done, files in all).
+
+    Raises:
+        UsageError: `folder` is missing, or settings that can never hold.
+        FauxleyError: nothing usable in it, the destination taken, the disk full.
+    """
+    settings = settings or PackSettings()
+    folder, dataset = Path(folder), Path(dataset)
+    catalogue = list_sounds(folder, settings.where)
+    if not overwrite and (finished := _finished(catalogue, dataset, settings)):
+        return finished
+    if dataset.exists() and not _is_replaceable(dataset):
+        raise FauxleyError(f"{printable(dataset)} exists and is not a dataset; choose another name")
+    if strict:
+        complain(catalogue.skipped)
+    try:
+        with _work_folder(dataset, catalogue.fingerprint(repr(settings))) as work:
+            assembly = Assembly(catalogue, settings.encoding, work, strict)
+            assembly.run(n_jobs, progress or (lambda done, total: None))
+            entries = assembly.entries()
+            write_tables(assembly.output, settings.describe(entries), entries, assembly.skipped())
+            _replace(assembly.output, dataset)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise FauxleyError(
+                f"no room for {printable(dataset)} ({error.strerror}); free some and run it again: it goes on from here"
+            ) from error
+        raise
+    return Dataset.open(dataset)
+
+
+def open_or_prepare(
+    path: Path,
+    settings: PackSettings | None = None,
+    *,
+    cache_dir: Path | None = None,
+    n_jobs: int | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Open a dataset folder, or pack a folder of sounds into the cache and open that.
+
+    The cache is `cache_dir`, else $FAUXLEY_CACHE_DIR, else ~/.cache/fauxley; another set of files, a changed file or
+    other settings make another dataset there. A dataset folder is opened as it is, whatever `settings` say.
+    """
+    path = Path(path)
+    if (path / INFO_FILE).exists():
+        return Dataset.open(path)
+    settings = settings or PackSettings()
+    cache = cache_dir or Path(os.environ.get("FAUXLEY_CACHE_DIR") or Path.home() / ".cache" / "fauxley")
+    key = list_sounds(path, settings.where).fingerprint(repr(settings))
+    cached = Path(cache) / "datasets" / f"{path.resolve().name[:100]}-{key}"
+    try:
+        return Dataset.open(cached)
+    except FauxleyError:
+        return pack(path, cached, settings, overwrite=True, n_jobs=n_jobs, progress=progress)
+
+
+def find_finished(folder: Path, dataset: Path, settings: PackSettings) -> Dataset | None:
+    """The dataset at `dataset` if it is finished and made from these very files and settings; None if nothing is there.
+
+    Raises:
+        FauxleyError: something else is there.
+    """
+    return _finished(list_sounds(folder, settings.where), Path(dataset), settings)
+
+
+def _finished(catalogue: Catalogue, dataset: Path, settings: PackSettings) -> Dataset | None:
+    if not dataset.exists() or (dataset.is_dir() and not any(dataset.iterdir())):
+        return None
+    if not (dataset / INFO_FILE).exists():
+        raise FauxleyError(f"{printable(dataset)} exists and is not a dataset; choose another name")
+    opened = Dataset.open(dataset)
+    made_from = [(entry.file, entry.label, entry.license, entry.sha256) for entry in opened.entries]
+    skipped = opened.skipped()
+    made_from += [(skip.file, "", "", skip.sha256) for skip in skipped]
+    if opened.info == settings.describe(opened.entries) and sorted(made_from) == _contents(catalogue, skipped):
+        return opened
+    raise FauxleyError(
+        f"{printable(dataset)} exists, made from other files or settings; choose another name or use --overwrite"
+    )
+
+
+def _contents(catalogue: Catalogue, skipped: Sequence[Skipped]) -> list[tuple[str, str, str, str]]:
+    """What `catalogue` holds now, in the terms of what a dataset was made from."""
+    unused = {skip.file for skip in skipped}
+    contents = [(skip.file, "", "", "") for skip in catalogue.skipped]
+    for sound in catalogue.sounds:
+        try:
+            sha256 = hash_file(catalogue.folder / sound.file)
+        except OSError:
+            sha256 = ""
+        about = ("", "") if sound.file in unused else (sound.label, sound.license)
+        contents.append((sound.file, *about, sha256))
+    return sorted(contents)
+
+
+@contextmanager
+def _work_folder(dataset: Path, key: str) -> Iterator[Path]:
+    """A folder beside `dataset` that outlives a killed run; ours alone while in the block, removed after success."""
+    mark, name = ".partial-", dataset.name
+    work = dataset.parent / f"{mark}{key}-{name}"
+    work.mkdir(parents=True, exist_ok=True)
+    with _lock(work) as ours:
+        if not ours:
+            raise FauxleyError(f"another process is preparing {printable(dataset)}; wait for it")
+        for other in dataset.parent.iterdir():  # left by runs with other settings or files
+            if other != work and other.is_dir() and re.fullmatch(f"{mark}[0-9a-f]{{16}}-{re.escape(name)}", other.name):
+                with _lock(other) as unused:
+                    if unused:
+                        shutil.rmtree(other)
+        try:
+            yield work
+        except FauxleyError:  # would be the same next time
+            shutil.rmtree(work)
+            raise
+        shutil.rmtree(work)
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[bool]:
+    """Hold `folder` for this process, if no other does. The lock ends with the process, however that ends."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            ours = True
+        except BlockingIOError:
+            ours = False
+        yield ours
+    finally:
+        os.close(descriptor)
+
+
+def _replace(finished: Path, dataset: Path) -> None:
+    """Rename `finished` to `dataset`; a dataset that is there makes way first."""
+    for path in (*finished.iterdir(), finished):
+        descriptor = os.open(path, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
+    if dataset.exists():
+        old = finished.with_name("old")
+        dataset.rename(old)
+    finished.rename(dataset)
+
+
+def _is_replaceable(dataset: Path) -> bool:
+    return dataset.is_dir() and ((dataset / INFO_FILE).exists() or not any(dataset.iterdir()))
