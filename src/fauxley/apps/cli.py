@@ -1,19 +1,20 @@
 """The `fauxley` command: finds the sub-command, runs it, and turns errors into one line and an exit code.
 
 Importing PyTorch takes longer than printing a help text may, so a sub-command is imported only when it is run:
-each lives in a module of its own in `fauxley.apps` as a function whose signature is its command line (by tyro).
+each lives in a module of its own in `fauxley.apps`, as a function whose signature is its command line (by tyro), or
+as a dictionary of such functions when it has sub-commands of its own.
 """
 
 import difflib
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from fauxley import __version__
 from fauxley.errors import FauxleyError, UsageError
 
-# Sub-command → what it does, in one line. `fauxley.apps.<name>` holds the function `<name>`.
+# Sub-command → what it does, in one line. `fauxley.apps.<name>` holds `<name>`.
 COMMANDS = {
     "demo": "the whole tour on the built-in drum kit, in a few minutes",
     "scan": "what is in a folder of sounds, what is broken, which settings suit it",
@@ -51,19 +52,30 @@ def _dispatch(arguments: list[str]) -> int:
         print(f"fauxley {__version__}")
         return 0
     name, *rest = arguments
-    if name not in COMMANDS:
-        near = difflib.get_close_matches(name, COMMANDS, n=1)
-        raise UsageError(
-            f"unknown command {name!r}; " + (f"did you mean {near[0]!r}?" if near else "see 'fauxley --help'")
-        )
-    module = importlib.import_module(f"fauxley.apps.{name.replace('-', '_')}")
+    _known(name, COMMANDS, "command")
+    identifier = name.replace("-", "_")
+    command = getattr(importlib.import_module(f"fauxley.apps.{identifier}"), identifier)
+    prog = f"fauxley {name}"
+    if isinstance(command, dict) and rest and not rest[0].startswith("-"):
+        _known(rest[0], command, f"{name} preset" if name == "train" else f"{name} command")
+        command, prog, rest = command[rest[0]], f"{prog} {rest[0]}", rest[1:]
     import tyro
 
     try:
-        tyro.cli(getattr(module, name.replace("-", "_")), args=rest, prog=f"fauxley {name}")
+        if isinstance(command, dict):
+            tyro.extras.subcommand_cli_from_dict(command, args=rest, prog=prog)
+        else:
+            tyro.cli(command, args=rest, prog=prog)
     except SystemExit as stop:  # tyro prints its own help and errors
         return stop.code if isinstance(stop.code, int) else 1
     return 0
+
+
+def _known(name: str, known: Iterable[str], kind: str) -> None:
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+        raise UsageError(f"unknown {kind} {name!r}; {hint}")
 
 
 def _overview() -> str:

@@ -1,0 +1,76 @@
+"""What `fauxley train --dry-run` tells: the resolved configuration, and what it will cost on this machine."""
+
+import json
+import resource
+import sys
+import time
+
+import torch
+from torch import nn
+
+from fauxley.models.draws import Draws
+from fauxley.serialization import to_json
+from fauxley.training.config import TrainingConfig
+from fauxley.training.state import TrainingState
+from fauxley.training.step import train_step
+
+_TRIAL = 4  # clips in a trial step
+
+
+def describe(config: TrainingConfig, device: torch.device) -> str:
+    """The configuration as JSON, the networks' sizes, and the estimated time and memory of a step."""
+    state = TrainingState.new(
+        config.architecture, config.optimizer, config.averaging.half_life > 0, config.seed, device
+    )
+    networks = {"generator": state.generator, "critic": state.critic}
+    sizes = {name: count_parameters(network) for name, network in networks.items()}
+    seconds, megabytes = _trial(config, state)
+    hours = seconds * config.steps / 3600
+    lines = [
+        json.dumps(to_json(config), indent=2),
+        *(f"{name}: {size / 1e6:.2f} million parameters" for name, size in sizes.items()),
+        f"device: {torch.cuda.get_device_name(device) if device.type == 'cuda' else 'cpu'}",
+        f"a step takes about {seconds:.2g} s; {config.steps} steps about {hours:.1f} hours",
+        f"memory: about {megabytes / 1000:.1f} GB",
+    ]
+    return "\n".join(lines)
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Trainable numbers in a network."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _trial(config: TrainingConfig, state: TrainingState) -> tuple[float, float]:
+    """Seconds and megabytes of a step, extrapolated from small batches: both grow with the batch along a line."""
+    part = config.batch_size // config.accumulate
+    small, large = max(1, min(_TRIAL, part) // 2), min(_TRIAL, part)
+    before = _peak_megabytes(state.device)
+    measured = [(count, _seconds(config, state, count), _peak_megabytes(state.device)) for count in (small, large)]
+    (_, first_seconds, first_peak), (_, last_seconds, last_peak) = measured
+    if small == large:
+        return last_seconds * config.accumulate, last_peak
+    each = max((last_seconds - first_seconds) / (large - small), last_seconds / large / 2)
+    seconds = (last_seconds + each * (part - large)) * config.accumulate
+    per_clip = max(last_peak - first_peak, (last_peak - before) / large, 0.0)
+    return seconds, last_peak + per_clip * (part - large)
+
+
+def _seconds(config: TrainingConfig, state: TrainingState, count: int) -> float:
+    audio = torch.rand(count, config.architecture.channels, config.architecture.clip_length, device=state.device) - 0.5
+    batches = [state.representation.to_features(audio)] * config.objective.critic_steps
+    times = []
+    for trial in range(3):  # the first one also pays for setting up
+        start = time.perf_counter()
+        train_step(state, config.objective, batches, lambda update, trial=trial: Draws(trial, update))  # type: ignore[misc]
+        if state.device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def _peak_megabytes(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e3 if sys.platform != "darwin" else peak / 1e6

@@ -1,0 +1,172 @@
+"""`fauxley train`: from sounds to a model, stopping and resuming at will."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from fauxley.apps.estimate import describe
+from fauxley.audio.dataset import Dataset
+from fauxley.audio.packing import PackSettings, open_or_prepare
+from fauxley.errors import FauxleyError, UsageError
+from fauxley.training.config import Flat, TrainingConfig
+from fauxley.training.log import tensorboard_is_installed
+from fauxley.training.loop import Trainer, fingerprint
+from fauxley.training.presets import PRESETS
+from fauxley.training.run import Run
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
+    """The sub-command of one preset, whose values are the defaults of the flags."""
+
+    def command(
+        data: Path,
+        run: Path,
+        config: Annotated[TrainingConfig, Flat] = preset,
+        device: Device = "auto",
+        tensorboard: Literal["auto", "on", "off"] = "auto",
+        dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+        quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    ) -> None:
+        chosen = choose_device(device)
+        if tensorboard == "on" and not tensorboard_is_installed():
+            raise UsageError("TensorBoard is not installed: pip install 'fauxley[tensorboard]'")
+        board = tensorboard_is_installed() if tensorboard == "auto" else tensorboard == "on"
+        if dry_run:
+            print(describe(config, chosen))
+        else:
+            train_run(config, data, run, chosen, board, quiet)
+
+    command.__doc__ = f"""Train {text}. Run it again to resume.
+
+    Example: fauxley train {preset.preset} --data my-sounds --run runs/mine
+
+    Args:
+        data: Folder of sounds (prepared into a cache), or a dataset made by 'fauxley prepare'.
+        run: Folder for everything that comes of it; made, or resumed.
+        config: What to train, and how.
+        device: Where to compute; auto takes a GPU if there is one.
+        tensorboard: Write TensorBoard's files too; auto: if it is installed.
+        dry_run: Show the configuration, sizes, time and memory, and stop.
+        quiet: Show only warnings.
+    """
+    return command
+
+
+train = {name: _command(text, config) for name, (text, config) in PRESETS.items()}
+
+
+def train_run(
+    config: TrainingConfig, data: Path, path: Path, device: torch.device, tensorboard: bool, quiet: bool
+) -> None:
+    """Begin or resume a run and train it to its end, or until a signal."""
+    dataset = open_data(config, data)
+    run = Run(path)
+    resumed = run.exists
+    run.begin(config, fingerprint(dataset))
+    with TerminalReporter(quiet) as reporter:
+        trainer = Trainer(run, config, dataset, device, reporter, tensorboard)
+        if resumed:
+            reporter.say(f"resuming {path} at step {trainer.state.step}")
+        finished = trainer.train()
+        step = trainer.state.step
+    if not quiet:
+        print(f"{'finished' if finished else 'stopped, saved'} at step {step}: {path}")
+        print(f"make sounds:  fauxley generate {path} --out new-sounds --count 20")
+
+
+def open_data(config: TrainingConfig, data: Path) -> Dataset:
+    """The dataset at `data`, or the one prepared from the sounds there, checked to suit the model.
+
+    Raises:
+        UsageError: the dataset has another number of channels.
+    """
+    model = config.architecture
+    settings = PackSettings(
+        sample_rate=config.data.sample_rate,
+        channels=model.channels,
+        normalize=config.data.normalize,
+        clip_length=model.clip_length,
+        slicing=config.data.slicing,
+        overlap=config.data.overlap,
+    )
+    dataset = open_or_prepare(data, settings)
+    if dataset.channels != model.channels:
+        raise UsageError(
+            f"{data} has {dataset.channels} channels and the model {model.channels}; "
+            f"give --channels {dataset.channels}, or prepare the sounds anew"
+        )
+    return dataset
+
+
+def choose_device(device: Device) -> torch.device:
+    """The device asked for; `auto` is a GPU if there is one.
+
+    Raises:
+        FauxleyError: a GPU was asked for and there is none.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise FauxleyError("no CUDA device can be used here; leave out --device, or give --device cpu")
+    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+class TerminalReporter:
+    """A live line while there is a terminal; a line now and then where there is none."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._console = Console(stderr=True)
+        self._live = self._console.is_terminal and not quiet
+        self._progress = Progress(
+            TextColumn("step"),
+            MofNCompleteColumn(),
+            BarColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[numbers]}"),
+            console=self._console,
+            disable=not self._live,
+        )
+        self._task = self._progress.add_task("", rate="", numbers="")
+        self._spoken = 0.0
+        self._step = 0
+
+    def __enter__(self) -> "TerminalReporter":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *reason: Any) -> None:
+        self._progress.stop()
+
+    def begin(self, step: int, steps: int) -> None:
+        self._progress.reset(self._task, total=steps, completed=step)
+
+    def step(self, step: int) -> None:
+        self._step = step
+        self._progress.update(self._task, completed=step)
+
+    def numbers(self, values: dict[str, float]) -> None:
+        rate = values["steps_per_second"]
+        pace = f"{rate:.1f} steps/s" if rate >= 1 else f"{1 / max(rate, 1e-9):.1f} s/step"
+        shown = (("D", "critic_loss"), ("G", "generator_loss"), ("W", "wasserstein_estimate"))
+        numbers = "  ".join(f"{letter} {values[name]:.2f}" for letter, name in shown)
+        self._progress.update(self._task, rate=pace, numbers=numbers)
+        if not self._live and time.monotonic() > self._spoken + 30:
+            self._spoken = time.monotonic()
+            self.say(f"step {self._step}  {pace}  {numbers}")
+
+    def say(self, text: str) -> None:
+        if not self._quiet:
+            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        self._console.print(f"warning: {text}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+        sys.stderr.flush()

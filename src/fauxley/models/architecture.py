@@ -1,0 +1,91 @@
+"""What every pair of networks offers to training and synthesis, whatever is inside.
+
+`Architecture` is a frozen dataclass of sizes with three factories, the only place where one model differs from
+another for the rest of the program.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from fauxley.models.draws import Draws
+from fauxley.models.representations import Representation
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Architecture(ABC):
+    """Sizes of a generator and its critic."""
+
+    clip_length: int
+    channels: int
+    latent_size: int
+
+    @abstractmethod
+    def representation(self) -> Representation:
+        """What turns audio into the networks' features and back; not yet fitted."""
+
+    @abstractmethod
+    def generator(self, draws: Draws) -> nn.Module:
+        """A new generator, latents (B, latent_size) to features, initialised from `draws`."""
+
+    @abstractmethod
+    def critic(self, draws: Draws) -> "Critic":
+        """A new critic, initialised from `draws`."""
+
+
+class Critic(nn.Module, ABC):
+    """A network that gives features one score a clip: (B,).
+
+    Args:
+        shuffled_layers: number of layers followed by phase shuffle.
+        shuffle_radius: largest shift in samples.
+        shuffle_per_example: a shift for each example, not one for each batch.
+        mixes_examples: an example's score depends on the others in the batch (batch normalisation).
+    """
+
+    def __init__(
+        self, shuffled_layers: int, shuffle_radius: int, shuffle_per_example: bool, mixes_examples: bool
+    ) -> None:
+        super().__init__()
+        self.shuffled_layers = shuffled_layers
+        self.shuffle_radius = shuffle_radius
+        self.shuffle_per_example = shuffle_per_example
+        self.mixes_examples = mixes_examples
+
+    @abstractmethod
+    def forward(self, features: Tensor, shifts: list[list[int]]) -> Tensor:
+        """Score a batch: (B,). `shifts` holds, for each shuffled layer, the shift of each example."""
+
+    def score(self, *batches: Tensor, draws: Draws) -> tuple[Tensor, ...]:
+        """Score several batches, each with phase shuffle drawn for itself, in one pass wherever that is the same."""
+        shifts = [
+            draws.shifts(self.shuffled_layers, len(batch), self.shuffle_radius, self.shuffle_per_example)
+            for batch in batches
+        ]
+        if self.mixes_examples:
+            return tuple(self(batch, shift) for batch, shift in zip(batches, shifts, strict=True))
+        joint = [[s for part in layer for s in part] for layer in zip(*shifts, strict=True)]
+        scores: Tensor = self(torch.cat(batches) if len(batches) > 1 else batches[0], joint)
+        return torch.split(scores, [len(batch) for batch in batches])
+
+
+def initialize(module: ModuleT, draws: Draws) -> ModuleT:
+    """Set weights as TensorFlow 1 does by default: Glorot's uniform distribution, biases zero.
+
+    The variance is 2 / (fan_in + fan_out), both counted over all taps, whatever the direction of the convolution.
+    """
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if parameter.dim() > 1:
+                first, second, *taps = parameter.shape
+                limit = math.sqrt(6 / ((first + second) * math.prod(taps)))
+                parameter.copy_(draws.uniform(parameter.shape, limit))
+            elif name.endswith("bias"):
+                parameter.zero_()
+    return module

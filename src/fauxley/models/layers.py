@@ -1,0 +1,182 @@
+"""The layers of WaveGAN: resampling convolutions with TensorFlow's padding, phase shuffle, batch normalisation.
+
+Signals inside the networks are (B, L, C), channels last. Then the s samples of a stride lie side by side in memory,
+and (B, L, C) *is* (B, L/s, s·C) without moving anything. In this polyphase view a convolution of stride s becomes
+one of stride 1 with ceil-ed taps and s times the channels, and so do a transposed convolution and a convolution
+after nearest-neighbour upsampling. The weights are kept as any reader expects them (`Downsampling`: as `Conv1d`,
+(out, in, width); transposed: as `ConvTranspose1d`, (in, out, width)) and folded on use, which costs next to nothing
+and lets autograd see to it that the padding taps stay zero.
+
+TensorFlow's "same" padding is asymmetric: of the max(k - s, 0) zeros a stride needs, half, rounded down, go in
+front. With k = 25, s = 4 that is 10 and 11, which no symmetric `padding` argument expresses.
+
+Letters: B batch, L samples, C channels, k kernel length, s stride, M radius and T = 2M + 1 taps of the folded kernel.
+"""
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fauxley.models.convolution import convolve
+
+
+class Downsampling(nn.Module):
+    """Convolution of stride s with "same" padding: (B, L, in) to (B, L/s, out). s must divide L.
+
+    The critic's layer (paper, Table 4).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_length: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_length))
+        self.bias = nn.Parameter(torch.empty(out_channels))
+        # y[m] = sum over j of w[j] x[s·m + j - front]; with j - front = s·d + r, tap d of phase r.
+        self.front = max(kernel_length - stride, 0) // 2
+        self.radius = max(math.ceil(self.front / stride), (kernel_length - 1 - self.front) // stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, length, channels = x.shape
+        phases = x.reshape(batch, length // self.stride, self.stride * channels)
+        weight = _polyphase(self.weight, self.front, self.radius, self.stride)  # (out, in, T, s)
+        weight = weight.permute(2, 3, 1, 0).flatten(1, 2)  # (T, s·in, out)
+        return convolve(phases, weight) + self.bias
+
+
+class Upsampling(nn.Module, ABC):
+    """A convolution that makes a signal s times as long: (B, L, in) to (B, s·L, out)."""
+
+    weight: nn.Parameter
+    bias: nn.Parameter
+
+    def __init__(self, stride: int, out_channels: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.bias = nn.Parameter(torch.empty(out_channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, length, _ = x.shape
+        y = convolve(x, self.folded_weight())  # (B, L, s·out)
+        return y.view(batch, length * self.stride, -1) + self.bias
+
+    @abstractmethod
+    def folded_weight(self) -> Tensor:
+        """The kernel of the equivalent convolution of stride 1: (T, in, s·out), phases slow, channels fast."""
+
+
+class TransposedUpsampling(Upsampling):
+    """Transposed convolution, "same": zeros between the samples, then a filter (the paper's generator, Table 3)."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_length: int, stride: int) -> None:
+        super().__init__(stride, out_channels)
+        self.weight = nn.Parameter(torch.empty(in_channels, out_channels, kernel_length))
+        # y[s·i + j - front] += x[i] w[j]; the first `front` samples of the full result are dropped.
+        self.front = max(kernel_length - stride, 0) // 2
+        self.radius = max(math.ceil(self.front / stride), (kernel_length - 1 - self.front) // stride)
+
+    def folded_weight(self) -> Tensor:
+        # Phase r of output frame m is the sum over d of x[m - d] w[s·d + r + front]: taps in reverse order.
+        weight = _polyphase(self.weight, self.front, self.radius, self.stride)  # (in, out, T, s)
+        return weight.flip(2).permute(2, 0, 3, 1).flatten(2, 3)
+
+
+class NearestUpsampling(Upsampling):
+    """Each sample s times over, then a convolution of stride 1, "same" (paper, Appendix A: fewer artefacts).
+
+    Samples that are equal are added before they are multiplied, not after, which makes it s times cheaper than
+    convolving the long signal: the kernel is folded by summing its taps in groups, a different grouping per phase.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_length: int, stride: int) -> None:
+        super().__init__(stride, out_channels)
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_length))
+        self.front = (kernel_length - 1) // 2
+        last = stride - 1 + kernel_length - 1 - self.front
+        self.radius = max(math.ceil(self.front / stride), last // stride)
+
+    def folded_weight(self) -> Tensor:
+        # Phase r reads input frame floor((r + j - front) / s) with tap j.
+        phases = [
+            _polyphase(self.weight, self.front - phase, self.radius, self.stride).sum(3)  # (out, in, T)
+            for phase in range(self.stride)
+        ]
+        return torch.stack(phases).permute(3, 2, 0, 1).flatten(2, 3)
+
+
+def _polyphase(weight: Tensor, front: int, radius: int, stride: int) -> Tensor:
+    """Split the taps of `weight` (·, ·, k) into frames of one stride each: (·, ·, T, s).
+
+    Tap j stands for the displacement j - front, from -s·M on; what has no tap is zero.
+    """
+    before = stride * radius - front
+    after = stride * (2 * radius + 1) - before - weight.shape[2]
+    return F.pad(weight, (before, after)).reshape(*weight.shape[:2], 2 * radius + 1, stride)
+
+
+def leaky_relu(x: Tensor) -> Tensor:
+    """max(0.2 x, x).
+
+    Written as a product with a constant because PyTorch's own second derivative, although zero, is a tensor of
+    zeros, which the gradient penalty would then carry back through the whole critic.
+    """
+    return x * torch.where(x.detach() > 0, 1.0, 0.2)
+
+
+def phase_shuffle(x: Tensor, shifts: list[int]) -> Tensor:
+    """Shift each example of `x` (B, L, C) in time, filling the gap by reflection (paper, section 3.3).
+
+    Args:
+        shifts: samples, one per example; positive is later. Runs of equal shifts are moved as one.
+    """
+    pieces = []
+    start = 0
+    for end in range(1, len(shifts) + 1):
+        if end == len(shifts) or shifts[end] != shifts[start]:
+            pieces.append(_shift(x[start:end], shifts[start]))
+            start = end
+    return torch.cat(pieces) if len(pieces) > 1 else pieces[0]
+
+
+def _shift(x: Tensor, shift: int) -> Tensor:
+    if shift > 0:  # the edge sample itself is not repeated
+        return torch.cat([x[:, 1 : shift + 1].flip(1), x[:, :-shift]], dim=1)
+    if shift < 0:
+        return torch.cat([x[:, -shift:], x[:, shift - 1 : -1].flip(1)], dim=1)
+    return x
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation per channel of (B, L, C), with the official code's constants and update rule.
+
+    TensorFlow 1's derivative treats the mean inside the variance as a constant. First derivatives are the same;
+    those of the gradient penalty are not, and matching the official numbers needs the same choice.
+
+    Args:
+        track: keep moving statistics and use them in `eval` mode. The official critic has none.
+    """
+
+    moving_mean: Tensor
+    moving_variance: Tensor
+
+    def __init__(self, channels: int, track: bool) -> None:
+        super().__init__()
+        self.track = track
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        if track:
+            self.register_buffer("moving_mean", torch.zeros(channels))
+            self.register_buffer("moving_variance", torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.track and not self.training:
+            mean, variance = self.moving_mean, self.moving_variance
+        else:
+            mean = x.mean((0, 1))
+            variance = (x - mean.detach()).square().mean((0, 1))
+            if self.track:
+                self.moving_mean.lerp_(mean.detach(), 0.01)
+                self.moving_variance.lerp_(variance.detach(), 0.01)
+        return (x - mean) * (self.weight / (variance + 1e-3).sqrt()) + self.bias

@@ -1,0 +1,39 @@
+"""What the networks see of audio, and the way back.
+
+A representation is the pair `to_features` / `to_audio` together with whatever it had to fit on the data, kept as
+buffers so that it travels in the same weight file as the generator. Nothing else asks which representation it is.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+
+from torch import Tensor, nn
+
+
+class Representation(nn.Module, ABC):
+    """Audio (B, C, T) in [-1, 1] to features in [-1, 1] and back."""
+
+    @abstractmethod
+    def fit(self, batches: Iterable[Tensor]) -> None:
+        """Measure what is needed on batches of audio (B, C, T)."""
+
+    @abstractmethod
+    def to_features(self, audio: Tensor) -> Tensor:
+        """Audio (B, C, T) to features."""
+
+    @abstractmethod
+    def to_audio(self, features: Tensor) -> Tensor:
+        """Features to audio (B, C, T)."""
+
+
+class Waveform(Representation):
+    """The samples themselves: WaveGAN's features (B, C, T)."""
+
+    def fit(self, batches: Iterable[Tensor]) -> None:
+        """Nothing to measure."""
+
+    def to_features(self, audio: Tensor) -> Tensor:
+        return audio
+
+    def to_audio(self, features: Tensor) -> Tensor:
+        return features

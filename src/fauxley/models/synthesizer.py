@@ -1,0 +1,233 @@
+"""A synthesizer is all that making a sound needs: generator, representation and sample rate.
+
+It is what is saved, shared and served, as a folder of two files: `config.json` says what it is, and
+`model.safetensors` holds the weights, which are data and nothing else. Whoever opens a stranger's folder runs none of
+the stranger's code.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from fauxley.atomic import atomic_folder, is_leftover
+from fauxley.errors import FauxleyError, UsageError
+from fauxley.models.architecture import Architecture
+from fauxley.models.draws import Draws
+from fauxley.models.representations import Representation
+from fauxley.models.wavegan import WaveGAN
+from fauxley.serialization import from_json, to_json
+
+FORMAT_VERSION = 1
+ARCHITECTURES = (WaveGAN,)
+_CONFIG = "config.json"
+_WEIGHTS = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a model comes from; travels with it and with every sound it makes."""
+
+    preset: str = ""
+    step: int = 0
+    dataset: str = ""
+    license: str = ""
+    fauxley_version: str = ""
+
+
+@dataclass
+class Synthesizer:
+    """Makes sounds from latents.
+
+    Args:
+        architecture: sizes of the networks.
+        generator: latents (B, latent_size) to features.
+        representation: features to audio.
+        sample_rate: of the audio, in Hz.
+    """
+
+    architecture: Architecture
+    generator: nn.Module
+    representation: Representation
+    sample_rate: int
+    provenance: Provenance = field(default_factory=Provenance)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.generator.parameters()).device
+
+    def to(self, device: torch.device | str) -> "Synthesizer":
+        """Move the networks to a device and return self."""
+        self.generator.to(device)
+        self.representation.to(device)
+        return self
+
+    def generate(
+        self,
+        count: int | None = None,
+        seed: int = 0,
+        *,
+        latents: Tensor | np.ndarray | None = None,
+        batch_size: int = 64,
+    ) -> Tensor:
+        """Make sounds: (N, C, T) float32 on the CPU.
+
+        Sound n is a function of `seed + n` alone, so the same seed is the same sound however many are asked for.
+
+        Args:
+            count: N; without it, one sound per row of `latents`, or one.
+            seed: of the first sound, 0 or more.
+            latents: (N, latent_size), instead of seeds.
+            batch_size: sounds computed at a time; changes memory and speed, not the sounds.
+
+        Raises:
+            UsageError: a negative count or seed, or latents of another shape.
+        """
+        if latents is None:
+            latents = self.latents(range(seed, seed + _at_least(0, 1 if count is None else count, "count")))
+        elif count is not None:
+            raise UsageError("give count or latents, not both")
+        return torch.cat([*self.stream(latents, batch_size), torch.empty(0, *self._shape())])
+
+    def stream(self, latents: Tensor | np.ndarray, batch_size: int = 64) -> Iterator[Tensor]:
+        """`generate` for any number of latents (N, latent_size) in constant memory: audio (<= batch_size, C, T)."""
+        z = self._check(latents)
+        _at_least(1, batch_size, "batch_size")
+        self.generator.eval()
+        for batch in torch.split(z, batch_size) if len(z) else ():
+            with torch.inference_mode():
+                audio: Tensor = self.representation.to_audio(self.generator(batch.to(self.device)))
+            yield audio.cpu()
+
+    def latents(self, seeds: Sequence[int]) -> Tensor:
+        """The latent of each seed: (N, latent_size)."""
+        if any(seed < 0 for seed in seeds):
+            raise UsageError(f"seeds must be 0 or more; got {min(seeds)}")
+        size = self.architecture.latent_size
+        return torch.cat([torch.empty(0, size), *(Draws(seed).latents(1, size) for seed in seeds)])
+
+    def save(self, folder: Path | str) -> Path:
+        """Write a model folder, whole or not at all.
+
+        Raises:
+            FileExistsError: `folder` has something in it.
+        """
+        with atomic_folder(Path(folder)) as partial:
+            self.write(partial)
+        return Path(folder)
+
+    def write(self, folder: Path) -> None:
+        """Write the files of a model into an existing folder."""
+        tensors = _prefixed("generator", self.generator) | _prefixed("representation", self.representation)
+        save_file(tensors, folder / _WEIGHTS)
+        config = {
+            "format_version": FORMAT_VERSION,
+            "architecture": to_json(self.architecture),
+            "sample_rate": self.sample_rate,
+            "weights_sha256": _sha256(folder / _WEIGHTS),
+            "provenance": to_json(self.provenance),
+        }
+        (folder / _CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def from_pretrained(cls, path: Path | str, device: torch.device | str = "cpu") -> "Synthesizer":
+        """Load a model folder, or the newest good checkpoint of a run folder.
+
+        Raises:
+            FauxleyError: nothing there, another format version, or damaged files.
+        """
+        folder = resolve(Path(path))
+        config = read_config(folder)
+        weights = folder / _WEIGHTS
+        try:
+            if _sha256(weights) != config["weights_sha256"]:
+                raise FauxleyError(f"{weights} is damaged: its checksum is not the one in {_CONFIG}")
+            tensors = load_file(weights)
+            architecture: Architecture = from_json(config["architecture"], ARCHITECTURES)
+            synthesizer = cls(
+                architecture,
+                architecture.generator(Draws(0)),
+                architecture.representation(),
+                int(config["sample_rate"]),
+                from_json(config["provenance"], (Provenance,)),
+            )
+            _load_prefixed("generator", synthesizer.generator, tensors)
+            _load_prefixed("representation", synthesizer.representation, tensors)
+        except (OSError, KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+            raise FauxleyError(f"{folder} is not a usable model: {_one_line(error)}") from error
+        return synthesizer.to(device)
+
+    def _check(self, latents: Tensor | np.ndarray) -> Tensor:
+        z = torch.as_tensor(latents)
+        size = self.architecture.latent_size
+        if z.dim() != 2 or z.shape[1] != size or not (z.is_floating_point() and torch.isfinite(z).all()):
+            raise UsageError(f"latents must be finite numbers of shape (N, {size}); got {z.dtype} {tuple(z.shape)}")
+        return z.float()
+
+    def _shape(self) -> tuple[int, int]:
+        return self.architecture.channels, self.architecture.clip_length
+
+
+def resolve(path: Path) -> Path:
+    """The model folder that `path` means: itself, or the newest good checkpoint of a run folder."""
+    if (path / _CONFIG).is_file() and (path / _WEIGHTS).is_file():
+        return path
+    for checkpoint in reversed(checkpoints(path)):
+        if (checkpoint / _CONFIG).is_file() and (checkpoint / _WEIGHTS).is_file():
+            return checkpoint
+    if not path.exists():
+        raise FauxleyError(f"{path} does not exist; MODEL is a run folder or a model folder")
+    raise FauxleyError(f"{path} holds no model; a run folder has one after its first checkpoint")
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """The complete checkpoint folders of a run, oldest first."""
+    folder = run / "checkpoints"
+    found = folder.glob("step-*") if folder.is_dir() else ()
+    return sorted(entry for entry in found if entry.is_dir() and not is_leftover(entry))
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """`config.json` of a model folder, checked to be of a version this program reads."""
+    try:
+        config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+        version = config["format_version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FauxleyError(f"{folder / _CONFIG} is not a model's description: {_one_line(error)}") from error
+    if version != FORMAT_VERSION:
+        raise FauxleyError(
+            f"{folder} has format version {version!r}; this fauxley reads {FORMAT_VERSION}: install the newest fauxley"
+        )
+    return dict(config)
+
+
+def _prefixed(prefix: str, module: nn.Module) -> dict[str, Tensor]:
+    return {f"{prefix}.{name}": value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+
+
+def _load_prefixed(prefix: str, module: nn.Module, tensors: dict[str, Tensor]) -> None:
+    start = prefix + "."
+    module.load_state_dict({name[len(start) :]: value for name, value in tensors.items() if name.startswith(start)})
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _at_least(least: int, value: int, name: str) -> int:
+    if value < least:
+        raise UsageError(f"{name} must be at least {least}; got {value}")
+    return value
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

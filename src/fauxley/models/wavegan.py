@@ -1,0 +1,191 @@
+"""WaveGAN: a DCGAN flattened to one dimension (paper, section 3.1 and Tables 3 and 4).
+
+Image networks of 5 × 5 filters and stride 2 × 2 become ones of 25 taps and stride 4, so that each layer has as many
+weights and resamples by the same factor. For a clip of 16384 samples, d = 64:
+
+    generator                              critic
+    z                    (B, 100)          x                    (B, 16384, C)
+    dense, ReLU          (B, 16, 1024)     25 taps / 4, LReLU   (B, 4096, 64)    phase shuffle
+    25 taps × 4, ReLU    (B, 64, 512)      25 taps / 4, LReLU   (B, 1024, 128)   phase shuffle
+    25 taps × 4, ReLU    (B, 256, 256)     25 taps / 4, LReLU   (B, 256, 256)    phase shuffle
+    25 taps × 4, ReLU    (B, 1024, 128)    25 taps / 4, LReLU   (B, 64, 512)     phase shuffle
+    25 taps × 4, ReLU    (B, 4096, 64)     25 taps / 4, LReLU   (B, 16, 1024)
+    25 taps × 4, tanh    (B, 16384, C)     dense                (B,)
+
+Other lengths follow from the same rule: 16 samples grow by a factor of 4 a layer, and by 2 in the last if need be;
+every layer halves the channels.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fauxley.errors import UsageError
+from fauxley.models.architecture import Architecture, Critic, initialize
+from fauxley.models.draws import Draws
+from fauxley.models.layers import (
+    BatchNorm,
+    Downsampling,
+    NearestUpsampling,
+    TransposedUpsampling,
+    leaky_relu,
+    phase_shuffle,
+)
+from fauxley.models.representations import Waveform
+
+_FRAMES = 16  # samples before the generator's first upsampling and after the critic's last downsampling
+_CLIP_LENGTHS = tuple(2**power for power in range(12, 19))
+_LEAST = {
+    "channels": 1,
+    "dim": 1,
+    "kernel_length": 1,
+    "latent_size": 1,
+    "post_filter_length": 0,
+    "phase_shuffle": 0,
+}
+_UPSAMPLING = {"zeros": TransposedUpsampling, "nearest": NearestUpsampling}
+
+
+@dataclass(frozen=True)
+class WaveGAN(Architecture):
+    """Sizes and options of a WaveGAN. Defaults are the paper's."""
+
+    clip_length: int = 16384
+    """Samples in a clip: a power of two from 4096 to 262144."""
+    channels: int = 1
+    """Audio channels."""
+    dim: int = 64
+    """Model size d: channels of the generator's last and the critic's first hidden layer."""
+    kernel_length: int = 25
+    """Taps of every convolution."""
+    latent_size: int = 100
+    """Numbers in a latent vector."""
+    upsampling: Literal["zeros", "nearest"] = "zeros"
+    """How the generator lengthens signals: zeros between samples (the paper), or each sample repeated."""
+    batch_norm: bool = False
+    """Batch normalisation in both networks; the paper's WGAN-GP models go without."""
+    post_filter_length: int = 0
+    """Taps of a learned filter behind the generator's output; 0: none. The paper tried 512."""
+    phase_shuffle: int = 2
+    """Largest shift, in samples, of the critic's phase shuffle; 0: none."""
+    phase_shuffle_per_example: bool = False
+    """Draw a shift for every example, not one for the whole batch as the official code."""
+
+    def __post_init__(self) -> None:
+        if self.clip_length not in _CLIP_LENGTHS:
+            choices = ", ".join(map(str, _CLIP_LENGTHS[:-1]))
+            raise UsageError(f"clip_length must be {choices} or {_CLIP_LENGTHS[-1]}; got {self.clip_length}")
+        for name, least in _LEAST.items():
+            if getattr(self, name) < least:
+                raise UsageError(f"{name} must be at least {least}; got {getattr(self, name)}")
+        # Reflection can fill at most the length of the shortest shuffled signal.
+        shortest = self.clip_length // math.prod(self.strides[: self.shuffled_layers])
+        if self.phase_shuffle >= shortest:
+            raise UsageError(f"phase_shuffle must be less than {shortest}; got {self.phase_shuffle}")
+        if self.upsampling not in _UPSAMPLING:
+            raise UsageError(f"upsampling must be {' or '.join(_UPSAMPLING)}; got {self.upsampling!r}")
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Factor of each resampling layer, in the critic's order for the critic and the same for the generator."""
+        quarterings, rest = divmod((self.clip_length // _FRAMES).bit_length() - 1, 2)
+        return (4,) * quarterings + (2,) * rest
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels behind each of the critic's layers; the generator's in front of each, backwards."""
+        return tuple(self.dim * 2**layer for layer in range(len(self.strides)))
+
+    @property
+    def shuffled_layers(self) -> int:
+        """How many of the critic's layers are followed by phase shuffle: the first four, never the last."""
+        return min(4, len(self.strides) - 1)
+
+    def representation(self) -> Waveform:
+        return Waveform()
+
+    def generator(self, draws: Draws) -> "WaveGANGenerator":
+        return initialize(WaveGANGenerator(self), draws)
+
+    def critic(self, draws: Draws) -> "WaveGANCritic":
+        return initialize(WaveGANCritic(self), draws)
+
+
+class WaveGANGenerator(nn.Module):
+    """Latents (B, latent_size) to audio (B, C, T) in [-1, 1]."""
+
+    def __init__(self, architecture: WaveGAN) -> None:
+        super().__init__()
+        upsampling = _UPSAMPLING[architecture.upsampling]
+        widths = (*reversed(architecture.widths), architecture.channels)
+        # The dense layer's output is read as (16, widths[0]): channels are the fastest index.
+        self.dense = nn.Linear(architecture.latent_size, _FRAMES * widths[0])
+        self.layers = nn.ModuleList(
+            upsampling(before, after, architecture.kernel_length, stride)
+            for before, after, stride in zip(widths[:-1], widths[1:], architecture.strides, strict=True)
+        )
+        self.norms = nn.ModuleList(
+            BatchNorm(width, track=True) if architecture.batch_norm else nn.Identity() for width in widths[:-1]
+        )
+        taps = architecture.post_filter_length
+        self.post_filter = PostFilter(architecture.channels, taps) if taps else nn.Identity()
+
+    def forward(self, z: Tensor) -> Tensor:
+        x = self.dense(z).unflatten(1, (_FRAMES, -1))  # (B, 16, C)
+        for norm, layer in zip(self.norms, self.layers, strict=True):
+            x = layer(F.relu(norm(x)))  # (B, s·L, C/2)
+        audio: Tensor = self.post_filter(torch.tanh(x).transpose(1, 2))
+        return audio
+
+
+class PostFilter(nn.Module):
+    """A learned linear filter per channel, "same" length, no bias: (B, C, T) to (B, C, T), not clipped.
+
+    To remove the noise of upsampling (paper, Appendix A). The official code maps all channels to one, which breaks
+    stereo; one filter a channel is the same thing for mono.
+    """
+
+    def __init__(self, channels: int, taps: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(channels, 1, taps))
+
+    def forward(self, audio: Tensor) -> Tensor:
+        taps = self.weight.shape[2]
+        padded = F.pad(audio, ((taps - 1) // 2, taps // 2))
+        return F.conv1d(padded, self.weight, groups=len(self.weight))
+
+
+class WaveGANCritic(Critic):
+    """Audio (B, C, T) to scores (B,)."""
+
+    def __init__(self, architecture: WaveGAN) -> None:
+        super().__init__(
+            shuffled_layers=architecture.shuffled_layers if architecture.phase_shuffle else 0,
+            shuffle_radius=architecture.phase_shuffle,
+            shuffle_per_example=architecture.phase_shuffle_per_example,
+            mixes_examples=architecture.batch_norm,
+        )
+        widths = (architecture.channels, *architecture.widths)
+        self.layers = nn.ModuleList(
+            Downsampling(before, after, architecture.kernel_length, stride)
+            for before, after, stride in zip(widths[:-1], widths[1:], architecture.strides, strict=True)
+        )
+        normalized = architecture.batch_norm
+        self.norms = nn.ModuleList(
+            BatchNorm(width, track=False) if normalized and number > 0 else nn.Identity()
+            for number, width in enumerate(architecture.widths)
+        )
+        self.dense = nn.Linear(_FRAMES * widths[-1], 1)
+
+    def forward(self, features: Tensor, shifts: list[list[int]]) -> Tensor:
+        x = features.transpose(1, 2)  # (B, T, C)
+        for number, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
+            x = leaky_relu(norm(layer(x)))  # (B, L/s, 2C)
+            if number < len(shifts):
+                x = phase_shuffle(x, shifts[number])
+        scores: Tensor = self.dense(x.flatten(1)).squeeze(1)
+        return scores

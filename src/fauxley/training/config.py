@@ -1,0 +1,114 @@
+"""Everything that decides how a run goes, as one frozen value.
+
+A preset is a complete value of this type; flags override fields. A field's docstring is its help text.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+import torch
+import tyro
+from torch import nn
+
+from fauxley.errors import UsageError
+from fauxley.models.wavegan import WaveGAN
+from fauxley.training.average import Averaging
+from fauxley.training.objectives import Relativistic, WassersteinGP
+
+Flat = tyro.conf.arg(name="")  # nested fields appear as --dim, not as --architecture.dim
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam (Kingma and Ba 2015) for both players."""
+
+    learning_rate: float = 1e-4
+    """Step size."""
+    beta1: float = 0.5
+    """Decay of the mean of gradients."""
+    beta2: float = 0.9
+    """Decay of the mean of their squares."""
+    decay: Literal["none", "linear"] = "none"
+    """How the learning rate changes until the last step: not at all, or along a line to zero."""
+    warmup: int = 0
+    """Steps over which the learning rate rises from zero."""
+
+    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.Adam(parameters, self.learning_rate, (self.beta1, self.beta2), eps=1e-8, fused=True)
+
+    def rate(self, step: int, steps: int) -> float:
+        """Learning rate of the step after `step` steps, of `steps` in all."""
+        rate = self.learning_rate * min(1.0, (step + 1) / max(1, self.warmup))
+        return rate * max(0.0, 1 - step / steps) if self.decay == "linear" else rate
+
+
+@dataclass(frozen=True)
+class Data:
+    """How a folder of sounds becomes batches."""
+
+    sample_rate: int = 16000
+    """Hz; only when preparing a folder."""
+    normalize: bool = True
+    """Scale each file to peak at 1; only when preparing a folder."""
+    slicing: Literal["auto", "first", "all", "random"] = "auto"
+    """Which clips of a file: the first, all of them, all from a random start; auto: as the dataset was prepared."""
+    overlap: float = 0.0
+    """Share of a clip that the next clip of the file repeats."""
+    balance_labels: bool = False
+    """Draw every label equally often."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """A model, how it is trained, and what is recorded on the way."""
+
+    preset: tyro.conf.Suppress[str]
+    architecture: Annotated[tyro.conf.AvoidSubcommands[WaveGAN], Flat] = field(default_factory=WaveGAN)
+    objective: Annotated[tyro.conf.AvoidSubcommands[WassersteinGP | Relativistic], Flat] = field(
+        default_factory=WassersteinGP
+    )
+    optimizer: Annotated[Adam, Flat] = field(default_factory=Adam)
+    averaging: Annotated[Averaging, Flat] = field(default_factory=Averaging)
+    data: Annotated[Data, Flat] = field(default_factory=Data)
+    steps: int = 200_000
+    """Generator updates in all. A finished run goes on when this is raised."""
+    batch_size: int = 64
+    """Clips in a batch."""
+    accumulate: int = 1
+    """Parts that a batch is computed in, to save memory."""
+    seed: int = 0
+    """Of the initial weights, the order of the data, and every random number."""
+    log_every: int = 20
+    """Steps between lines in log.jsonl."""
+    checkpoint_every: int = 1000
+    """Steps between checkpoints."""
+    preview_every: int = 1000
+    """Steps between previews: sounds and a sheet from fixed latents."""
+    preview_count: int = 16
+    """Sounds in a preview."""
+    keep_checkpoints: int = 3
+    """Newest checkpoints to keep."""
+    milestone_every: int = 20_000
+    """Keep the checkpoint nearest to each multiple of this many steps for good; 0: none."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "accumulate", "log_every", "checkpoint_every", "preview_every"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} must be at least 1; got {getattr(self, name)}")
+        for name in ("seed", "milestone_every", "preview_count"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name} must not be negative; got {getattr(self, name)}")
+        if self.batch_size % self.accumulate:
+            raise UsageError(
+                f"batch_size must be a multiple of accumulate; got {self.batch_size} and {self.accumulate}"
+            )
+        if self.keep_checkpoints < 1:
+            raise UsageError(f"keep_checkpoints must be at least 1; got {self.keep_checkpoints}")
+        if not (math.isfinite(self.optimizer.learning_rate) and self.optimizer.learning_rate > 0):
+            raise UsageError(f"learning_rate must be positive; got {self.optimizer.learning_rate}")
+
+
+# The classes that a run's config.json may name.
+CLASSES = (TrainingConfig, WaveGAN, WassersteinGP, Relativistic, Adam, Averaging, Data)

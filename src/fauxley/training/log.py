@@ -1,0 +1,89 @@
+"""What is recorded of a run: `log.jsonl` always, TensorBoard when it is installed."""
+
+import importlib.util
+import json
+import math
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fauxley.audio.plots import spectrogram_image
+from fauxley.training.run import Run
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+
+class Log:
+    """Appends to a run's log, which after resuming reads as if nothing had been interrupted.
+
+    Args:
+        step: the step the run goes on from; what was logged after it is dropped.
+        tensorboard: also write events for TensorBoard.
+    """
+
+    def __init__(self, run: Run, step: int, tensorboard: bool) -> None:
+        kept = [line for line in read_log(run) if line["step"] <= step]
+        run.log_file.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        self._file = run.log_file.open("a", encoding="utf-8")
+        self._board = _open_board(run, step) if tensorboard else None
+
+    def numbers(self, step: int, values: Mapping[str, float]) -> None:
+        """A line of numbers; what is not finite has no JSON form and becomes a word."""
+        self._write(step, {name: value if math.isfinite(value) else str(value) for name, value in values.items()})
+        if self._board is not None:
+            for name, value in values.items():
+                self._board.add_scalar(name, value, step)
+
+    def event(self, step: int, text: str) -> None:
+        """Something that happened, in words."""
+        self._write(step, {"event": text})
+        if self._board is not None:
+            self._board.add_text("event", text, step)
+
+    def sounds(self, step: int, title: str, clips: np.ndarray, sample_rate: int) -> None:
+        """Clips (N, C, T) to listen to and to see, and a histogram of their levels in dB; TensorBoard only."""
+        if self._board is None:
+            return
+        levels = 20 * np.log10(np.sqrt(np.mean(np.square(clips, dtype=np.float64), axis=(1, 2))) + 1e-6)
+        self._board.add_histogram(f"level_db/{title}", levels, step)
+        for number, clip in enumerate(clips[:8]):
+            mono = clip.mean(axis=0, keepdims=True)
+            self._board.add_audio(f"{title}/{number}", mono, step, sample_rate)
+            image = spectrogram_image(clip, sample_rate)
+            self._board.add_image(f"{title}/{number}", image, step, dataformats="HWC")
+
+    def close(self) -> None:
+        self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+    def _write(self, step: int, content: Mapping[str, Any]) -> None:
+        self._file.write(json.dumps({"step": step, "time": round(time.time(), 3), **content}) + "\n")
+        self._file.flush()
+
+
+def read_log(run: Run) -> list[dict[str, Any]]:
+    """The lines of a run's log. A line cut short by a kill is passed over."""
+    lines = []
+    text = run.log_file.read_text(encoding="utf-8") if run.log_file.is_file() else ""
+    for line in text.splitlines():
+        try:
+            content = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(content, dict) and isinstance(content.get("step"), int):
+            lines.append(content)
+    return lines
+
+
+def tensorboard_is_installed() -> bool:
+    return importlib.util.find_spec("tensorboard") is not None
+
+
+def _open_board(run: Run, step: int) -> "SummaryWriter":
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(run.tensorboard), purge_step=step + 1)

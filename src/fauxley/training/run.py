@@ -1,0 +1,139 @@
+"""A run is a folder: what was asked for, what happened, and where it stands.
+
+    RUN/config.json        the configuration and the data, checked when the run is resumed
+    RUN/log.jsonl          a line of numbers every few steps, and every event
+    RUN/samples/step-N/    previews
+    RUN/checkpoints/step-N/
+    RUN/tensorboard/
+
+A checkpoint appears whole or not at all, so that a kill or a full disk costs at most the steps since the last one.
+"""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fauxley.atomic import atomic_file, atomic_folder, sweep_leftovers
+from fauxley.errors import FauxleyError, UsageError
+from fauxley.models.synthesizer import checkpoints
+from fauxley.serialization import from_json, to_json
+from fauxley.training.config import CLASSES, TrainingConfig
+
+_FORMAT_VERSION = 1
+# Fields that say when things are recorded, or how far to go; all others decide what is learnt.
+_FREE = {
+    *("steps", "log_every", "checkpoint_every", "preview_every", "preview_count"),
+    *("keep_checkpoints", "milestone_every"),
+}
+
+
+class Run:
+    """The folder of a run.
+
+    Args:
+        path: the folder; made by `begin`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.log_file = path / "log.jsonl"
+        self.samples = path / "samples"
+        self.tensorboard = path / "tensorboard"
+        self._config_file = path / "config.json"
+        self._checkpoints = path / "checkpoints"
+
+    @property
+    def exists(self) -> bool:
+        return self._config_file.is_file()
+
+    def begin(self, config: TrainingConfig, data: str) -> None:
+        """Make the folder, or check that it may go on with this configuration and this data.
+
+        Args:
+            data: fingerprint of the dataset.
+
+        Raises:
+            UsageError: the folder holds something else, or a run that was begun otherwise; the field is named.
+        """
+        if self.exists:
+            begun, begun_data = self.read()
+            _compare(begun, config, "")
+            if begun_data != data:
+                raise UsageError(
+                    f"{self.path} was begun on other data (or the folder of sounds has changed); "
+                    "give that data, or another --run"
+                )
+        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise UsageError(f"{self.path} exists and is not a run; choose another --run")
+        self._checkpoints.mkdir(parents=True, exist_ok=True)
+        self.samples.mkdir(exist_ok=True)
+        for folder in (self.path, self._checkpoints, self.samples):
+            sweep_leftovers(folder)
+        text = json.dumps({"format_version": _FORMAT_VERSION, "config": to_json(config), "data": data}, indent=2)
+        with atomic_file(self._config_file) as partial:
+            partial.write_text(text + "\n", encoding="utf-8")
+
+    def read(self) -> tuple[TrainingConfig, str]:
+        """The configuration and the data's fingerprint.
+
+        Raises:
+            FauxleyError: the file is damaged or of another version.
+        """
+        try:
+            content = json.loads(self._config_file.read_text(encoding="utf-8"))
+            if content["format_version"] != _FORMAT_VERSION:
+                raise FauxleyError(f"{self.path} was made by another version of fauxley")
+            config: TrainingConfig = from_json(content["config"], CLASSES)
+            return config, str(content["data"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise FauxleyError(f"{self._config_file} is not a run's configuration: {error}") from error
+
+    def checkpoints(self) -> list[Path]:
+        """Complete checkpoints, oldest first."""
+        return checkpoints(self.path)
+
+    def save(self, step: int, write: Callable[[Path], None], keep: int, milestone_every: int) -> Path:
+        """Write a checkpoint with `write` and drop those no longer wanted."""
+        folder = self._checkpoints / step_name(step)
+        if not folder.exists():
+            with atomic_folder(folder) as partial:
+                write(partial)
+        # First the new one, then the old ones: there is always one that is whole.
+        for old in self.checkpoints()[:-keep]:
+            if not (milestone_every and step_of(old) and step_of(old) % milestone_every == 0):
+                shutil.rmtree(old)
+        return folder
+
+    def forget_after(self, step: int) -> None:
+        """Drop what was recorded after `step`, of which nothing will be true once training goes on from there."""
+        for folder in (*self.checkpoints(), *self.samples.glob("step-*")):
+            if step_of(folder) > step:
+                shutil.rmtree(folder)
+
+
+def step_name(step: int) -> str:
+    """Folder name of a step; sorts by step."""
+    return f"step-{step:08d}"
+
+
+def step_of(folder: Path) -> int:
+    """The step a folder was named for."""
+    return int(folder.name.removeprefix("step-"))
+
+
+def _compare(begun: Any, now: Any, prefix: str) -> None:
+    for field in dataclasses.fields(begun):
+        name = prefix + field.name
+        old, new = getattr(begun, field.name), getattr(now, field.name)
+        if name in _FREE or old == new:
+            continue
+        if dataclasses.is_dataclass(old) and type(old) is type(new):
+            _compare(old, new, f"{name}.")
+        else:
+            old_text, new_text = (type(v).__name__ if dataclasses.is_dataclass(v) else repr(v) for v in (old, new))
+            raise UsageError(
+                f"the run was begun with {name} = {old_text}, not {new_text}; drop the change, or give another --run"
+            )

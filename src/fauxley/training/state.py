@@ -1,0 +1,105 @@
+"""All that changes during training, and how it survives.
+
+A checkpoint is a model folder (`fauxley.models.synthesizer`: what is shared) with one more file,
+`training_state.pt`, which holds both networks, both optimisers and the step. There is no random state to save: every
+random number is a function of the seed and the step.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import nn
+
+from fauxley.errors import FauxleyError
+from fauxley.models.architecture import Architecture, Critic
+from fauxley.models.draws import Draws
+from fauxley.models.representations import Representation
+from fauxley.training.average import averaged_copy
+from fauxley.training.config import Adam
+
+_FILE = "training_state.pt"
+
+
+@dataclass
+class TrainingState:
+    """Both players, their optimisers, and how many steps have been taken."""
+
+    generator: nn.Module
+    critic: Critic
+    generator_optimizer: torch.optim.Optimizer
+    critic_optimizer: torch.optim.Optimizer
+    average: nn.Module | None
+    representation: Representation
+    latent_size: int
+    step: int = 0
+    attempt: int = 0
+    """How often training was set back after diverging; each attempt draws other random numbers."""
+
+    @classmethod
+    def new(
+        cls, architecture: Architecture, optimizer: Adam, averaged: bool, seed: int, device: torch.device
+    ) -> "TrainingState":
+        """A state before the first step; initial weights are drawn on the CPU and so the same on any device."""
+        generator = architecture.generator(Draws(seed, 0)).to(device)
+        critic = architecture.critic(Draws(seed, 1)).to(device)
+        return cls(
+            generator,
+            critic,
+            optimizer.build(generator.parameters()),
+            optimizer.build(critic.parameters()),
+            averaged_copy(generator) if averaged else None,
+            architecture.representation().to(device),
+            architecture.latent_size,
+        )
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.generator.parameters()).device
+
+    @property
+    def best_generator(self) -> nn.Module:
+        """The averaged generator where there is one."""
+        return self.average or self.generator
+
+    def state_dict(self) -> dict[str, Any]:
+        parts = {name: part.state_dict() for name, part in self._parts().items()}
+        return {"step": self.step, "attempt": self.attempt, **parts}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        for name, part in self._parts().items():
+            part.load_state_dict(saved[name])
+        self.step, self.attempt = int(saved["step"]), int(saved["attempt"])
+
+    def is_finite(self) -> bool:
+        """Whether all weights are finite numbers."""
+        networks = (self.generator, self.critic, self.best_generator)
+        return all(bool(torch.isfinite(p).all()) for network in networks for p in network.parameters())
+
+    def write(self, folder: Path) -> None:
+        """Write the training state into an existing folder."""
+        torch.save(self.state_dict(), folder / _FILE)
+
+    def read(self, folder: Path) -> None:
+        """Take over what `write` wrote.
+
+        Raises:
+            FauxleyError: the file is missing, damaged, or of other networks.
+        """
+        try:
+            # weights_only: nothing but tensors and plain containers is ever unpickled.
+            self.load_state_dict(torch.load(folder / _FILE, map_location=self.device, weights_only=True))
+        except (OSError, RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as error:
+            raise FauxleyError(f"{folder / _FILE} cannot be resumed from: {str(error).splitlines()[0]}") from error
+
+    def _parts(self) -> dict[str, Any]:
+        parts = {
+            "generator": self.generator,
+            "critic": self.critic,
+            "generator_optimizer": self.generator_optimizer,
+            "critic_optimizer": self.critic_optimizer,
+            "representation": self.representation,
+        }
+        return parts if self.average is None else {**parts, "average": self.average}

@@ -1,0 +1,120 @@
+"""Notices when training goes wrong, and says what is probably the matter and what to try.
+
+Users of these models lose days to runs that put out silence, one tone or noise without a word. Each alarm here is a
+comparison of a preview with real clips, or of recent numbers with what is normal, kept apart from the loop so that
+it can be tried on sounds made for the purpose. An untrained generator fails them all, so an alarm must hold at two
+previews in a row, and is given once until it has cleared.
+
+Letters: N clips, C channels, T samples.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Clips = NDArray[np.float32]
+
+_SILENT_DB = -60.0
+_LEVEL_DB = 12.0
+_DC = 0.05
+_ALIKE = 0.2
+_WON = 8.0
+_WON_LINES = 20
+
+
+class Watch:
+    """Compares previews with the data.
+
+    Args:
+        real: clips of the data (N, C, T), N of 2 or more for the check on variety.
+    """
+
+    def __init__(self, real: Clips) -> None:
+        self._real = real
+        self._previous: set[str] = set()
+        self._given: set[str] = set()
+        self._separations: deque[float] = deque(maxlen=_WON_LINES)
+
+    def numbers(self, separation: float) -> list[str]:
+        """Warnings after a line of the log.
+
+        Args:
+            separation: between the critic's scores of real and generated clips, in standard deviations.
+        """
+        self._separations.append(separation)
+        won = len(self._separations) == _WON_LINES and min(self._separations) > _WON
+        return self._new({"critic"} if won else set(), {"critic"})
+
+    def preview(self, fake: Clips) -> list[str]:
+        """Warnings after a preview (N, C, T)."""
+        now = {name for name, alarm in _ALARMS.items() if alarm(self._real, fake)}
+        if "silence" in now:  # then the rest follows
+            now = {"silence"}
+        lasting, self._previous = now & self._previous, now
+        return self._new(lasting, set(_ALARMS))
+
+    def _new(self, alarms: set[str], kind: set[str]) -> list[str]:
+        new = alarms - self._given
+        self._given = (self._given - kind) | alarms
+        return [_WORDS[name] for name in sorted(new)]
+
+
+def level_db(clips: Clips) -> float:
+    """Root mean square of all clips together, in dB of full scale; -120 for digital silence."""
+    return float(20 * np.log10(np.sqrt(np.mean(np.square(clips, dtype=np.float64))) + 1e-6))
+
+
+def dc(clips: Clips) -> float:
+    """Mean over the clips of the size of each channel's constant part."""
+    return float(np.abs(clips.mean(axis=2, dtype=np.float64)).mean())
+
+
+def variety(clips: Clips) -> float:
+    """Mean distance between the clips' spectra over time, in dB: root mean square over cells, mean over pairs.
+
+    Levels are cut off 60 dB below the loudest cell of all, so that differences nobody hears do not count.
+    """
+    frames = clips.shape[2] // 256
+    cells = clips[:, :, : frames * 256].reshape(len(clips), clips.shape[1] * frames, 256) * np.hanning(256)
+    power = np.square(np.abs(np.fft.rfft(cells, axis=2))).reshape(len(clips), -1)
+    decibels = 10 * np.log10(np.maximum(power, max(power.max(), 1e-12) * 1e-6))
+    distances = [np.sqrt(np.square(a - b).mean()) for i, a in enumerate(decibels) for b in decibels[:i]]
+    return float(np.mean(distances)) if distances else 0.0
+
+
+def _silent(real: Clips, fake: Clips) -> bool:
+    return level_db(fake) < _SILENT_DB < level_db(real)
+
+
+def _off_level(real: Clips, fake: Clips) -> bool:
+    return abs(level_db(fake) - level_db(real)) > _LEVEL_DB
+
+
+def _off_centre(real: Clips, fake: Clips) -> bool:
+    return dc(fake) > _DC + 2 * dc(real)
+
+
+def _collapsed(real: Clips, fake: Clips) -> bool:
+    return variety(fake) < _ALIKE * variety(real)
+
+
+_ALARMS: dict[str, Callable[[Clips, Clips], bool]] = {
+    "silence": _silent,
+    "level": _off_level,
+    "dc": _off_centre,
+    "collapse": _collapsed,
+}
+_WORDS = {
+    "silence": "the generator puts out silence: it found a dead end; "
+    "begin again with another --seed or a lower --learning-rate",
+    "level": "generated sounds are more than 12 dB louder or quieter than the data; "
+    "if this lasts, prepare the data with --normalize, or lower --learning-rate",
+    "dc": "generated waveforms are not centred on zero: usually the data's own DC offset or a learning rate too high; "
+    "run 'fauxley scan' on the data, or lower --learning-rate",
+    "collapse": "generated sounds are nearly all alike (mode collapse): give it more data or a larger --batch-size, "
+    "or go back to an earlier checkpoint",
+    "critic": "the critic tells real from generated without effort, so the generator learns nothing from it: "
+    "lower --learning-rate, use fewer --critic-steps, or give it more data (the critic may know yours by heart)",
+}
