@@ -45,7 +45,7 @@ class Assembly:
         """
         first = self._recover()
         missing = [index for index in range(first, len(self._parts)) if not self._is_written(index)]
-        workers = joblib.Parallel(n_jobs=n_jobs, return_as="generator", batch_size=1)
+        workers = joblib.Parallel(n_jobs=n_jobs if len(missing) > 1 else 1, return_as="generator", batch_size=1)
         write = joblib.delayed(write_part)
         written = workers(
             write(self._catalogue.folder, self._parts[index], self._names[index], self._encoding) for index in missing
@@ -97,7 +97,7 @@ class Assembly:
     def skipped(self) -> list[Skipped]:
         """The rows of skipped.csv."""
         failed = [result for result in self._results if isinstance(result, Skipped)]
-        return sorted([*self._catalogue.skipped, *failed], key=lambda skip: skip.file)
+        return sorted([*self._catalogue.unused, *failed], key=lambda skip: skip.file)
 
     def _recover(self) -> int:
         """How many parts an earlier run has appended whole; the rest of what it appended is cut off."""

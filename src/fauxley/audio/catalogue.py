@@ -32,16 +32,22 @@ class Sound:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The sounds of a folder in a fixed order, and what looked like sounds but cannot be used."""
+    """The sounds of a folder in a fixed order; what looked like sounds but cannot be used; what is not meant to be."""
 
     folder: Path
     sounds: tuple[Sound, ...]
     skipped: tuple[Skipped, ...]
+    unlisted: tuple[Skipped, ...] = ()
+
+    @property
+    def unused(self) -> list[Skipped]:
+        """Skipped and unlisted together."""
+        return sorted([*self.skipped, *self.unlisted], key=lambda skip: skip.file)
 
     def fingerprint(self, settings: str) -> str:
         """Changes with the list, the size or the time of the files, and with `settings`; not with their place."""
         rows = [[s.file, s.label, s.license, s.num_bytes, s.modified_ns] for s in self.sounds]
-        text = json.dumps([settings, rows, [[s.file, s.reason] for s in self.skipped]])
+        text = json.dumps([settings, rows, [[s.file, s.reason] for s in self.unused]])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -63,10 +69,10 @@ def list_sounds(folder: Path, where: Sequence[str] = ()) -> Catalogue:
         raise FauxleyError(f"no audio in {printable(folder)}: looked for {', '.join(sorted(AUDIO_SUFFIXES))}")
     rows = _read_listing(folder / LISTING_FILE)
     conditions = _conditions(where, rows, folder)
-    skipped = list(found.skipped)
+    skipped, unlisted = list(found.skipped), []
     if rows:
         named = {skip.file for skip in skipped}
-        skipped += [Skipped(name, f"not listed in {LISTING_FILE}") for name in files if name not in rows]
+        unlisted = [Skipped(name, f"not listed in {LISTING_FILE}") for name in files if name not in rows]
         selected = {name: row for name, row in rows.items() if _holds(row, conditions)}
         skipped += [
             Skipped(name, f"listed in {LISTING_FILE} but missing")
@@ -75,7 +81,7 @@ def list_sounds(folder: Path, where: Sequence[str] = ()) -> Catalogue:
         ]
         files = {name: path for name, path in files.items() if name in selected}
     sounds = tuple(_sound(name, path, rows.get(name, {})) for name, path in files.items())
-    return Catalogue(folder, sounds, tuple(sorted(skipped, key=lambda skip: skip.file)))
+    return Catalogue(folder, sounds, tuple(skipped), tuple(unlisted))
 
 
 def _sound(name: str, path: Path, row: Mapping[str, str]) -> Sound:

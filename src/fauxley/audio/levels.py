@@ -85,6 +85,8 @@ class Levels:
         # 2 %: the length of an MP3 is an estimate.
         if not info.warning and self.num_samples < 0.98 * info.num_samples:
             found.append(f"truncated: ends after {self.num_samples} of {info.num_samples} samples")
+        if self.num_samples < 0.005 * info.sample_rate:
+            found.append(f"very short: {self.num_samples} samples")
         if self.peak < STEP:
             found.append("silent")
         elif mono and self.mono_peak < STEP:
@@ -94,5 +96,5 @@ class Levels:
         if self.num_flat > max(8, self.num_samples // 10_000):
             found.append(f"clipped: {self.num_flat} samples in flat tops")
         if self.num_samples >= 256 and self.dc_offset > 0.02 and self.dc_offset > 0.1 * self.rms:
-            found.append(f"DC offset of {self.dc_offset:.3f}")
+            found.append(f"DC offset: {self.dc_offset:.3f}")
         return tuple(found)

@@ -195,7 +195,7 @@ def _finished(catalogue: Catalogue, dataset: Path, settings: PackSettings) -> Da
 def _contents(catalogue: Catalogue, skipped: Sequence[Skipped]) -> list[tuple[str, str, str, str]]:
     """What `catalogue` holds now, in the terms of what a dataset was made from."""
     unused = {skip.file for skip in skipped}
-    contents = [(skip.file, "", "", "") for skip in catalogue.skipped]
+    contents = [(skip.file, "", "", "") for skip in catalogue.unused]
     for sound in catalogue.sounds:
         try:
             sha256 = hash_file(catalogue.folder / sound.file)

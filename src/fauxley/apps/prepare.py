@@ -1,0 +1,98 @@
+"""`fauxley prepare`: a folder of sounds → a dataset folder."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from fauxley.apps.scan import duration, file_progress
+from fauxley.audio.dataset import Dataset
+from fauxley.audio.packing import PackSettings, find_finished, pack
+from fauxley.audio.sources import printable
+
+
+def prepare(
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")],
+    dataset: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DATASET")],
+    /,
+    sample_rate: int = 16000,
+    channels: int = 1,
+    clip_length: int = 16384,
+    slicing: Literal["auto", "first", "all", "random"] = "auto",
+    overlap: float = 0.0,
+    pad_end: bool = True,
+    normalize: bool = True,
+    where: tuple[str, ...] = (),
+    strict: bool = False,
+    overwrite: bool = False,
+    jobs: int = -1,
+    quiet: bool = False,
+) -> None:
+    """Decode a folder of sounds once into a dataset that training reads quickly.
+
+    Files that cannot be used are skipped and listed, with the reason, in DATASET/skipped.csv. A run that was
+    interrupted goes on where it stopped when the same command is run again.
+
+    For example:
+
+      fauxley prepare my-sounds my-dataset
+
+      fauxley prepare drums drums.dataset --sample-rate 44100 --clip-length 65536 --slicing first
+
+      fauxley prepare speech train.dataset --where split=train
+
+    Args:
+        folder: where the sounds are; sub-folders are searched too.
+        dataset: the folder to make.
+        sample_rate: in Hz; other rates are resampled.
+        channels: 1 mixes to mono by mean; mono becomes 2 by copying.
+        clip_length: samples in a clip; training can use another on the same dataset.
+        slicing: which clips a file gives: the first, all, or as many as all but starting anywhere. auto: first if most
+            files are at most 1.5 clips long, else random.
+        overlap: share of a clip that the next one repeats.
+        pad_end: fill the last clip of a file with zeros; otherwise drop it.
+        normalize: scale each file to a peak of 1.
+        where: only files for which these columns of the folder's manifest.csv have these values, such as split=train.
+        strict: fail if any file cannot be used.
+        overwrite: replace a dataset that is there already.
+        jobs: parallel workers; -1: one for each core.
+        quiet: no progress bar and no summary.
+    """
+    settings = PackSettings(sample_rate, channels, normalize, clip_length, slicing, overlap, pad_end, where)
+    finished = None if overwrite else find_finished(folder, dataset, settings)
+    if finished is None:
+        with file_progress("preparing", quiet) as progress:
+            prepared = pack(
+                folder, dataset, settings, strict=strict, overwrite=overwrite, n_jobs=jobs, progress=progress
+            )
+        head = "prepared"
+    else:
+        prepared, head = finished, "unchanged since it was prepared:"
+    if not quiet:
+        print(head, _summary(prepared))
+
+
+def _summary(dataset: Dataset) -> str:
+    info = dataset.info
+    slicing = info.slicing
+    labels = f", {len(info.labels)} labels" if info.labels else ""
+    channels = f"{info.channels} channel{'s' if info.channels > 1 else ''}"
+    clips = f"{dataset.num_clips()} clips of {slicing.clip_length} samples"
+    head = f"{printable(dataset.folder)}: {info.num_files} files, {duration(dataset.duration_seconds)}"
+    lines = [
+        f"{head}, {info.sample_rate} Hz, {channels}{labels}",
+        f"  slicing {slicing.mode}: {clips} ({slicing.clip_length / info.sample_rate:.2f} s)",
+    ]
+    skipped = dataset.skipped()
+    lines += [f"  skipped {printable(skip.file)}: {printable(skip.reason)}" for skip in skipped[:5]]
+    if len(skipped) > 5:
+        lines.append(f"  ... {len(skipped)} skipped in all, see {printable(dataset.folder / 'skipped.csv')}")
+    kinds = Counter(
+        part.split(":")[0].split(" as ")[0] for entry in dataset.entries for part in entry.warnings.split("; ")
+    )
+    del kinds[""]
+    if kinds:
+        found = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+        lines.append(f"  odd but used: {found}; see {printable(dataset.folder / 'manifest.csv')}")
+    return "\n".join(lines)
