@@ -11,17 +11,16 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from fauxley.apps.devices import Device, choose_device
 from fauxley.apps.estimate import describe
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.packing import PackSettings, open_or_prepare
-from fauxley.errors import FauxleyError, UsageError
+from fauxley.errors import UsageError
 from fauxley.training.config import Flat, TrainingConfig
 from fauxley.training.log import tensorboard_is_installed
 from fauxley.training.loop import Trainer, fingerprint
 from fauxley.training.presets import PRESETS
 from fauxley.training.run import Run
-
-Device = Literal["auto", "cpu", "cuda"]
 
 
 def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
@@ -105,17 +104,6 @@ def open_data(config: TrainingConfig, data: Path) -> Dataset:
             f"give --channels {dataset.channels}, or prepare the sounds anew"
         )
     return dataset
-
-
-def choose_device(device: Device) -> torch.device:
-    """The device asked for; `auto` is a GPU if there is one.
-
-    Raises:
-        FauxleyError: a GPU was asked for and there is none.
-    """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise FauxleyError("no CUDA device can be used here; leave out --device, or give --device cpu")
-    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 class TerminalReporter:

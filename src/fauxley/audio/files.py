@@ -174,7 +174,7 @@ def write_audio(
         raise UsageError(f"audio must be (channels, samples); got the shape {samples.shape}")
     if not np.isfinite(samples).all():
         raise FauxleyError(f"{printable(path)}: not written, the audio holds NaN or infinity")
-    with atomic_file(path) as partial:
+    with atomic_file(path, durable=False) as partial:
         soundfile.write(partial, _encode(samples, subtype, dither).T, sample_rate, subtype=subtype)
     if metadata is not None:
         write_sidecar(path, metadata)
@@ -182,7 +182,7 @@ def write_audio(
 
 def write_sidecar(path: Path, metadata: Mapping[str, Any]) -> None:
     """Write `name.json` beside the audio file `path`: model, seed, latent, licence, whatever is to travel along."""
-    with atomic_file(Path(path).with_suffix(".json")) as partial:
+    with atomic_file(Path(path).with_suffix(".json"), durable=False) as partial:
         text = json.dumps(dict(metadata), ensure_ascii=False, indent=2, default=_as_list)
         partial.write_text(text + "\n", encoding="utf-8")
 

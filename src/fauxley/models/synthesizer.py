@@ -99,7 +99,7 @@ class Synthesizer:
 
     def stream(self, latents: Tensor | np.ndarray, batch_size: int = 64) -> Iterator[Tensor]:
         """`generate` for any number of latents (N, latent_size) in constant memory: audio (<= batch_size, C, T)."""
-        z = self._check(latents)
+        z = self.check_latents(latents)
         _at_least(1, batch_size, "batch_size")
         self.generator.eval()
         for batch in torch.split(z, batch_size) if len(z) else ():
@@ -165,7 +165,12 @@ class Synthesizer:
             raise FauxleyError(f"{folder} is not a usable model: {_one_line(error)}") from error
         return synthesizer.to(device)
 
-    def _check(self, latents: Tensor | np.ndarray) -> Tensor:
+    def check_latents(self, latents: Tensor | np.ndarray) -> Tensor:
+        """The latents as float32 (N, latent_size).
+
+        Raises:
+            UsageError: another shape, or numbers that are not finite.
+        """
         z = torch.as_tensor(latents)
         size = self.architecture.latent_size
         if z.dim() != 2 or z.shape[1] != size or not (z.is_floating_point() and torch.isfinite(z).all()):
@@ -174,6 +179,11 @@ class Synthesizer:
 
     def _shape(self) -> tuple[int, int]:
         return self.architecture.channels, self.architecture.clip_length
+
+
+def load(path: Path | str, device: torch.device | str = "cpu") -> Synthesizer:
+    """Load a model: a run folder (its newest good checkpoint) or a model folder; see `Synthesizer.from_pretrained`."""
+    return Synthesizer.from_pretrained(path, device)
 
 
 def resolve(path: Path) -> Path:

@@ -1,0 +1,66 @@
+"""`fauxley generate`: new sounds as files."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import tyro
+
+from fauxley.apps.devices import Device, choose_device
+from fauxley.apps.sounds import Output, Request, write_sounds
+from fauxley.errors import FauxleyError, UsageError
+from fauxley.models.synthesizer import Synthesizer
+
+
+def generate(
+    model: Annotated[Path, tyro.conf.Positional],
+    out: Path,
+    count: int | None = None,
+    seed: int = 0,
+    latents: Path | None = None,
+    device: Device = "auto",
+    output: Annotated[Output, tyro.conf.arg(name="")] = Output(),  # noqa: B008 - frozen
+) -> None:
+    """Make new sounds. The same seed is the same sound, however many are asked for.
+
+    Example: fauxley generate runs/mine --out new-sounds --count 40 --clean
+
+    Example, the very same sounds again: fauxley generate runs/mine --out again --latents new-sounds/latents.npy
+
+    Args:
+        model: A run folder (its newest checkpoint) or a model folder.
+        out: Folder for the sounds, their latents.npy and sheet.png.
+        count: How many; 20 if nothing else is said.
+        seed: Of the first sound; the next ones have the next seeds.
+        latents: A .npy file of shape (N, latent size): N sounds from these latents, in order.
+        device: Where to compute; auto takes a GPU if there is one.
+        output: Files.
+    """
+    if latents is not None and count is not None:
+        raise UsageError("give --count or --latents, not both")
+    count = 20 if count is None else count
+    if count < 1:
+        raise UsageError(f"--count must be at least 1; got {count}")
+    if seed < 0:
+        raise UsageError(f"--seed must not be negative; got {seed}")
+    synthesizer = Synthesizer.from_pretrained(model, choose_device(device))
+    if latents is None:
+        write_sounds(synthesizer, model, _from_seeds(synthesizer, range(seed, seed + count)), count, out, output)
+    else:
+        rows = synthesizer.check_latents(_read_latents(latents))
+        requests = (Request(row, f"latent-{number:05d}", {}) for number, row in enumerate(rows))
+        write_sounds(synthesizer, model, requests, len(rows), out, output)
+
+
+def _from_seeds(synthesizer: Synthesizer, seeds: range) -> Iterator[Request]:
+    for seed in seeds:
+        yield Request(synthesizer.latents([seed])[0], f"seed-{seed:08d}", {"seed": seed})
+
+
+def _read_latents(path: Path) -> torch.Tensor:
+    try:
+        return torch.from_numpy(np.load(path, allow_pickle=False))
+    except (OSError, ValueError, TypeError, EOFError) as error:
+        raise FauxleyError(f"{path} is not a .npy file of numbers: {error}") from error

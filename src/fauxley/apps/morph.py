@@ -1,0 +1,66 @@
+"""`fauxley morph`: the sounds between sounds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+import tyro
+from torch import Tensor
+
+from fauxley.apps.devices import Device, choose_device
+from fauxley.apps.sounds import Output, Request, write_sounds
+from fauxley.errors import UsageError
+from fauxley.models.synthesizer import Synthesizer
+
+
+def morph(
+    model: Annotated[Path, tyro.conf.Positional],
+    out: Path,
+    seeds: tuple[int, ...],
+    count: int = 8,
+    path: Literal["linear", "spherical"] = "linear",
+    device: Device = "auto",
+    output: Annotated[Output, tyro.conf.arg(name="")] = Output(),  # noqa: B008 - frozen
+) -> None:
+    """Make the sounds on the way from one seed to the next, both included.
+
+    Example: fauxley morph runs/mine --out morph --seeds 3 17 --count 12
+
+    Args:
+        model: A run folder (its newest checkpoint) or a model folder.
+        out: Folder for the sounds, their latents.npy and sheet.png.
+        seeds: Two or more, passed in this order.
+        count: Sounds in all.
+        path: Straight through the latent space, or on an arc that keeps the latent's length.
+        device: Where to compute; auto takes a GPU if there is one.
+        output: Files.
+    """
+    if len(seeds) < 2:
+        raise UsageError(f"--seeds takes two or more numbers; got {len(seeds)}")
+    if min(seeds) < 0:
+        raise UsageError(f"--seeds must not be negative; got {min(seeds)}")
+    if count < len(seeds):
+        raise UsageError(f"--count must be at least the number of seeds, {len(seeds)}; got {count}")
+    synthesizer = Synthesizer.from_pretrained(model, choose_device(device))
+    between = spherical if path == "spherical" else torch.lerp
+    latents = synthesizer.latents(seeds)
+
+    def requests() -> Iterator[Request]:
+        for number, place in enumerate(np.linspace(0, len(seeds) - 1, count)):
+            start = min(int(place), len(seeds) - 2)
+            share = float(place) - start
+            latent = between(latents[start], latents[start + 1], share)
+            facts = {"between_seeds": [seeds[start], seeds[start + 1]], "share": share, "path": path}
+            yield Request(latent, f"morph-{number:04d}", facts)
+
+    write_sounds(synthesizer, model, requests(), count, out, output)
+
+
+def spherical(start: Tensor, end: Tensor, share: float) -> Tensor:
+    """Spherical interpolation (Shoemake 1985) of two latents (latent_size,)."""
+    angle = torch.arccos(torch.nn.functional.cosine_similarity(start, end, dim=0).clamp(-1, 1))
+    if angle.sin() < 1e-4:
+        return torch.lerp(start, end, share)
+    return (((1 - share) * angle).sin() * start + (share * angle).sin() * end) / angle.sin()
