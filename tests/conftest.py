@@ -1,0 +1,103 @@
+"""What several parts of the tests share: the official numbers, and a drum kit of a few short sounds."""
+
+import json
+import os
+import re
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fauxley.audio.drumkit import write_kit
+from fauxley.audio.packing import PackSettings, pack
+
+_PARITY = Path(os.environ.get("FAUXLEY_PARITY_DIR") or Path(__file__).parents[2] / "shared" / "parity")
+
+# Two cores, and tests of many small tensors: more threads only wait for each other.
+torch.set_num_threads(1)
+
+
+class Recorded:
+    """One file of official numbers, with those of the files it builds on.
+
+    A large array is kept thinned, in TensorFlow's order: `name_s7` is every 7th element of `name`.
+    """
+
+    def __init__(self, case):
+        self.name = case["file"].removesuffix(".npz")
+        self.cfg = case["cfg"]
+        sources = [*re.findall(r"\w+/\w+\.npz", json.dumps(self.cfg)), case["file"]]
+        if "x_and_variables_of" in self.cfg:
+            sources.insert(0, f"{case['kind']}/{self.cfg['x_and_variables_of']}.npz")
+        self.own = _arrays(case["file"])
+        self._arrays = {}
+        for source in sources:
+            self._arrays |= _arrays(source)
+
+    def __getitem__(self, name):
+        return self._arrays[name]
+
+    def __contains__(self, name):
+        return name in self._arrays
+
+    def group(self, prefix):
+        """All that lies under a prefix, in full or thinned: name, every how manieth element, values."""
+        for key, values in self.own.items():
+            if match := re.fullmatch(rf"{re.escape(prefix)}(?:_s(\d+))?/(.+)", key):
+                yield match[2], int(match[1] or 1), values
+
+    def variables(self):
+        return {key.removeprefix("var/"): values for key, values in self._arrays.items() if key.startswith("var/")}
+
+    def versions(self, name):
+        """One array, in full, thinned, or both: every how manieth element, values."""
+        for key, values in self.own.items():
+            if match := re.fullmatch(rf"{re.escape(name)}(?:_s(\d+))?", key):
+                yield int(match[1] or 1), values
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "parity(kind, name): runs for every file of official numbers that fits")
+
+
+def pytest_generate_tests(metafunc):
+    """Give a test marked `parity` one `recorded` for each file in the folder of its kind and name (a pattern)."""
+    for marker in metafunc.definition.iter_markers("parity"):
+        kind, pattern = (*marker.args, ".*")[:2]
+        found = [c for c in _cases() if c["kind"] == kind and re.fullmatch(pattern, c["name"])]
+        reason = f"no official numbers of {kind} in {_PARITY}; set FAUXLEY_PARITY_DIR"
+        missing = [pytest.param(None, marks=pytest.mark.skip(reason=reason))]
+        metafunc.parametrize("recorded", found or missing, ids=[c["name"] for c in found] or ["missing"], indirect=True)
+
+
+@pytest.fixture
+def recorded(request):
+    return Recorded(request.param)
+
+
+@pytest.fixture(scope="session")
+def kit(tmp_path_factory):
+    """A folder with two short sounds of each drum, at 8 kHz."""
+    folder = tmp_path_factory.mktemp("kit")
+    write_kit(folder, per_instrument=2, sample_rate=8000, duration_seconds=0.5)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def drums(kit, tmp_path_factory):
+    """The same, prepared in clips of 4096 samples."""
+    settings = PackSettings(sample_rate=8000, clip_length=4096)
+    return pack(kit, tmp_path_factory.mktemp("packed") / "drums", settings, n_jobs=1)
+
+
+@cache
+def _cases():
+    manifest = _PARITY / "manifest.json"
+    return json.loads(manifest.read_text())["cases"] if manifest.is_file() else []
+
+
+@cache
+def _arrays(file):
+    return dict(np.load(_PARITY / file, allow_pickle=False))

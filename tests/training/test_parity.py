@@ -1,0 +1,189 @@
+"""Losses, gradients and whole training steps give the numbers of the authors' TensorFlow code."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from fauxley.export.tensorflow import convert, to_tensorflow, wavegan_variables
+from fauxley.models.architecture import Critic
+from fauxley.models.convolution import input_gradients
+from fauxley.models.draws import Draws
+from fauxley.models.wavegan import WaveGAN
+from fauxley.training.config import Adam
+from fauxley.training.objectives import WassersteinGP
+from fauxley.training.state import TrainingState
+from fauxley.training.step import train_step
+
+# The official code's name of a loss → that loss and its optimiser here.
+OBJECTIVES = {"wgan-gp": (lambda steps: WassersteinGP(critic_steps=steps), Adam())}
+
+
+class RecordedDraws(Draws):
+    """Gives out recorded numbers instead of drawing."""
+
+    def __init__(self, z=None, alpha=None, phases=()):
+        super().__init__(0)
+        self.z, self.alpha, self.phases = z, alpha, list(map(int, phases))
+
+    def latents(self, count, size):
+        assert self.z.shape == (count, size)
+        return torch.from_numpy(self.z)
+
+    def interpolation(self, count):
+        return torch.from_numpy(self.alpha.reshape(count))
+
+    def shifts(self, layers, count, radius, per_example):
+        taken, self.phases = self.phases[:layers], self.phases[layers:]
+        assert len(taken) == layers
+        return [[phase] * count for phase in taken]
+
+
+class Official:
+    """The two networks with the recorded variables, and where each tensor has its counterpart."""
+
+    def __init__(self, recorded, optimizer):
+        cfg, variables = recorded.cfg, recorded.variables()
+        clip_length, channels = recorded["x"].shape[-2:]
+        architecture = WaveGAN(
+            clip_length=clip_length,
+            channels=channels,
+            dim=cfg["dim"],
+            kernel_length=variables["D/downconv_0/conv1d/kernel"].shape[0],
+            latent_size=cfg["latent_dim"],
+            batch_norm=cfg.get("use_batchnorm", False),
+            phase_shuffle=cfg.get("phaseshuffle_rad", 0),
+        )
+        self.state = TrainingState.new(architecture, optimizer, False, 0, torch.device("cpu"))
+        self.tensors = {}
+        networks = (self.state.generator, self.state.critic)
+        for network, names in zip(networks, wavegan_variables(architecture), strict=True):
+            network.load_state_dict(convert(variables, names))
+            network.train()
+            named = dict(network.named_parameters())
+            self.tensors |= {variable: named[name] for name, variable in names.items() if name in named}
+        # A bias in front of a batch norm has no effect: its gradient is rounding noise.
+        normalized = {name.rsplit("/", 2)[0] for name in variables if name.endswith("batch_normalization/gamma")}
+        self.meaningless = {
+            name for name in variables if name.endswith("bias") and name.rsplit("/", 2)[0] in normalized
+        }
+
+    def gradients(self, player):
+        found = {name: p.grad for name, p in self.tensors.items() if name.startswith(player)}
+        assert all(gradient is not None for gradient in found.values())
+        return {name: to_tensorflow(gradient, name) for name, gradient in found.items()}
+
+
+def features(x):
+    """Official audio (B, T, C) as features (B, C, T)."""
+    return torch.from_numpy(np.ascontiguousarray(x.swapaxes(1, 2)))
+
+
+def assert_gradients(recorded, prefix, ours, leave_out):
+    compared = set()
+    for variable, stride, expected in recorded.group(prefix):
+        if variable not in leave_out:
+            actual = ours[variable].reshape(-1)[::stride]
+            tolerance = 5e-5 * (np.abs(expected).max() or 1e-2)
+            np.testing.assert_allclose(actual, expected.reshape(-1), rtol=0, atol=tolerance, err_msg=variable)
+        compared.add(variable)
+    assert compared == set(ours)
+
+
+@pytest.mark.parity("losses", "wavegan.*")
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_parity_losses_and_gradients(recorded, name):
+    if f"{name}/D_loss" not in recorded.own:
+        pytest.skip(f"{name} is not in {recorded.name}")
+    make_objective, optimizer = OBJECTIVES[name]
+    official = Official(recorded, optimizer)
+    generator, critic = official.state.generator, official.state.critic
+    objective, real = make_objective(1), features(recorded["x"])
+    phases = recorded["phases"] if "phases" in recorded else ()
+    draws = RecordedDraws(recorded["z"], recorded["alpha"], phases)
+    fake = generator(draws.latents(*recorded["z"].shape))
+
+    loss = objective.critic_loss(critic, real, fake.detach(), draws)
+    loss.total.backward()
+
+    assert not draws.phases
+    expected = {"D_loss": loss.total, "D_x": loss.real, "D_G_z": loss.fake, "gradient_penalty": loss.penalty}
+    for key, ours in expected.items():
+        if f"{name}/{key}" in recorded.own:
+            np.testing.assert_allclose(ours.detach(), recorded.own[f"{name}/{key}"], rtol=1e-5, err_msg=key)
+    assert_gradients(recorded, f"{name}/dD", official.gradients("D/"), official.meaningless)
+
+    # The official code differentiates the same scores of D(G(z)): the second set of shifts.
+    draws = RecordedDraws(phases=phases[critic.shuffled_layers : 2 * critic.shuffled_layers])
+    loss = objective.generator_loss(critic, real, fake, draws)
+    loss.backward()
+    np.testing.assert_allclose(loss.detach(), recorded.own[f"{name}/G_loss"], rtol=1e-5)
+    assert_gradients(recorded, f"{name}/dG", official.gradients("G/"), official.meaningless)
+
+
+@pytest.mark.parity("losses", "wavegan.*")
+def test_parity_slopes_of_the_gradient_penalty(recorded):
+    official = Official(recorded, Adam())
+    critic: Critic = official.state.critic
+    real = features(recorded["x"])
+    with torch.no_grad():
+        fake = official.state.generator(torch.from_numpy(recorded["z"]))
+    between = torch.lerp(real, fake, torch.from_numpy(recorded["alpha"])).requires_grad_()
+    phases = recorded["phases"][-critic.shuffled_layers :] if critic.shuffled_layers else ()
+    (scores,) = critic.score(between, draws=RecordedDraws(phases=phases))
+    (gradient,) = input_gradients(scores, between)
+    np.testing.assert_allclose(scores.detach(), recorded["wgan-gp/D_interp"], rtol=1e-5)
+    np.testing.assert_allclose(gradient.detach().flatten(1).norm(dim=1), recorded["wgan-gp/slopes"], rtol=1e-5)
+
+
+@pytest.mark.parity("optim", "wavegan.*")
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_parity_training_steps(recorded, name):
+    """Whole steps of several critic updates and one of the generator: the change of every weight, and Adam's state."""
+    if not any(key.startswith(f"{name}/after") for key in recorded.own):
+        pytest.skip(f"{name} is not in {recorded.name}")
+    make_objective, optimizer = OBJECTIVES[name]
+    official = Official(recorded, optimizer)
+    loops, critic_steps = recorded.cfg["nloops"], recorded.cfg["disc_nupdates"]
+    x, z, alpha = recorded["x"], recorded["z"], recorded["alpha"]
+
+    for loop in range(loops):
+        update = loop * critic_steps
+        batches = [features(x[update + number]) for number in range(critic_steps)]
+
+        def draws(number, loop=loop, update=update):
+            latents = z[loop * (critic_steps + 1) + number]
+            return RecordedDraws(latents, alpha[update + number] if number < critic_steps else None)
+
+        train_step(official.state, make_objective(critic_steps), batches, draws)
+
+    before = recorded.variables()
+    for variable, stride, after in recorded.group(f"{name}/after"):
+        if variable in official.meaningless:
+            continue
+        start = before[variable].reshape(-1)[::stride]
+        ours = to_tensorflow(official.tensors[variable], variable).reshape(-1)[::stride] - start
+        expected = after.reshape(-1) - start
+        if variable == "D/output/dense/bias" and name.startswith("wgan"):  # its gradient is exactly zero
+            assert np.abs(ours).max() < 1e-3 * optimizer.learning_rate
+            continue
+        # Single elements of the last bias can cancel exactly, and Adam then makes whole steps of rounding.
+        fair = np.abs(ours - expected) < 0.5 * optimizer.learning_rate
+        assert fair.mean() > (0.95 if re.search(r"D/downconv_\d+/.*(bias|beta)$", variable) else 0.999)
+        error = np.linalg.norm((ours - expected)[fair]) / np.linalg.norm(expected[fair])
+        assert error < 1e-3, variable
+
+    assert official.state.step == recorded.own[f"{name}/slots/global_step"]
+    compared = 0
+    moments = {"Adam": "exp_avg", "Adam_1": "exp_avg_sq"}
+    for slot, stride, expected in recorded.group(f"{name}/slots"):
+        variable, _, moment = slot.rpartition("/")
+        if moment not in moments or variable in official.meaningless or variable == "D/output/dense/bias":
+            continue
+        player = official.state.generator_optimizer if variable.startswith("G/") else official.state.critic_optimizer
+        ours = to_tensorflow(player.state[official.tensors[variable]][moments[moment]], variable)
+        difference = ours.reshape(-1)[::stride] - expected.reshape(-1)
+        assert np.linalg.norm(difference) < 1e-3 * np.linalg.norm(expected), slot
+        compared += 1
+    assert compared
