@@ -39,6 +39,9 @@ class Recorded:
     def __getitem__(self, name):
         return self._arrays[name]
 
+    def get(self, name, default):
+        return self._arrays.get(name, default)
+
     def __contains__(self, name):
         return name in self._arrays
 

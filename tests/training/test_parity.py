@@ -100,7 +100,7 @@ def test_parity_losses_and_gradients(recorded, name):
     official = Official(recorded, optimizer)
     generator, critic = official.state.generator, official.state.critic
     objective, real = make_objective(1), features(recorded["x"])
-    phases = recorded["phases"] if "phases" in recorded else ()
+    phases = recorded.get("phases", ())
     draws = RecordedDraws(recorded["z"], recorded["alpha"], phases)
     fake = generator(draws.latents(*recorded["z"].shape))
 

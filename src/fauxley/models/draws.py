@@ -18,7 +18,8 @@ class Draws:
 
     def __init__(self, *key: int) -> None:
         # SeedSequence's hash is fixed by NumPy's compatibility policy; PyTorch's own mixing of seeds is weak.
-        (state,) = np.random.SeedSequence(key).generate_state(1, np.uint64)
+        # It takes (1,) and (1, 0) for the same, so the length goes in front.
+        (state,) = np.random.SeedSequence((len(key), *key)).generate_state(1, np.uint64)
         self._generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
 
     def latents(self, count: int, size: int) -> Tensor:

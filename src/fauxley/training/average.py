@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from fauxley.errors import UsageError
+
 
 @dataclass(frozen=True)
 class Averaging:
@@ -15,6 +17,12 @@ class Averaging:
     """Generated samples after which a weight counts half in the averaged generator; 0: no averaging."""
     ramp: float = 0.05
     """The half-life is at most this share of the samples seen so far, so that the first, useless weights fade."""
+
+    def __post_init__(self) -> None:
+        if not self.half_life >= 0:
+            raise UsageError(f"half_life must not be negative; got {self.half_life}")
+        if not self.ramp > 0:
+            raise UsageError(f"ramp must be positive; got {self.ramp}")
 
     def decay(self, batch_size: int, step: int) -> float:
         """Factor by which the old average counts after `step` updates of `batch_size` samples each."""

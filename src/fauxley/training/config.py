@@ -35,6 +35,15 @@ class Adam:
     warmup: int = 0
     """Steps over which the learning rate rises from zero."""
 
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise UsageError(f"learning_rate must be positive; got {self.learning_rate}")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"{name} must be at least 0 and less than 1; got {getattr(self, name)}")
+        if self.warmup < 0:
+            raise UsageError(f"warmup must not be negative; got {self.warmup}")
+
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.Adam(parameters, self.learning_rate, (self.beta1, self.beta2), eps=1e-8, fused=True)
 
@@ -106,8 +115,6 @@ class TrainingConfig:
             )
         if self.keep_checkpoints < 1:
             raise UsageError(f"keep_checkpoints must be at least 1; got {self.keep_checkpoints}")
-        if not (math.isfinite(self.optimizer.learning_rate) and self.optimizer.learning_rate > 0):
-            raise UsageError(f"learning_rate must be positive; got {self.optimizer.learning_rate}")
 
 
 # The classes that a run's config.json may name.

@@ -6,8 +6,9 @@ shuffle is random, so each batch is scored once and that score is what is differ
 Notation: D the critic, x real, G(z) generated; softplus(a) = log(1 + exp a).
 """
 
+import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -38,6 +39,9 @@ class Objective(ABC):
     def __post_init__(self) -> None:
         if self.critic_steps < 1:
             raise UsageError(f"critic_steps must be at least 1; got {self.critic_steps}")
+        for field in fields(self):
+            if not 0 <= getattr(self, field.name) < math.inf:
+                raise UsageError(f"{field.name} must be finite and not negative; got {getattr(self, field.name)}")
 
     @abstractmethod
     def critic_loss(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> CriticLoss:

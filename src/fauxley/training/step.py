@@ -59,8 +59,7 @@ def _update_critic(
         "critic_loss": torch.stack([loss.total.detach() for loss in losses]).mean(),
         "score_real": on_real.mean(),
         "score_fake": on_fake.mean(),
-        # How many standard deviations lie between the scores: d' of detection theory.
-        "separation": (on_real.mean() - on_fake.mean()) / (on_real.var() / 2 + on_fake.var() / 2 + 1e-12).sqrt(),
+        "separation": _separation(on_real, on_fake),
         **({"gradient_penalty": torch.stack(penalties).mean()} if penalties else {}),
     }
 
@@ -78,6 +77,13 @@ def _update_generator(
             total += loss.detach()
     state.generator_optimizer.step()
     return {"generator_loss": total}
+
+
+def _separation(on_real: Tensor, on_fake: Tensor) -> Tensor:
+    """How many standard deviations lie between the scores (d' of detection theory); 0 where there is but one each."""
+    if len(on_real) < 2:
+        return torch.zeros((), device=on_real.device)
+    return (on_real.mean() - on_fake.mean()) / (on_real.var() / 2 + on_fake.var() / 2 + 1e-12).sqrt()
 
 
 @contextmanager
