@@ -47,14 +47,15 @@ def generate(
         raise UsageError(f"--seed must not be negative; got {seed}")
     synthesizer = Synthesizer.from_pretrained(model, choose_device(device))
     if latents is None:
-        write_sounds(synthesizer, model, _from_seeds(synthesizer, range(seed, seed + count)), count, out, output)
+        write_sounds(synthesizer, model, from_seeds(synthesizer, range(seed, seed + count)), count, out, output)
     else:
         rows = synthesizer.check_latents(_read_latents(latents))
         requests = (Request(row, f"latent-{number:05d}", {}) for number, row in enumerate(rows))
         write_sounds(synthesizer, model, requests, len(rows), out, output)
 
 
-def _from_seeds(synthesizer: Synthesizer, seeds: range) -> Iterator[Request]:
+def from_seeds(synthesizer: Synthesizer, seeds: range) -> Iterator[Request]:
+    """One request per seed, named by it."""
     for seed in seeds:
         yield Request(synthesizer.latents([seed])[0], f"seed-{seed:08d}", {"seed": seed})
 

@@ -17,8 +17,9 @@ from fauxley.audio.dataset import Dataset
 from fauxley.audio.packing import PackSettings, open_or_prepare
 from fauxley.errors import UsageError
 from fauxley.training.config import Flat, TrainingConfig
+from fauxley.training.data import fingerprint
 from fauxley.training.log import tensorboard_is_installed
-from fauxley.training.loop import Trainer, fingerprint
+from fauxley.training.loop import Trainer
 from fauxley.training.presets import PRESETS
 from fauxley.training.run import Run
 
@@ -42,7 +43,10 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
         if dry_run:
             print(describe(config, chosen))
         else:
-            train_run(config, data, run, chosen, board, quiet)
+            finished = train_run(config, data, run, chosen, board, quiet)
+            if not quiet:
+                again = "" if finished else "go on:        run the same command again\n"
+                print(f"{again}make sounds:  fauxley generate {run} --out new-sounds --count 20")
 
     command.__doc__ = f"""Train {text}. Run it again to resume.
 
@@ -65,8 +69,8 @@ train = {name: _command(text, config) for name, (text, config) in PRESETS.items(
 
 def train_run(
     config: TrainingConfig, data: Path, path: Path, device: torch.device, tensorboard: bool, quiet: bool
-) -> None:
-    """Begin or resume a run and train it to its end, or until a signal."""
+) -> bool:
+    """Begin or resume a run and train it to its end; False if a signal stopped it before."""
     dataset = open_data(config, data)
     run = Run(path)
     resumed = run.exists
@@ -79,7 +83,7 @@ def train_run(
         step = trainer.state.step
     if not quiet:
         print(f"{'finished' if finished else 'stopped, saved'} at step {step}: {path}")
-        print(f"make sounds:  fauxley generate {path} --out new-sounds --count 20")
+    return finished
 
 
 def open_data(config: TrainingConfig, data: Path) -> Dataset:

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fauxley.atomic import atomic_file
 from fauxley.audio.plots import spectrogram_image
 from fauxley.training.run import Run
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
+
+_ON_BOARD = 8  # clips shown of a group
 
 
 class Log:
@@ -25,10 +28,15 @@ class Log:
     """
 
     def __init__(self, run: Run, step: int, tensorboard: bool) -> None:
-        kept = [line for line in read_log(run) if line["step"] <= step]
-        run.log_file.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-        self._file = run.log_file.open("a", encoding="utf-8")
+        self._run = run
         self._board = _open_board(run, step) if tensorboard else None
+        self.rewind(step)
+
+    def rewind(self, step: int) -> None:
+        """Drop what was logged after `step`."""
+        kept = [line for line in read_log(self._run) if line["step"] <= step]
+        with atomic_file(self._run.log_file) as partial:
+            partial.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
 
     def numbers(self, step: int, values: Mapping[str, float]) -> None:
         """A line of numbers; what is not finite has no JSON form and becomes a word."""
@@ -43,26 +51,26 @@ class Log:
         if self._board is not None:
             self._board.add_text("event", text, step)
 
-    def sounds(self, step: int, title: str, clips: np.ndarray, sample_rate: int) -> None:
-        """Clips (N, C, T) to listen to and to see, and a histogram of their levels in dB; TensorBoard only."""
+    def sounds(self, step: int, groups: Mapping[str, np.ndarray], sample_rate: int) -> None:
+        """Clips (N, C, T) by title, to hear and to see, with histograms of their levels in dB; TensorBoard only."""
         if self._board is None:
             return
-        levels = 20 * np.log10(np.sqrt(np.mean(np.square(clips, dtype=np.float64), axis=(1, 2))) + 1e-6)
-        self._board.add_histogram(f"level_db/{title}", levels, step)
-        for number, clip in enumerate(clips[:8]):
-            mono = clip.mean(axis=0, keepdims=True)
-            self._board.add_audio(f"{title}/{number}", mono, step, sample_rate)
-            image = spectrogram_image(clip, sample_rate)
-            self._board.add_image(f"{title}/{number}", image, step, dataformats="HWC")
+        for title, clips in groups.items():
+            levels = 20 * np.log10(np.sqrt(np.mean(np.square(clips, dtype=np.float64), axis=(1, 2))) + 1e-6)
+            self._board.add_histogram(f"level_db/{title}", levels, step)
+            for number, clip in enumerate(clips[:_ON_BOARD]):
+                mono = clip.mean(axis=0, keepdims=True)
+                self._board.add_audio(f"{title}/{number}", mono, step, sample_rate)
+                image = spectrogram_image(clip, sample_rate)
+                self._board.add_image(f"{title}/{number}", image, step, dataformats="HWC")
 
     def close(self) -> None:
-        self._file.close()
         if self._board is not None:
             self._board.close()
 
     def _write(self, step: int, content: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps({"step": step, "time": round(time.time(), 3), **content}) + "\n")
-        self._file.flush()
+        with self._run.log_file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, "time": round(time.time(), 3), **content}) + "\n")
 
 
 def read_log(run: Run) -> list[dict[str, Any]]:

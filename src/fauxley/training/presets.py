@@ -25,4 +25,18 @@ PRESETS: dict[str, tuple[str, TrainingConfig]] = {
             preview_every=500,
         ),
     ),
+    "wavegan-tiny": (
+        "a WaveGAN of half-second clips to try things out in minutes on a CPU; the demo's",
+        TrainingConfig(
+            "wavegan-tiny",
+            WaveGAN(clip_length=8192, dim=16),
+            WassersteinGP(),
+            Adam(learning_rate=5e-4),
+            Averaging(half_life=2000),
+            steps=300,
+            batch_size=16,
+            checkpoint_every=100,
+            preview_every=100,
+        ),
+    ),
 }

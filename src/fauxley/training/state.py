@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import torch
 from torch import nn
@@ -73,6 +74,12 @@ class TrainingState:
             part.load_state_dict(saved[name])
         self.step, self.attempt = int(saved["step"]), int(saved["attempt"])
 
+    def set_learning_rate(self, rate: float) -> None:
+        """Both players' learning rate for the next step."""
+        for optimizer in (self.generator_optimizer, self.critic_optimizer):
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+
     def is_finite(self) -> bool:
         """Whether all weights are finite numbers."""
         networks = (self.generator, self.critic, self.best_generator)
@@ -80,7 +87,9 @@ class TrainingState:
 
     def write(self, folder: Path) -> None:
         """Write the training state into an existing folder."""
-        torch.save(self.state_dict(), folder / _FILE)
+        # Through Python's file, where a full disk is an OSError; PyTorch's own writer raises a RuntimeError.
+        with (folder / _FILE).open("wb") as file:
+            torch.save(self.state_dict(), file)
 
     def read(self, folder: Path) -> None:
         """Take over what `write` wrote.
@@ -88,11 +97,16 @@ class TrainingState:
         Raises:
             FauxleyError: the file is missing, damaged, or of other networks.
         """
+        file = folder / _FILE
         try:
+            with ZipFile(file) as archive:  # PyTorch writes checksums but does not look at them
+                if damaged := archive.testzip():
+                    raise FauxleyError(f"{file} is damaged: the checksum of {damaged} is wrong")
             # weights_only: nothing but tensors and plain containers is ever unpickled.
-            self.load_state_dict(torch.load(folder / _FILE, map_location=self.device, weights_only=True))
-        except (OSError, RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as error:
-            raise FauxleyError(f"{folder / _FILE} cannot be resumed from: {str(error).splitlines()[0]}") from error
+            self.load_state_dict(torch.load(file, map_location=self.device, weights_only=True))
+        except (OSError, LookupError, RuntimeError, TypeError, ValueError, UnpicklingError, BadZipFile) as error:
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise FauxleyError(f"{file} cannot be resumed from: {reason}") from error
 
     def _parts(self) -> dict[str, Any]:
         parts = {

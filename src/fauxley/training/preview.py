@@ -1,0 +1,54 @@
+"""What a run sounds and looks like so far: the same latents again and again, beside real clips."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fauxley.audio.files import write_audio
+from fauxley.audio.plots import write_curves, write_sheet
+from fauxley.models.draws import Draws
+from fauxley.models.synthesizer import Synthesizer
+from fauxley.training.log import Log, read_log
+from fauxley.training.run import Run, step_name
+
+Clips = NDArray[np.float32]
+
+_CURVES = ("critic_loss", "generator_loss", "wasserstein_estimate", "separation", "gradient_penalty")
+
+
+class Previews:
+    """Writes previews of a run.
+
+    Args:
+        run: its folder.
+        log: where TensorBoard's part goes.
+        real: clips to compare with, (N, C, T).
+        key: of the latents, which stay the same for the whole run.
+    """
+
+    def __init__(self, run: Run, log: Log, real: Clips, *key: int) -> None:
+        self._run = run
+        self._log = log
+        self._real = real
+        self._key = key
+
+    def write(self, step: int, synthesizer: Synthesizer) -> Clips:
+        """Write sounds, a sheet and the curves; return the sounds (N, C, T)."""
+        rate = synthesizer.sample_rate
+        latents = Draws(*self._key).latents(len(self._real), synthesizer.architecture.latent_size)
+        fake: Clips = np.nan_to_num(synthesizer.generate(latents=latents).numpy())
+        folder = self._run.samples / step_name(step)
+        folder.mkdir(exist_ok=True)
+        for number, clip in enumerate(fake):
+            write_audio(folder / f"{number:02d}.wav", clip, rate)
+        write_sheet(folder / "sheet.png", {"real": self._real, f"generated, step {step}": fake}, rate)
+        self._log.sounds(step, {"real": self._real, "generated": fake}, rate)
+        self._draw_curves()
+        return fake
+
+    def _draw_curves(self) -> None:
+        lines = [line for line in read_log(self._run) if "critic_loss" in line]
+        if lines:
+            columns = {name: [float(line.get(name, math.nan)) for line in lines] for name in _CURVES}
+            write_curves(self._run.path / "curves.png", columns, [line["step"] for line in lines])
