@@ -74,8 +74,7 @@ def _convert(value: Any, hint: Any, where: str, by_name: Mapping[str, type]) -> 
     """Turn the JSON `value` into what the annotation `hint` asks for."""
     if isinstance(value, dict) and _TAG in value:
         built = _build(value, by_name)
-        expected = [option for option in _options(hint) if isinstance(option, type)]
-        if expected and not isinstance(built, tuple(expected)):
+        if Any not in _options(hint) and type(built) not in _options(hint):
             raise FauxleyError(f"{where} cannot be a {type(built).__name__}")
         return built
     for option in _options(hint):

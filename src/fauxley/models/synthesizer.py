@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from fauxley.atomic import atomic_folder, is_leftover
@@ -127,7 +127,7 @@ class Synthesizer:
     def write(self, folder: Path) -> None:
         """Write the files of a model into an existing folder."""
         tensors = _prefixed("generator", self.generator) | _prefixed("representation", self.representation)
-        save_file(tensors, folder / _WEIGHTS)
+        (folder / _WEIGHTS).write_bytes(save(tensors))  # not `save_file`, for which a full disk is no OSError
         config = {
             "format_version": FORMAT_VERSION,
             "architecture": to_json(self.architecture),
@@ -149,19 +149,19 @@ class Synthesizer:
         weights = folder / _WEIGHTS
         try:
             if _sha256(weights) != config["weights_sha256"]:
-                raise FauxleyError(f"{weights} is damaged: its checksum is not the one in {_CONFIG}")
+                raise FauxleyError(f"{_WEIGHTS} is damaged: its checksum is not the one in {_CONFIG}")
             tensors = load_file(weights)
             architecture: Architecture = from_json(config["architecture"], ARCHITECTURES)
             synthesizer = cls(
                 architecture,
                 architecture.generator(Draws(0)),
                 architecture.representation(),
-                int(config["sample_rate"]),
+                _at_least(1, int(config["sample_rate"]), "sample_rate"),
                 from_json(config["provenance"], (Provenance,)),
             )
             _load_prefixed("generator", synthesizer.generator, tensors)
             _load_prefixed("representation", synthesizer.representation, tensors)
-        except (OSError, KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+        except (FauxleyError, OSError, KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
             raise FauxleyError(f"{folder} is not a usable model: {_one_line(error)}") from error
         return synthesizer.to(device)
 
@@ -210,7 +210,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
         version = config["format_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise FauxleyError(f"{folder / _CONFIG} is not a model's description: {_one_line(error)}") from error
     if version != FORMAT_VERSION:
         raise FauxleyError(

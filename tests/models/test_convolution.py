@@ -1,0 +1,98 @@
+"""The one convolution under all layers: its values and derivatives of any order, whichever algorithm computes them."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.autograd import gradcheck, gradgradcheck
+
+from fauxley.models.convolution import convolve, input_gradients
+
+# Frames and channels on either side of the thresholds between algorithms, and the smallest of all.
+SHAPES = {
+    "few frames, few channels": (2, 5, 3, 2, 3),
+    "few frames, many channels": (2, 6, 18, 3, 3),
+    "many frames, few channels": (1, 70, 2, 3, 5),
+    "many frames, many channels": (2, 67, 17, 2, 3),
+    "one frame, one tap": (3, 1, 2, 2, 1),
+    "fewer frames than taps": (2, 2, 2, 3, 7),
+}
+
+
+def random(*shape, requires_grad=True):
+    return torch.randn(shape, dtype=torch.float64, requires_grad=requires_grad)
+
+
+@pytest.fixture(params=SHAPES.values(), ids=SHAPES)
+def operands(request):
+    torch.manual_seed(0)
+    batch, frames, inputs, outputs, taps = request.param
+    return random(batch, frames, inputs), random(taps, inputs, outputs)
+
+
+def plain(x, weight):
+    """PyTorch's convolution in the same layout."""
+    return F.conv1d(x.transpose(1, 2), weight.permute(2, 1, 0), padding=len(weight) // 2).transpose(1, 2)
+
+
+def test_equals_plain_convolution(operands):
+    torch.testing.assert_close(convolve(*operands), plain(*operands))
+
+
+def test_derivatives_equal_those_of_plain_convolution(operands):
+    grad = random(*plain(*operands).shape, requires_grad=False)
+    ours = torch.autograd.grad(convolve(*operands), operands, grad)
+    expected = torch.autograd.grad(plain(*operands), operands, grad)
+    torch.testing.assert_close(ours, expected)
+
+
+def test_derivatives_of_first_and_second_order_agree_with_differences(operands):
+    # Fast mode compares along random directions; with thousands of numbers the full check would take minutes.
+    assert gradcheck(convolve, operands, fast_mode=True)
+    assert gradgradcheck(convolve, operands, fast_mode=True)
+
+
+def test_views_of_any_layout_are_taken():
+    torch.manual_seed(0)
+    x, weight = random(2, 3, 70, requires_grad=False).transpose(1, 2), random(4, 3, 5, requires_grad=False)
+    weight = weight.permute(2, 1, 0)
+    torch.testing.assert_close(convolve(x, weight), plain(x, weight))
+    torch.testing.assert_close(convolve(x[:, ::2], weight), plain(x[:, ::2], weight))
+
+
+def penalty(convolution, gradients, x, *weights):
+    """A gradient penalty on two layers with a curved function between: all second derivatives take part."""
+    scores = convolution(torch.tanh(convolution(x, weights[0])), weights[1]).sum((1, 2))
+    (slope,) = gradients(scores, x)
+    return slope.square().sum((1, 2)).sqrt().sub(1).square().mean()
+
+
+def plain_gradients(scores, x):
+    return torch.autograd.grad(scores.sum(), x, create_graph=True)
+
+
+def test_gradient_penalty_has_the_weight_gradients_of_plain_convolution():
+    torch.manual_seed(0)
+    x, weights = random(3, 66, 2), (random(5, 2, 17), random(3, 17, 4))
+    ours = torch.autograd.grad(penalty(convolve, input_gradients, x, *weights), weights)
+    expected = torch.autograd.grad(penalty(plain, plain_gradients, x, *weights), weights)
+    torch.testing.assert_close(ours, expected)
+
+
+def test_input_gradients_forms_no_weight_gradients(operands):
+    x, weight = operands
+    seen = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: seen.append(t.shape) or t, lambda t: t):
+        (gradient,) = input_gradients(convolve(x, weight).square().sum((1, 2)), x)
+        sparing = len(seen)
+        torch.autograd.grad(convolve(x, weight).square().sum(), x, create_graph=True)
+    assert sparing < len(seen) - sparing
+    (expected,) = torch.autograd.grad(plain(x, weight).square().sum(), x)
+    torch.testing.assert_close(gradient, expected)
+
+
+def test_weight_gradients_are_back_after_input_gradients_even_if_it_failed(operands):
+    x, weight = operands
+    with pytest.raises(RuntimeError):
+        input_gradients(convolve(x, weight).sum((1, 2)), torch.ones(1, requires_grad=True))
+    convolve(x, weight).sum().backward()
+    assert weight.grad is not None

@@ -1,0 +1,53 @@
+"""Random numbers: reproducible, unrelated, and of the right distribution."""
+
+import itertools
+from collections import Counter
+
+import pytest
+import torch
+
+from fauxley.models.draws import Draws
+
+
+def test_the_same_key_gives_the_same_numbers_and_another_key_others():
+    keys = [(0,), (1,), (0, 0), (1, 0), (0, 1), (2, 0, 0, 0), (2, 0, 0, 0, 0), (2, 0, 0, 0, 1), (2**40,)]
+    drawn = {key: Draws(*key).latents(1, 50) for key in keys}
+    for key in keys:
+        assert torch.equal(Draws(*key).latents(1, 50), drawn[key])
+    for one, other in itertools.combinations(keys, 2):
+        assert abs(torch.corrcoef(torch.cat([drawn[one], drawn[other]]))[0, 1]) < 0.5, (one, other)
+
+
+def test_numbers_of_a_seed_never_change():
+    """A seed is a sound, and shared models come with seeds: this pins them across versions and platforms."""
+    torch.testing.assert_close(Draws(0).latents(1, 3), torch.tensor([[0.996896, -0.6322217, -0.9965305]]))
+    assert Draws(2, 0, 0, 0, 1).shifts(4, 1, 2, False) == [[-1], [0], [-1], [1]]
+
+
+def test_latents_fill_the_cube():
+    z = Draws(0).latents(200, 100)
+    assert z.shape == (200, 100)
+    assert -1 <= z.min() < -0.999
+    assert 0.999 < z.max() <= 1
+    assert abs(z.mean()) < 0.02
+    assert abs(z.var() - 1 / 3) < 0.01
+
+
+def test_interpolation_lies_between():
+    alpha = Draws(0).interpolation(2000)
+    assert 0 <= alpha.min() < 0.01
+    assert 0.99 < alpha.max() <= 1
+
+
+@pytest.mark.parametrize("radius", [0, 1, 5])
+def test_shifts_are_uniform_and_reach_the_radius_on_both_sides(radius):
+    counts = Counter(shift for row in Draws(0).shifts(1, 4000, radius, True) for shift in row)
+    assert sorted(counts) == list(range(-radius, radius + 1))
+    assert min(counts.values()) > 0.8 * 4000 / (2 * radius + 1)
+
+
+def test_a_shift_holds_for_the_whole_batch_unless_asked_for_per_example():
+    for_batch = Draws(0).shifts(50, 6, 3, False)
+    assert all(len(row) == 6 and len(set(row)) == 1 for row in for_batch)
+    assert len({row[0] for row in for_batch}) > 3
+    assert any(len(set(row)) > 1 for row in Draws(0).shifts(4, 6, 3, True))

@@ -1,0 +1,182 @@
+"""Sounds by seed, model folders, and what a stranger's folder can and cannot do."""
+
+import json
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from fauxley.errors import FauxleyError, UsageError
+from fauxley.models.draws import Draws
+from fauxley.models.synthesizer import FORMAT_VERSION, Provenance, Synthesizer, resolve
+from fauxley.models.wavegan import WaveGAN
+
+
+def make(seed=0, **changed):
+    architecture = WaveGAN(**{"clip_length": 4096, "dim": 2, "latent_size": 5, **changed})
+    generator = architecture.generator(Draws(seed))
+    return Synthesizer(architecture, generator, architecture.representation(), 8000, Provenance("test", seed))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return make().save(tmp_path / "model")
+
+
+def edit(folder, change):
+    config = json.loads((folder / "config.json").read_text())
+    change(config)
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_a_seed_is_a_sound_whatever_is_made_with_it(batch_norm):
+    synthesizer = make(channels=2, batch_norm=batch_norm)
+    sounds = synthesizer.generate(7, seed=3)
+    assert sounds.shape == (7, 2, 4096)
+    assert sounds.dtype == torch.float32
+    for batch_size in (1, 3, 64):
+        torch.testing.assert_close(synthesizer.generate(7, 3, batch_size=batch_size), sounds, rtol=0, atol=1e-5)
+    torch.testing.assert_close(synthesizer.generate(2, seed=5), sounds[2:4], rtol=0, atol=1e-5)
+    torch.testing.assert_close(synthesizer.generate(seed=9), sounds[6:], rtol=0, atol=1e-5)
+
+
+def test_latents_reproduce_what_seeds_made():
+    synthesizer = make()
+    latents = synthesizer.latents(range(3, 6))
+    sounds = synthesizer.generate(3, seed=3)
+    assert torch.equal(synthesizer.generate(latents=latents), sounds)
+    assert torch.equal(synthesizer.generate(latents=latents.numpy().astype(np.float64)), sounds)
+    torch.testing.assert_close(torch.cat([*synthesizer.stream(latents, 2)]), sounds, rtol=0, atol=1e-5)
+
+
+def test_no_sounds_are_an_empty_batch():
+    assert make(channels=2).generate(0).shape == (0, 2, 4096)
+    assert make().generate(latents=np.zeros((0, 5), np.float32)).shape == (0, 1, 4096)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"count": -1}, "count must be at least 0; got -1"),
+        ({"count": 1, "seed": -2}, "seeds must be 0 or more; got -2"),
+        ({"count": 1, "batch_size": 0}, "batch_size must be at least 1"),
+        ({"count": 1, "latents": torch.zeros(1, 5)}, "not both"),
+        ({"latents": torch.zeros(2, 4)}, r"shape \(N, 5\)"),
+        ({"latents": torch.zeros(5)}, r"shape \(N, 5\)"),
+        ({"latents": torch.full((1, 5), torch.nan)}, "finite"),
+    ],
+)
+def test_requests_that_make_no_sense_are_refused_in_one_line(arguments, said):
+    with pytest.raises(UsageError, match=said) as caught:
+        make().generate(**arguments)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("changed", [{}, {"batch_norm": True, "channels": 2, "post_filter_length": 9}])
+def test_a_saved_model_comes_back_bit_for_bit(tmp_path, changed):
+    synthesizer = make(**changed)
+    synthesizer.generator(Draws(0).latents(3, 5))  # moving statistics are no longer what they start as
+    loaded = Synthesizer.from_pretrained(synthesizer.save(tmp_path / "model"))
+    assert loaded.architecture == synthesizer.architecture
+    assert loaded.provenance == synthesizer.provenance
+    assert loaded.sample_rate == 8000
+    assert torch.equal(loaded.generate(3, 1), synthesizer.generate(3, 1))
+    saved, state = load_file(tmp_path / "model" / "model.safetensors"), synthesizer.generator.state_dict()
+    assert {name.removeprefix("generator.") for name in saved} == set(state)
+
+
+def test_saving_never_replaces_what_is_there(folder):
+    before = (folder / "config.json").read_bytes()
+    with pytest.raises(FileExistsError):
+        make(seed=1).save(folder)
+    assert (folder / "config.json").read_bytes() == before
+
+
+def test_a_run_means_its_newest_complete_checkpoint(tmp_path):
+    checkpoints = tmp_path / "checkpoints"
+    for step in (5, 10, 200):
+        make(seed=step).save(checkpoints / f"step-{step:08d}")
+    shutil.copytree(checkpoints / "step-00000005", checkpoints / ".partial-123-step-00000300")
+    (checkpoints / "step-00000400").mkdir()
+    assert resolve(tmp_path) == checkpoints / "step-00000200"
+    assert Synthesizer.from_pretrained(tmp_path).provenance.step == 200
+
+
+@pytest.mark.parametrize("make_folder", [lambda path: None, lambda path: path.mkdir()])
+def test_what_is_not_there_is_said_to_be_missing(tmp_path, make_folder):
+    make_folder(tmp_path / "nothing")
+    with pytest.raises(FauxleyError, match=r"nothing (does not exist|holds no model)"):
+        Synthesizer.from_pretrained(tmp_path / "nothing")
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[-10] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGE = {
+    "a bit of the weights flipped": lambda folder: flip(folder / "model.safetensors"),
+    "weights cut short": lambda folder: (folder / "model.safetensors").write_bytes(
+        (folder / "model.safetensors").read_bytes()[:-100]
+    ),
+    "weights empty": lambda folder: (folder / "model.safetensors").write_bytes(b""),
+    "config not JSON": lambda folder: (folder / "config.json").write_text("{"),
+    "config empty": lambda folder: (folder / "config.json").write_text(""),
+    "config of another kind": lambda folder: (folder / "config.json").write_text("[1, 2]"),
+    "config not text": lambda folder: (folder / "config.json").write_bytes(b"\xff\xfe\x00"),
+    "config nested without end": lambda folder: (folder / "config.json").write_text("[" * 100_000),
+    "another version": lambda folder: edit(folder, lambda c: c.update(format_version=FORMAT_VERSION + 1)),
+    "no version": lambda folder: edit(folder, lambda c: c.pop("format_version")),
+    "no checksum": lambda folder: edit(folder, lambda c: c.pop("weights_sha256")),
+    "an unknown class": lambda folder: edit(folder, lambda c: c["architecture"].update(type="Popen")),
+    "a class out of place": lambda folder: edit(folder, lambda c: c.update(architecture=c["provenance"])),
+    "an unknown field": lambda folder: edit(folder, lambda c: c["architecture"].update(dims=3)),
+    "a size that cannot be": lambda folder: edit(folder, lambda c: c["architecture"].update(clip_length=5)),
+    "another size": lambda folder: edit(folder, lambda c: c["architecture"].update(dim=3)),
+    "a size without end": lambda folder: edit(folder, lambda c: c["architecture"].update(dim=10**12)),
+    "a word for a number": lambda folder: edit(folder, lambda c: c["architecture"].update(dim="2")),
+    "a sample rate of words": lambda folder: edit(folder, lambda c: c.update(sample_rate="fast")),
+    "a sample rate below zero": lambda folder: edit(folder, lambda c: c.update(sample_rate=-1)),
+    "no architecture": lambda folder: edit(folder, lambda c: c.update(architecture=None)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_damaged_and_hostile_folders_are_refused_in_one_line(folder, damage):
+    damage(folder)
+    with pytest.raises(FauxleyError, match="model") as caught:
+        Synthesizer.from_pretrained(folder)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+def test_another_version_says_what_to_do(folder):
+    DAMAGE["another version"](folder)
+    with pytest.raises(FauxleyError, match="install the newest fauxley"):
+        Synthesizer.from_pretrained(folder)
+
+
+class Bomb:
+    """Unpickling this makes a file."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+@pytest.mark.parametrize("name", ["training_state.pt", "model.pt", "model.safetensors"])
+def test_loading_a_model_unpickles_nothing(folder, tmp_path, name):
+    (folder / name).write_bytes(pickle.dumps(Bomb(tmp_path / "boom")))
+    if name == "model.safetensors":
+        with pytest.raises(FauxleyError):
+            Synthesizer.from_pretrained(folder)
+    else:
+        assert Synthesizer.from_pretrained(folder).generate(1).shape == (1, 1, 4096)
+    assert not (tmp_path / "boom").exists()

@@ -1,0 +1,93 @@
+"""Files and folders appear whole or not at all, also when the process is killed while writing."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from fauxley.atomic import atomic_file, atomic_folder, is_leftover, sweep_leftovers
+
+
+class Failure(Exception):  # noqa: N818
+    pass
+
+
+def fail_over(path):
+    path.write_text("half")
+    raise Failure
+
+
+def test_a_file_is_replaced_only_once_it_is_whole(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with atomic_file(path) as partial:
+        partial.write_text("new")
+        assert path.read_text() == "old"
+        assert partial.suffix == ".txt"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(Failure), atomic_file(path) as partial:
+        fail_over(partial)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_appears_with_all_that_is_in_it(tmp_path):
+    folder = tmp_path / "deep" / "folder"
+    with atomic_folder(folder) as partial:
+        (partial / "sub").mkdir()
+        (partial / "sub" / "a").write_text("a")
+        assert not folder.exists()
+    assert (folder / "sub" / "a").read_text() == "a"
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_a_failure_leaves_no_folder(tmp_path):
+    with pytest.raises(Failure), atomic_folder(tmp_path / "folder") as partial:
+        fail_over(partial / "a")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "occupy", [lambda path: path.write_text("file"), lambda path: (path / "x").mkdir(parents=True)]
+)
+def test_a_folder_never_replaces_anything(tmp_path, occupy):
+    occupy(tmp_path / "taken")
+    with pytest.raises(FileExistsError), atomic_folder(tmp_path / "taken"):
+        pass
+    assert [entry.name for entry in tmp_path.iterdir()] == ["taken"]
+
+
+def test_an_empty_folder_may_be_filled(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with atomic_folder(tmp_path / "empty") as partial:
+        (partial / "a").write_text("a")
+    assert (tmp_path / "empty" / "a").exists()
+
+
+@pytest.mark.parametrize("writer", ["atomic_file", "atomic_folder"])
+def test_what_a_killed_process_leaves_is_recognised_and_swept(tmp_path, writer):
+    script = f"""
+import pathlib, time
+from fauxley.atomic import {writer}
+with {writer}(pathlib.Path({str(tmp_path)!r}) / "result") as partial:
+    (partial / "part" if {writer == "atomic_folder"} else partial).write_text("half")
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "writing\n"
+        os.kill(process.pid, signal.SIGKILL)
+    (left,) = tmp_path.iterdir()
+    assert is_leftover(left)
+    (tmp_path / "mine.txt").write_text("stays")
+    sweep_leftovers(tmp_path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["mine.txt"]
+    sweep_leftovers(tmp_path / "not there")
