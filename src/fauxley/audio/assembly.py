@@ -7,6 +7,7 @@ run before: there is no journal that could contradict them.
 
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -59,7 +60,9 @@ class Assembly:
                 self._append(index)
                 progress(len(self._results), total)
         finally:
-            written.close()
+            with warnings.catch_warnings():  # joblib warns of tasks that are given up; what stopped us says more
+                warnings.simplefilter("ignore", UserWarning)
+                written.close()
 
     def entries(self) -> list[Entry]:
         """The rows of manifest.csv.
@@ -76,7 +79,7 @@ class Assembly:
                 continue
             sound = sounds[packed.file]
             first = first_of.setdefault(packed.sha256, packed.file)
-            warnings = [*packed.warnings, *([f"same content as {first}"] if first != packed.file else [])]
+            odd = [*packed.warnings, *([f"same content as {first}"] if first != packed.file else [])]
             entry = Entry(
                 file=packed.file,
                 label=sound.label,
@@ -86,7 +89,7 @@ class Assembly:
                 peak=packed.peak,
                 sha256=packed.sha256,
                 license=sound.license,
-                warnings="; ".join(warnings),
+                warnings="; ".join(odd),
             )
             entries.append(entry)
             offset += packed.num_samples

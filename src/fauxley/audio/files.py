@@ -176,6 +176,8 @@ def write_audio(
         raise FauxleyError(f"{printable(path)}: not written, the audio holds NaN or infinity")
     with atomic_file(path, durable=False) as partial:
         soundfile.write(partial, _encode(samples, subtype, dither).T, sample_rate, subtype=subtype)
+        if subtype == "FLOAT":
+            _erase_time(partial)
     if metadata is not None:
         write_sidecar(path, metadata)
 
@@ -205,6 +207,15 @@ def _encode(samples: NDArray[np.float64], subtype: str, dither: np.random.Genera
     values = quantise(samples, bits)
     # libsndfile takes 24 bits at the top of 32.
     return np.asarray(values, np.int16) if bits == 16 else np.left_shift(values, np.int32(32 - bits))
+
+
+def _erase_time(path: Path) -> None:
+    """Zero the time that libsndfile puts into the PEAK chunk of a float WAV: the same sound, the same bytes."""
+    with path.open("r+b") as file:
+        chunk = file.read(512).find(b"PEAK")
+        if chunk >= 0:
+            file.seek(chunk + 12)  # after name, size and version
+            file.write(bytes(4))
 
 
 def _as_list(value: Any) -> Any:

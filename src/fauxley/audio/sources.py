@@ -147,7 +147,7 @@ def open_source(path: Path) -> Iterator[Source]:
             try:
                 yield _checked(path, _SndfileSource(opened))
             except soundfile.LibsndfileError as error:
-                raise AudioFileError(path, f"broken: {_reason(error)}") from error
+                raise AudioFileError(path, _reason(error)) from error
 
 
 def _checked(path: Path, source: Source) -> Source:
@@ -211,7 +211,7 @@ def _open_ffmpeg(path: Path, file: BinaryIO, refusal: str) -> Iterator[Source]:
 
 def _reason(error: soundfile.LibsndfileError) -> str:
     text = str(error.error_string).strip().removeprefix("Error : ").rstrip(".")
-    return "not recognised as audio" if text == "Format not recognised" else text
+    return "not recognised as audio" if text == "Format not recognised" else f"broken: {text}"
 
 
 def _looks_like_mpeg(file: BinaryIO) -> bool:
