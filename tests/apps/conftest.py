@@ -1,0 +1,37 @@
+"""A kit and a model small enough to be made for the tests of the command line."""
+
+from pathlib import Path
+
+import pytest
+
+from fauxley.apps.cli import main
+from fauxley.audio.drumkit import write_kit
+
+
+@pytest.fixture(scope="session")
+def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sounds") / "kit"
+    write_kit(folder, per_instrument=2)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dataset(kit: Path) -> Path:
+    folder = kit.parent / "dataset"
+    assert main(["prepare", str(kit), str(folder), "--clip-length", "4096", "--quiet"]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run(dataset: Path) -> Path:
+    """A run of three steps."""
+    folder = dataset.parent / "run"
+    assert main(train_arguments(dataset, folder)) == 0
+    return folder
+
+
+def train_arguments(data: Path, run: Path, *more: str) -> list[str]:
+    """A training that takes a second or two."""
+    small = ["--clip-length", "4096", "--dim", "1", "--batch-size", "4", "--steps", "3", "--preview-count", "2", "--critic-steps", "1"]
+    options = ["--tensorboard", "off", "--quiet", "--device", "cpu"]
+    return ["train", "wavegan-tiny", "--data", str(data), "--run", str(run), *small, *options, *more]

@@ -1,0 +1,143 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import fauxley
+from fauxley.apps.cli import main
+
+
+def generate(run: Path, out: Path, *options: str) -> int:
+    return main(["generate", str(run), "--out", str(out), "--device", "cpu", "--quiet", *options])
+
+
+def read(path: Path) -> np.ndarray:
+    return soundfile.read(path, dtype="int16", always_2d=True)[0].astype(int)
+
+
+def test_files_are_named_by_seed_and_come_with_latents_sheet_and_sidecars(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "sounds"
+    assert generate(run, out, "--count", "3", "--seed", "7") == 0
+    names = sorted(path.name for path in out.iterdir())
+    sounds = [f"seed-0000000{seed}" for seed in (7, 8, 9)]
+    assert names == sorted(
+        [f"{name}.{kind}" for name in sounds for kind in ("wav", "json")] + ["latents.npy", "sheet.png"]
+    )
+    facts = json.loads((out / "seed-00000008.json").read_text())
+    latents = np.load(out / "latents.npy")
+    assert latents.shape == (3, 100)
+    assert latents.dtype == np.float32
+    assert facts["seed"] == 8
+    assert facts["step"] == 3
+    assert facts["license_of_training_data"] == "CC0-1.0"
+    assert np.float32(facts["latent"]).tolist() == latents[1].tolist()
+
+
+def test_a_seed_is_the_same_sound_however_it_is_asked_for(run: Path, tmp_path: Path) -> None:
+    assert generate(run, tmp_path / "many", "--count", "6", "--batch-size", "5") == 0
+    assert generate(run, tmp_path / "one", "--count", "1", "--seed", "4") == 0
+    latents = str(tmp_path / "many" / "latents.npy")
+    assert generate(run, tmp_path / "again", "--latents", latents, "--batch-size", "1") == 0
+    many, one = read(tmp_path / "many" / "seed-00000004.wav"), read(tmp_path / "one" / "seed-00000004.wav")
+    again = read(tmp_path / "again" / "latent-00004.wav")
+    in_python = fauxley.load(run).generate(1, seed=4).numpy()[0].T * 32768
+    assert np.abs(many).max() > 100
+    for other in (one, again, in_python):
+        # One step: sums of another order round differently.
+        assert np.abs(many - other).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "subtype", "rate"),
+    [
+        (["--format", "flac", "--subtype", "PCM_24"], "flac", "PCM_24", 16000),
+        (["--subtype", "FLOAT", "--sample-rate", "44100"], "wav", "FLOAT", 44100),
+        (["--format", "ogg"], "ogg", "VORBIS", 16000),
+    ],
+)
+def test_formats_and_rates(run: Path, tmp_path: Path, options: list[str], kind: str, subtype: str, rate: int) -> None:
+    assert generate(run, tmp_path / "out", "--count", "1", "--no-sheet", "--no-sidecars", *options) == 0
+    info = soundfile.info(tmp_path / "out" / f"seed-00000000.{kind}")
+    assert (info.subtype, info.samplerate) == (subtype, rate)
+    assert info.frames == pytest.approx(4096 * rate / 16000, abs=1)
+    assert not (tmp_path / "out" / "sheet.png").exists()
+    assert not (tmp_path / "out" / "seed-00000000.json").exists()
+
+
+def test_clean_makes_every_sound_peak_alike_and_end_in_silence(run: Path, tmp_path: Path) -> None:
+    assert generate(run, tmp_path / "out", "--count", "4", "--clean", "--cleaning.peak-dbfs", "-3") == 0
+    for path in (tmp_path / "out").glob("*.wav"):
+        audio = read(path)
+        assert np.abs(audio).max() / 32768 == pytest.approx(10 ** (-3 / 20), abs=1e-3)
+        assert np.abs(audio[-1]).max() <= 1
+
+
+def test_morph_begins_and_ends_with_its_seeds(run: Path, tmp_path: Path) -> None:
+    arguments = ["morph", str(run), "--out", str(tmp_path / "m"), "--seeds", "3", "9", "5", "--count", "5", "--quiet"]
+    assert main(arguments) == 0
+    assert generate(run, tmp_path / "g", "--seed", "3", "--count", "7") == 0
+    latents = np.load(tmp_path / "m" / "latents.npy")
+    for place, seed in ((0, 3), (2, 9), (4, 5)):
+        assert latents[place].tolist() == np.load(tmp_path / "g" / "latents.npy")[seed - 3].tolist()
+        morphed, single = (read(tmp_path / name) for name in (f"m/morph-000{place}.wav", f"g/seed-0000000{seed}.wav"))
+        assert np.abs(morphed - single).max() <= 1
+    np.testing.assert_allclose(latents[1], (latents[0] + latents[2]) / 2, atol=1e-6)
+
+
+def test_a_spherical_morph_keeps_the_length_of_the_latent(run: Path, tmp_path: Path) -> None:
+    arguments = ["morph", str(run), "--out", str(tmp_path / "m"), "--seeds", "3", "9", "--path", "spherical", "--quiet"]
+    assert main(arguments) == 0
+    lengths = np.linalg.norm(np.load(tmp_path / "m" / "latents.npy"), axis=1)
+    assert lengths.min() > 0.99 * min(lengths[0], lengths[-1])
+
+
+def test_nothing_is_replaced_unasked(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert generate(run, tmp_path / "out", "--count", "1") == 0
+    before = (tmp_path / "out" / "latents.npy").read_bytes()
+    assert generate(run, tmp_path / "out", "--count", "1", "--seed", "5") == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert (tmp_path / "out" / "latents.npy").read_bytes() == before
+    assert generate(run, tmp_path / "out", "--count", "1", "--seed", "5", "--overwrite") == 0
+    assert (tmp_path / "out" / "latents.npy").read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "hint"),
+    [
+        (["--count", "-3"], 2, "at least 1"),
+        (["--seed", "-1"], 2, "not be negative"),
+        (["--batch-size", "0"], 2, "at least 1"),
+        (["--sample-rate", "7"], 2, "384000"),
+        (["--format", "wav", "--subtype", "VORBIS"], 2, "PCM_16"),
+        (["--latents", "nowhere.npy"], 1, "nowhere.npy"),
+        (["--latents", "{text}"], 1, "not a .npy file"),
+        (["--latents", "{shape}"], 2, "(N, 100)"),
+        (["--latents", "{objects}"], 1, "not a .npy file"),
+        (["--latents", "{shape}", "--count", "3"], 2, "not both"),
+    ],
+)
+def test_bad_input_is_one_line(
+    run: Path, tmp_path: Path, options: list[str], code: int, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "text.npy").write_text("no array")
+    np.save(tmp_path / "shape.npy", np.zeros((2, 7), np.float32))
+    np.save(tmp_path / "objects.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    options = [
+        option.format(**{name: tmp_path / f"{name}.npy" for name in ("text", "shape", "objects")}) for option in options
+    ]
+    assert generate(run, tmp_path / "out", *options) == code
+    captured = capsys.readouterr().err.strip()
+    assert hint in captured
+    assert len(captured.splitlines()) == 1
+
+
+def test_an_out_folder_that_cannot_be_made_is_one_line(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert generate(run, tmp_path / "file" / "out") == 1
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    assert generate(run, tmp_path / "file") == 2
+    assert (tmp_path / "file").read_text() == "in the way"
