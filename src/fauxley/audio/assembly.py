@@ -9,6 +9,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
 import joblib
@@ -21,6 +22,7 @@ from fauxley.audio.store import AUDIO_FILE, Entry
 from fauxley.errors import FauxleyError
 
 Progress = Callable[[int, int], None]  # files done, files in all
+WORKER_DIED = "a worker process died: out of memory, or a decoder crashed on a hostile file; try --jobs 1"
 
 
 class Assembly:
@@ -59,6 +61,8 @@ class Assembly:
                     next(written)
                 self._append(index)
                 progress(len(self._results), total)
+        except BrokenExecutor as error:
+            raise FauxleyError(WORKER_DIED) from error
         finally:
             with warnings.catch_warnings():  # joblib warns of tasks that are given up; what stopped us says more
                 warnings.simplefilter("ignore", UserWarning)

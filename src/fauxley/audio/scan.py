@@ -5,6 +5,7 @@ Advice is a handful of rules of thumb, all in `advise`, from what training WaveG
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,12 +13,13 @@ from typing import Literal
 import joblib
 import numpy as np
 
-from fauxley.audio.assembly import Progress
+from fauxley.audio.assembly import WORKER_DIED, Progress
 from fauxley.audio.catalogue import list_sounds
 from fauxley.audio.files import Skipped
 from fauxley.audio.levels import Levels
 from fauxley.audio.parts import hash_file, split_into_parts
 from fauxley.audio.sources import AudioFileError, open_source
+from fauxley.errors import FauxleyError
 
 _CLIP_LENGTHS = [1 << power for power in range(12, 19)]  # 4096 ... 262144, what the models can be built for
 
@@ -118,10 +120,13 @@ def scan_folder(
     parts = split_into_parts(catalogue.sounds)
     measured: list[FileReport | Skipped] = []
     workers = joblib.Parallel(n_jobs=n_jobs if len(parts) > 1 else 1, return_as="generator", batch_size=1)
-    for reports in workers(joblib.delayed(_measure_all)(catalogue.folder, part, labels) for part in parts):
-        measured += reports
-        if progress:
-            progress(len(measured), len(catalogue.sounds))
+    try:
+        for reports in workers(joblib.delayed(_measure_all)(catalogue.folder, part, labels) for part in parts):
+            measured += reports
+            if progress:
+                progress(len(measured), len(catalogue.sounds))
+    except BrokenExecutor as error:
+        raise FauxleyError(WORKER_DIED) from error
     files = tuple(report for report in measured if isinstance(report, FileReport))
     skipped = [*catalogue.skipped, *(report for report in measured if isinstance(report, Skipped))]
     return FolderReport(
