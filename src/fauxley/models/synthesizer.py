@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from fauxley.atomic import atomic_folder, is_leftover
+from fauxley.atomic import atomic_folder
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.architecture import Architecture
 from fauxley.models.draws import Draws
@@ -28,6 +28,7 @@ from fauxley.serialization import from_json, to_json
 
 FORMAT_VERSION = 1
 ARCHITECTURES = (WaveGAN,)
+STEP_FOLDERS = "step-" + 8 * "[0-9]"  # neither leftovers of a kill nor copies made by hand
 _CONFIG = "config.json"
 _WEIGHTS = "model.safetensors"
 
@@ -201,8 +202,8 @@ def resolve(path: Path) -> Path:
 def checkpoints(run: Path) -> list[Path]:
     """The complete checkpoint folders of a run, oldest first."""
     folder = run / "checkpoints"
-    found = folder.glob("step-*") if folder.is_dir() else ()
-    return sorted(entry for entry in found if entry.is_dir() and not is_leftover(entry))
+    found = folder.glob(STEP_FOLDERS) if folder.is_dir() else ()
+    return sorted(entry for entry in found if entry.is_dir())
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -76,7 +76,7 @@ class Log:
 def read_log(run: Run) -> list[dict[str, Any]]:
     """The lines of a run's log. A line cut short by a kill is passed over."""
     lines = []
-    text = run.log_file.read_text(encoding="utf-8") if run.log_file.is_file() else ""
+    text = run.log_file.read_text(encoding="utf-8", errors="replace") if run.log_file.is_file() else ""
     for line in text.splitlines():
         try:
             content = json.loads(line)

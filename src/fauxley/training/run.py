@@ -18,7 +18,7 @@ from typing import Any
 
 from fauxley.atomic import atomic_file, atomic_folder, sweep_leftovers
 from fauxley.errors import FauxleyError, UsageError
-from fauxley.models.synthesizer import checkpoints
+from fauxley.models.synthesizer import STEP_FOLDERS, checkpoints
 from fauxley.serialization import from_json, to_json
 from fauxley.training.config import CLASSES, TrainingConfig
 
@@ -109,7 +109,7 @@ class Run:
 
     def forget_after(self, step: int) -> None:
         """Drop what was recorded after `step`, of which nothing will be true once training goes on from there."""
-        for folder in (*self.checkpoints(), *self.samples.glob("step-*")):
+        for folder in (*self.checkpoints(), *self.samples.glob(STEP_FOLDERS)):
             if step_of(folder) > step:
                 shutil.rmtree(folder)
 

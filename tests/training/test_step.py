@@ -1,0 +1,215 @@
+"""What every training step does, whatever the architecture and the objective."""
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from fauxley.errors import UsageError
+from fauxley.models.architecture import Critic
+from fauxley.models.draws import Draws
+from fauxley.models.representations import Waveform
+from fauxley.models.wavegan import WaveGAN
+from fauxley.training.config import CLASSES, Adam
+from fauxley.training.objectives import CriticLoss, Objective
+from fauxley.training.state import TrainingState
+from fauxley.training.step import train_step
+
+OBJECTIVES = [cls() for cls in CLASSES if issubclass(cls, Objective)]
+SMALL = WaveGAN(clip_length=4096, dim=2, latent_size=5)
+ARCHITECTURES = {
+    "plain": SMALL,
+    "stereo": replace(SMALL, channels=2),
+    "nearest": replace(SMALL, upsampling="nearest"),
+    "batch norm": replace(SMALL, batch_norm=True),
+    "post filter": replace(SMALL, post_filter_length=16),
+    "even kernel, odd stride": replace(SMALL, kernel_length=24, clip_length=8192),
+    "no phase shuffle": replace(SMALL, phase_shuffle=0),
+    "phase shuffle per example": replace(SMALL, phase_shuffle_per_example=True),
+}
+each_objective = pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda o: type(o).__name__)
+each_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES)
+
+
+def new_state(architecture=SMALL, optimizer=None):
+    return TrainingState.new(architecture, optimizer or Adam(), False, 0, torch.device("cpu"))
+
+
+def batches(architecture, objective, batch_size=4):
+    torch.manual_seed(0)
+    shape = (batch_size, architecture.channels, architecture.clip_length)
+    return [torch.rand(shape) - 0.5 for _ in range(objective.critic_steps)]
+
+
+def draws(update):
+    return Draws(1, update)
+
+
+def weights(network):
+    return {name: value.clone() for name, value in network.named_parameters()}
+
+
+def same(one, other):
+    return [torch.equal(one[name], other[name]) for name in one]
+
+
+@each_objective
+@each_architecture
+def test_a_step_moves_every_weight_and_reports_finite_numbers(architecture, objective):
+    state = new_state(architecture)
+    before = weights(state.generator), weights(state.critic)
+
+    metrics = train_step(state, objective, batches(architecture, objective), draws)
+
+    assert state.step == 1
+    assert {"critic_loss", "generator_loss", "score_real", "score_fake", "separation"} <= set(metrics)
+    for name, value in metrics.items():
+        assert value.dim() == 0, name
+        assert torch.isfinite(value), name
+        assert not value.requires_grad, name
+    for network, old in zip((state.generator, state.critic), before, strict=True):
+        for name, value in network.named_parameters():
+            # A constant added to all scores, or before a batch norm, changes nothing and is not learnt.
+            if not name.endswith("bias"):
+                assert not torch.equal(value, old[name]), name
+        assert all(torch.isfinite(value).all() for value in network.state_dict().values())
+
+
+@each_objective
+def test_each_player_moves_only_itself(objective):
+    for player in ("generator", "critic"):
+        state = new_state()
+        optimizer = getattr(state, f"{player}_optimizer")
+        optimizer.param_groups[0]["lr"] = 0.0
+        before = weights(state.generator), weights(state.critic)
+        train_step(state, objective, batches(SMALL, objective), draws)
+        stayed = [
+            all(same(weights(net), old)) for net, old in zip((state.generator, state.critic), before, strict=True)
+        ]
+        assert stayed == [player == "generator", player == "critic"]
+
+
+@each_objective
+def test_the_generators_update_leaves_nothing_in_the_critic(objective):
+    state, seen = new_state(), []
+
+    def watched(update):
+        if update == objective.critic_steps:
+            seen.extend((p.grad.clone(), p.clone()) for p in state.critic.parameters())
+        return draws(update)
+
+    train_step(state, objective, batches(SMALL, objective), watched)
+    for parameter, (gradient, value) in zip(state.critic.parameters(), seen, strict=True):
+        assert torch.equal(parameter.grad, gradient)
+        assert torch.equal(parameter, value)
+        assert parameter.requires_grad
+
+
+@each_objective
+def test_the_same_draws_give_the_same_step_and_others_another(objective):
+    states = [new_state() for _ in range(3)]
+    for state, offset in zip(states, (0, 0, 7), strict=True):
+        train_step(state, objective, batches(SMALL, objective), lambda update, offset=offset: draws(update + offset))
+    results = [weights(state.generator) for state in states]
+    assert all(same(results[0], results[1]))
+    assert not all(same(results[0], results[2]))
+
+
+class Dealt(Draws):
+    """Deals latents and interpolations from fixed stacks, so that two halves of a batch get what the whole would."""
+
+    def __init__(self, update, batch_size):
+        super().__init__(5, update)
+        self.z = list(super().latents(batch_size, SMALL.latent_size).double())
+        self.alpha = list(super().interpolation(batch_size).double())
+
+    def latents(self, count, size):
+        return torch.stack([self.z.pop(0) for _ in range(count)])
+
+    def interpolation(self, count):
+        return torch.stack([self.alpha.pop(0) for _ in range(count)])
+
+
+@each_objective
+def test_a_batch_in_parts_gives_the_step_of_the_whole_batch(objective):
+    architecture = replace(SMALL, phase_shuffle=0)
+    results = []
+    for accumulate in (1, 2, 4):
+        state = new_state(architecture)
+        for network in (state.generator, state.critic):
+            network.double()
+        real = [batch.double() for batch in batches(architecture, objective)]
+        metrics = train_step(state, objective, real, lambda update: Dealt(update, 4), accumulate)
+        results.append((weights(state.generator), weights(state.critic), metrics))
+    for parts in results[1:]:
+        for ours, expected in zip(parts, results[0], strict=True):
+            torch.testing.assert_close(ours, expected, rtol=1e-7, atol=1e-9)
+
+
+@each_objective
+def test_a_batch_of_one_clip_can_be_trained_on(objective):
+    metrics = train_step(new_state(), objective, batches(SMALL, objective, batch_size=1), draws)
+    assert all(torch.isfinite(value) for value in metrics.values())
+    assert metrics["separation"] == 0
+
+
+def test_separation_counts_standard_deviations():
+    class Fixed(Objective):
+        def critic_loss(self, critic, real, fake, draws):
+            on_real, on_fake = torch.tensor([4.0, 6.0, 5.0, 5.0]), torch.tensor([-1.0, 1.0, 0.0, 0.0])
+            return CriticLoss(critic.score(real, draws=draws)[0].sum(), on_real, on_fake)
+
+        def generator_loss(self, critic, real, fake, draws):
+            return fake.sum()
+
+    metrics = train_step(new_state(), Fixed(1), batches(SMALL, Fixed(1)), draws)
+    assert metrics["separation"].item() == pytest.approx(5 / (2 / 3) ** 0.5)
+
+
+class PointCritic(Critic):
+    """Scores points of a plane."""
+
+    def __init__(self):
+        super().__init__(0, 0, False, False)
+        self.net = nn.Sequential(nn.Linear(2, 32), nn.LeakyReLU(), nn.Linear(32, 32), nn.LeakyReLU(), nn.Linear(32, 1))
+
+    def forward(self, features, shifts):
+        return self.net(features).squeeze(1)
+
+
+@each_objective
+def test_two_clusters_are_learnt(objective):
+    """Both modes are found, about equally often: the signs of all losses are right."""
+    torch.manual_seed(0)
+    generator = nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 2))
+    critic, adam = PointCritic(), Adam(3e-3, 0.5, 0.9)
+    objective = replace(objective, critic_steps=min(objective.critic_steps, 2))
+    optimizers = (adam.build(net.parameters()) for net in (generator, critic))
+    state = TrainingState(generator, critic, *optimizers, None, Waveform(), 4)
+    centres = torch.tensor([[1.0, 1.0], [-1.0, -1.0]])
+    for _ in range(500):
+        real = [centres[torch.randint(2, (64,))] + 0.1 * torch.randn(64, 2) for _ in range(objective.critic_steps)]
+        step = state.step
+        train_step(state, objective, real, lambda update, step=step: Draws(step, update))
+    with torch.no_grad():
+        made = generator(Draws(0).latents(500, 4))
+    distances, nearest = torch.cdist(made, centres).min(1)
+    assert distances.median() < 0.4
+    assert 0.25 < nearest.float().mean() < 0.75
+
+
+@each_objective
+@pytest.mark.parametrize("changed", [{"critic_steps": 0}, {"penalty_weight": -1.0}, {"penalty_weight": float("nan")}])
+def test_objectives_refuse_what_makes_no_sense(objective, changed):
+    with pytest.raises(UsageError, match=next(iter(changed))):
+        replace(objective, **changed)
+
+
+def test_states_of_equal_seed_are_equal_and_share_nothing():
+    state = new_state()
+    twin = new_state()
+    before = copy.deepcopy(twin.state_dict())
+    train_step(state, OBJECTIVES[0], batches(SMALL, OBJECTIVES[0]), draws)
+    assert all(same(before["generator"], twin.generator.state_dict()))
