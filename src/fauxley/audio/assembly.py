@@ -9,7 +9,6 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
 import joblib
@@ -44,6 +43,7 @@ class Assembly:
 
         Raises:
             OSError: no room, no permission.
+            BrokenExecutor: a worker process died.
             FauxleyError: `strict`, and a file cannot be used.
         """
         first = self._recover()
@@ -61,8 +61,6 @@ class Assembly:
                     next(written)
                 self._append(index)
                 progress(len(self._results), total)
-        except BrokenExecutor as error:
-            raise FauxleyError(WORKER_DIED) from error
         finally:
             with warnings.catch_warnings():  # joblib warns of tasks that are given up; what stopped us says more
                 warnings.simplefilter("ignore", UserWarning)

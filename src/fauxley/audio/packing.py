@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import Literal
 
 import numpy as np
 
-from fauxley.audio.assembly import Assembly, Progress, complain
+from fauxley.audio.assembly import WORKER_DIED, Assembly, Progress, complain
 from fauxley.audio.catalogue import Catalogue, list_sounds
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.files import Skipped
@@ -132,6 +133,8 @@ def pack(
             entries = assembly.entries()
             write_tables(assembly.output, settings.describe(entries), entries, assembly.skipped())
             _replace(assembly.output, dataset)
+    except BrokenExecutor as error:
+        raise FauxleyError(WORKER_DIED) from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise FauxleyError(
