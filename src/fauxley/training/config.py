@@ -3,54 +3,27 @@
 A preset is a complete value of this type; flags override fields. A field's docstring is its help text.
 """
 
-import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-import torch
 import tyro
-from torch import nn
 
 from fauxley.errors import UsageError
 from fauxley.models.wavegan import WaveGAN
 from fauxley.training.average import Averaging
-from fauxley.training.objectives import Relativistic, WassersteinGP
+from fauxley.training.objectives import (
+    Hinge,
+    LeastSquares,
+    NonSaturating,
+    Relativistic,
+    Wasserstein,
+    WassersteinGP,
+)
+from fauxley.training.optimizers import Adam, RMSProp
+
+AnyObjective = NonSaturating | LeastSquares | Wasserstein | WassersteinGP | Relativistic | Hinge
 
 Flat = tyro.conf.arg(name="")  # nested fields appear as --dim, not as --architecture.dim
-
-
-@dataclass(frozen=True)
-class Adam:
-    """Adam (Kingma and Ba 2015) for both players."""
-
-    learning_rate: float = 1e-4
-    """Step size."""
-    beta1: float = 0.5
-    """Decay of the mean of gradients."""
-    beta2: float = 0.9
-    """Decay of the mean of their squares."""
-    decay: Literal["none", "linear"] = "none"
-    """How the learning rate changes until the last step: not at all, or along a line to zero."""
-    warmup: int = 0
-    """Steps over which the learning rate rises from zero."""
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise UsageError(f"learning_rate must be positive; got {self.learning_rate}")
-        for name in ("beta1", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UsageError(f"{name} must be at least 0 and less than 1; got {getattr(self, name)}")
-        if self.warmup < 0:
-            raise UsageError(f"warmup must not be negative; got {self.warmup}")
-
-    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.Adam(parameters, self.learning_rate, (self.beta1, self.beta2), eps=1e-8, fused=True)
-
-    def rate(self, step: int, steps: int) -> float:
-        """Learning rate of the step after `step` steps, of `steps` in all."""
-        rate = self.learning_rate * min(1.0, (step + 1) / max(1, self.warmup))
-        return rate * max(0.0, 1 - step / steps) if self.decay == "linear" else rate
 
 
 @dataclass(frozen=True)
@@ -75,10 +48,8 @@ class TrainingConfig:
 
     preset: tyro.conf.Suppress[str]
     architecture: Annotated[tyro.conf.AvoidSubcommands[WaveGAN], Flat] = field(default_factory=WaveGAN)
-    objective: Annotated[tyro.conf.AvoidSubcommands[WassersteinGP | Relativistic], Flat] = field(
-        default_factory=WassersteinGP
-    )
-    optimizer: Annotated[Adam, Flat] = field(default_factory=Adam)
+    objective: Annotated[tyro.conf.AvoidSubcommands[AnyObjective], Flat] = field(default_factory=WassersteinGP)
+    optimizer: Annotated[tyro.conf.AvoidSubcommands[Adam | RMSProp], Flat] = field(default_factory=Adam)
     averaging: Annotated[Averaging, Flat] = field(default_factory=Averaging)
     data: Annotated[Data, Flat] = field(default_factory=Data)
     steps: int = 200_000
@@ -118,4 +89,7 @@ class TrainingConfig:
 
 
 # The classes that a run's config.json may name.
-CLASSES = (TrainingConfig, WaveGAN, WassersteinGP, Relativistic, Adam, Averaging, Data)
+CLASSES = (
+    *(TrainingConfig, WaveGAN, Averaging, Data, Adam, RMSProp),
+    *(NonSaturating, LeastSquares, Wasserstein, WassersteinGP, Relativistic, Hinge),
+)

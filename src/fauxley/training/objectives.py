@@ -56,6 +56,70 @@ class Objective(ABC):
 
 
 @dataclass(frozen=True)
+class NonSaturating(Objective):
+    """The original game with the generator's non-saturating loss (Goodfellow et al. 2014), as DCGAN plays it.
+
+    D minimises  (softplus(D(G(z))) + softplus(-D(x))) / 2;  G minimises  softplus(-D(G(z))).
+    """
+
+    critic_steps: int = 5
+    """Critic updates for one generator update."""
+
+    def critic_loss(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> CriticLoss:
+        on_real, on_fake = critic.score(real, fake, draws=draws)
+        return CriticLoss((F.softplus(on_fake).mean() + F.softplus(-on_real).mean()) / 2, on_real, on_fake)
+
+    def generator_loss(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> Tensor:
+        (score,) = critic.score(fake, draws=draws)
+        return F.softplus(-score).mean()
+
+
+@dataclass(frozen=True)
+class LeastSquares(Objective):
+    """LSGAN (Mao et al. 2017): scores are pulled to 1 for real and 0 for generated.
+
+    D minimises  ((D(x) - 1)² + D(G(z))²) / 2;  G minimises  (D(G(z)) - 1)².
+    """
+
+    critic_steps: int = 5
+    """Critic updates for one generator update."""
+
+    def critic_loss(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> CriticLoss:
+        on_real, on_fake = critic.score(real, fake, draws=draws)
+        return CriticLoss(((on_real - 1).square().mean() + on_fake.square().mean()) / 2, on_real, on_fake)
+
+    def generator_loss(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> Tensor:
+        (score,) = critic.score(fake, draws=draws)
+        return (score - 1).square().mean()
+
+
+@dataclass(frozen=True)
+class Wasserstein(Objective):
+    """WGAN (Arjovsky et al. 2017): the critic is kept smooth, crudely, by clipping its weights.
+
+    D minimises  D(G(z)) - D(x);  G minimises  -D(G(z)).
+    """
+
+    critic_steps: int = 5
+    """Critic updates for one generator update."""
+    clip: float = 0.01
+    """Largest size of any of the critic's weights."""
+
+    def critic_loss(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> CriticLoss:
+        on_real, on_fake = critic.score(real, fake, draws=draws)
+        return CriticLoss(on_fake.mean() - on_real.mean(), on_real, on_fake)
+
+    def generator_loss(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> Tensor:
+        (score,) = critic.score(fake, draws=draws)
+        return -score.mean()
+
+    @torch.no_grad()
+    def after_critic_step(self, critic: Critic) -> None:
+        for weight in critic.parameters():
+            weight.clamp_(-self.clip, self.clip)
+
+
+@dataclass(frozen=True)
 class WassersteinGP(Objective):
     """WGAN-GP, the paper's choice (section 2.1; Gulrajani et al. 2017, equation 3).
 
@@ -109,6 +173,37 @@ class Relativistic(Objective):
     def generator_loss(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> Tensor:
         on_real, on_fake = critic.score(real, fake, draws=draws)
         return F.softplus(on_real - on_fake).mean()
+
+
+@dataclass(frozen=True)
+class Hinge(Objective):
+    """Hinge loss with a lazy R1 penalty (Lim and Ye 2017; Mescheder et al. 2018; Karras et al. 2020, appendix B).
+
+    D minimises  max(0, 1 - D(x)) + max(0, 1 + D(G(z))) + γ/2 |∇ D(x)|²;  G minimises  -D(G(z)).
+    The penalty is costly and changes slowly, so it is applied in one update of `penalty_every`, that much stronger.
+    """
+
+    critic_steps: int = 1
+    """Critic updates for one generator update."""
+    penalty_weight: float = 1.0
+    """γ, weight of the penalty."""
+    penalty_every: int = 16
+    """Critic updates for one with the penalty, on average: which ones is drawn, so that no count has to be kept."""
+
+    def critic_loss(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> CriticLoss:
+        penalized = float(draws.interpolation(1)) * self.penalty_every < 1
+        real = real.detach().requires_grad_(penalized)
+        on_real, on_fake = critic.score(real, fake, draws=draws)
+        total = F.relu(1 - on_real).mean() + F.relu(1 + on_fake).mean()
+        if not penalized:
+            return CriticLoss(total, on_real, on_fake)
+        (gradient,) = input_gradients(on_real, real)
+        penalty = _norms(gradient).square().mean()
+        return CriticLoss(total + self.penalty_every * self.penalty_weight / 2 * penalty, on_real, on_fake, penalty)
+
+    def generator_loss(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> Tensor:
+        (score,) = critic.score(fake, draws=draws)
+        return -score.mean()
 
 
 def _norms(gradient: Tensor) -> Tensor:

@@ -2,8 +2,9 @@
 
 from fauxley.models.wavegan import WaveGAN
 from fauxley.training.average import Averaging
-from fauxley.training.config import Adam, TrainingConfig
+from fauxley.training.config import TrainingConfig
 from fauxley.training.objectives import Relativistic, WassersteinGP
+from fauxley.training.optimizers import Adam
 
 # What each is for, then the value. The text is the help.
 PRESETS: dict[str, tuple[str, TrainingConfig]] = {

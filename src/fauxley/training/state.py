@@ -19,7 +19,7 @@ from fauxley.models.architecture import Architecture, Critic
 from fauxley.models.draws import Draws
 from fauxley.models.representations import Representation
 from fauxley.training.average import averaged_copy
-from fauxley.training.config import Adam
+from fauxley.training.optimizers import Optimizer
 
 _FILE = "training_state.pt"
 
@@ -41,7 +41,7 @@ class TrainingState:
 
     @classmethod
     def new(
-        cls, architecture: Architecture, optimizer: Adam, averaged: bool, seed: int, device: torch.device
+        cls, architecture: Architecture, optimizer: Optimizer, averaged: bool, seed: int, device: torch.device
     ) -> "TrainingState":
         """A state before the first step; initial weights are drawn on the CPU and so the same on any device."""
         generator = architecture.generator(Draws(seed, 0)).to(device)
