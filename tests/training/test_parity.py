@@ -164,35 +164,35 @@ def test_parity_training_steps(recorded, name):
 
         train_step(official.state, make_objective(critic_steps), batches, draws)
 
+    assert official.state.step == recorded.own[f"{name}/slots/global_step"]
+    assert_changes(recorded, name, official, optimizer.learning_rate)
+    assert_moments(recorded, name, official)
+
+
+def assert_changes(recorded, name, official, learning_rate):
     before = recorded.variables()
     for variable, stride, after in recorded.group(f"{name}/after"):
         if variable in official.meaningless:
             continue
         start = before[variable].reshape(-1)[::stride]
-        if variable not in official.tensors:  # statistics of the critic, which it never uses nor updates
-            np.testing.assert_array_equal(after.reshape(-1), start)
-            continue
-        if "/moving_" in variable:
-            ours = to_tensorflow(official.tensors[variable], variable).reshape(-1)[::stride]
-            np.testing.assert_allclose(ours, after.reshape(-1), atol=1e-5, rtol=0)
-            continue
         ours = to_tensorflow(official.tensors[variable], variable).reshape(-1)[::stride] - start
         expected = after.reshape(-1) - start
-        if variable == "D/output/dense/bias" and name == "wgan-gp":  # its gradient is exactly zero
-            assert np.abs(ours).max() < 1e-3 * optimizer.learning_rate
+        if variable == "D/output/dense/bias" and name.startswith("wgan"):  # its gradient is exactly zero
+            assert np.abs(ours).max() < 1e-3 * learning_rate
             continue
         # Single elements of the last bias can cancel exactly, and Adam then makes whole steps of rounding.
-        fair = np.abs(ours - expected) < 0.5 * optimizer.learning_rate
+        fair = np.abs(ours - expected) < 0.5 * learning_rate
         assert fair.mean() > (0.95 if re.search(r"D/downconv_\d+/.*(bias|beta)$", variable) else 0.999)
-        error = np.linalg.norm((ours - expected)[fair])
-        assert error <= 1e-3 * np.linalg.norm(expected[fair]), variable
+        error = np.linalg.norm((ours - expected)[fair]) / np.linalg.norm(expected[fair])
+        assert error < 1e-3, variable
 
-    assert official.state.step == recorded.own.get(f"{name}/slots/global_step", loops)
-    compared, recorded_slots = 0, 0
-    moments = {"Adam": "exp_avg", "Adam_1": "exp_avg_sq", "RMSProp": "mean_square"}
+
+def assert_moments(recorded, name, official):
+    """Adam's means of gradients and of their squares."""
+    compared = 0
+    moments = {"Adam": "exp_avg", "Adam_1": "exp_avg_sq"}
     for slot, stride, expected in recorded.group(f"{name}/slots"):
         variable, _, moment = slot.rpartition("/")
-        recorded_slots += moment in moments
         if moment not in moments or variable in official.meaningless or variable == "D/output/dense/bias":
             continue
         player = official.state.generator_optimizer if variable.startswith("G/") else official.state.critic_optimizer
@@ -200,4 +200,4 @@ def test_parity_training_steps(recorded, name):
         difference = ours.reshape(-1)[::stride] - expected.reshape(-1)
         assert np.linalg.norm(difference) < 1e-3 * np.linalg.norm(expected), slot
         compared += 1
-    assert compared or not recorded_slots
+    assert compared

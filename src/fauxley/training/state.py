@@ -5,6 +5,7 @@ A checkpoint is a model folder (`fauxley.models.synthesizer`: what is shared) wi
 random number is a function of the seed and the step.
 """
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -87,9 +88,10 @@ class TrainingState:
 
     def write(self, folder: Path) -> None:
         """Write the training state into an existing folder."""
-        # Through Python's file, where a full disk is an OSError; PyTorch's own writer raises a RuntimeError.
-        with (folder / _FILE).open("wb") as file:
-            torch.save(self.state_dict(), file)
+        # By way of memory: writing to a full disk, PyTorch hides the OSError behind "enforce fail".
+        buffer = io.BytesIO()
+        torch.save(self.state_dict(), buffer)
+        (folder / _FILE).write_bytes(buffer.getbuffer())
 
     def read(self, folder: Path) -> None:
         """Take over what `write` wrote.
