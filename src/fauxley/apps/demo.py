@@ -39,7 +39,7 @@ def demo(out: Path = Path("fauxley-demo"), steps: int = _PRESET.steps) -> None:
     _say(f"     {len(paths)} sounds in {kit}")
 
     _say("2/4  preparing it, as 'fauxley prepare' does")
-    prepared = pack(kit, dataset, PackSettings(clip_length=model.clip_length))
+    prepared = pack(kit, dataset, PackSettings(clip_length=model.clip_length, slicing="first"))
     _say(f"     {prepared.num_clips()} clips in {dataset}")
 
     _say(f"3/4  training '{config.preset}' for {steps} steps")

@@ -31,10 +31,10 @@ PRESETS: dict[str, tuple[str, TrainingConfig]] = {
         TrainingConfig(
             "wavegan-tiny",
             WaveGAN(clip_length=8192, dim=16),
-            WassersteinGP(),
-            Adam(learning_rate=5e-4),
+            WassersteinGP(critic_steps=2),
+            Adam(learning_rate=1e-3),
             Averaging(half_life=2000),
-            steps=300,
+            steps=400,
             batch_size=16,
             checkpoint_every=100,
             preview_every=100,
