@@ -164,9 +164,9 @@ def test_parity_training_steps(recorded, name):
 
         train_step(official.state, make_objective(critic_steps), batches, draws)
 
-    assert official.state.step == recorded.own[f"{name}/slots/global_step"]
+    assert official.state.step == recorded.own.get(f"{name}/slots/global_step", loops)
     assert_changes(recorded, name, official, optimizer.learning_rate)
-    assert_moments(recorded, name, official)
+    assert_slots(recorded, name, official)
 
 
 def assert_changes(recorded, name, official, learning_rate):
@@ -174,25 +174,30 @@ def assert_changes(recorded, name, official, learning_rate):
     for variable, stride, after in recorded.group(f"{name}/after"):
         if variable in official.meaningless:
             continue
-        start = before[variable].reshape(-1)[::stride]
-        ours = to_tensorflow(official.tensors[variable], variable).reshape(-1)[::stride] - start
-        expected = after.reshape(-1) - start
-        if variable == "D/output/dense/bias" and name.startswith("wgan"):  # its gradient is exactly zero
-            assert np.abs(ours).max() < 1e-3 * learning_rate
+        start, after = before[variable].reshape(-1)[::stride], after.reshape(-1)
+        if variable not in official.tensors:  # statistics of the critic, which it never uses nor updates
+            np.testing.assert_array_equal(after, start)
             continue
-        # Single elements of the last bias can cancel exactly, and Adam then makes whole steps of rounding.
-        fair = np.abs(ours - expected) < 0.5 * learning_rate
-        assert fair.mean() > (0.95 if re.search(r"D/downconv_\d+/.*(bias|beta)$", variable) else 0.999)
-        error = np.linalg.norm((ours - expected)[fair]) / np.linalg.norm(expected[fair])
-        assert error < 1e-3, variable
+        ours = to_tensorflow(official.tensors[variable], variable).reshape(-1)[::stride]
+        if "/moving_" in variable:
+            np.testing.assert_allclose(ours, after, atol=1e-5, rtol=0)
+        elif variable == "D/output/dense/bias" and name == "wgan-gp":  # its gradient is exactly zero
+            assert np.abs(ours - start).max() < 1e-3 * learning_rate
+        else:
+            # Single elements of the last bias can cancel exactly, and Adam then makes whole steps of rounding.
+            fair = np.abs(ours - after) < 0.5 * learning_rate
+            assert fair.mean() > (0.95 if re.search(r"D/downconv_\d+/.*(bias|beta)$", variable) else 0.999)
+            change = np.linalg.norm((after - start)[fair])
+            assert np.linalg.norm((ours - after)[fair]) <= 1e-3 * change, variable
 
 
-def assert_moments(recorded, name, official):
-    """Adam's means of gradients and of their squares."""
-    compared = 0
-    moments = {"Adam": "exp_avg", "Adam_1": "exp_avg_sq"}
+def assert_slots(recorded, name, official):
+    """What the optimisers remember: means of gradients and of their squares."""
+    moments = {"Adam": "exp_avg", "Adam_1": "exp_avg_sq", "RMSProp": "mean_square"}
+    compared, recorded_slots = 0, 0
     for slot, stride, expected in recorded.group(f"{name}/slots"):
         variable, _, moment = slot.rpartition("/")
+        recorded_slots += moment in moments
         if moment not in moments or variable in official.meaningless or variable == "D/output/dense/bias":
             continue
         player = official.state.generator_optimizer if variable.startswith("G/") else official.state.critic_optimizer
@@ -200,4 +205,4 @@ def assert_moments(recorded, name, official):
         difference = ours.reshape(-1)[::stride] - expected.reshape(-1)
         assert np.linalg.norm(difference) < 1e-3 * np.linalg.norm(expected), slot
         compared += 1
-    assert compared
+    assert compared or not recorded_slots

@@ -1,7 +1,8 @@
 """What every training step does, whatever the architecture and the objective."""
 
 import copy
-from dataclasses import replace
+import math
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -83,6 +84,7 @@ def test_each_player_moves_only_itself(objective):
         state = new_state()
         optimizer = getattr(state, f"{player}_optimizer")
         optimizer.param_groups[0]["lr"] = 0.0
+        objective.after_critic_step(state.critic)  # clipping must find nothing left to do
         before = weights(state.generator), weights(state.critic)
         train_step(state, objective, batches(SMALL, objective), draws)
         stayed = [
@@ -179,9 +181,29 @@ class PointCritic(Critic):
         return self.net(features).squeeze(1)
 
 
+class Sum(Critic):
+    """Scores a clip by its sum."""
+
+    def __init__(self):
+        super().__init__(0, 0, False, False)
+
+    def forward(self, features, shifts):
+        return features.sum((1, 2))
+
+
 @each_objective
+def test_the_critic_wants_real_clips_on_top_and_the_generator_its_own(objective):
+    high, low = torch.full((4, 1, 1), 1.0), torch.full((4, 1, 1), 0.0)
+    right, wrong = (objective.critic_loss(Sum(), *pair, Draws(0)) for pair in ((high, low), (low, high)))
+    assert right.total < wrong.total
+    assert (right.real - right.fake).tolist() == [1.0] * 4
+    glad, sad = (objective.generator_loss(Sum(), *pair, Draws(0)) for pair in ((low, high), (high, low)))
+    assert glad < sad
+
+
+@pytest.mark.parametrize("objective", [o for o in OBJECTIVES if hasattr(o, "penalty_weight")], ids=repr)
 def test_two_clusters_are_learnt(objective):
-    """Both modes are found, about equally often: the signs of all losses are right."""
+    """Both modes are found, about equally often. (Objectives that restrain no gradients take too long to settle.)"""
     torch.manual_seed(0)
     generator = nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 2))
     critic, adam = PointCritic(), Adam(3e-3, 0.5, 0.9)
@@ -201,10 +223,11 @@ def test_two_clusters_are_learnt(objective):
 
 
 @each_objective
-@pytest.mark.parametrize("changed", [{"critic_steps": 0}, {"penalty_weight": -1.0}, {"penalty_weight": float("nan")}])
-def test_objectives_refuse_what_makes_no_sense(objective, changed):
-    with pytest.raises(UsageError, match=next(iter(changed))):
-        replace(objective, **changed)
+def test_objectives_refuse_what_makes_no_sense(objective):
+    for field in fields(objective):
+        for value in (0,) if field.name == "critic_steps" else (-1.0, math.nan, math.inf):
+            with pytest.raises(UsageError, match=field.name):
+                replace(objective, **{field.name: value})
 
 
 def test_states_of_equal_seed_are_equal_and_share_nothing():
