@@ -23,10 +23,10 @@ from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.wavegan import WaveGAN
 from fauxley.training.average import Averaging
-from fauxley.training.config import Adam
 from fauxley.training.data import fingerprint
 from fauxley.training.log import read_log
 from fauxley.training.loop import Trainer
+from fauxley.training.optimizers import Adam
 from fauxley.training.presets import PRESETS
 from fauxley.training.run import Run, step_of
 

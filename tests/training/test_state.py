@@ -8,8 +8,8 @@ import torch
 from fauxley.errors import FauxleyError
 from fauxley.models.draws import Draws
 from fauxley.models.wavegan import WaveGAN
-from fauxley.training.config import Adam
 from fauxley.training.objectives import Relativistic
+from fauxley.training.optimizers import Adam
 from fauxley.training.state import TrainingState
 from fauxley.training.step import train_step
 
