@@ -206,7 +206,7 @@ def test_two_clusters_are_learnt(objective):
     """Both modes are found, about equally often. (Objectives that restrain no gradients take too long to settle.)"""
     torch.manual_seed(0)
     generator = nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 2))
-    critic, adam = PointCritic(), Adam(3e-3, 0.5, 0.9)
+    critic, adam = PointCritic(), Adam(learning_rate=3e-3)
     objective = replace(objective, critic_steps=min(objective.critic_steps, 2))
     optimizers = (adam.build(net.parameters()) for net in (generator, critic))
     state = TrainingState(generator, critic, *optimizers, None, Waveform(), 4)
