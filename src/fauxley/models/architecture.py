@@ -6,12 +6,14 @@ another for the rest of the program.
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from fauxley.errors import UsageError
 from fauxley.models.draws import Draws
 from fauxley.models.representations import Representation
 
@@ -37,6 +39,17 @@ class Architecture(ABC):
     @abstractmethod
     def critic(self, draws: Draws) -> "Critic":
         """A new critic, initialised from `draws`."""
+
+
+def require_at_least(architecture: Architecture, least: Mapping[str, int]) -> None:
+    """Check sizes against their smallest sensible values.
+
+    Raises:
+        UsageError: one is too small.
+    """
+    for name, bound in least.items():
+        if getattr(architecture, name) < bound:
+            raise UsageError(f"{name} must be at least {bound}; got {getattr(architecture, name)}")
 
 
 class Critic(nn.Module, ABC):

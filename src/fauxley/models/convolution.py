@@ -49,6 +49,11 @@ def input_gradients(scores: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
 _weight_gradients = True
 
 
+def weight_gradients_are_wanted() -> bool:
+    """False while `input_gradients` differentiates; for other functions that are derivatives of each other."""
+    return _weight_gradients
+
+
 @contextmanager
 def _without_weight_gradients() -> Iterator[None]:
     global _weight_gradients

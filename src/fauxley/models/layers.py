@@ -125,26 +125,29 @@ def leaky_relu(x: Tensor) -> Tensor:
     return x * torch.where(x.detach() > 0, 1.0, 0.2)
 
 
-def phase_shuffle(x: Tensor, shifts: list[int]) -> Tensor:
-    """Shift each example of `x` (B, L, C) in time, filling the gap by reflection (paper, section 3.3).
+def phase_shuffle(x: Tensor, shifts: list[int], dim: int = 1) -> Tensor:
+    """Shift each example of `x` (B, ...) in time, filling the gap by reflection (paper, section 3.3).
 
     Args:
         shifts: samples, one per example; positive is later. Runs of equal shifts are moved as one.
+        dim: which dimension is time.
     """
     pieces = []
     start = 0
     for end in range(1, len(shifts) + 1):
         if end == len(shifts) or shifts[end] != shifts[start]:
-            pieces.append(_shift(x[start:end], shifts[start]))
+            pieces.append(_shift(x[start:end], shifts[start], dim))
             start = end
     return torch.cat(pieces) if len(pieces) > 1 else pieces[0]
 
 
-def _shift(x: Tensor, shift: int) -> Tensor:
-    if shift > 0:  # the edge sample itself is not repeated
-        return torch.cat([x[:, 1 : shift + 1].flip(1), x[:, :-shift]], dim=1)
+def _shift(x: Tensor, shift: int, dim: int) -> Tensor:
+    size, gap = x.shape[dim], abs(shift)
+    # The edge sample itself is not repeated.
+    if shift > 0:
+        return torch.cat([x.narrow(dim, 1, gap).flip(dim), x.narrow(dim, 0, size - gap)], dim)
     if shift < 0:
-        return torch.cat([x[:, -shift:], x[:, shift - 1 : -1].flip(1)], dim=1)
+        return torch.cat([x.narrow(dim, gap, size - gap), x.narrow(dim, size - 1 - gap, gap).flip(dim)], dim)
     return x
 
 

@@ -23,11 +23,12 @@ from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.architecture import Architecture
 from fauxley.models.draws import Draws
 from fauxley.models.representations import Representation
+from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
 from fauxley.serialization import from_json, to_json
 
 FORMAT_VERSION = 1
-ARCHITECTURES = (WaveGAN,)
+ARCHITECTURES = (WaveGAN, SpecGAN)
 STEP_FOLDERS = "step-" + 8 * "[0-9]"  # neither leftovers of a kill nor copies made by hand
 _CONFIG = "config.json"
 _WEIGHTS = "model.safetensors"

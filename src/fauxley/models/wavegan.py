@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fauxley.errors import UsageError
-from fauxley.models.architecture import Architecture, Critic, initialize
+from fauxley.models.architecture import Architecture, Critic, initialize, require_at_least
 from fauxley.models.draws import Draws
 from fauxley.models.layers import (
     BatchNorm,
@@ -79,9 +79,7 @@ class WaveGAN(Architecture):
         if self.clip_length not in _CLIP_LENGTHS:
             choices = ", ".join(map(str, _CLIP_LENGTHS[:-1]))
             raise UsageError(f"clip_length must be {choices} or {_CLIP_LENGTHS[-1]}; got {self.clip_length}")
-        for name, least in _LEAST.items():
-            if getattr(self, name) < least:
-                raise UsageError(f"{name} must be at least {least}; got {getattr(self, name)}")
+        require_at_least(self, _LEAST)
         # Reflection can fill at most the length of the shortest shuffled signal.
         shortest = self.clip_length // math.prod(self.strides[: self.shuffled_layers])
         if self.phase_shuffle >= shortest:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from fauxley.errors import UsageError
+from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
 from fauxley.training.average import Averaging
 from fauxley.training.objectives import (
@@ -21,6 +22,8 @@ from fauxley.training.objectives import (
 )
 from fauxley.training.optimizers import Adam, RMSProp
 
+AnyArchitecture = WaveGAN | SpecGAN
+AnyOptimizer = Adam | RMSProp
 AnyObjective = NonSaturating | LeastSquares | Wasserstein | WassersteinGP | Relativistic | Hinge
 
 Flat = tyro.conf.arg(name="")  # nested fields appear as --dim, not as --architecture.dim
@@ -47,9 +50,9 @@ class TrainingConfig:
     """A model, how it is trained, and what is recorded on the way."""
 
     preset: tyro.conf.Suppress[str]
-    architecture: Annotated[tyro.conf.AvoidSubcommands[WaveGAN], Flat] = field(default_factory=WaveGAN)
+    architecture: Annotated[tyro.conf.AvoidSubcommands[AnyArchitecture], Flat] = field(default_factory=WaveGAN)
     objective: Annotated[tyro.conf.AvoidSubcommands[AnyObjective], Flat] = field(default_factory=WassersteinGP)
-    optimizer: Annotated[tyro.conf.AvoidSubcommands[Adam | RMSProp], Flat] = field(default_factory=Adam)
+    optimizer: Annotated[tyro.conf.AvoidSubcommands[AnyOptimizer], Flat] = field(default_factory=Adam)
     averaging: Annotated[Averaging, Flat] = field(default_factory=Averaging)
     data: Annotated[Data, Flat] = field(default_factory=Data)
     steps: int = 200_000
@@ -90,6 +93,6 @@ class TrainingConfig:
 
 # The classes that a run's config.json may name.
 CLASSES = (
-    *(TrainingConfig, WaveGAN, Averaging, Data, Adam, RMSProp),
+    *(TrainingConfig, WaveGAN, SpecGAN, Averaging, Data, Adam, RMSProp),
     *(NonSaturating, LeastSquares, Wasserstein, WassersteinGP, Relativistic, Hinge),
 )

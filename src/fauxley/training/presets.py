@@ -1,30 +1,55 @@
 """Named, complete configurations; `fauxley train PRESET` starts from one and flags override its fields."""
 
+from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
 from fauxley.training.average import Averaging
-from fauxley.training.config import TrainingConfig
-from fauxley.training.objectives import Relativistic, WassersteinGP
-from fauxley.training.optimizers import Adam
+from fauxley.training.config import AnyArchitecture, AnyObjective, AnyOptimizer, TrainingConfig
+from fauxley.training.objectives import LeastSquares, NonSaturating, Relativistic, Wasserstein, WassersteinGP
+from fauxley.training.optimizers import Adam, RMSProp
+
+# The official code's objectives, each with the optimiser it comes with there.
+_OFFICIAL: dict[str, tuple[str, AnyObjective, AnyOptimizer]] = {
+    "": ("WGAN-GP", WassersteinGP(), Adam()),
+    "-dcgan": ("the non-saturating loss", NonSaturating(), Adam(learning_rate=2e-4, beta2=0.999)),
+    "-lsgan": ("least squares", LeastSquares(), RMSProp(learning_rate=1e-4)),
+    "-wgan": ("WGAN with weight clipping", Wasserstein(), RMSProp(learning_rate=5e-5)),
+}
+_MODELS: dict[str, tuple[str, AnyArchitecture]] = {
+    "wavegan": ("WaveGAN, raw audio", WaveGAN()),
+    "specgan": ("SpecGAN, spectrograms", SpecGAN()),
+}
+
+
+def _official(model: str, loss: str) -> tuple[str, TrainingConfig]:
+    (title, architecture), (words, objective, optimizer) = _MODELS[model], _OFFICIAL[loss]
+    text = f"the paper's {title}, by {words}: d = 64, batch 64, 5 critic updates a step; for a GPU"
+    return text, TrainingConfig(model + loss, architecture, objective, optimizer)
+
+
+def _small(name: str, architecture: AnyArchitecture) -> TrainingConfig:
+    return TrainingConfig(
+        name,
+        architecture,
+        Relativistic(),
+        Adam(learning_rate=5e-4, beta1=0.0, beta2=0.99),
+        Averaging(half_life=10_000),
+        steps=50_000,
+        batch_size=16,
+        checkpoint_every=500,
+        preview_every=500,
+    )
+
 
 # What each is for, then the value. The text is the help.
 PRESETS: dict[str, tuple[str, TrainingConfig]] = {
-    "wavegan": (
-        "the paper's WaveGAN: WGAN-GP, 5 critic updates, batch 64, d = 64, phase shuffle 2; for a GPU",
-        TrainingConfig("wavegan", WaveGAN(), WassersteinGP(), Adam()),
-    ),
+    **{model + loss: _official(model, loss) for model in _MODELS for loss in _OFFICIAL},
     "wavegan-small": (
         "a WaveGAN for CPUs: d = 16, batch 16, one critic update a step, averaged generator",
-        TrainingConfig(
-            "wavegan-small",
-            WaveGAN(dim=16),
-            Relativistic(),
-            Adam(learning_rate=5e-4, beta1=0.0, beta2=0.99),
-            Averaging(half_life=10_000),
-            steps=50_000,
-            batch_size=16,
-            checkpoint_every=500,
-            preview_every=500,
-        ),
+        _small("wavegan-small", WaveGAN(dim=16)),
+    ),
+    "specgan-small": (
+        "a SpecGAN for CPUs: d = 16, batch 16, one critic update a step, averaged generator",
+        _small("specgan-small", SpecGAN(dim=16)),
     ),
     "wavegan-tiny": (
         "a WaveGAN of half-second clips to try things out in minutes on a CPU; the demo's",

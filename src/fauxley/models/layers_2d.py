@@ -1,0 +1,98 @@
+"""The layers of SpecGAN: 5 × 5 filters that halve or double an image, with TensorFlow's padding and resizing.
+
+Images are (B, C, bins, frames). Of the max(k - s, 0) zeros of TensorFlow's "same" padding, half, rounded down, go in
+front: 1 and 2 for k = 5, s = 2.
+
+Letters: B batch, C channels, H × W size, k kernel length, s stride.
+"""
+
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fauxley.models.convolution_2d import convolve_2d, transpose_2d
+
+
+class Downsampling2d(nn.Module):
+    """Convolution of stride 2 with "same" padding: (B, in, H, W) to (B, out, H/2, W/2)."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_length: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_length, kernel_length))
+        self.bias = nn.Parameter(torch.empty(out_channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = convolve_2d(_pad_same(x, self.weight.shape[-1], stride=2), self.weight, stride=2)
+        return y + self.bias.view(-1, 1, 1)
+
+
+class TransposedUpsampling2d(nn.Module):
+    """Transposed convolution of stride 2, "same" (the paper's generator)."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_length: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(in_channels, out_channels, kernel_length, kernel_length))
+        self.bias = nn.Parameter(torch.empty(out_channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        full = transpose_2d(x, self.weight, stride=2)
+        # From the full result of (H - 1)·2 + k, drop the front half of the padding and keep 2H.
+        front = max(self.weight.shape[-1] - 2, 0) // 2
+        backs = [2 * size - (full_size - front) for size, full_size in zip(x.shape[2:], full.shape[2:], strict=True)]
+        return F.pad(full, (-front, backs[1], -front, backs[0])) + self.bias.view(-1, 1, 1)
+
+
+class ResizedUpsampling2d(nn.Module):
+    """A resize by two, then a convolution of stride 1, "same"."""
+
+    between: ClassVar[tuple[float, ...]]
+    """Weights of the neighbours, an even number of them, that make up a new sample between two old ones."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_length: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_length, kernel_length))
+        self.bias = nn.Parameter(torch.empty(out_channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        padded = _pad_same(self.resize(x), self.weight.shape[-1], stride=1)
+        return convolve_2d(padded, self.weight, stride=1) + self.bias.view(-1, 1, 1)
+
+    def resize(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, 2H, 2W) by TensorFlow 1's rule: old samples stay, no shift by half a pixel."""
+        return self._double(self._double(x, 2), 3)
+
+    def _double(self, x: Tensor, dim: int) -> Tensor:
+        size, reach = x.shape[dim], len(self.between) // 2
+        new = torch.zeros_like(x)
+        for offset, weight in enumerate(self.between, start=1 - reach):
+            if weight:
+                places = torch.arange(size, device=x.device).add(offset).clamp(0, size - 1)
+                new = new + weight * x.index_select(dim, places)
+        return torch.stack([x, new], dim=dim + 1).flatten(dim, dim + 1)
+
+
+class NearestUpsampling2d(ResizedUpsampling2d):
+    """Each pixel four times."""
+
+    between = (1.0, 0.0)
+
+
+class LinearUpsampling2d(ResizedUpsampling2d):
+    """Bilinear: the mean of both neighbours."""
+
+    between = (0.5, 0.5)
+
+
+class CubicUpsampling2d(ResizedUpsampling2d):
+    """Bicubic (Keys 1981 with a = -3/4)."""
+
+    between = (-0.09375, 0.59375, 0.59375, -0.09375)
+
+
+def _pad_same(x: Tensor, kernel_length: int, stride: int) -> Tensor:
+    """Zeros so that a convolution of this stride gives H/s: fewer than none, where windows do not reach the end."""
+    total = kernel_length - stride
+    front = max(total, 0) // 2
+    return F.pad(x, (front, total - front, front, total - front))

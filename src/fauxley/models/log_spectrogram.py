@@ -1,0 +1,101 @@
+"""SpecGAN's features: log-magnitude spectrograms, normalised bin by bin (paper, section 3.2).
+
+    X = ln(|STFT| + 1e-6);   features = clip((X - mean) / std / 3, -1, 1),   mean and std of each bin over the data
+
+The bin at half the sample rate is dropped, which leaves a power of two. On the way back it takes its mean, and the
+phases are found by Griffin-Lim.
+
+Letters: B batch, C channels, T samples, K = N/2 bins without the last, F frames.
+"""
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fauxley.audio.griffin_lim import griffin_lim
+from fauxley.audio.stft import stft
+from fauxley.models.representations import Representation
+
+_EPSILON = 1e-6
+_CLIP = 3.0  # standard deviations
+
+
+class LogSpectrogram(Representation):
+    """Audio (B, C, T) to features (B, C, K, F) and back.
+
+    Args:
+        clip_length: T of the audio that `to_audio` gives.
+        window_length: N, samples in a frame.
+        hop_length: samples from frame to frame.
+        iterations, momentum, compensate: of `griffin_lim`.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        clip_length: int,
+        window_length: int = 256,
+        hop_length: int = 128,
+        iterations: int = 16,
+        momentum: float = 0.0,
+        compensate: bool = False,
+    ) -> None:
+        super().__init__()
+        self.clip_length = clip_length
+        self.window_length = window_length
+        self.hop_length = hop_length
+        self.iterations = iterations
+        self.momentum = momentum
+        self.compensate = compensate
+        # Of every bin, the dropped one too.
+        self.register_buffer("mean", torch.zeros(window_length // 2 + 1))
+        self.register_buffer("std", torch.ones(window_length // 2 + 1))
+
+    @torch.no_grad()
+    def fit(self, batches: Iterable[Tensor]) -> None:
+        """Measure each bin's mean and population standard deviation in one pass, merging batch after batch.
+
+        Sums of squares would cancel; merging means and squared deviations does not (Chan, Golub and LeVeque 1979,
+        equation 2.1).
+        """
+        count, mean = 0, torch.zeros_like(self.mean, dtype=torch.float64)
+        deviations = torch.zeros_like(mean)
+        for audio in batches:
+            values = self._logarithm(audio).double().transpose(2, 3).flatten(0, 2)  # (B·C·F, K + 1)
+            more, its_mean = len(values), values.mean(0)
+            difference = its_mean - mean
+            deviations += (values - its_mean).square().sum(0) + difference.square() * count * more / (count + more)
+            mean += difference * more / (count + more)
+            count += more
+        if count:
+            self.mean.copy_(mean)
+            # A bin that never changes must not be divided by zero.
+            self.std.copy_((deviations / count).sqrt().clamp(min=1e-6))
+
+    def to_features(self, audio: Tensor) -> Tensor:
+        normal = (self._logarithm(audio) - self.mean[:, None]) / self.std[:, None]
+        return (normal[..., :-1, :] / _CLIP).clamp(-1, 1)
+
+    def to_audio(self, features: Tensor) -> Tensor:
+        magnitude = self.to_magnitude(features)
+        audio = griffin_lim(
+            magnitude,
+            self.window_length,
+            self.hop_length,
+            self.iterations,
+            momentum=self.momentum,
+            compensate=self.compensate,
+        )
+        return audio[..., : self.clip_length]
+
+    def to_magnitude(self, features: Tensor) -> Tensor:
+        """The spectrogram's magnitudes: (B, C, K, F) to (B, C, K + 1, F)."""
+        normal = F.pad(features, (0, 0, 0, 1))
+        return torch.exp(normal * _CLIP * self.std[:, None] + self.mean[:, None])
+
+    def _logarithm(self, audio: Tensor) -> Tensor:
+        return torch.log(stft(audio, self.window_length, self.hop_length).abs() + _EPSILON)

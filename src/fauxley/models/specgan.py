@@ -1,0 +1,198 @@
+"""SpecGAN: a DCGAN on log-magnitude spectrograms (paper, section 3.2 and Tables 5 and 6).
+
+The spectrogram of a clip of 16384 samples is an image of 128 bins × 128 frames, and the networks are those of images;
+what makes them a model of sound is the representation. For d = 64:
+
+    generator                              critic
+    z                    (B, 100)          x                    (B, 1, 128, 128)
+    dense, ReLU          (B, 1024, 4, 4)   5 × 5 / 2, LReLU     (B, 64, 64, 64)
+    5 × 5 × 2, ReLU      (B, 512, 8, 8)    5 × 5 / 2, LReLU     (B, 128, 32, 32)
+    5 × 5 × 2, ReLU      (B, 256, 16, 16)  5 × 5 / 2, LReLU     (B, 256, 16, 16)
+    5 × 5 × 2, ReLU      (B, 128, 32, 32)  5 × 5 / 2, LReLU     (B, 512, 8, 8)
+    5 × 5 × 2, ReLU      (B, 64, 64, 64)   5 × 5 / 2, LReLU     (B, 1024, 4, 4)
+    5 × 5 × 2, tanh      (B, 1, 128, 128)  dense                (B,)
+
+Longer clips and longer windows begin from a longer or taller grid than 4 × 4. Images are (B, C, bins, frames).
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fauxley.errors import UsageError
+from fauxley.models.architecture import Architecture, Critic, initialize, require_at_least
+from fauxley.models.draws import Draws
+from fauxley.models.layers import leaky_relu, phase_shuffle
+from fauxley.models.layers_2d import (
+    CubicUpsampling2d,
+    Downsampling2d,
+    LinearUpsampling2d,
+    NearestUpsampling2d,
+    ResizedUpsampling2d,
+    TransposedUpsampling2d,
+)
+from fauxley.models.log_spectrogram import LogSpectrogram
+
+_LAYERS = 5
+_FACTOR = 2**_LAYERS
+_SHUFFLED_LAYERS = 4
+_LEAST = {
+    "channels": 1,
+    "dim": 1,
+    "kernel_length": 1,
+    "latent_size": 1,
+    "window_length": 2 * _FACTOR,
+    "hop_length": 1,
+    "phase_shuffle": 0,
+    "griffin_lim_iterations": 0,
+}
+_UPSAMPLING: dict[str, type[TransposedUpsampling2d | ResizedUpsampling2d]] = {
+    "zeros": TransposedUpsampling2d,
+    "nearest": NearestUpsampling2d,
+    "linear": LinearUpsampling2d,
+    "cubic": CubicUpsampling2d,
+}
+
+
+@dataclass(frozen=True)
+class SpecGAN(Architecture):
+    """Sizes and options of a SpecGAN. Defaults are the paper's."""
+
+    clip_length: int = 16384
+    """Samples in a clip: a multiple of 32 hops."""
+    channels: int = 1
+    """Audio channels."""
+    latent_size: int = 100
+    """Numbers in a latent vector."""
+    dim: int = 64
+    """Model size d: channels of the generator's last and the critic's first hidden layer."""
+    kernel_length: int = 5
+    """Height and width of every filter."""
+    upsampling: Literal["zeros", "nearest", "linear", "cubic"] = "zeros"
+    """How the generator enlarges images: transposed convolution (the paper), or a resize, then convolution."""
+    batch_norm: bool = False
+    """Batch normalisation in both networks; the paper's WGAN-GP models go without."""
+    phase_shuffle: int = 0
+    """Largest shift, in frames, of phase shuffle along time; 0: none. The paper tried it and advises against."""
+    phase_shuffle_per_example: bool = False
+    """Draw a shift for every example, not one for the whole batch."""
+    window_length: int = 256
+    """Samples in a frame of the spectrogram, twice the number of bins: a multiple of 64."""
+    hop_length: int = 128
+    """Samples from one frame to the next."""
+    griffin_lim_iterations: int = 16
+    """Iterations of Griffin-Lim, which finds the phases."""
+    griffin_lim_momentum: float = 0.0
+    """Momentum of Griffin-Lim (fast Griffin-Lim); 0.99 gets further in as many iterations."""
+    compensate_windows: bool = False
+    """Even out the ripple that overlapping windows leave in the level; the official code does not."""
+
+    def __post_init__(self) -> None:
+        require_at_least(self, _LEAST)
+        if self.window_length % (2 * _FACTOR):
+            raise UsageError(f"window_length must be a multiple of {2 * _FACTOR}; got {self.window_length}")
+        if self.hop_length > self.window_length:
+            raise UsageError(f"hop_length must be at most window_length; got {self.hop_length}")
+        if self.clip_length < 1 or self.clip_length % (_FACTOR * self.hop_length):
+            raise UsageError(
+                f"clip_length must be a multiple of {_FACTOR} hops, {_FACTOR * self.hop_length}; got {self.clip_length}"
+            )
+        if not 0 <= self.griffin_lim_momentum < 1:
+            raise UsageError(
+                f"griffin_lim_momentum must be at least 0 and less than 1; got {self.griffin_lim_momentum}"
+            )
+        shortest = self.grid[1] * 2
+        if self.phase_shuffle >= shortest:
+            raise UsageError(f"phase_shuffle must be less than {shortest}; got {self.phase_shuffle}")
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Bins and frames before the generator's first upsampling and after the critic's last downsampling."""
+        return self.window_length // 2 // _FACTOR, self.clip_length // self.hop_length // _FACTOR
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels behind each of the critic's layers; the generator's in front of each, backwards."""
+        return tuple(self.dim * 2**layer for layer in range(_LAYERS))
+
+    def representation(self) -> LogSpectrogram:
+        return LogSpectrogram(
+            self.clip_length,
+            self.window_length,
+            self.hop_length,
+            self.griffin_lim_iterations,
+            self.griffin_lim_momentum,
+            self.compensate_windows,
+        )
+
+    def generator(self, draws: Draws) -> "SpecGANGenerator":
+        return initialize(SpecGANGenerator(self), draws)
+
+    def critic(self, draws: Draws) -> "SpecGANCritic":
+        return initialize(SpecGANCritic(self), draws)
+
+
+class SpecGANGenerator(nn.Module):
+    """Latents (B, latent_size) to spectrograms (B, C, bins, frames) in [-1, 1]."""
+
+    def __init__(self, architecture: SpecGAN) -> None:
+        super().__init__()
+        upsampling = _UPSAMPLING[architecture.upsampling]
+        widths = (*reversed(architecture.widths), architecture.channels)
+        self.grid = architecture.grid
+        # The dense layer's output is read as (frames, bins, widths[0]): channels are the fastest index.
+        self.dense = nn.Linear(architecture.latent_size, self.grid[0] * self.grid[1] * widths[0])
+        self.layers: nn.ModuleList = nn.ModuleList(
+            upsampling(before, after, architecture.kernel_length) for before, after in pairwise(widths)
+        )
+        self.norms = nn.ModuleList(
+            _batch_norm(width, track=True) if architecture.batch_norm else nn.Identity() for width in widths[:-1]
+        )
+
+    def forward(self, z: Tensor) -> Tensor:
+        bins, frames = self.grid
+        x = self.dense(z).view(len(z), frames, bins, -1).transpose(1, 3)  # (B, 16 d, bins, frames)
+        for norm, layer in zip(self.norms, self.layers, strict=True):
+            x = layer(F.relu(norm(x)))
+        return torch.tanh(x)
+
+
+class SpecGANCritic(Critic):
+    """Spectrograms (B, C, bins, frames) to scores (B,)."""
+
+    def __init__(self, architecture: SpecGAN) -> None:
+        super().__init__(
+            shuffled_layers=_SHUFFLED_LAYERS if architecture.phase_shuffle else 0,
+            shuffle_radius=architecture.phase_shuffle,
+            shuffle_per_example=architecture.phase_shuffle_per_example,
+            mixes_examples=architecture.batch_norm,
+        )
+        widths = (architecture.channels, *architecture.widths)
+        self.layers = nn.ModuleList(
+            Downsampling2d(before, after, architecture.kernel_length) for before, after in pairwise(widths)
+        )
+        self.norms = nn.ModuleList(
+            _batch_norm(width, track=False) if architecture.batch_norm and number > 0 else nn.Identity()
+            for number, width in enumerate(architecture.widths)
+        )
+        bins, frames = architecture.grid
+        self.dense = nn.Linear(bins * frames * widths[-1], 1)
+
+    def forward(self, features: Tensor, shifts: list[list[int]]) -> Tensor:
+        x = features.contiguous(memory_format=torch.channels_last)  # the convolutions' fastest
+        for number, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
+            x = leaky_relu(norm(layer(x)))  # (B, 2C, bins / 2, frames / 2)
+            if number < len(shifts):
+                x = phase_shuffle(x, shifts[number], dim=3)
+        flat = x.transpose(1, 3).flatten(1)  # (B, frames · bins · channels), in this order as above
+        # The same as self.dense(flat), but summed in pairs: scores are small differences of large sums.
+        return (flat * self.dense.weight).sum(1) + self.dense.bias
+
+
+def _batch_norm(width: int, track: bool) -> nn.BatchNorm2d:
+    """With the official code's constants; like it, PyTorch keeps the unbiased variance."""
+    return nn.BatchNorm2d(width, eps=1e-3, momentum=0.01, track_running_stats=track)
