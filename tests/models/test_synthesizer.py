@@ -102,8 +102,27 @@ def test_a_run_means_its_newest_complete_checkpoint(tmp_path):
         make(seed=step).save(checkpoints / f"step-{step:08d}")
     shutil.copytree(checkpoints / "step-00000005", checkpoints / ".partial-123-step-00000300")
     (checkpoints / "step-00000400").mkdir()
-    assert resolve(tmp_path) == checkpoints / "step-00000200"
+    assert resolve(tmp_path)[0] == checkpoints / "step-00000200"
     assert Synthesizer.from_pretrained(tmp_path).provenance.step == 200
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning(tmp_path):
+    for step in (5, 10):
+        make(seed=step).save(tmp_path / "checkpoints" / f"step-{step:08d}")
+    flip(tmp_path / "checkpoints" / "step-00000010" / "model.safetensors")
+    with pytest.warns(UserWarning, match="step-00000010 is not a usable model"):
+        assert Synthesizer.from_pretrained(tmp_path).provenance.step == 5
+    flip(tmp_path / "checkpoints" / "step-00000005" / "model.safetensors")
+    with pytest.warns(UserWarning, match="step-00000010"), pytest.raises(FauxleyError, match="step-00000005"):
+        Synthesizer.from_pretrained(tmp_path)
+
+
+def test_sizes_that_the_weights_do_not_have_are_never_allocated(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["architecture"]["dim"] = 10**7  # petabytes
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(FauxleyError, match="not a usable model"):
+        Synthesizer.from_pretrained(folder)
 
 
 @pytest.mark.parametrize("make_folder", [lambda path: None, lambda path: path.mkdir()])

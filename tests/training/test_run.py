@@ -1,6 +1,8 @@
 """The folder of a run: what it refuses, keeps and forgets."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -144,3 +146,15 @@ def test_folders_of_other_names_do_no_harm(run):
     run.forget_after(3)
     assert kept(run) == []
     assert (run.path / "checkpoints" / "step-00000005 (copy)").exists()
+
+
+def test_two_processes_cannot_train_one_run(tmp_path):
+    run = Run(tmp_path / "run")
+    run.begin(CONFIG, "data")
+    code = (
+        "import sys; from pathlib import Path; from fauxley.training.run import Run; run = Run(Path(sys.argv[1])); "
+        "config, data = run.read(); run.begin(config, data)"
+    )
+    command = [sys.executable, "-c", code, str(run.path)]
+    second = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "is being trained by another process" in second.stderr

@@ -9,6 +9,7 @@ import difflib
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Sequence
 
 from fauxley import __version__
@@ -29,7 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 (ok), 1 (failed) or 2 (wrong use)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _dispatch(arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+            return _dispatch(arguments)
     except FauxleyError as error:
         print(f"fauxley: {error}", file=sys.stderr)
         return error.exit_code

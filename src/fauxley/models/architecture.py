@@ -33,12 +33,12 @@ class Architecture(ABC):
         """What turns audio into the networks' features and back; not yet fitted."""
 
     @abstractmethod
-    def generator(self, draws: Draws) -> nn.Module:
-        """A new generator, latents (B, latent_size) to features, initialised from `draws`."""
+    def generator(self, draws: Draws | None = None) -> nn.Module:
+        """A new generator, latents (B, latent_size) to features; without `draws`, its weights are yet to be loaded."""
 
     @abstractmethod
-    def critic(self, draws: Draws) -> "Critic":
-        """A new critic, initialised from `draws`."""
+    def critic(self, draws: Draws | None = None) -> "Critic":
+        """A new critic; without `draws`, its weights are yet to be loaded."""
 
 
 def require_at_least(architecture: Architecture, least: Mapping[str, int]) -> None:
@@ -88,11 +88,13 @@ class Critic(nn.Module, ABC):
         return torch.split(scores, [len(batch) for batch in batches])
 
 
-def initialize(module: ModuleT, draws: Draws) -> ModuleT:
+def initialize(module: ModuleT, draws: Draws | None) -> ModuleT:
     """Set weights as TensorFlow 1 does by default: Glorot's uniform distribution, biases zero.
 
     The variance is 2 / (fan_in + fan_out), both counted over all taps, whatever the direction of the convolution.
     """
+    if draws is None:
+        return module
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             if parameter.dim() > 1:

@@ -129,10 +129,10 @@ class SpecGAN(Architecture):
             self.compensate_windows,
         )
 
-    def generator(self, draws: Draws) -> "SpecGANGenerator":
+    def generator(self, draws: Draws | None = None) -> "SpecGANGenerator":
         return initialize(SpecGANGenerator(self), draws)
 
-    def critic(self, draws: Draws) -> "SpecGANCritic":
+    def critic(self, draws: Draws | None = None) -> "SpecGANCritic":
         return initialize(SpecGANCritic(self), draws)
 
 

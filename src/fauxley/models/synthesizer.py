@@ -7,6 +7,7 @@ the stranger's code.
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,26 +147,13 @@ class Synthesizer:
         Raises:
             FauxleyError: nothing there, another format version, or damaged files.
         """
-        folder = resolve(Path(path))
-        config = read_config(folder)
-        weights = folder / _WEIGHTS
-        try:
-            if _sha256(weights) != config["weights_sha256"]:
-                raise FauxleyError(f"{_WEIGHTS} is damaged: its checksum is not the one in {_CONFIG}")
-            tensors = load_file(weights)
-            architecture: Architecture = from_json(config["architecture"], ARCHITECTURES)
-            synthesizer = cls(
-                architecture,
-                architecture.generator(Draws(0)),
-                architecture.representation(),
-                _at_least(1, int(config["sample_rate"]), "sample_rate"),
-                from_json(config["provenance"], (Provenance,)),
-            )
-            _load_prefixed("generator", synthesizer.generator, tensors)
-            _load_prefixed("representation", synthesizer.representation, tensors)
-        except (FauxleyError, OSError, KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-            raise FauxleyError(f"{folder} is not a usable model: {_one_line(error)}") from error
-        return synthesizer.to(device)
+        candidates = resolve(Path(path))
+        for folder in candidates[:-1]:
+            try:
+                return _read(folder).to(device)
+            except FauxleyError as error:
+                warnings.warn(f"passing over a damaged checkpoint: {error}", stacklevel=2)
+        return _read(candidates[-1]).to(device)
 
     def check_latents(self, latents: Tensor | np.ndarray) -> Tensor:
         """The latents as float32 (N, latent_size).
@@ -188,16 +176,18 @@ def load(path: Path | str, device: torch.device | str = "cpu") -> Synthesizer:
     return Synthesizer.from_pretrained(path, device)
 
 
-def resolve(path: Path) -> Path:
-    """The model folder that `path` means: itself, or the newest good checkpoint of a run folder."""
-    if (path / _CONFIG).is_file() and (path / _WEIGHTS).is_file():
-        return path
-    for checkpoint in reversed(checkpoints(path)):
-        if (checkpoint / _CONFIG).is_file() and (checkpoint / _WEIGHTS).is_file():
-            return checkpoint
+def resolve(path: Path) -> list[Path]:
+    """The model folders that `path` may mean, best first: itself, or a run's checkpoints from the newest on."""
+    found = [folder for folder in (path, *reversed(checkpoints(path))) if _is_model(folder)]
     if not path.exists():
         raise FauxleyError(f"{path} does not exist; MODEL is a run folder or a model folder")
-    raise FauxleyError(f"{path} holds no model; a run folder has one after its first checkpoint")
+    if not found:
+        raise FauxleyError(f"{path} holds no model; a run folder has one after its first checkpoint")
+    return found
+
+
+def _is_model(folder: Path) -> bool:
+    return (folder / _CONFIG).is_file() and (folder / _WEIGHTS).is_file()
 
 
 def checkpoints(run: Path) -> list[Path]:
@@ -221,13 +211,33 @@ def read_config(folder: Path) -> dict[str, Any]:
     return dict(config)
 
 
+def _read(folder: Path) -> Synthesizer:
+    config = read_config(folder)
+    try:
+        if _sha256(folder / _WEIGHTS) != config["weights_sha256"]:
+            raise FauxleyError(f"{_WEIGHTS} is damaged: its checksum is not the one in {_CONFIG}")
+        architecture: Architecture = from_json(config["architecture"], ARCHITECTURES)
+        # Without storage: what a stranger's sizes ask for is allocated only if the weight file holds as much.
+        with torch.device("meta"):
+            generator, representation = architecture.generator(), architecture.representation()
+        tensors = load_file(folder / _WEIGHTS)
+        _load_prefixed("generator", generator, tensors)
+        _load_prefixed("representation", representation, tensors)
+        sample_rate = _at_least(1, int(config["sample_rate"]), "sample_rate")
+        provenance = from_json(config["provenance"], (Provenance,))
+    except (FauxleyError, OSError, KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+        raise FauxleyError(f"{folder} is not a usable model: {_one_line(error)}") from error
+    return Synthesizer(architecture, generator, representation, sample_rate, provenance)
+
+
 def _prefixed(prefix: str, module: nn.Module) -> dict[str, Tensor]:
     return {f"{prefix}.{name}": value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
 
 
 def _load_prefixed(prefix: str, module: nn.Module, tensors: dict[str, Tensor]) -> None:
     start = prefix + "."
-    module.load_state_dict({name[len(start) :]: value for name, value in tensors.items() if name.startswith(start)})
+    mine = {name[len(start) :]: value for name, value in tensors.items() if name.startswith(start)}
+    module.load_state_dict(mine, assign=True)
 
 
 def _sha256(path: Path) -> str:

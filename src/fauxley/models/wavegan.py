@@ -106,10 +106,10 @@ class WaveGAN(Architecture):
     def representation(self) -> Waveform:
         return Waveform()
 
-    def generator(self, draws: Draws) -> "WaveGANGenerator":
+    def generator(self, draws: Draws | None = None) -> "WaveGANGenerator":
         return initialize(WaveGANGenerator(self), draws)
 
-    def critic(self, draws: Draws) -> "WaveGANCritic":
+    def critic(self, draws: Draws | None = None) -> "WaveGANCritic":
         return initialize(WaveGANCritic(self), draws)
 
 

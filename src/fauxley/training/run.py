@@ -10,7 +10,9 @@ A checkpoint appears whole or not at all, so that a kill or a full disk costs at
 """
 
 import dataclasses
+import fcntl
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -69,12 +71,24 @@ class Run:
         elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise UsageError(f"{self.path} exists and is not a run; choose another --run")
         self._checkpoints.mkdir(parents=True, exist_ok=True)
+        self._lock()
         self.samples.mkdir(exist_ok=True)
         for folder in (self.path, self._checkpoints, self.samples):
             sweep_leftovers(folder)
         text = json.dumps({"format_version": _FORMAT_VERSION, "config": to_json(config), "data": data}, indent=2)
         with atomic_file(self._config_file) as partial:
             partial.write_text(text + "\n", encoding="utf-8")
+
+    def _lock(self) -> None:
+        """Keep other processes from training here. The lock is this process's and ends with it, however it ends."""
+        descriptor = os.open(self.path / "run.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            os.close(descriptor)
+            raise UsageError(
+                f"{self.path} is being trained by another process; wait for it, or give another --run"
+            ) from error
 
     def read(self) -> tuple[TrainingConfig, str]:
         """The configuration and the data's fingerprint.
