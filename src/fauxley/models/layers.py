@@ -15,6 +15,7 @@ Letters: B batch, L samples, C channels, k kernel length, s stride, M radius and
 
 import math
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -119,10 +120,40 @@ def _polyphase(weight: Tensor, front: int, radius: int, stride: int) -> Tensor:
 def leaky_relu(x: Tensor) -> Tensor:
     """max(0.2 x, x).
 
-    Written as a product with a constant because PyTorch's own second derivative, although zero, is a tensor of
-    zeros, which the gradient penalty would then carry back through the whole critic.
+    PyTorch's own second derivative, although zero, is a tensor of zeros, which the gradient penalty would then carry
+    back through the whole critic. Here it is no tensor at all.
     """
-    return x * torch.where(x.detach() > 0, 1.0, 0.2)
+    result: Tensor = _LeakyReLU.apply(x)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _LeakyReLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return F.leaky_relu(x, 0.2)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        result: Tensor = _Slope.apply(grads[0], x)  # type: ignore[no-untyped-call]
+        return result
+
+
+class _Slope(torch.autograd.Function):
+    """g times the slope of the leaky ReLU at x: linear in g, constant in x wherever it has a derivative."""
+
+    @staticmethod
+    def forward(ctx: Any, grad: Tensor, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        product: Tensor = torch.ops.aten.leaky_relu_backward(grad, x, 0.2, False)
+        return product
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (x,) = ctx.saved_tensors
+        result: Tensor = _Slope.apply(grads[0], x)  # type: ignore[no-untyped-call]
+        return result, None
 
 
 def phase_shuffle(x: Tensor, shifts: list[int], dim: int = 1) -> Tensor:
