@@ -1,4 +1,4 @@
-"""Which algorithm suits which product of a convolution: what `fauxley.models.convolution` chooses by, measured.
+"""Which algorithm suits which product of a convolution: what `fauxley.models.convolution_1d` chooses by, measured.
 
     python benchmarks/convolution.py [--dims 16 32 64] [--batch-size 16] [--threads 2] [--quick]
 
@@ -16,7 +16,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from fauxley.models import convolution
+from fauxley.models.convolution_1d import SameConvolution
 from fauxley.models.layers import Downsampling
 from fauxley.models.wavegan import WaveGAN
 
@@ -52,13 +52,15 @@ def main() -> None:
 @torch.no_grad()
 def measure(dim: int, layer: Downsampling, batch_size: int, length: int, repeats: int) -> None:
     """Print the rows of one layer, whose input has `length` samples."""
-    outputs, inputs, taps = layer.weight.shape
+    taps, inputs, outputs = layer.weight.shape
     stride, frames = layer.stride, length // layer.stride
     # The folded problem: s·in channels, ceil-ed taps.
     x = torch.randn(batch_size, frames, stride * inputs)
     weight = torch.randn(2 * layer.radius + 1, stride * inputs, outputs)
     grad = torch.randn(batch_size, frames, outputs)
-    adjoint = convolution._adjoint(weight)
+    adjoint = weight.flip(0).transpose(1, 2)
+    kernel = layer.weight.permute(2, 1, 0).contiguous()
+    chosen = SameConvolution(len(weight))
     # The plain problem, with the asymmetric padding paid for once, beforehand.
     padding = max(taps - stride, 0)
     plain = F.pad(torch.randn(batch_size, inputs, length), (padding // 2, padding - padding // 2))
@@ -66,27 +68,27 @@ def measure(dim: int, layer: Downsampling, batch_size: int, length: int, repeats
 
     def backward(by_input: bool) -> object:
         return torch.ops.aten.convolution_backward(
-            plain_grad, plain, layer.weight, None, [stride], [0], [1], False, [0], 1, [by_input, not by_input, False]
+            plain_grad, plain, kernel, None, [stride], [0], [1], False, [0], 1, [by_input, not by_input, False]
         )
 
     rows: dict[str, tuple[Product, Product, Product, Product]] = {
         "forward": (
-            lambda: F.conv1d(plain, layer.weight, stride=stride),
+            lambda: F.conv1d(plain, kernel, stride=stride),
             lambda: direct(x, weight),
             lambda: windows(x, weight),
-            lambda: convolution._convolution(x, weight),
+            lambda: chosen.convolve(x, weight),
         ),
         "d input": (
             lambda: backward(True),
             lambda: direct(grad, adjoint),
             lambda: windows(grad, adjoint),
-            lambda: convolution._convolution(grad, adjoint),
+            lambda: chosen.transpose(grad, weight),
         ),
         "d weight": (
             lambda: backward(False),
             lambda: per_tap(x, grad, len(weight)),
             lambda: windows_correlation(x, grad, len(weight)),
-            lambda: convolution._correlation(x, grad, len(weight)),
+            lambda: chosen.correlate(x, grad),
         ),
     }
     for product, candidates in rows.items():
@@ -121,17 +123,17 @@ def direct(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 def windows(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """One matrix product over explicit windows."""
-    return convolution._windows(x, len(weight)) @ weight.reshape(-1, weight.shape[2])
+    return SameConvolution(len(weight))._windows(x) @ weight.reshape(-1, weight.shape[2])
 
 
 def windows_correlation(x: torch.Tensor, grad: torch.Tensor, taps: int) -> torch.Tensor:
     """The weight's gradient as one matrix product over explicit windows."""
-    return convolution._windows(x, taps).t() @ grad.reshape(-1, grad.shape[2])
+    return SameConvolution(taps)._windows(x).t() @ grad.reshape(-1, grad.shape[2])
 
 
 def per_tap(x: torch.Tensor, grad: torch.Tensor, taps: int) -> torch.Tensor:
     """The weight's gradient as one matrix product per tap, on views of the padded signal."""
-    signal = convolution._pad(x, taps).view(-1, x.shape[2])
+    signal = SameConvolution(taps)._pad(x).view(-1, x.shape[2])
     masked = F.pad(grad, (0, 0, 0, taps - 1)).view(-1, grad.shape[2])
     length = len(signal) - (taps - 1)
     return torch.stack([signal[tap : tap + length].t() @ masked[:length] for tap in range(taps)])

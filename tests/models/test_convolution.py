@@ -5,7 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch.autograd import gradcheck, gradgradcheck
 
-from fauxley.models.convolution import convolve, input_gradients
+from fauxley.models import convolution
+from fauxley.models.convolution import input_gradients
+from fauxley.models.convolution_1d import SameConvolution
+from fauxley.models.convolution_2d import StridedConvolution
 
 # Frames and channels on either side of the thresholds between algorithms, and the smallest of all.
 SHAPES = {
@@ -27,6 +30,10 @@ def operands(request):
     torch.manual_seed(0)
     batch, frames, inputs, outputs, taps = request.param
     return random(batch, frames, inputs), random(taps, inputs, outputs)
+
+
+def convolve(x, weight):
+    return convolution.convolve(x, weight, SameConvolution(len(weight)))
 
 
 def plain(x, weight):
@@ -96,3 +103,18 @@ def test_weight_gradients_are_back_after_input_gradients_even_if_it_failed(opera
         input_gradients(convolve(x, weight).sum((1, 2)), torch.ones(1, requires_grad=True))
     convolve(x, weight).sum().backward()
     assert weight.grad is not None
+
+
+@pytest.mark.parametrize(("kernel_length", "stride"), [(5, 2), (4, 2), (1, 2), (3, 1)])
+def test_images_products_equal_plain_ones_in_value_and_derivatives_of_both_orders(kernel_length, stride):
+    torch.manual_seed(0)
+    by = StridedConvolution(kernel_length, stride)
+    weight = random(3, 2, kernel_length, kernel_length)
+    x, y = random(2, 2, *[3 * stride + kernel_length] * 2), random(2, 3, 4, 4)
+    for ours, theirs, signal in (
+        (convolution.convolve, F.conv2d, x),
+        (convolution.transpose, F.conv_transpose2d, y),
+    ):
+        torch.testing.assert_close(ours(signal, weight, by), theirs(signal, weight, stride=stride))
+        assert gradcheck(lambda a, w, f=ours: f(a, w, by), (signal, weight), fast_mode=True)
+        assert gradgradcheck(lambda a, w, f=ours: f(a, w, by), (signal, weight), fast_mode=True)

@@ -35,14 +35,14 @@ def same_padding(length, kernel_length, stride):
 
 
 def downsampled(layer, x):
-    front, back = same_padding(x.shape[2], layer.weight.shape[2], layer.stride)
-    return F.conv1d(F.pad(x, (front, back)), layer.weight, layer.bias, layer.stride)
+    front, back = same_padding(x.shape[2], len(layer.weight), layer.stride)
+    return F.conv1d(F.pad(x, (front, back)), layer.weight.permute(2, 1, 0), layer.bias, layer.stride)
 
 
 def zero_stuffed(layer, x):
     """The full transposed convolution, cropped; missing samples at the end are zero before the bias."""
-    stride, kernel_length = layer.stride, layer.weight.shape[2]
-    full = F.conv_transpose1d(x, layer.weight, stride=stride)
+    stride, kernel_length = layer.stride, len(layer.weight)
+    full = F.conv_transpose1d(x, layer.weight.permute(1, 2, 0), stride=stride)
     front, length = max(kernel_length - stride, 0) // 2, x.shape[2] * stride
     cropped = full[:, :, front : front + length]
     return F.pad(cropped, (0, length - cropped.shape[2])) + layer.bias[:, None]
@@ -50,7 +50,9 @@ def zero_stuffed(layer, x):
 
 def repeated(layer, x):
     longer = x.repeat_interleave(layer.stride, dim=2)
-    return F.conv1d(F.pad(longer, same_padding(longer.shape[2], layer.weight.shape[2], 1)), layer.weight, layer.bias)
+    return F.conv1d(
+        F.pad(longer, same_padding(longer.shape[2], len(layer.weight), 1)), layer.weight.permute(2, 1, 0), layer.bias
+    )
 
 
 PLAIN = {Downsampling: downsampled, TransposedUpsampling: zero_stuffed, NearestUpsampling: repeated}

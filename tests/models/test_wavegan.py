@@ -98,7 +98,7 @@ def test_post_filter_is_one_convolution_per_channel(taps):
     post_filter, generator.post_filter = generator.post_filter, torch.nn.Identity()
     dry = generator(z)
     for channel in range(2):
-        kernel = post_filter.weight[channel, 0].flip(0)
+        kernel = post_filter.weight[:, 0, channel].flip(0)
         full = np.stack([np.convolve(signal[channel], kernel) for signal in dry])
         expected = torch.from_numpy(full[:, taps // 2 : taps // 2 + 4096])
         torch.testing.assert_close(filtered[:, channel], expected, rtol=1e-4, atol=1e-6)
@@ -151,8 +151,8 @@ def test_initial_weights_fill_glorots_interval_and_biases_are_zero():
             if name.endswith("bias"):
                 assert not parameter.any()
                 continue
-            taps = parameter.shape[2] if parameter.dim() == 3 else 1
-            limit = math.sqrt(6 / (taps * (parameter.shape[0] + parameter.shape[1])))
+            taps = len(parameter) if parameter.dim() == 3 else 1
+            limit = math.sqrt(6 / (taps * (parameter.shape[-2] + parameter.shape[-1])))
             assert 0.97 * limit < parameter.abs().max() <= limit, name
             assert abs(parameter.mean()) < 4 * limit / math.sqrt(3 * parameter.numel()), name
 

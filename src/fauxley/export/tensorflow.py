@@ -1,10 +1,9 @@
 """Variables of the official TensorFlow code under fauxley's names, in fauxley's layout.
 
-TensorFlow keeps channels last and the tap axis first; read backwards, its arrays have PyTorch's layout: a kernel
-[width, in, out] becomes (out, in, width), a dense one [in, out] becomes (out, in). WaveGAN's transposed kernels,
-[1, width, out, in], become (in, out, width) once their height of 1 is dropped. SpecGAN's images are [time, frequency]
-there and (bins, frames) here, which reading backwards sees to as well. The dense layers flatten time before channels
-on both sides.
+WaveGAN's kernels, [width, in, out], are kept as they are; its transposed ones, [1, width, out, in], lose their height
+of 1 and become (width, in, out). SpecGAN's, [time, frequency, in, out] or, transposed, [time, frequency, out, in], are
+read backwards, which gives PyTorch's layout for images of (bins, frames), and so are the dense ones, [in, out].
+The dense layers flatten time before channels on both sides.
 """
 
 from collections.abc import Iterator, Mapping
@@ -40,16 +39,20 @@ def convert(variables: Mapping[str, np.ndarray], names: Mapping[str, str]) -> di
 
 
 def from_tensorflow(value: np.ndarray, variable: str) -> Tensor:
-    """One official variable, or its gradient, in PyTorch's layout."""
-    if variable.endswith("conv2d_transpose/kernel") and value.shape[0] == 1:
-        value = value.squeeze(0)
-    return torch.from_numpy(np.ascontiguousarray(value.T))
+    """One official variable, or its gradient, in fauxley's layout."""
+    if variable.endswith("conv2d_transpose/kernel") and len(value) == 1:
+        value = value[0].swapaxes(1, 2)
+    elif not variable.endswith("conv1d/kernel"):
+        value = value.T
+    return torch.from_numpy(np.array(value, order="C"))
 
 
 def to_tensorflow(value: Tensor, variable: str) -> np.ndarray:
     """The inverse of `from_tensorflow`."""
-    array = value.detach().cpu().numpy().T
-    return array[None] if variable.endswith("conv2d_transpose/kernel") and array.ndim == 3 else array
+    array = value.detach().cpu().numpy()
+    if variable.endswith("conv2d_transpose/kernel") and array.ndim == 3:
+        return array.swapaxes(1, 2)[None]
+    return array if variable.endswith("conv1d/kernel") else array.T
 
 
 def _variables(

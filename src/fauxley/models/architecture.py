@@ -98,9 +98,15 @@ def initialize(module: ModuleT, draws: Draws | None) -> ModuleT:
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             if parameter.dim() > 1:
-                first, second, *taps = parameter.shape
-                limit = math.sqrt(6 / ((first + second) * math.prod(taps)))
+                limit = math.sqrt(6 / _fans(parameter.shape))
                 parameter.copy_(draws.uniform(parameter.shape, limit))
             elif name.endswith("bias"):
                 parameter.zero_()
     return module
+
+
+def _fans(shape: torch.Size) -> int:
+    """Connections in and out of a weight, added: dense (out, in), audio's (width, in, out), images' (·, ·, k, k)."""
+    if len(shape) == 3:
+        return shape[0] * (shape[1] + shape[2])
+    return (shape[0] + shape[1]) * math.prod(shape[2:])

@@ -3,9 +3,9 @@
 Signals inside the networks are (B, L, C), channels last. Then the s samples of a stride lie side by side in memory,
 and (B, L, C) *is* (B, L/s, s·C) without moving anything. In this polyphase view a convolution of stride s becomes
 one of stride 1 with ceil-ed taps and s times the channels, and so do a transposed convolution and a convolution
-after nearest-neighbour upsampling. The weights are kept as any reader expects them (`Downsampling`: as `Conv1d`,
-(out, in, width); transposed: as `ConvTranspose1d`, (in, out, width)) and folded on use, which costs next to nothing
-and lets autograd see to it that the padding taps stay zero.
+after nearest-neighbour upsampling. Weights are kept in one layout, TensorFlow's (width, in, out), in which the
+strided layer's polyphase kernel is a free view too, save for a few taps of zeros at the ends. They are folded on use,
+and autograd sees to it that those taps stay zero.
 
 TensorFlow's "same" padding is asymmetric: of the max(k - s, 0) zeros a stride needs, half, rounded down, go in
 front. With k = 25, s = 4 that is 10 and 11, which no symmetric `padding` argument expresses.
@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fauxley.models.convolution import convolve
+from fauxley.models.convolution_1d import SameConvolution
 
 
 class Downsampling(nn.Module):
@@ -33,35 +34,35 @@ class Downsampling(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, kernel_length: int, stride: int) -> None:
         super().__init__()
         self.stride = stride
-        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_length))
+        self.weight = nn.Parameter(torch.empty(kernel_length, in_channels, out_channels))
         self.bias = nn.Parameter(torch.empty(out_channels))
         # y[m] = sum over j of w[j] x[s·m + j - front]; with j - front = s·d + r, tap d of phase r.
         self.front = max(kernel_length - stride, 0) // 2
         self.radius = max(math.ceil(self.front / stride), (kernel_length - 1 - self.front) // stride)
+        self.convolution = SameConvolution(2 * self.radius + 1)
 
     def forward(self, x: Tensor) -> Tensor:
         batch, length, channels = x.shape
         phases = x.reshape(batch, length // self.stride, self.stride * channels)
-        weight = _polyphase(self.weight, self.front, self.radius, self.stride)  # (out, in, T, s)
-        weight = weight.permute(2, 3, 1, 0).flatten(1, 2)  # (T, s·in, out)
-        return convolve(phases, weight) + self.bias
+        weight = _polyphase(self.weight, self.front, self.radius, self.stride).flatten(1, 2)  # (T, s·in, out)
+        return convolve(phases, weight, self.convolution) + self.bias
 
 
 class Upsampling(nn.Module, ABC):
     """A convolution that makes a signal s times as long: (B, L, in) to (B, s·L, out)."""
 
-    weight: nn.Parameter
-    bias: nn.Parameter
-
-    def __init__(self, stride: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, kernel_length: int, stride: int, radius: int) -> None:
         super().__init__()
         self.stride = stride
+        self.radius = radius
+        self.weight = nn.Parameter(torch.empty(kernel_length, in_channels, out_channels))
         self.bias = nn.Parameter(torch.empty(out_channels))
+        self.convolution = SameConvolution(2 * radius + 1)
 
     def forward(self, x: Tensor) -> Tensor:
         batch, length, _ = x.shape
-        y = convolve(x, self.folded_weight())  # (B, L, s·out)
-        return y.view(batch, length * self.stride, -1) + self.bias
+        y = convolve(x, self.folded_weight(), self.convolution)  # (B, L, s·out)
+        return y.reshape(batch, length * self.stride, -1) + self.bias
 
     @abstractmethod
     def folded_weight(self) -> Tensor:
@@ -72,16 +73,15 @@ class TransposedUpsampling(Upsampling):
     """Transposed convolution, "same": zeros between the samples, then a filter (the paper's generator, Table 3)."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_length: int, stride: int) -> None:
-        super().__init__(stride, out_channels)
-        self.weight = nn.Parameter(torch.empty(in_channels, out_channels, kernel_length))
         # y[s·i + j - front] += x[i] w[j]; the first `front` samples of the full result are dropped.
         self.front = max(kernel_length - stride, 0) // 2
-        self.radius = max(math.ceil(self.front / stride), (kernel_length - 1 - self.front) // stride)
+        radius = max(math.ceil(self.front / stride), (kernel_length - 1 - self.front) // stride)
+        super().__init__(in_channels, out_channels, kernel_length, stride, radius)
 
     def folded_weight(self) -> Tensor:
         # Phase r of output frame m is the sum over d of x[m - d] w[s·d + r + front]: taps in reverse order.
-        weight = _polyphase(self.weight, self.front, self.radius, self.stride)  # (in, out, T, s)
-        return weight.flip(2).permute(2, 0, 3, 1).flatten(2, 3)
+        weight = _polyphase(self.weight, self.front, self.radius, self.stride)  # (T, s, in, out)
+        return weight.flip(0).transpose(1, 2).flatten(2, 3)
 
 
 class NearestUpsampling(Upsampling):
@@ -92,29 +92,28 @@ class NearestUpsampling(Upsampling):
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_length: int, stride: int) -> None:
-        super().__init__(stride, out_channels)
-        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_length))
         self.front = (kernel_length - 1) // 2
         last = stride - 1 + kernel_length - 1 - self.front
-        self.radius = max(math.ceil(self.front / stride), last // stride)
+        radius = max(math.ceil(self.front / stride), last // stride)
+        super().__init__(in_channels, out_channels, kernel_length, stride, radius)
 
     def folded_weight(self) -> Tensor:
         # Phase r reads input frame floor((r + j - front) / s) with tap j.
         phases = [
-            _polyphase(self.weight, self.front - phase, self.radius, self.stride).sum(3)  # (out, in, T)
+            _polyphase(self.weight, self.front - phase, self.radius, self.stride).sum(1)  # (T, in, out)
             for phase in range(self.stride)
         ]
-        return torch.stack(phases).permute(3, 2, 0, 1).flatten(2, 3)
+        return torch.stack(phases, dim=2).flatten(2, 3)
 
 
 def _polyphase(weight: Tensor, front: int, radius: int, stride: int) -> Tensor:
-    """Split the taps of `weight` (·, ·, k) into frames of one stride each: (·, ·, T, s).
+    """Split the taps of `weight` (k, in, out) into frames of one stride each: (T, s, in, out).
 
     Tap j stands for the displacement j - front, from -s·M on; what has no tap is zero.
     """
     before = stride * radius - front
-    after = stride * (2 * radius + 1) - before - weight.shape[2]
-    return F.pad(weight, (before, after)).reshape(*weight.shape[:2], 2 * radius + 1, stride)
+    after = stride * (2 * radius + 1) - before - len(weight)
+    return F.pad(weight, (0, 0, 0, 0, before, after)).view(-1, stride, *weight.shape[1:])
 
 
 def leaky_relu(x: Tensor) -> Tensor:

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fauxley.models.convolution_2d import convolve_2d, transpose_2d
+from fauxley.models.convolution import convolve, transpose
+from fauxley.models.convolution_2d import StridedConvolution
 
 
 class Downsampling2d(nn.Module):
@@ -22,9 +23,10 @@ class Downsampling2d(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_length, kernel_length))
         self.bias = nn.Parameter(torch.empty(out_channels))
+        self.convolution = StridedConvolution(kernel_length, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = convolve_2d(_pad_same(x, self.weight.shape[-1], stride=2), self.weight, stride=2)
+        y = convolve(_pad_same(x, self.convolution), self.weight, self.convolution)
         return y + self.bias.view(-1, 1, 1)
 
 
@@ -35,9 +37,10 @@ class TransposedUpsampling2d(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(in_channels, out_channels, kernel_length, kernel_length))
         self.bias = nn.Parameter(torch.empty(out_channels))
+        self.convolution = StridedConvolution(kernel_length, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        full = transpose_2d(x, self.weight, stride=2)
+        full = transpose(x, self.weight, self.convolution)
         # From the full result of (H - 1)·2 + k, drop the front half of the padding and keep 2H.
         front = max(self.weight.shape[-1] - 2, 0) // 2
         backs = [2 * size - (full_size - front) for size, full_size in zip(x.shape[2:], full.shape[2:], strict=True)]
@@ -54,10 +57,11 @@ class ResizedUpsampling2d(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_length, kernel_length))
         self.bias = nn.Parameter(torch.empty(out_channels))
+        self.convolution = StridedConvolution(kernel_length, stride=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        padded = _pad_same(self.resize(x), self.weight.shape[-1], stride=1)
-        return convolve_2d(padded, self.weight, stride=1) + self.bias.view(-1, 1, 1)
+        y = convolve(_pad_same(self.resize(x), self.convolution), self.weight, self.convolution)
+        return y + self.bias.view(-1, 1, 1)
 
     def resize(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C, 2H, 2W) by TensorFlow 1's rule: old samples stay, no shift by half a pixel."""
@@ -91,8 +95,8 @@ class CubicUpsampling2d(ResizedUpsampling2d):
     between = (-0.09375, 0.59375, 0.59375, -0.09375)
 
 
-def _pad_same(x: Tensor, kernel_length: int, stride: int) -> Tensor:
-    """Zeros so that a convolution of this stride gives H/s: fewer than none, where windows do not reach the end."""
-    total = kernel_length - stride
+def _pad_same(x: Tensor, convolution: StridedConvolution) -> Tensor:
+    """Zeros so that a convolution gives H/s: fewer than none, where the windows do not reach the end."""
+    total = convolution.kernel_length - convolution.stride
     front = max(total, 0) // 2
     return F.pad(x, (front, total - front, front, total - front))

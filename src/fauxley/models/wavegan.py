@@ -149,12 +149,12 @@ class PostFilter(nn.Module):
 
     def __init__(self, channels: int, taps: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(channels, 1, taps))
+        self.weight = nn.Parameter(torch.empty(taps, 1, channels))
 
     def forward(self, audio: Tensor) -> Tensor:
-        taps = self.weight.shape[2]
+        taps, _, channels = self.weight.shape
         padded = F.pad(audio, ((taps - 1) // 2, taps // 2))
-        return F.conv1d(padded, self.weight, groups=len(self.weight))
+        return F.conv1d(padded, self.weight.permute(2, 1, 0), groups=channels)
 
 
 class WaveGANCritic(Critic):
