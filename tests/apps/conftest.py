@@ -32,6 +32,19 @@ def run(dataset: Path) -> Path:
 
 def train_arguments(data: Path, run: Path, *more: str) -> list[str]:
     """A training that takes a second or two."""
-    small = ["--clip-length", "4096", "--dim", "1", "--batch-size", "4", "--steps", "3", "--preview-count", "2", "--critic-steps", "1"]
+    small = [
+        "--clip-length",
+        "4096",
+        "--dim",
+        "1",
+        "--batch-size",
+        "4",
+        "--steps",
+        "3",
+        "--preview-count",
+        "2",
+        "--critic-steps",
+        "1",
+    ]
     options = ["--tensorboard", "off", "--quiet", "--device", "cpu"]
     return ["train", "wavegan-tiny", "--data", str(data), "--run", str(run), *small, *options, *more]
