@@ -25,7 +25,7 @@ def num_frames(num_samples: int, hop_length: int) -> int:
 
 
 def stft(audio: Tensor, window_length: int, hop_length: int, frames: int | None = None) -> Tensor:
-    """Spectrum over time: (..., T) to complex (..., K, F).
+    """Spectrum over time: (..., T) to complex (..., F, K), bins fastest.
 
     Args:
         frames: F; by default all that begin within the signal. The signal is cut or zero-padded at its end to fit.
@@ -34,17 +34,17 @@ def stft(audio: Tensor, window_length: int, hop_length: int, frames: int | None 
     needed = (frames - 1) * hop_length + window_length
     windows = F.pad(audio, (0, needed - audio.shape[-1])).unfold(-1, window_length, hop_length)  # (..., F, N)
     spectrum: Tensor = torch.fft.rfft(windows * hann_window(window_length, audio))
-    return spectrum.transpose(-1, -2)
+    return spectrum
 
 
 def istft(spectrum: Tensor, window_length: int, hop_length: int, *, compensate: bool = False) -> Tensor:
-    """Overlap and add the inverse transforms, windowed once more: complex (..., K, F) to (..., (F - 1) H + N).
+    """Overlap and add the inverse transforms, windowed once more: complex (..., F, K) to (..., (F - 1) H + N).
 
     Args:
         compensate: divide by the sum of squared windows where it is not nearly zero, which makes this the least-squares
             inverse (Griffin and Lim 1984, equation 6). The official code does not.
     """
-    windows = torch.fft.irfft(spectrum.transpose(-1, -2), n=window_length)  # (..., F, N)
+    windows = torch.fft.irfft(spectrum, n=window_length)  # (..., F, N)
     window = hann_window(window_length, windows)
     audio = _overlap_add(windows * window, hop_length)
     if compensate:
@@ -54,9 +54,11 @@ def istft(spectrum: Tensor, window_length: int, hop_length: int, *, compensate: 
 
 
 def _overlap_add(windows: Tensor, hop_length: int) -> Tensor:
-    """(..., F, N) to (..., (F - 1) H + N)."""
-    *batch, frames, length = windows.shape
-    columns = windows.reshape(-1, frames, length).transpose(1, 2)  # (B, N, F)
-    total = (frames - 1) * hop_length + length
-    audio = F.fold(columns, (1, total), (1, length), stride=(1, hop_length))
-    return audio.view(*batch, total)
+    """(..., F, N) to (..., (F - 1) H + N): windows in pieces of one hop, each piece moved to its place as a whole."""
+    frames, length = windows.shape[-2:]
+    pieces = -(-length // hop_length)
+    padded = F.pad(windows, (0, pieces * hop_length - length))
+    parts = padded.view(*windows.shape[:-1], pieces, hop_length)  # (..., F, P, H)
+    moved = [F.pad(parts[..., p, :], (0, 0, p, pieces - 1 - p)) for p in range(pieces)]
+    audio = torch.stack(moved).sum(0).flatten(-2)
+    return audio[..., : (frames - 1) * hop_length + length]

@@ -65,7 +65,7 @@ class LogSpectrogram(Representation):
         count, mean = 0, torch.zeros_like(self.mean, dtype=torch.float64)
         deviations = torch.zeros_like(mean)
         for audio in batches:
-            values = self._logarithm(audio).double().transpose(2, 3).flatten(0, 2)  # (B·C·F, K + 1)
+            values = self._logarithm(audio).double().flatten(0, 2)  # (B·C·F, K + 1)
             more, its_mean = len(values), values.mean(0)
             difference = its_mean - mean
             deviations += (values - its_mean).square().sum(0) + difference.square() * count * more / (count + more)
@@ -77,8 +77,8 @@ class LogSpectrogram(Representation):
             self.std.copy_((deviations / count).sqrt().clamp(min=1e-6))
 
     def to_features(self, audio: Tensor) -> Tensor:
-        normal = (self._logarithm(audio) - self.mean[:, None]) / self.std[:, None]
-        return (normal[..., :-1, :] / _CLIP).clamp(-1, 1)
+        normal = (self._logarithm(audio) - self.mean) / self.std
+        return (normal[..., :-1] / _CLIP).clamp(-1, 1).transpose(2, 3)
 
     def to_audio(self, features: Tensor) -> Tensor:
         magnitude = self.to_magnitude(features)
@@ -93,9 +93,9 @@ class LogSpectrogram(Representation):
         return audio[..., : self.clip_length]
 
     def to_magnitude(self, features: Tensor) -> Tensor:
-        """The spectrogram's magnitudes: (B, C, K, F) to (B, C, K + 1, F)."""
-        normal = F.pad(features, (0, 0, 0, 1))
-        return torch.exp(normal * _CLIP * self.std[:, None] + self.mean[:, None])
+        """The spectrogram's magnitudes: (B, C, K, F) to (B, C, F, K + 1)."""
+        normal = F.pad(features.transpose(2, 3), (0, 1))
+        return torch.exp(normal * _CLIP * self.std + self.mean)
 
     def _logarithm(self, audio: Tensor) -> Tensor:
         return torch.log(stft(audio, self.window_length, self.hop_length).abs() + _EPSILON)
