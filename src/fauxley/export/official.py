@@ -122,9 +122,9 @@ def _wavegan(
     shapes, arguments = checkpoint.shapes, checkpoint.arguments
     transposed = len(last) == 4
     taps, width, channels = (last[1], last[3], last[2]) if transposed else last
-    post_filter = shapes.get("G/pp_filt/conv1d/kernel", (0,))[0]
-    if post_filter and channels != 1:
-        raise FauxleyError("a post filter mixes several channels into one, which no official training could do")
+    post_filter, *others = shapes.get("G/pp_filt/conv1d/kernel", (0, 1, 1)) or (-1,)
+    if others != [1, 1] or (post_filter and channels != 1):
+        raise FauxleyError("G/pp_filt/conv1d/kernel is not from one channel to one, which is all that could be trained")
     return WaveGAN(
         clip_length=_clip_length(model, checkpoint, layers, clip_length),
         phase_shuffle=_argument(arguments, "wavegan_disc_phaseshuffle", 2, 0, 63),
