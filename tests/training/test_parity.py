@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from fauxley.export.tensorflow import convert, to_tensorflow, wavegan_variables
+from fauxley.export.tensorflow import convert, specgan_variables, to_tensorflow, wavegan_variables
 from fauxley.models.architecture import Critic
 from fauxley.models.convolution import input_gradients
 from fauxley.models.draws import Draws
+from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
 from fauxley.training.objectives import LeastSquares, NonSaturating, Wasserstein, WassersteinGP
 from fauxley.training.optimizers import Adam, RMSProp
@@ -50,20 +51,30 @@ class Official:
 
     def __init__(self, recorded, optimizer):
         cfg, variables = recorded.cfg, recorded.variables()
-        clip_length, channels = recorded["x"].shape[-2:]
-        architecture = WaveGAN(
-            clip_length=clip_length,
-            channels=channels,
-            dim=cfg["dim"],
-            kernel_length=variables["D/downconv_0/conv1d/kernel"].shape[0],
-            latent_size=cfg["latent_dim"],
-            batch_norm=cfg.get("use_batchnorm", False),
-            phase_shuffle=cfg.get("phaseshuffle_rad", 0),
-        )
+        if "D/downconv_0/conv2d/kernel" in variables:
+            architecture = SpecGAN(
+                dim=cfg["dim"],
+                kernel_length=variables["D/downconv_0/conv2d/kernel"].shape[0],
+                latent_size=cfg["latent_dim"],
+                batch_norm=cfg.get("use_batchnorm", False),
+            )
+            names_of_both = specgan_variables(architecture)
+        else:
+            clip_length, channels = recorded["x"].shape[-2:]
+            architecture = WaveGAN(
+                clip_length=clip_length,
+                channels=channels,
+                dim=cfg["dim"],
+                kernel_length=variables["D/downconv_0/conv1d/kernel"].shape[0],
+                latent_size=cfg["latent_dim"],
+                batch_norm=cfg.get("use_batchnorm", False),
+                phase_shuffle=cfg.get("phaseshuffle_rad", 0),
+            )
+            names_of_both = wavegan_variables(architecture)
         self.state = TrainingState.new(architecture, optimizer, False, 0, torch.device("cpu"))
         self.tensors = {}
         networks = (self.state.generator, self.state.critic)
-        for network, names in zip(networks, wavegan_variables(architecture), strict=True):
+        for network, names in zip(networks, names_of_both, strict=True):
             network.load_state_dict(convert(variables, names))
             network.train()
             named = network.state_dict(keep_vars=True)
@@ -81,8 +92,13 @@ class Official:
 
 
 def features(x):
-    """Official audio (B, T, C) as features (B, C, T)."""
-    return torch.from_numpy(np.ascontiguousarray(x.swapaxes(1, 2)))
+    """Official audio (B, T, C) as (B, C, T), spectrograms (B, frames, bins, 1) as (B, 1, bins, frames)."""
+    return torch.from_numpy(np.ascontiguousarray(x.swapaxes(1, -1)))
+
+
+def real_batch(recorded, update):
+    """What a critic update looked at; spectrograms are recorded once each and referred to by number."""
+    return features(recorded["X"][recorded["x_index"][update]] if "x_index" in recorded else recorded["x"][update])
 
 
 def assert_gradients(recorded, prefix, ours, leave_out):
@@ -96,7 +112,7 @@ def assert_gradients(recorded, prefix, ours, leave_out):
     assert compared == set(ours)
 
 
-@pytest.mark.parity("losses", "wavegan.*")
+@pytest.mark.parity("losses")
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_parity_losses_and_gradients(recorded, name):
     if f"{name}/D_loss" not in recorded.own:
@@ -130,22 +146,24 @@ def test_parity_losses_and_gradients(recorded, name):
     assert_gradients(recorded, f"{group}/dG", official.gradients("G/"), official.meaningless)
 
 
-@pytest.mark.parity("losses", "wavegan.*")
+@pytest.mark.parity("losses")
 def test_parity_slopes_of_the_gradient_penalty(recorded):
     official = Official(recorded, Adam())
     critic: Critic = official.state.critic
     real = features(recorded["x"])
     with torch.no_grad():
         fake = official.state.generator(torch.from_numpy(recorded["z"]))
-    between = torch.lerp(real, fake, torch.from_numpy(recorded["alpha"])).requires_grad_()
+    alpha = torch.from_numpy(recorded["alpha"]).view(-1, *[1] * (real.dim() - 1))
+    between = torch.lerp(real, fake, alpha).requires_grad_()
     phases = recorded["phases"][-critic.shuffled_layers :] if critic.shuffled_layers else ()
     (scores,) = critic.score(between, draws=RecordedDraws(phases=phases))
     (gradient,) = input_gradients(scores, between)
-    np.testing.assert_allclose(scores.detach(), recorded["wgan-gp/D_interp"], rtol=1e-5)
+    expected = recorded["wgan-gp/D_interp"]
+    np.testing.assert_allclose(scores.detach(), expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
     np.testing.assert_allclose(gradient.detach().flatten(1).norm(dim=1), recorded["wgan-gp/slopes"], rtol=1e-5)
 
 
-@pytest.mark.parity("optim", "wavegan.*")
+@pytest.mark.parity("optim")
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_parity_training_steps(recorded, name):
     """Whole steps of several critic updates and one of the generator: the change of every weight, and Adam's state."""
@@ -154,11 +172,11 @@ def test_parity_training_steps(recorded, name):
     make_objective, optimizer = OBJECTIVES[name]
     official = Official(recorded, optimizer)
     loops, critic_steps = recorded.cfg["nloops"], recorded.cfg["disc_nupdates"]
-    x, z, alpha = recorded["x"], recorded["z"], recorded["alpha"]
+    z, alpha = recorded["z"], recorded["alpha"]
 
     for loop in range(loops):
         update = loop * critic_steps
-        batches = [features(x[update + number]) for number in range(critic_steps)]
+        batches = [real_batch(recorded, update + number) for number in range(critic_steps)]
 
         def draws(number, loop=loop, update=update):
             latents = z[loop * (critic_steps + 1) + number]
@@ -186,9 +204,10 @@ def assert_changes(recorded, name, official, learning_rate):
         elif variable == "D/output/dense/bias" and name == "wgan-gp":  # its gradient is exactly zero
             assert np.abs(ours - start).max() < 1e-3 * learning_rate
         else:
-            # Single elements of the last bias can cancel exactly, and Adam then makes whole steps of rounding.
-            fair = np.abs(ours - after) < 0.5 * learning_rate
-            assert fair.mean() > (0.95 if re.search(r"D/downconv_\d+/.*(bias|beta)$", variable) else 0.999)
+            # Single elements of the last bias can cancel exactly, and Adam then makes steps of rounding.
+            cancels = re.search(r"D/downconv_\d+/.*(bias|beta)$", variable)
+            fair = np.abs(ours - after) < (0.05 if cancels else 0.5) * learning_rate
+            assert fair.mean() > (0.95 if cancels else 0.999)
             change = np.linalg.norm((after - start)[fair])
             assert np.linalg.norm((ours - after)[fair]) <= 1e-3 * change, variable
 
