@@ -22,11 +22,13 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.installed-dev
-	$(BIN)/python benchmarks/train_step.py
+	$(BIN)/python benchmarks/convolution.py
+	$(BIN)/python benchmarks/train_step.py --dim 16 --batch-size 16
 	$(BIN)/python benchmarks/data_loading.py
 
 docs: $(VENV)/.installed-dev
-	$(BIN)/python docs/check_links.py
+	$(BIN)/pdoc --output-directory build/api $(addprefix fauxley.,audio models training export apps)
+	@echo "open build/api/index.html"
 
 clean:
 	rm -rf $(VENV)

@@ -49,7 +49,7 @@ PRESETS: dict[str, tuple[str, TrainingConfig]] = {
     ),
     "specgan-small": (
         "a SpecGAN for CPUs: d = 16, batch 16, one critic update a step, averaged generator",
-        _small("specgan-small", SpecGAN(dim=16)),
+        _small("specgan-small", SpecGAN(dim=16, griffin_lim_momentum=0.99, compensate_windows=True)),
     ),
     "wavegan-tiny": (
         "a WaveGAN of half-second clips to try things out in minutes on a CPU; the demo's",
