@@ -1,4 +1,4 @@
-"""Writes TensorFlow's checkpoint files, so that tests can have any they like, good or bad."""
+"""Writes the official code's checkpoint files, so that tests can have any they like, good or bad."""
 
 import struct
 from pathlib import Path
@@ -6,8 +6,15 @@ from pathlib import Path
 import numpy as np
 
 from fauxley.export.crc32c import masked_crc32c
+from fauxley.export.tensorflow_checkpoint import open_checkpoint
 
 CODES = {"<f4": 1, "<f8": 2, "<i4": 3, "<i8": 9, "<f2": 19}
+VARIABLES = {
+    "G/a/kernel": np.arange(300, dtype="<f4").reshape(2, 150),
+    "G/a/bias": np.zeros((0, 3), "<f4"),
+    "G/b/kernel": np.linspace(-1, 1, 5).astype("<f8"),
+    "global_step": np.array(1234567, "<i8"),
+}
 
 
 def varint(number: int) -> bytes:
@@ -81,3 +88,18 @@ def write_bundle(prefix: Path, variables: dict[str, np.ndarray], shards: int = 1
         prefix.with_name(f"{prefix.name}.data-{shard:05d}-of-{shards:05d}").write_bytes(raw)
     blocks = [block(pairs[start : start + per_block]) for start in range(0, len(pairs), per_block)]
     prefix.with_name(prefix.name + ".index").write_bytes(table(*blocks))
+
+
+def write_raw(folder: Path) -> dict[str, dict[str, object]]:
+    """A folder of raw weights as behind the official web page, without its manifest."""
+    manifest: dict[str, dict[str, object]] = {}
+    for name, value in VARIABLES.items():
+        filename = name.replace("/", "_")
+        value.astype(value.dtype if name == "global_step" else "<f4").tofile(folder / filename)
+        manifest[name] = {"filename": filename, "shape": list(value.shape)}
+    return manifest
+
+
+def read_all(path: Path) -> dict[str, np.ndarray]:
+    checkpoint = open_checkpoint(path)
+    return {name: checkpoint.read(name) for name in checkpoint.shapes}
