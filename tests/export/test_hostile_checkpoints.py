@@ -104,6 +104,16 @@ def test_files_too_large_or_no_files_are_refused(tmp_path: Path) -> None:
     assert_error(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "name", [".index", "..index", "...index", "a\nb.index", "\x1b[31m.index", "checkpoint", "a" * 249 + ".index"]
+)
+def test_odd_names_do_no_harm(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"")
+    assert_error(tmp_path)
+    if name.isprintable():
+        assert_error(tmp_path / name)
+
+
 def test_fuzzed_files_are_read_or_refused(tmp_path: Path) -> None:
     """Thousands of damaged indices, half of them with proper checksums, so that what lies behind those is reached."""
     write_bundle(tmp_path / "model.ckpt-1", VARIABLES, per_block=100)

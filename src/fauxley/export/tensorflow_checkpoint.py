@@ -23,7 +23,7 @@ _MAX_TEXT = 1 << 20  # bytes
 _MAX_VARIABLES = 10_000
 _MAX_RANK = 8
 _BARE_NAME = re.compile(r"(?!\.\.?$)[\w.+ -]{1,200}", re.ASCII)
-_PART = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
+_PART = re.compile(r"(?<=[^.])\.(index|meta|data-\d{5}-of-\d{5})$")
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,8 @@ def _newest(folder: Path) -> Path:
 
 def _prefixes(folder: Path) -> list[Path]:
     """Those of all checkpoints in a folder; the official scripts' own, `model.ckpt`, if there are any."""
-    found = [entry.with_name(entry.name.removesuffix(".index")) for entry in folder.glob("*.index")]
+    names = [entry.name.removesuffix(".index") for entry in folder.glob("*.index")]
+    found = [folder / name for name in names if _BARE_NAME.fullmatch(name)]
     return [prefix for prefix in found if prefix.name.startswith("model.ckpt")] or found
 
 
