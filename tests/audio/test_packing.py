@@ -16,6 +16,7 @@ import soundfile
 
 from fauxley.audio import parts
 from fauxley.audio.dataset import Dataset
+from fauxley.audio.levels import is_one_shot
 from fauxley.audio.packing import PackSettings, open_or_prepare, pack
 from fauxley.audio.scan import scan_folder
 from fauxley.audio.slicing import Slicing
@@ -248,6 +249,40 @@ def test_slicing_is_chosen_by_length(tmp_path: Path) -> None:
     folder = _many(tmp_path / "sounds", 3, seconds=1)
     assert pack(folder, tmp_path / "1").info.slicing == Slicing("first", 16384)
     assert pack(folder, tmp_path / "2", PackSettings(clip_length=4096)).info.slicing == Slicing("random", 4096)
+
+
+def test_one_shots_with_silent_tails_give_their_first_clip(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).uniform(-1, 1, 20_000)
+    hits, drones = tmp_path / "hits", tmp_path / "drones"
+    for index in range(5):  # 1.25 s, the hits of which sound for a tenth of a second
+        for folder, envelope in ((hits, np.exp(-np.arange(20_000) / 500)), (drones, np.ones(20_000))):
+            folder.mkdir(exist_ok=True)
+            soundfile.write(folder / f"{index}.wav", (0.5 + 0.05 * index) * envelope * noise, 16000)
+    soundfile.write(hits / "drone.wav", 0.5 * noise, 16000)
+    settings = PackSettings(clip_length=4096)
+    assert pack(hits, tmp_path / "1", settings).info.slicing == Slicing("first", 4096)
+    assert pack(hits, tmp_path / "1", settings).info.slicing == Slicing("first", 4096)  # known as the same again
+    assert pack(drones, tmp_path / "2", settings).info.slicing == Slicing("random", 4096)
+
+
+def test_scan_advises_the_first_clip_of_hits_with_long_tails(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).uniform(-1, 1, 100_000)
+    hits, drones = tmp_path / "hits", tmp_path / "drones"
+    for folder, envelope in ((hits, np.exp(-np.arange(100_000) / 3000)), (drones, np.ones(100_000))):
+        folder.mkdir()
+        for index in range(3):  # 6.25 s, the hits of which sound for half a second
+            soundfile.write(folder / f"{index}.wav", (0.5 + 0.05 * index) * envelope * noise, 16000)
+    advice = [scan_folder(folder, n_jobs=1).advice for folder in (hits, drones)]
+    assert [a and (a.slicing, a.clip_length) for a in advice] == [("first", 8192), ("random", 16384)]
+
+
+def test_what_counts_as_a_one_shot() -> None:
+    loud, quiet = np.full((1000, 2), 30_000, np.int16), np.full((400_000, 2), 1000, np.int16)
+    assert is_one_shot(loud, 1000)
+    assert is_one_shot(np.concatenate([loud, quiet[:8000]]), 1000)  # 0.9 % of the energy is behind
+    assert not is_one_shot(np.concatenate([loud, quiet]), 1000)  # 31 %
+    assert is_one_shot(np.concatenate([np.concatenate([loud, quiet])] * 2), 900_000)
+    assert is_one_shot(np.concatenate([loud, 0 * quiet]), 1000)
 
 
 def test_two_at_once_do_not_mix(tmp_path: Path) -> None:

@@ -49,7 +49,8 @@ def prepare(
         channels: 1 mixes to mono by mean; mono becomes 2 by copying.
         clip_length: samples in a clip; training can use another on the same dataset.
         slicing: which clips a file gives: the first, all, or as many as all but starting anywhere. auto: first if most
-            files are at most 1.5 clips long, else random.
+            files are at most 1.5 clips long or, as drums do, hold nearly all their energy in the first clip; else
+            random.
         overlap: share of a clip that the next one repeats.
         pad_end: fill the last clip of a file with zeros; otherwise drop it.
         normalize: scale each file to a peak of 1.

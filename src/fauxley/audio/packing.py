@@ -21,16 +21,29 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fauxley.audio.assembly import WORKER_DIED, Assembly, Progress, complain
 from fauxley.audio.catalogue import Catalogue, list_sounds
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.files import Skipped
+from fauxley.audio.levels import is_one_shot
 from fauxley.audio.parts import Encoding, hash_file
 from fauxley.audio.slicing import Slicing
 from fauxley.audio.sources import printable
-from fauxley.audio.store import FORMAT_VERSION, INFO_FILE, DatasetInfo, Entry, write_tables
+from fauxley.audio.store import (
+    FORMAT_VERSION,
+    INFO_FILE,
+    DatasetInfo,
+    Entry,
+    map_audio,
+    read_skipped,
+    read_store,
+    write_tables,
+)
 from fauxley.errors import FauxleyError, UsageError
+
+_ASKED = 1000  # files that `auto` listens to, at most
 
 
 @dataclass(frozen=True)
@@ -42,7 +55,8 @@ class PackSettings:
         channels: what differs is brought to one by mean, from one by copying, and else skipped.
         normalize: scale each file to a peak of 1 (silence stays), as the official loader does.
         clip_length: samples in a clip, for the default slicing.
-        slicing: see `Slicing.mode`; `auto` is `first` if most files are at most 1.5 clips long, else `random`.
+        slicing: see `Slicing.mode`; `auto` is `first` if most files are at most 1.5 clips long, or hold nearly all
+            their energy in their first clip as one-shots do; else `random`.
         overlap: see `Slicing.overlap`.
         pad_end: see `Slicing.pad_end`.
         where: see `list_sounds`.
@@ -62,32 +76,38 @@ class PackSettings:
             raise UsageError(f"sample_rate must be from 1000 to 768000 Hz; got {self.sample_rate}")
         if not 1 <= self.channels <= 64:
             raise UsageError(f"channels must be from 1 to 64; got {self.channels}")
-        self.resolve([])  # complains about the rest
+        self.resolve()  # complains about the rest
 
     @property
     def encoding(self) -> Encoding:
         return Encoding(self.sample_rate, self.channels, self.normalize)
 
-    def resolve(self, lengths: Sequence[int]) -> Slicing:
-        """The slicing for files of these lengths in samples."""
+    def resolve(self, entries: Sequence[Entry] = (), audio: NDArray[np.int16] | None = None) -> Slicing:
+        """The slicing for the files `entries` of the store `audio`, `(num_samples, C)`; None: judge by length alone."""
         mode = self.slicing
         if mode == "auto":
-            one_shots = not len(lengths) or float(np.median(lengths)) <= 1.5 * self.clip_length
-            mode = "first" if one_shots else "random"
+            short = not entries or float(np.median([e.num_samples for e in entries])) <= 1.5 * self.clip_length
+            mode = "first" if short or self._are_one_shots(entries, audio) else "random"
         return Slicing(mode, self.clip_length, self.overlap, self.pad_end)
 
-    def describe(self, entries: Sequence[Entry]) -> DatasetInfo:
-        """The `dataset.json` of a dataset made with these settings that holds `entries`."""
-        lengths = [entry.num_samples for entry in entries]
+    def _are_one_shots(self, entries: Sequence[Entry], audio: NDArray[np.int16] | None) -> bool:
+        if audio is None:
+            return False
+        asked = entries[:: -(-len(entries) // _ASKED)]  # from all over the folder
+        short = sum(is_one_shot(audio[e.offset : e.offset + e.num_samples], self.clip_length) for e in asked)
+        return short > len(asked) / 2
+
+    def describe(self, entries: Sequence[Entry], audio: NDArray[np.int16] | None = None) -> DatasetInfo:
+        """The `dataset.json` of a dataset made with these settings that holds `entries` and `audio`."""
         return DatasetInfo(
             format_version=FORMAT_VERSION,
             sample_rate=self.sample_rate,
             channels=self.channels,
             normalize=self.normalize,
             where=self.where,
-            slicing=self.resolve(lengths),
+            slicing=self.resolve(entries, audio),
             num_files=len(entries),
-            num_samples=sum(lengths),
+            num_samples=sum(entry.num_samples for entry in entries),
             labels=tuple(sorted({entry.label for entry in entries} - {""})),
         )
 
@@ -131,7 +151,8 @@ def pack(
             assembly = Assembly(catalogue, settings.encoding, work, strict)
             assembly.run(n_jobs, progress or (lambda done, total: None))
             entries = assembly.entries()
-            write_tables(assembly.output, settings.describe(entries), entries, assembly.skipped())
+            info = settings.describe(entries, map_audio(assembly.output, settings.channels))
+            write_tables(assembly.output, info, entries, assembly.skipped())
             _replace(assembly.output, dataset)
     except BrokenExecutor as error:
         raise FauxleyError(WORKER_DIED) from error
@@ -184,12 +205,12 @@ def _finished(catalogue: Catalogue, dataset: Path, settings: PackSettings) -> Da
         return None
     if not (dataset / INFO_FILE).exists():
         raise FauxleyError(f"{printable(dataset)} exists and is not a dataset; choose another name")
-    opened = Dataset.open(dataset)
-    made_from = [(entry.file, entry.label, entry.license, entry.sha256) for entry in opened.entries]
-    skipped = opened.skipped()
+    info, entries, audio = read_store(dataset)
+    made_from = [(entry.file, entry.label, entry.license, entry.sha256) for entry in entries]
+    skipped = read_skipped(dataset)
     made_from += [(skip.file, "", "", skip.sha256) for skip in skipped]
-    if opened.info == settings.describe(opened.entries) and sorted(made_from) == _contents(catalogue, skipped):
-        return opened
+    if info == settings.describe(entries, audio) and sorted(made_from) == _contents(catalogue, skipped):
+        return Dataset(dataset, info, entries, audio)
     raise FauxleyError(
         f"{printable(dataset)} exists, made from other files or settings; choose another name or use --overwrite"
     )

@@ -35,6 +35,7 @@ class FileReport:
         sample_rate: in Hz.
         channels: how many.
         num_samples: per channel, as decoded.
+        num_front: see `Levels.num_front`.
         peak: largest |x|, full scale is 1.
         rms: root mean square over all channels.
         problems: what is odd about it.
@@ -47,6 +48,7 @@ class FileReport:
     sample_rate: int
     channels: int
     num_samples: int
+    num_front: int
     peak: float
     rms: float
     problems: tuple[str, ...]
@@ -162,6 +164,7 @@ def measure(folder: Path, file: str, label: str = "") -> FileReport | Skipped:
         sample_rate=info.sample_rate,
         channels=info.channels,
         num_samples=levels.num_samples,
+        num_front=levels.num_front,
         peak=levels.peak,
         rms=levels.rms,
         problems=levels.warnings(info, mono=True),
@@ -178,6 +181,9 @@ def advise(files: Sequence[FileReport]) -> Advice:
     # The rate of most of the material: above it there is nothing to learn, below it highs are lost.
     sample_rate = min(max(rates.most_common(1)[0][0], 16000), 48000)
     most = float(np.percentile(seconds, 90))
+    fronts = np.array([file.num_front / file.sample_rate for file in files])
+    if most > 4 and np.median(fronts) <= 4:  # hits with long, all but silent tails
+        most = min(float(np.percentile(fronts, 90)), 4.0)
     one_shots = most <= 4
     clip_seconds = most if one_shots else 1.0
     clip_length = next((n for n in _CLIP_LENGTHS if n >= 0.9 * clip_seconds * sample_rate), _CLIP_LENGTHS[-1])
@@ -200,7 +206,8 @@ def _on_amount(seconds: np.ndarray, clip_seconds: float, one_shots: bool) -> lis
     longer = int((seconds > 1.25 * clip_seconds).sum())
     if one_shots and longer:
         remarks.append(
-            f"{longer} files are longer than a clip: only their beginning is used (--slicing all uses it all)"
+            f"longer than a clip: {longer} of {len(seconds)} files; only their beginning is used "
+            "(--slicing all uses it all)"
         )
     return remarks
 
@@ -211,7 +218,7 @@ def _on_sources(files: Sequence[FileReport], sample_rate: int) -> list[str]:
         remarks.append(f"--sample-rate 16000 trains about {sample_rate / 16000:.1f} times as fast, without highs")
     low = [file.sample_rate for file in files if file.sample_rate < 0.9 * sample_rate]
     if low:
-        remarks.append(f"{len(low)} files have a lower rate: they have nothing above {min(low) // 2} Hz")
+        remarks.append(f"of a lower rate: {len(low)} of {len(files)} files; they have nothing above {max(low) // 2} Hz")
     stereo = sum(file.channels == 2 for file in files)
     if stereo > len(files) / 2:
         remarks.append(

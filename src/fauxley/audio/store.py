@@ -100,6 +100,8 @@ def read_store(folder: Path) -> tuple[DatasetInfo, tuple[Entry, ...], NDArray[np
     info = _read_info(folder)
     entries = tuple(_read_rows(folder / MANIFEST_FILE, Entry))
     ends = np.cumsum([0] + [entry.num_samples for entry in entries])
+    if any(entry.num_samples < 1 for entry in entries):
+        raise _broken(folder, f"{MANIFEST_FILE} lists a file without samples")
     if len(entries) != info.num_files or ends[-1] != info.num_samples or not info.num_samples:
         raise _broken(folder, f"{MANIFEST_FILE} does not match {INFO_FILE}")
     if any(entry.offset != end for entry, end in zip(entries, ends, strict=False)):
@@ -109,7 +111,12 @@ def read_store(folder: Path) -> tuple[DatasetInfo, tuple[Entry, ...], NDArray[np
     actual = path.stat().st_size if path.is_file() else 0
     if actual != expected:
         raise _broken(folder, f"{AUDIO_FILE} has {actual} bytes instead of {expected}")
-    return info, entries, np.memmap(path, dtype="<i2", mode="r", shape=(info.num_samples, info.channels))
+    return info, entries, map_audio(folder, info.channels)
+
+
+def map_audio(folder: Path, channels: int) -> NDArray[np.int16]:
+    """The audio of a dataset folder, memory-mapped: `(num_samples, channels)`."""
+    return np.memmap(folder / AUDIO_FILE, dtype="<i2", mode="r").reshape(-1, channels)
 
 
 def read_skipped(folder: Path) -> list[Skipped]:
@@ -140,7 +147,7 @@ def _read_info(folder: Path) -> DatasetInfo:
         version = data["format_version"]
     except FileNotFoundError as error:
         raise FauxleyError(f"{printable(folder)} is not a dataset; make one with 'fauxley prepare'") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise _broken(folder, f"{INFO_FILE} cannot be read") from error
     if version != FORMAT_VERSION:
         raise FauxleyError(
