@@ -163,3 +163,22 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
         with pytest.raises(FauxleyError, match=message):
             write_audio(tmp_path / name, audio, 16000, subtype)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_format_cannot_hold_is_refused(tmp_path: Path) -> None:
+    for name, channels, rate in (
+        ("a.ogg", 1, 384_000),
+        ("a.flac", 1, 700_000),
+        ("a.wav", 1, 10**12),
+        ("a.flac", 9, 8000),
+    ):
+        with pytest.raises(UsageError, match=Path(name).suffix):
+            write_audio(tmp_path / name, np.zeros((channels, 100)), rate)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_that_are_no_text_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / "caf\udce9.flac"
+    write_audio(path, np.zeros((1, 100)), 16000, metadata={"model": str(path)})
+    assert len(path.read_bytes()) > 0
+    assert json.loads(path.with_suffix(".json").read_text())["model"] == str(path)

@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,8 @@ _SUBTYPES = {
     ".flac": ("PCM_16", "PCM_24"),
     ".ogg": ("VORBIS",),
 }
+# In Hz. Above its own, libvorbis crashes.
+_HIGHEST_RATES = {".wav": 768_000, ".flac": 655_350, ".ogg": 192_000}
 
 
 def write_audio(
@@ -174,10 +177,19 @@ def write_audio(
         raise UsageError(f"audio must be (channels, samples); got the shape {samples.shape}")
     if not np.isfinite(samples).all():
         raise FauxleyError(f"{printable(path)}: not written, the audio holds NaN or infinity")
+    highest = _HIGHEST_RATES[path.suffix.lower()]
+    if not 1 <= sample_rate <= highest:
+        raise UsageError(f"{path.suffix} takes sample rates up to {highest} Hz; got {sample_rate}")
+    # By way of memory: writing to a full disk libsndfile knows only a "System error", and not every name is text to it.
+    encoded = BytesIO()
+    values = _encode(samples, subtype, dither).T
+    try:
+        soundfile.write(encoded, values, sample_rate, subtype=subtype, format=path.suffix[1:])
+    except soundfile.LibsndfileError as error:
+        what = f"{samples.shape[0]} channels at {sample_rate} Hz"
+        raise UsageError(f"{path.suffix} cannot hold {what}; choose another format") from error
     with atomic_file(path, durable=False) as partial:
-        soundfile.write(partial, _encode(samples, subtype, dither).T, sample_rate, subtype=subtype)
-        if subtype == "FLOAT":
-            _erase_time(partial)
+        partial.write_bytes(_without_time(encoded.getvalue()) if subtype == "FLOAT" else encoded.getbuffer())
     if metadata is not None:
         write_sidecar(path, metadata)
 
@@ -186,7 +198,8 @@ def write_sidecar(path: Path, metadata: Mapping[str, Any]) -> None:
     """Write `name.json` beside the audio file `path`: model, seed, latent, licence, whatever is to travel along."""
     with atomic_file(Path(path).with_suffix(".json"), durable=False) as partial:
         text = json.dumps(dict(metadata), ensure_ascii=False, indent=2, default=_as_list)
-        partial.write_text(text + "\n", encoding="utf-8")
+        # A name that is no text holds lone surrogates, which JSON can only escape.
+        partial.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
 
 def quantise(audio: NDArray[np.floating[Any]], bits: int = 16) -> NDArray[np.int32]:
@@ -209,13 +222,11 @@ def _encode(samples: NDArray[np.float64], subtype: str, dither: np.random.Genera
     return np.asarray(values, np.int16) if bits == 16 else np.left_shift(values, np.int32(32 - bits))
 
 
-def _erase_time(path: Path) -> None:
+def _without_time(wav: bytes) -> bytes:
     """Zero the time that libsndfile puts into the PEAK chunk of a float WAV: the same sound, the same bytes."""
-    with path.open("r+b") as file:
-        chunk = file.read(512).find(b"PEAK")
-        if chunk >= 0:
-            file.seek(chunk + 12)  # after name, size and version
-            file.write(bytes(4))
+    chunk = wav.find(b"PEAK", 0, 512)
+    time = chunk + 12  # after name, size and version
+    return wav if chunk < 0 else wav[:time] + bytes(4) + wav[time + 4 :]
 
 
 def _as_list(value: Any) -> Any:
