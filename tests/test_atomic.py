@@ -4,10 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from fauxley.atomic import atomic_file, atomic_folder, is_leftover, sweep_leftovers
+from fauxley.atomic import atomic_file, atomic_folder, destination, is_leftover, sweep_leftovers
 
 
 class Failure(Exception):  # noqa: N818
@@ -91,3 +92,10 @@ with {writer}(pathlib.Path({str(tmp_path)!r}) / "result") as partial:
     sweep_leftovers(tmp_path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["mine.txt"]
     sweep_leftovers(tmp_path / "not there")
+
+
+def test_messages_can_name_what_a_temporary_file_was_to_become(tmp_path: Path) -> None:
+    with atomic_file(tmp_path / "a.wav") as partial:
+        partial.write_bytes(b"")
+        assert destination(partial) == tmp_path / "a.wav"
+    assert destination(tmp_path / "a.wav") == tmp_path / "a.wav"

@@ -6,6 +6,7 @@ pass it over and owners can sweep it away.
 """
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,6 +63,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 def is_leftover(path: Path) -> bool:
     """Whether `path` is what a killed process left behind while writing."""
     return path.name.startswith(_MARK)
+
+
+def destination(path: Path) -> Path:
+    """What `path` was to become if it is a temporary name, for messages; else `path`."""
+    return path.with_name(re.sub(rf"^{re.escape(_MARK)}\d+-", "", path.name)) if is_leftover(path) else path
 
 
 def sweep_leftovers(folder: Path) -> None:

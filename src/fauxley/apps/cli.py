@@ -6,13 +6,17 @@ as a dictionary of such functions when it has sub-commands of its own.
 """
 
 import difflib
+import errno
 import importlib
+import io
 import os
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from fauxley import __version__
+from fauxley.atomic import destination
 from fauxley.errors import FauxleyError, UsageError
 
 # Sub-command → what it does, in one line. `fauxley.apps.<name>` holds `<name>`.
@@ -30,6 +34,8 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 (ok), 1 (failed) or 2 (wrong use)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name of a file may be no text, or not in the terminal's alphabet
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
@@ -100,4 +106,6 @@ example:
 
 def _describe(error: OSError) -> str:
     text = error.strerror or str(error) or type(error).__name__
-    return f"{error.filename}: {text}" if error.filename else text
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        text += "; free some room and run it again"
+    return f"{destination(Path(error.filename))}: {text}" if isinstance(error.filename, str) else text
