@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -141,3 +143,33 @@ def test_an_out_folder_that_cannot_be_made_is_one_line(
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
     assert generate(run, tmp_path / "file") == 2
     assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_latents_that_are_none_are_one_line(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000, 100), }\n"
+    promises = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    for name, content in {"huge": promises, "parser": b"\x93NUMPY\x01\x00\x10\x00" + 16 * b"("}.items():
+        (tmp_path / f"{name}.npy").write_bytes(content)
+    np.save(tmp_path / "none.npy", np.zeros((0, 100), np.float32))
+    np.save(tmp_path / "beyond.npy", np.full((2, 100), 1e300))
+    for name in ("huge", "parser", "none", "beyond", "missing"):
+        assert generate(run, tmp_path / "out", "--latents", str(tmp_path / f"{name}.npy")) in (1, 2), name
+        assert capsys.readouterr().err.count("\n") == 1, name
+    assert not (tmp_path / "out").exists()
+
+
+def test_latents_of_another_byte_order_are_the_same_sounds(run: Path, tmp_path: Path) -> None:
+    assert generate(run, tmp_path / "a", "--count", "2") == 0
+    np.save(tmp_path / "z.npy", np.load(tmp_path / "a" / "latents.npy").astype(">f8"))
+    assert generate(run, tmp_path / "b", "--latents", str(tmp_path / "z.npy")) == 0
+    assert (read(tmp_path / "a" / "seed-00000001.wav") == read(tmp_path / "b" / "latent-00001.wav")).all()
+
+
+def test_a_folder_whose_name_is_no_text(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "caf\udce9"
+    code = "import sys; from fauxley.apps.cli import main; sys.exit(main(sys.argv[1:]))"
+    arguments = ["generate", str(run), "--out", str(out), "--count", "1"]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"caf\\udce9" in done.stdout
+    assert (out / "seed-00000000.wav").is_file()

@@ -15,7 +15,7 @@ from fauxley.models.synthesizer import Synthesizer
 
 
 def generate(
-    model: Annotated[Path, tyro.conf.Positional],
+    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")],
     out: Path,
     count: int | None = None,
     seed: int = 0,
@@ -62,6 +62,15 @@ def from_seeds(synthesizer: Synthesizer, seeds: range) -> Iterator[Request]:
 
 def _read_latents(path: Path) -> torch.Tensor:
     try:
-        return torch.from_numpy(np.load(path, allow_pickle=False))
-    except (OSError, ValueError, TypeError, EOFError) as error:
-        raise FauxleyError(f"{path} is not a .npy file of numbers: {error}") from error
+        # Memory-mapped, so that a header which promises terabytes is an error and not an allocation.
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise FauxleyError(f"{path} cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # on what is no .npy file, NumPy's parser may raise anything
+        raise FauxleyError(f"{path} is not a .npy file of numbers") from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+        raise FauxleyError(f"{path} is not a .npy file of numbers")
+    if array.ndim == 2 and not len(array):
+        raise UsageError(f"{path} holds no latents: its shape is {array.shape}")
+    with np.errstate(over="ignore"):  # becomes infinite, which is refused later
+        return torch.from_numpy(array.astype(np.float32))

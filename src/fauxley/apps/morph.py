@@ -16,7 +16,7 @@ from fauxley.models.synthesizer import Synthesizer
 
 
 def morph(
-    model: Annotated[Path, tyro.conf.Positional],
+    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")],
     out: Path,
     seeds: tuple[int, ...],
     count: int = 8,
