@@ -3,9 +3,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fauxley.apps.cli import main
+from fauxley.audio.files import write_audio
 
 from .conftest import train_arguments
 
@@ -112,3 +114,16 @@ def test_tensorboard_gets_numbers_sounds_pictures_and_levels(dataset: Path, tmp_
     for kind in ("audio", "images"):
         assert {"real/0", "real/1", "generated/0", "generated/1"} <= set(tags[kind])
     assert {"level_db/real", "level_db/generated"} <= set(tags["histograms"])
+
+
+def test_balancing_without_labels_begins_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_audio(tmp_path / "sounds.wav", np.ones((1, 4096)), 16000)
+    assert main(["prepare", str(tmp_path), str(tmp_path / "data"), "--quiet"]) == 0
+    assert main(train_arguments(tmp_path / "data", tmp_path / "run", "--balance-labels")) == 2
+    assert "sub-folders" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_too_much_for_the_memory_is_one_line(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(train_arguments(dataset, tmp_path / "run", "--kernel-length", str(10**14))) == 1
+    assert "out of memory; lower --batch-size" in capsys.readouterr().err

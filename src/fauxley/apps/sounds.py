@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
+from fauxley.apps.devices import in_memory
 from fauxley.atomic import atomic_file
 from fauxley.audio.cleaning import Cleaning
 from fauxley.audio.files import write_audio
@@ -114,7 +115,8 @@ def _make(
     """Each request with its clip (C, T)."""
     pending = iter(requests)
     while batch := list(islice(pending, batch_size)):
-        clips = synthesizer.generate(latents=np.stack([request.latent.numpy() for request in batch]))
+        with in_memory("lower --batch-size"):
+            clips = synthesizer.generate(latents=np.stack([request.latent.numpy() for request in batch]))
         yield from zip(batch, clips.numpy(), strict=True)
 
 

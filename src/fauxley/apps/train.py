@@ -11,7 +11,7 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fauxley.apps.devices import Device, choose_device
+from fauxley.apps.devices import Device, choose_device, in_memory
 from fauxley.apps.estimate import describe
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.packing import PackSettings, open_or_prepare
@@ -40,13 +40,14 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
         if tensorboard == "on" and not tensorboard_is_installed():
             raise UsageError("TensorBoard is not installed: pip install 'fauxley[tensorboard]'")
         board = tensorboard_is_installed() if tensorboard == "auto" else tensorboard == "on"
-        if dry_run:
-            print(describe(config, chosen))
-        else:
+        with in_memory("lower --batch-size or --dim, or raise --accumulate"):
+            if dry_run:
+                print(describe(config, chosen))
+                return
             finished = train_run(config, data, run, chosen, board, quiet)
-            if not quiet:
-                again = "" if finished else "go on:        run the same command again\n"
-                print(f"{again}make sounds:  fauxley generate {run} --out new-sounds --count 20")
+        if not quiet:
+            again = "" if finished else "go on:        run the same command again\n"
+            print(f"{again}make sounds:  fauxley generate {run} --out new-sounds --count 20")
 
     command.__doc__ = f"""Train {text}. Run it again to resume.
 
@@ -104,9 +105,11 @@ def open_data(config: TrainingConfig, data: Path) -> Dataset:
     dataset = open_or_prepare(data, settings)
     if dataset.channels != model.channels:
         raise UsageError(
-            f"{data} has {dataset.channels} channels and the model {model.channels}; "
+            f"{data} has {dataset.channels} channel(s) and the model {model.channels}; "
             f"give --channels {dataset.channels}, or prepare the sounds anew"
         )
+    if config.data.balance_labels and not dataset.labels:
+        raise UsageError(f"{data} has no labels; leave out --balance-labels, or sort the sounds into sub-folders")
     return dataset
 
 
