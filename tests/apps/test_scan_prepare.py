@@ -126,3 +126,22 @@ def test_scan_needs_no_pytorch(sounds: Path) -> None:
     code += "main(['scan', sys.argv[1], '--jobs', '1']); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, sounds], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["scan", "--jobs", "0"], ["scan", "--show", "-1"], ["prepare", "DATASET", "--jobs", "0"], ["prepare", "."]],
+)
+def test_what_cannot_be_meant_is_wrong_use(
+    arguments: list[str],
+    sounds: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    assert main([arguments[0], str(sounds), *arguments[1:]]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert list(empty.iterdir()) == []

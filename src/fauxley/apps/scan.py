@@ -23,6 +23,7 @@ from fauxley.audio.assembly import Progress as Report
 from fauxley.audio.assembly import complain
 from fauxley.audio.scan import FolderReport, scan_folder
 from fauxley.audio.sources import printable
+from fauxley.errors import UsageError
 
 
 def scan(
@@ -53,6 +54,8 @@ def scan(
         jobs: parallel workers; -1: one for each core.
         quiet: no progress bar.
     """
+    if show < 0:
+        raise UsageError(f"--show must not be negative; got {show}")
     with file_progress("scanning", quiet) as progress:
         report = scan_folder(folder, where, n_jobs=jobs, progress=progress)
     if json is not None:
@@ -138,7 +141,8 @@ def _print_problems(console: Console, report: FolderReport, show: int) -> None:
     table = _table("file", "problem")
     for name, problem in problems[:show]:
         table.add_row(escape(printable(name)), problem)
-    console.print(table)
+    if show:
+        console.print(table)
     if len(problems) > show:
         kinds = Counter(text.split(":")[0] for file in report.files for text in file.problems)
         kinds["not usable"] = len(report.skipped)
@@ -162,6 +166,6 @@ def _print_advice(console: Console, report: FolderReport) -> None:
     console.print(
         f"  fauxley train wavegan --data DATASET --run RUN --clip-length {advice.clip_length}", soft_wrap=True
     )
-    console.print(f"  a clip is {seconds:.2f} s", soft_wrap=True)
+    console.print(f"  a clip is {seconds:.2f} s; without a GPU, take wavegan-small", soft_wrap=True)
     for remark in advice.remarks:
         console.print(f"  - {escape(remark)}", soft_wrap=True)

@@ -18,7 +18,7 @@ from fauxley.audio.files import Skipped
 from fauxley.audio.parts import Encoding, Packed, read_part, split_into_parts, write_part
 from fauxley.audio.sources import printable
 from fauxley.audio.store import AUDIO_FILE, Entry
-from fauxley.errors import FauxleyError
+from fauxley.errors import FauxleyError, UsageError
 
 Progress = Callable[[int, int], None]  # files done, files in all
 WORKER_DIED = "a worker process died: out of memory, or a decoder crashed on a hostile file; try --jobs 1"
@@ -144,6 +144,12 @@ class Assembly:
 
     def _num_bytes(self, results: Sequence[Packed | Skipped]) -> int:
         return sum(2 * self._encoding.channels * r.num_samples for r in results if isinstance(r, Packed))
+
+
+def check_jobs(n_jobs: int | None) -> None:
+    """Raise `UsageError` if there is no such number of workers."""
+    if n_jobs == 0:
+        raise UsageError("the number of jobs must be 1 or more, or -1 for one on each core; got 0")
 
 
 def complain(skipped: Sequence[Skipped]) -> None:

@@ -23,7 +23,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fauxley.audio.assembly import WORKER_DIED, Assembly, Progress, complain
+from fauxley.audio.assembly import WORKER_DIED, Assembly, Progress, check_jobs, complain
 from fauxley.audio.catalogue import Catalogue, list_sounds
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.files import Skipped
@@ -139,6 +139,11 @@ def pack(
     """
     settings = settings or PackSettings()
     folder, dataset = Path(folder), Path(dataset)
+    if dataset.name in ("", ".."):
+        raise UsageError(
+            f"{dataset} has no name that a dataset could take; give the folder to make, such as my-dataset"
+        )
+    check_jobs(n_jobs)
     catalogue = list_sounds(folder, settings.where)
     if not overwrite and (finished := _finished(catalogue, dataset, settings)):
         return finished
@@ -184,7 +189,7 @@ def open_or_prepare(
     settings = settings or PackSettings()
     cache = cache_dir or Path(os.environ.get("FAUXLEY_CACHE_DIR") or Path.home() / ".cache" / "fauxley")
     key = list_sounds(path, settings.where).fingerprint(repr(settings))
-    cached = Path(cache) / "datasets" / f"{path.resolve().name[:100]}-{key}"
+    cached = Path(cache) / "datasets" / f"{os.fsencode(path.resolve().name)[:100].decode(errors='ignore')}-{key}"
     try:
         return Dataset.open(cached)
     except FauxleyError:

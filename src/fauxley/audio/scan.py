@@ -13,7 +13,7 @@ from typing import Literal
 import joblib
 import numpy as np
 
-from fauxley.audio.assembly import WORKER_DIED, Progress
+from fauxley.audio.assembly import WORKER_DIED, Progress, check_jobs
 from fauxley.audio.catalogue import list_sounds
 from fauxley.audio.files import Skipped
 from fauxley.audio.levels import Levels
@@ -117,6 +117,7 @@ def scan_folder(
         UsageError: `folder` is missing.
         FauxleyError: there is no audio in it.
     """
+    check_jobs(n_jobs)
     catalogue = list_sounds(folder, where)
     labels = {sound.file: sound.label for sound in catalogue.sounds}
     parts = split_into_parts(catalogue.sounds)
