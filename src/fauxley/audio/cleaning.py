@@ -86,7 +86,10 @@ class Cleaning:
             audio -= _offset(audio, sample_rate)
         if np.abs(audio).max() <= _SILENCE:
             return audio.astype(np.float32)
-        pre_roll, fade_out = (round(s * sample_rate) for s in (self.pre_roll_seconds, self.fade_out_seconds))
+        pre_roll, fade_out = (
+            round(min(seconds * sample_rate, audio.shape[1]))
+            for seconds in (self.pre_roll_seconds, self.fade_out_seconds)
+        )
         if self.trim_db is not None:
             first, last = _heard(audio, sample_rate, self.trim_db)
             pre_roll = min(pre_roll, first)
