@@ -72,7 +72,7 @@ class Listener:
 def trainer_of(path, dataset, config=CONFIG, **changed):
     config = replace(config, **changed)
     run = Run(path)
-    run.begin(config, fingerprint(dataset))
+    run.begin(config, fingerprint(config, dataset))
     return Trainer(run, config, dataset, torch.device("cpu"), Listener())
 
 

@@ -20,6 +20,7 @@ CONFIG = TrainingConfig("test", WaveGAN(4096, dim=2), WassersteinGP(), steps=10,
 def run(tmp_path):
     run = Run(tmp_path / "run")
     run.begin(CONFIG, "data")
+    save(run, 0)
     return run
 
 
@@ -59,6 +60,13 @@ def test_going_on_otherwise_is_refused_and_the_field_named(run, changed, named):
 def test_going_on_with_other_data_is_refused(run):
     with pytest.raises(UsageError, match="other data"):
         run.begin(CONFIG, "other")
+
+
+def test_a_run_that_never_came_to_a_checkpoint_may_begin_otherwise(tmp_path):
+    other = replace(CONFIG, seed=1)
+    for config in (CONFIG, other):
+        Run(tmp_path / "run").begin(config, "data")
+    assert Run(tmp_path / "run").read()[0] == other
 
 
 def test_how_long_and_how_often_may_change(run):
@@ -114,7 +122,7 @@ def test_a_checkpoint_that_fails_costs_none_that_is_there(run):
 
 
 def test_leftovers_are_passed_over_and_swept(run):
-    save(run, 5)
+    save(run, 5, keep=1)
     leftovers = [
         run.path / "checkpoints" / ".partial-1-step-00000009",
         run.samples / ".partial-1-step-00000009",
@@ -144,7 +152,7 @@ def test_folders_of_other_names_do_no_harm(run):
     (run.path / "checkpoints" / "best").mkdir()
     (run.samples / "step-by-step").mkdir()
     run.forget_after(3)
-    assert kept(run) == []
+    assert kept(run) == [0]
     assert (run.path / "checkpoints" / "step-00000005 (copy)").exists()
 
 

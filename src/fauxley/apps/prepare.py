@@ -24,10 +24,10 @@ def prepare(
     pad_end: bool = True,
     normalize: bool = True,
     where: tuple[str, ...] = (),
-    strict: bool = False,
-    overwrite: bool = False,
+    strict: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     jobs: int = -1,
-    quiet: bool = False,
+    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
     """Decode a folder of sounds once into a dataset that training reads quickly.
 
@@ -77,7 +77,7 @@ def prepare(
 def _summary(dataset: Dataset) -> str:
     info = dataset.info
     slicing = info.slicing
-    labels = f", {len(info.labels)} labels" if info.labels else ""
+    labels = f", {len(info.labels)} label{'s' if len(info.labels) > 1 else ''}" if info.labels else ""
     channels = f"{info.channels} channel{'s' if info.channels > 1 else ''}"
     clips = f"{dataset.num_clips()} clips of {slicing.clip_length} samples"
     head = f"{printable(dataset.folder)}: {info.num_files} files, {duration(dataset.duration_seconds)}"

@@ -33,7 +33,7 @@ def scan(
     json: Path | None = None,
     show: int = 20,
     jobs: int = -1,
-    quiet: bool = False,
+    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
     """Say what is in a folder of sounds, what is broken, and which settings suit it.
 

@@ -75,7 +75,7 @@ def train_run(
     dataset = open_data(config, data)
     run = Run(path)
     resumed = run.exists
-    run.begin(config, fingerprint(dataset))
+    run.begin(config, fingerprint(config, dataset))
     with TerminalReporter(quiet) as reporter:
         trainer = Trainer(run, config, dataset, device, reporter, tensorboard)
         if resumed:

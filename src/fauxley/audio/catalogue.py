@@ -92,14 +92,17 @@ def _sound(name: str, path: Path, row: Mapping[str, str]) -> Sound:
 
 
 def _read_listing(path: Path) -> dict[str, dict[str, str]]:
-    """The rows of a manifest.csv by file; empty if there is none or if it is a table of something else."""
+    """The rows of a manifest.csv by file; empty if there is none."""
     if not path.is_file():
         return {}
     try:
         with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as stream:
             reader = csv.DictReader(stream, strict=True, restval="")
             if "file" not in (reader.fieldnames or ()):
-                return {}
+                raise FauxleyError(
+                    f"{printable(path)} has no column 'file' (columns are separated by commas, the text is UTF-8); "
+                    "name the column so, or rename the table if it is not about the sounds"
+                )
             rows = [{key: value for key, value in row.items() if key is not None} for row in reader]
     except (OSError, csv.Error) as error:
         raise FauxleyError(f"{printable(path)} cannot be read: {error}") from error

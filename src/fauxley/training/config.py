@@ -74,7 +74,7 @@ class TrainingConfig:
     keep_checkpoints: int = 3
     """Newest checkpoints to keep."""
     milestone_every: int = 20_000
-    """Keep the checkpoint nearest to each multiple of this many steps for good; 0: none."""
+    """Keep checkpoints whose step is a multiple of this for good; 0: none."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "accumulate", "log_every", "checkpoint_every", "preview_every"):

@@ -59,10 +59,10 @@ def slicing_for(config: TrainingConfig, dataset: Dataset) -> Slicing:
     )
 
 
-def fingerprint(dataset: Dataset) -> str:
-    """A short hash of what the dataset holds."""
+def fingerprint(config: TrainingConfig, dataset: Dataset) -> str:
+    """A short hash of what the dataset holds, and of how clips are cut from it."""
     content = [(entry.file, entry.label, entry.num_samples, entry.sha256) for entry in dataset.entries]
-    settings = (dataset.sample_rate, dataset.channels, dataset.info.normalize)
+    settings = (dataset.sample_rate, dataset.channels, dataset.info.normalize, slicing_for(config, dataset))
     return hashlib.sha256(repr((settings, content)).encode()).hexdigest()[:16]
 
 

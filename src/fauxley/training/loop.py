@@ -7,6 +7,7 @@ of the seed and the step. So a run that was killed and resumed ends in the same 
 import dataclasses
 import math
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,7 +81,9 @@ class Trainer:
         self.config = config
         self.reporter = reporter
         self.data = RealAudio(dataset, config, device)
-        self.provenance = Provenance(config.preset, 0, fingerprint(dataset), licenses(dataset), fauxley.__version__)
+        self.provenance = Provenance(
+            config.preset, 0, fingerprint(config, dataset), licenses(dataset), fauxley.__version__
+        )
         averaged = config.averaging.half_life > 0
         self.state = TrainingState.new(config.architecture, config.optimizer, averaged, config.seed, device)
         self._restore()
@@ -176,6 +179,7 @@ class Trainer:
             lower = f"begin again with --learning-rate below {config.optimizer.learning_rate:g}"
             raise FauxleyError(f"training diverged at step {at} for the second time: {cause}; {lower}")
         self._restore()
+        self.run.forget_after(state.step)
         self.log.rewind(state.step)
         # The same random numbers would lead to the same end.
         state.attempt += 1
@@ -215,13 +219,18 @@ class Trainer:
 def _stop_signals() -> Iterator[list[int]]:
     """Collect SIGINT and SIGTERM instead of dying of them; a second one kills as usual."""
     received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # where Python allows no handlers
+        yield received
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def receive(number: int, frame: FrameType | None) -> None:
         received.append(number)
         signal.signal(number, before[signal.Signals(number)])
 
-    before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
+        for number in before:
+            signal.signal(number, receive)
         yield received
     finally:
         for number, handler in before.items():

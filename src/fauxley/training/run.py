@@ -60,15 +60,15 @@ class Run:
         Raises:
             UsageError: the folder holds something else, or a run that was begun otherwise; the field is named.
         """
-        if self.exists:
+        if self.exists and self.checkpoints():  # without one, nothing has been learnt yet that could be contradicted
             begun, begun_data = self.read()
             _compare(begun, config, "")
             if begun_data != data:
                 raise UsageError(
-                    f"{self.path} was begun on other data (or the folder of sounds has changed); "
-                    "give that data, or another --run"
+                    f"{self.path} was begun on other data, or on other clips of it (the sounds or their slicing have "
+                    "changed); give that data, or another --run"
                 )
-        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        elif not self.exists and self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise UsageError(f"{self.path} exists and is not a run; choose another --run")
         self._checkpoints.mkdir(parents=True, exist_ok=True)
         self._lock()
@@ -102,7 +102,7 @@ class Run:
                 raise FauxleyError(f"{self.path} was made by another version of fauxley")
             config: TrainingConfig = from_json(content["config"], CLASSES)
             return config, str(content["data"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise FauxleyError(f"{self._config_file} is not a run's configuration: {error}") from error
 
     def checkpoints(self) -> list[Path]:
