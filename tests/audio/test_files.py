@@ -72,11 +72,11 @@ def test_labels_come_from_folders_or_from_a_manifest_that_then_decides(tmp_path:
             list_sounds(tmp_path, [condition])
 
 
-@pytest.mark.parametrize("content", ["file;label\n1.wav;kick\n".encode(), "file,label\n1.wav,kick\n".encode("utf-16")])
+@pytest.mark.parametrize("content", [b"file;label\n1.wav;kick\n", "file,label\n1.wav,kick\n".encode("utf-16")])
 def test_a_table_that_cannot_be_understood_is_not_passed_over(tmp_path: Path, content: bytes) -> None:
     _touch(tmp_path, "1.wav")
     (tmp_path / "manifest.csv").write_bytes(content)
-    with pytest.raises(FauxleyError, match="no column 'file'|cannot be read"):
+    with pytest.raises(FauxleyError, match=r"no column .file.|cannot be read"):
         list_sounds(tmp_path)
 
 
