@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from fauxley.audio.drumkit import write_kit
-from fauxley.audio.packing import PackSettings, pack
+from fauxley.audio.pack_settings import PackSettings
+from fauxley.audio.packing import pack
 
 _PARITY = Path(os.environ.get("FAUXLEY_PARITY_DIR") or Path(__file__).parents[2] / "shared" / "parity")
 

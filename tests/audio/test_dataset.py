@@ -12,7 +12,8 @@ import soundfile
 
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.order import Balanced, Shuffled
-from fauxley.audio.packing import PackSettings, pack
+from fauxley.audio.pack_settings import PackSettings
+from fauxley.audio.packing import pack
 from fauxley.audio.slicing import Slicing
 from fauxley.errors import FauxleyError, UsageError
 

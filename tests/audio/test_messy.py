@@ -12,7 +12,8 @@ import pytest
 
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.files import find_audio
-from fauxley.audio.packing import PackSettings, pack
+from fauxley.audio.pack_settings import PackSettings
+from fauxley.audio.packing import pack
 from fauxley.audio.scan import FolderReport, scan_folder
 from fauxley.errors import FauxleyError
 

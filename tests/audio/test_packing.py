@@ -17,7 +17,8 @@ import soundfile
 from fauxley.audio import parts
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.levels import is_one_shot
-from fauxley.audio.packing import PackSettings, open_or_prepare, pack
+from fauxley.audio.pack_settings import PackSettings
+from fauxley.audio.packing import open_or_prepare, pack
 from fauxley.audio.scan import scan_folder
 from fauxley.audio.slicing import Slicing
 from fauxley.errors import FauxleyError

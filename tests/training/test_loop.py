@@ -18,7 +18,8 @@ from safetensors.torch import load_file
 
 from fauxley.apps.cli import main
 from fauxley.audio.drumkit import write_kit
-from fauxley.audio.packing import PackSettings, pack
+from fauxley.audio.pack_settings import PackSettings
+from fauxley.audio.packing import pack
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.wavegan import WaveGAN

@@ -11,7 +11,8 @@ from fauxley.apps.generate import from_seeds
 from fauxley.apps.sounds import Output, write_sounds
 from fauxley.apps.train import train_run
 from fauxley.audio.drumkit import INSTRUMENTS, write_kit
-from fauxley.audio.packing import PackSettings, pack
+from fauxley.audio.pack_settings import PackSettings
+from fauxley.audio.packing import pack
 from fauxley.audio.plots import write_sheet
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.training.presets import PRESETS

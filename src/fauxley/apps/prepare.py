@@ -8,7 +8,8 @@ import tyro
 
 from fauxley.apps.scan import duration, file_progress
 from fauxley.audio.dataset import Dataset
-from fauxley.audio.packing import PackSettings, find_finished, pack
+from fauxley.audio.pack_settings import PackSettings
+from fauxley.audio.packing import find_finished, pack
 from fauxley.audio.sources import printable
 
 

@@ -14,7 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from fauxley.apps.devices import Device, choose_device, in_memory
 from fauxley.apps.estimate import describe
 from fauxley.audio.dataset import Dataset
-from fauxley.audio.packing import PackSettings, open_or_prepare
+from fauxley.audio.pack_settings import PackSettings
+from fauxley.audio.packing import open_or_prepare
 from fauxley.errors import UsageError
 from fauxley.training.config import Flat, TrainingConfig
 from fauxley.training.data import fingerprint

@@ -1,0 +1,82 @@
+"""What a dataset depends on besides the sounds, and how `auto` slicing decides."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fauxley.audio.levels import is_one_shot
+from fauxley.audio.parts import Encoding
+from fauxley.audio.slicing import Slicing
+from fauxley.audio.store import FORMAT_VERSION, DatasetInfo, Entry
+from fauxley.errors import UsageError
+
+_ASKED = 1000  # files that `auto` listens to, at most
+
+
+@dataclass(frozen=True)
+class PackSettings:
+    """What a dataset depends on besides the sounds.
+
+    Attributes:
+        sample_rate: in Hz; what differs is resampled.
+        channels: what differs is brought to one by mean, from one by copying, and else skipped.
+        normalize: scale each file to a peak of 1 (silence stays), as the official loader does.
+        clip_length: samples in a clip, for the default slicing.
+        slicing: see `Slicing.mode`; `auto` is `first` if most files are at most 1.5 clips long, or hold nearly all
+            their energy in their first clip as one-shots do; else `random`.
+        overlap: see `Slicing.overlap`.
+        pad_end: see `Slicing.pad_end`.
+        where: see `list_sounds`.
+    """
+
+    sample_rate: int = 16000
+    channels: int = 1
+    normalize: bool = True
+    clip_length: int = 16384
+    slicing: Literal["auto", "first", "all", "random"] = "auto"
+    overlap: float = 0.0
+    pad_end: bool = True
+    where: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 1000 <= self.sample_rate <= 768_000:
+            raise UsageError(f"sample_rate must be from 1000 to 768000 Hz; got {self.sample_rate}")
+        if not 1 <= self.channels <= 64:
+            raise UsageError(f"channels must be from 1 to 64; got {self.channels}")
+        self.resolve()  # complains about the rest
+
+    @property
+    def encoding(self) -> Encoding:
+        return Encoding(self.sample_rate, self.channels, self.normalize)
+
+    def resolve(self, entries: Sequence[Entry] = (), audio: NDArray[np.int16] | None = None) -> Slicing:
+        """The slicing for the files `entries` of the store `audio`, `(num_samples, C)`; None: judge by length alone."""
+        mode = self.slicing
+        if mode == "auto":
+            short = not entries or float(np.median([e.num_samples for e in entries])) <= 1.5 * self.clip_length
+            mode = "first" if short or self._are_one_shots(entries, audio) else "random"
+        return Slicing(mode, self.clip_length, self.overlap, self.pad_end)
+
+    def _are_one_shots(self, entries: Sequence[Entry], audio: NDArray[np.int16] | None) -> bool:
+        if audio is None:
+            return False
+        asked = entries[:: -(-len(entries) // _ASKED)]  # from all over the folder
+        short = sum(is_one_shot(audio[e.offset : e.offset + e.num_samples], self.clip_length) for e in asked)
+        return short > len(asked) / 2
+
+    def describe(self, entries: Sequence[Entry], audio: NDArray[np.int16] | None = None) -> DatasetInfo:
+        """The `dataset.json` of a dataset made with these settings that holds `entries` and `audio`."""
+        return DatasetInfo(
+            format_version=FORMAT_VERSION,
+            sample_rate=self.sample_rate,
+            channels=self.channels,
+            normalize=self.normalize,
+            where=self.where,
+            slicing=self.resolve(entries, audio),
+            num_files=len(entries),
+            num_samples=sum(entry.num_samples for entry in entries),
+            labels=tuple(sorted({entry.label for entry in entries} - {""})),
+        )
