@@ -2,8 +2,8 @@
 
     python benchmarks/data_loading.py [DATASET]
 
-Without DATASET, 1000 seconds of noise stand in. The bound that matters: under 2 % of a training step, which at the
-paper's settings takes five critic batches (see benchmarks/train_step.py for what a step costs).
+Without DATASET, 1000 seconds of noise stand in. Then, for presets that a CPU can run, what share of a training step its
+batches take, conversion to float included, the two measured in turns. The bound that matters is 2 %.
 """
 
 import os
@@ -15,16 +15,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.files import write_audio
 from fauxley.audio.packing import pack
 from fauxley.audio.slicing import Slicing
+from fauxley.models.draws import Draws
+from fauxley.training.data import RealAudio
+from fauxley.training.presets import PRESETS
+from fauxley.training.state import TrainingState
+from fauxley.training.step import train_step
 
 BATCH_SIZE = 64
-BATCHES_PER_STEP = 5
-# Seconds a step takes at the paper's settings, from the arithmetic in docs/experiments.md: the bound to stay below.
-STEPS = {"two CPU cores": 20.0, "an H100 at its floor": 0.008}
 
 
 def main() -> None:
@@ -38,9 +41,27 @@ def main() -> None:
             dataset.batch(0, BATCH_SIZE, 0, slicing=slicing)
             warm = _median(lambda step, s=slicing: dataset.batch(step, BATCH_SIZE, 0, slicing=s), 300)  # type: ignore[misc]
             print(f"slicing {mode}: {1e3 * warm:.2f} ms a batch warm, {1e3 * cold:.2f} ms cold (opening it included)")
-            for where, seconds in STEPS.items():
-                share = BATCHES_PER_STEP * warm / seconds
-                print(f"  {BATCHES_PER_STEP} batches are {share:.2%} of a step on {where}")
+        for preset in ("wavegan-small", "wavegan-tiny", "specgan-small"):
+            _share(preset, dataset)
+
+
+def _share(preset: str, dataset: Dataset) -> None:
+    """Print what share of a step of a preset its batches take."""
+    _, config = PRESETS[preset]
+    data = RealAudio(dataset, config, torch.device("cpu"))
+    state = TrainingState.new(config.architecture, config.optimizer, False, 0, torch.device("cpu"))
+    updates = config.objective.critic_steps
+    loading, training = [], []
+    for step in range(6):
+        start = time.perf_counter()
+        audio = [data.batch(step * updates + update) for update in range(updates)]
+        loaded = time.perf_counter()
+        features = [state.representation.to_features(batch) for batch in audio]
+        train_step(state, config.objective, features, lambda update, step=step: Draws(step, update))  # type: ignore[misc]
+        loading.append(loaded - start)
+        training.append(time.perf_counter() - loaded)
+    load, train = statistics.median(loading[1:]), statistics.median(training[1:])
+    print(f"{preset}: {updates} batch(es) {1e3 * load:.2f} ms, step {1e3 * train:.0f} ms: {load / (load + train):.2%}")
 
 
 def _median(measured: Callable[[int], object], repeats: int) -> float:

@@ -106,6 +106,20 @@ def test_a_run_means_its_newest_complete_checkpoint(tmp_path):
     assert Synthesizer.from_pretrained(tmp_path).provenance.step == 200
 
 
+def test_a_synthesizer_of_weights_that_have_changed_since_the_last_one_plays_the_new_ones():
+    one = make(seed=1)
+    before = one.generate(2)
+    with torch.no_grad():
+        for parameter in one.generator.parameters():
+            parameter.data.mul_(1.1)  # unseen by version counters, as fused optimisers are
+    again = Synthesizer(one.architecture, one.generator, one.representation, one.sample_rate)
+    assert not torch.allclose(again.generate(2), before)
+    fresh = one.architecture.generator()
+    fresh.load_state_dict(one.generator.state_dict())
+    expected = Synthesizer(one.architecture, fresh, one.representation, one.sample_rate).generate(2)
+    assert torch.equal(again.generate(2), expected)
+
+
 def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning(tmp_path):
     for step in (5, 10):
         make(seed=step).save(tmp_path / "checkpoints" / f"step-{step:08d}")

@@ -14,7 +14,7 @@ from fauxley.training.config import TrainingConfig
 from fauxley.training.state import TrainingState
 from fauxley.training.step import train_step
 
-_TRIAL = 4  # clips in a trial step
+_TRIAL = 2  # clips in a trial step
 
 
 def describe(config: TrainingConfig, device: torch.device) -> str:
@@ -46,7 +46,7 @@ def _trial(config: TrainingConfig, state: TrainingState) -> tuple[float, float]:
     part = config.batch_size // config.accumulate
     small, large = max(1, min(_TRIAL, part) // 2), min(_TRIAL, part)
     before = _peak_megabytes(state.device)
-    measured = [(count, _seconds(config, state, count), _peak_megabytes(state.device)) for count in (small, large)]
+    measured = [(count, step_seconds(config, state, count), _peak_megabytes(state.device)) for count in (small, large)]
     (_, first_seconds, first_peak), (_, last_seconds, last_peak) = measured
     if small == large:
         return last_seconds * config.accumulate, last_peak
@@ -56,17 +56,18 @@ def _trial(config: TrainingConfig, state: TrainingState) -> tuple[float, float]:
     return seconds, last_peak + per_clip * (part - large)
 
 
-def _seconds(config: TrainingConfig, state: TrainingState, count: int) -> float:
+def step_seconds(config: TrainingConfig, state: TrainingState, count: int, trials: int = 2) -> float:
+    """Seconds of a training step on batches of `count` random clips: the least of `trials` steps but the first."""
     audio = torch.rand(count, config.architecture.channels, config.architecture.clip_length, device=state.device) - 0.5
     batches = [state.representation.to_features(audio)] * config.objective.critic_steps
     times = []
-    for trial in range(3):  # the first one also pays for setting up
+    for trial in range(trials):
         start = time.perf_counter()
         train_step(state, config.objective, batches, lambda update, trial=trial: Draws(trial, update))  # type: ignore[misc]
         if state.device.type == "cuda":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
-    return min(times)
+    return min(times[1:])  # the first one also pays for setting up
 
 
 def _peak_megabytes(device: torch.device) -> float:

@@ -15,7 +15,7 @@ Letters: B batch, L samples, C channels, k kernel length, s stride, M radius and
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -58,11 +58,25 @@ class Upsampling(nn.Module, ABC):
         self.weight = nn.Parameter(torch.empty(kernel_length, in_channels, out_channels))
         self.bias = nn.Parameter(torch.empty(out_channels))
         self.convolution = SameConvolution(2 * radius + 1)
+        self._folded: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         batch, length, _ = x.shape
-        y = convolve(x, self.folded_weight(), self.convolution)  # (B, L, s·out)
+        y = convolve(x, self._kernel(), self.convolution)  # (B, L, s·out)
         return y.reshape(batch, length * self.stride, -1) + self.bias
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch between training and use; in use, weights are taken not to change any more."""
+        self._folded = None
+        return super().train(mode)
+
+    def _kernel(self) -> Tensor:
+        """The folded weight. In use it is kept, since for a single clip folding takes longer than everything else."""
+        if self.training or torch.is_grad_enabled():
+            return self.folded_weight()
+        if self._folded is None:
+            self._folded = self.folded_weight().contiguous()
+        return self._folded
 
     @abstractmethod
     def folded_weight(self) -> Tensor:

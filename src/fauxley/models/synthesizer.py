@@ -63,6 +63,9 @@ class Synthesizer:
     sample_rate: int
     provenance: Provenance = field(default_factory=Provenance)
 
+    def __post_init__(self) -> None:
+        self.generator.eval()
+
     @property
     def device(self) -> torch.device:
         return next(self.generator.parameters()).device
@@ -104,7 +107,6 @@ class Synthesizer:
         """`generate` for any number of latents (N, latent_size) in constant memory: audio (<= batch_size, C, T)."""
         z = self.check_latents(latents)
         _at_least(1, batch_size, "batch_size")
-        self.generator.eval()
         for batch in torch.split(z, batch_size) if len(z) else ():
             with torch.inference_mode():
                 audio: Tensor = self.representation.to_audio(self.generator(batch.to(self.device)))

@@ -1,0 +1,42 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from fauxley.apps.cli import main
+
+
+def test_bench_prints_and_writes_figures_for_each_preset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "bench.json"
+    arguments = [
+        "bench",
+        "--presets",
+        "wavegan-tiny",
+        "specgan-small",
+        "--dim",
+        "1",
+        "--batch-size",
+        "2",
+        "--steps",
+        "1",
+    ]
+    assert main([*arguments, "--device", "cpu", "--json", str(out)]) == 0
+    printed = capsys.readouterr().out
+    figures = json.loads(out.read_text())["figures"]
+    assert [entry["preset"] for entry in figures] == ["wavegan-tiny", "specgan-small"]
+    for entry in figures:
+        assert entry["preset"] in printed
+        assert (entry["dim"], entry["batch_size"]) == (1, 2)
+        assert min(entry["step_seconds"], entry["single_seconds"], entry["clips_per_second"]) > 0
+        assert entry["clip_seconds"] in (0.512, 1.024)
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [(["--presets", "wavegan-big"], "there are wavegan"), (["--steps", "0"], "at least 1"), (["--dim", "0"], "dim")],
+)
+def test_bad_input_is_one_line(options: list[str], hint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", *options]) == 2
+    error = capsys.readouterr().err.strip()
+    assert hint in error
+    assert len(error.splitlines()) == 1
