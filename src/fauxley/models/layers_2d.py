@@ -16,18 +16,26 @@ from fauxley.models.convolution import convolve, transpose
 from fauxley.models.convolution_2d import StridedConvolution
 
 
-class Downsampling2d(nn.Module):
-    """Convolution of stride 2 with "same" padding: (B, in, H, W) to (B, out, H/2, W/2)."""
+class Convolution2d(nn.Module):
+    """Convolution with "same" padding: (B, in, H, W) to (B, out, H/s, W/s). s must divide H and W."""
+
+    stride: ClassVar[int]
 
     def __init__(self, in_channels: int, out_channels: int, kernel_length: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_length, kernel_length))
         self.bias = nn.Parameter(torch.empty(out_channels))
-        self.convolution = StridedConvolution(kernel_length, stride=2)
+        self.convolution = StridedConvolution(kernel_length, self.stride)
 
     def forward(self, x: Tensor) -> Tensor:
         y = convolve(_pad_same(x, self.convolution), self.weight, self.convolution)
         return y + self.bias.view(-1, 1, 1)
+
+
+class Downsampling2d(Convolution2d):
+    """Halves an image: the critic's layer."""
+
+    stride = 2
 
 
 class TransposedUpsampling2d(nn.Module):
@@ -47,21 +55,15 @@ class TransposedUpsampling2d(nn.Module):
         return F.pad(full, (-front, backs[1], -front, backs[0])) + self.bias.view(-1, 1, 1)
 
 
-class ResizedUpsampling2d(nn.Module):
+class ResizedUpsampling2d(Convolution2d):
     """A resize by two, then a convolution of stride 1, "same"."""
 
+    stride = 1
     between: ClassVar[tuple[float, ...]]
     """Weights of the neighbours, an even number of them, that make up a new sample between two old ones."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_length: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_length, kernel_length))
-        self.bias = nn.Parameter(torch.empty(out_channels))
-        self.convolution = StridedConvolution(kernel_length, stride=1)
-
     def forward(self, x: Tensor) -> Tensor:
-        y = convolve(_pad_same(self.resize(x), self.convolution), self.weight, self.convolution)
-        return y + self.bias.view(-1, 1, 1)
+        return super().forward(self.resize(x))
 
     def resize(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C, 2H, 2W) by TensorFlow 1's rule: old samples stay, no shift by half a pixel."""
