@@ -50,7 +50,7 @@ def _share(preset: str, dataset: Dataset) -> None:
     _, config = PRESETS[preset]
     data = RealAudio(dataset, config, torch.device("cpu"))
     state = TrainingState.new(config.architecture, config.optimizer, False, 0, torch.device("cpu"))
-    updates = config.objective.critic_steps
+    updates = config.objective.num_batches
     loading, training = [], []
     for step in range(6):
         start = time.perf_counter()

@@ -90,7 +90,7 @@ class Plain:
         self.generator = PlainGenerator(architecture).to(state.device)
         self.critic = PlainCritic(architecture).to(state.device)
         self.generator.load_state_dict(channels_first(state.generator, (1, 2, 0)))
-        self.critic.load_state_dict(channels_first(state.critic, (2, 1, 0)))
+        self.critic.load_state_dict(channels_first(state.networks["critic"], (2, 1, 0)))
         self.generator_optimizer = optimizer.build(self.generator.parameters())
         self.critic_optimizer = optimizer.build(self.critic.parameters())
 

@@ -283,7 +283,7 @@ def test_a_set_back_run_goes_another_way_and_can_recover(tmp_path, drums):
         reached.append(step)
         if reached.count(7) == 1 and step == 7:
             with torch.no_grad():
-                next(trainer.state.critic.parameters()).fill_(torch.nan)
+                next(trainer.state.networks["critic"].parameters()).fill_(torch.nan)
 
     trainer.reporter.step = accident
     assert trainer.train()

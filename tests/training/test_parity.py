@@ -73,7 +73,7 @@ class Official:
             names_of_both = wavegan_variables(architecture)
         self.state = TrainingState.new(architecture, optimizer, False, 0, torch.device("cpu"))
         self.tensors = {}
-        networks = (self.state.generator, self.state.critic)
+        networks = self.state.networks.values()
         for network, names in zip(networks, names_of_both, strict=True):
             network.load_state_dict(convert(variables, names))
             network.train()
@@ -119,7 +119,7 @@ def test_parity_losses_and_gradients(recorded, name):
         pytest.skip(f"{name} is not in {recorded.name}")
     make_objective, optimizer = OBJECTIVES[name]
     official = Official(recorded, optimizer)
-    generator, critic = official.state.generator, official.state.critic
+    generator, critic = official.state.networks.values()
     objective, real = make_objective(1), features(recorded["x"])
     phases = recorded.get("phases", ())
     draws = RecordedDraws(recorded["z"], recorded["alpha"], phases)
@@ -149,7 +149,7 @@ def test_parity_losses_and_gradients(recorded, name):
 @pytest.mark.parity("losses")
 def test_parity_slopes_of_the_gradient_penalty(recorded):
     official = Official(recorded, Adam())
-    critic: Critic = official.state.critic
+    critic: Critic = official.state.networks["critic"]
     real = features(recorded["x"])
     with torch.no_grad():
         fake = official.state.generator(torch.from_numpy(recorded["z"]))
@@ -223,7 +223,7 @@ def assert_slots(recorded, name, official):
         recorded_slots += moment in moments
         if moment not in moments or variable in official.meaningless or variable == "D/output/dense/bias":
             continue
-        player = official.state.generator_optimizer if variable.startswith("G/") else official.state.critic_optimizer
+        player = official.state.optimizers["generator" if variable.startswith("G/") else "critic"]
         ours = to_tensorflow(player.state[official.tensors[variable]][moments[moment]], variable)
         difference = ours.reshape(-1)[::stride] - expected.reshape(-1)
         assert np.linalg.norm(difference) < 1e-3 * np.linalg.norm(expected), slot

@@ -66,7 +66,7 @@ class Bomb:
 
 def flip(path, tmp_path):
     content = bytearray(path.read_bytes())
-    content[content.index(new_state().critic.dense.weight.detach().numpy().tobytes()) + 1] ^= 1
+    content[content.index(new_state().networks["critic"].dense.weight.detach().numpy().tobytes()) + 1] ^= 1
     path.write_bytes(content)
 
 
@@ -102,5 +102,6 @@ def test_not_finite_weights_are_noticed_in_every_network():
         state = new_state()
         assert state.is_finite()
         with torch.no_grad():
-            next(getattr(state, name).parameters()).view(-1)[0] = torch.inf
+            network = state.average if name == "average" else state.networks[name]
+            next(network.parameters()).view(-1)[0] = torch.inf
         assert not state.is_finite(), name

@@ -9,17 +9,17 @@ import torch
 from torch import nn
 
 from fauxley.errors import UsageError
-from fauxley.models.architecture import Critic
+from fauxley.models.architecture import Critic, Generator
 from fauxley.models.draws import Draws
 from fauxley.models.representations import Waveform
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
 from fauxley.training.config import CLASSES, Adam
-from fauxley.training.objectives import CriticLoss, Objective, Wasserstein
+from fauxley.training.objectives import Adversarial, CriticLoss, Wasserstein
 from fauxley.training.state import TrainingState
 from fauxley.training.step import train_step
 
-OBJECTIVES = [cls() for cls in CLASSES if issubclass(cls, Objective)]
+OBJECTIVES = [cls() for cls in CLASSES if issubclass(cls, Adversarial)]
 SMALL = WaveGAN(clip_length=4096, dim=2, latent_size=5)
 SPECTRAL = SpecGAN(clip_length=2048, dim=2, latent_size=5, window_length=64, hop_length=64)
 ARCHITECTURES = {
@@ -69,7 +69,7 @@ def test_a_step_moves_every_weight_and_reports_finite_numbers(architecture, obje
     if isinstance(objective, Wasserstein) and architecture == ARCHITECTURES["spectrogram, batch norm"]:
         pytest.skip("five layers of clipped weights leave the generator a gradient far below Adam's epsilon")
     state = new_state(architecture)
-    before = weights(state.generator), weights(state.critic)
+    before = weights(state.generator), weights(state.networks["critic"])
 
     metrics = train_step(state, objective, batches(architecture, objective), draws)
 
@@ -79,7 +79,7 @@ def test_a_step_moves_every_weight_and_reports_finite_numbers(architecture, obje
         assert value.dim() == 0, name
         assert torch.isfinite(value), name
         assert not value.requires_grad, name
-    for network, old in zip((state.generator, state.critic), before, strict=True):
+    for network, old in zip(state.networks.values(), before, strict=True):
         for name, value in network.named_parameters():
             # A constant added to all scores, or before a batch norm, changes nothing and is not learnt.
             if not name.endswith("bias"):
@@ -91,14 +91,12 @@ def test_a_step_moves_every_weight_and_reports_finite_numbers(architecture, obje
 def test_each_player_moves_only_itself(objective):
     for player in ("generator", "critic"):
         state = new_state()
-        optimizer = getattr(state, f"{player}_optimizer")
+        optimizer = state.optimizers[player]
         optimizer.param_groups[0]["lr"] = 0.0
-        objective.after_critic_step(state.critic)  # clipping must find nothing left to do
-        before = weights(state.generator), weights(state.critic)
+        objective.after_critic_step(state.networks["critic"])  # clipping must find nothing left to do
+        before = weights(state.generator), weights(state.networks["critic"])
         train_step(state, objective, batches(SMALL, objective), draws)
-        stayed = [
-            all(same(weights(net), old)) for net, old in zip((state.generator, state.critic), before, strict=True)
-        ]
+        stayed = [all(same(weights(net), old)) for net, old in zip(state.networks.values(), before, strict=True)]
         assert stayed == [player == "generator", player == "critic"]
 
 
@@ -108,11 +106,11 @@ def test_the_generators_update_leaves_nothing_in_the_critic(objective):
 
     def watched(update):
         if update == objective.critic_steps:
-            seen.extend((p.grad.clone(), p.clone()) for p in state.critic.parameters())
+            seen.extend((p.grad.clone(), p.clone()) for p in state.networks["critic"].parameters())
         return draws(update)
 
     train_step(state, objective, batches(SMALL, objective), watched)
-    for parameter, (gradient, value) in zip(state.critic.parameters(), seen, strict=True):
+    for parameter, (gradient, value) in zip(state.networks["critic"].parameters(), seen, strict=True):
         assert torch.equal(parameter.grad, gradient)
         assert torch.equal(parameter, value)
         assert parameter.requires_grad
@@ -149,11 +147,11 @@ def test_a_batch_in_parts_gives_the_step_of_the_whole_batch(objective):
     results = []
     for accumulate in (1, 2, 4):
         state = new_state(architecture)
-        for network in (state.generator, state.critic):
+        for network in state.networks.values():
             network.double()
         real = [batch.double() for batch in batches(architecture, objective)]
         metrics = train_step(state, objective, real, lambda update: Dealt(update, 4), accumulate)
-        results.append((weights(state.generator), weights(state.critic), metrics))
+        results.append((*map(weights, state.networks.values()), metrics))
     for parts in results[1:]:
         for ours, expected in zip(parts, results[0], strict=True):
             torch.testing.assert_close(ours, expected, rtol=1e-7, atol=1e-9)
@@ -167,7 +165,7 @@ def test_a_batch_of_one_clip_can_be_trained_on(objective):
 
 
 def test_separation_counts_standard_deviations():
-    class Fixed(Objective):
+    class Fixed(Adversarial):
         def critic_loss(self, critic, real, fake, draws):
             on_real, on_fake = torch.tensor([4.0, 6.0, 5.0, 5.0]), torch.tensor([-1.0, 1.0, 0.0, 0.0])
             return CriticLoss(critic.score(real, draws=draws)[0].sum(), on_real, on_fake)
@@ -177,6 +175,17 @@ def test_separation_counts_standard_deviations():
 
     metrics = train_step(new_state(), Fixed(1), batches(SMALL, Fixed(1)), draws)
     assert metrics["separation"].item() == pytest.approx(5 / (2 / 3) ** 0.5)
+
+
+class PointGenerator(Generator):
+    """Makes points of a plane."""
+
+    def __init__(self):
+        super().__init__(latent_size=4)
+        self.net = nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 2))
+
+    def forward(self, z):
+        return self.net(z)
 
 
 class PointCritic(Critic):
@@ -214,18 +223,17 @@ def test_the_critic_wants_real_clips_on_top_and_the_generator_its_own(objective)
 def test_two_clusters_are_learnt(objective):
     """Both modes are found, about equally often. (Objectives that restrain no gradients take too long to settle.)"""
     torch.manual_seed(0)
-    generator = nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 2))
-    critic, adam = PointCritic(), Adam(learning_rate=3e-3)
+    networks, adam = {"generator": PointGenerator(), "critic": PointCritic()}, Adam(learning_rate=3e-3)
     objective = replace(objective, critic_steps=min(objective.critic_steps, 2))
-    optimizers = (adam.build(net.parameters()) for net in (generator, critic))
-    state = TrainingState(generator, critic, *optimizers, None, Waveform(), 4)
+    optimizers = {name: adam.build(network.parameters()) for name, network in networks.items()}
+    state = TrainingState(networks, optimizers, None, Waveform())
     centres = torch.tensor([[1.0, 1.0], [-1.0, -1.0]])
     for _ in range(500):
         real = [centres[torch.randint(2, (64,))] + 0.1 * torch.randn(64, 2) for _ in range(objective.critic_steps)]
         step = state.step
         train_step(state, objective, real, lambda update, step=step: Draws(step, update))
     with torch.no_grad():
-        made = generator(Draws(0).latents(500, 4))
+        made = state.generator(Draws(0).latents(500, 4))
     distances, nearest = torch.cdist(made, centres).min(1)
     assert distances.median() < 0.4
     assert 0.25 < nearest.float().mean() < 0.75

@@ -22,8 +22,7 @@ def describe(config: TrainingConfig, device: torch.device) -> str:
     state = TrainingState.new(
         config.architecture, config.optimizer, config.averaging.half_life > 0, config.seed, device
     )
-    networks = {"generator": state.generator, "critic": state.critic}
-    sizes = {name: count_parameters(network) for name, network in networks.items()}
+    sizes = {name: count_parameters(network) for name, network in state.networks.items()}
     seconds, megabytes = _trial(config, state)
     hours = seconds * config.steps / 3600
     lines = [
@@ -59,7 +58,7 @@ def _trial(config: TrainingConfig, state: TrainingState) -> tuple[float, float]:
 def step_seconds(config: TrainingConfig, state: TrainingState, count: int, trials: int = 2) -> float:
     """Seconds of a training step on batches of `count` random clips: the least of `trials` steps but the first."""
     audio = torch.rand(count, config.architecture.channels, config.architecture.clip_length, device=state.device) - 0.5
-    batches = [state.representation.to_features(audio)] * config.objective.critic_steps
+    batches = [state.representation.to_features(audio)] * config.objective.num_batches
     times = []
     for trial in range(trials):
         start = time.perf_counter()

@@ -24,6 +24,9 @@ from fauxley.training.loop import Trainer
 from fauxley.training.presets import PRESETS
 from fauxley.training.run import Run
 
+# What the live line tells of the numbers, by letters that fit it.
+_SHOWN = (("D", "critic_loss"), ("G", "generator_loss"), ("W", "wasserstein_estimate"))
+
 
 def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
     """The sub-command of one preset, whose values are the defaults of the flags."""
@@ -152,8 +155,7 @@ class TerminalReporter:
     def numbers(self, values: dict[str, float]) -> None:
         rate = values["steps_per_second"]
         pace = f"{rate:.1f} steps/s" if rate >= 1 else f"{1 / max(rate, 1e-9):.1f} s/step"
-        shown = (("D", "critic_loss"), ("G", "generator_loss"), ("W", "wasserstein_estimate"))
-        numbers = "  ".join(f"{letter} {values[name]:.2f}" for letter, name in shown)
+        numbers = "  ".join(f"{letter} {values[name]:.2f}" for letter, name in _SHOWN if name in values)
         self._progress.update(self._task, rate=pace, numbers=numbers)
         if not self._live and time.monotonic() > self._spoken + 30:
             self._spoken = time.monotonic()

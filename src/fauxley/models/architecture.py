@@ -1,7 +1,7 @@
-"""What every pair of networks offers to training and synthesis, whatever is inside.
+"""What every model offers to training and synthesis, whatever is inside.
 
-`Architecture` is a frozen dataclass of sizes with three factories, the only place where one model differs from
-another for the rest of the program.
+`Architecture` is a frozen dataclass of sizes with factories, the only place where one model differs from another for
+the rest of the program.
 """
 
 import math
@@ -22,7 +22,7 @@ ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Architecture(ABC):
-    """Sizes of a generator and its critic."""
+    """Sizes of a generator and of what else it takes to train it."""
 
     clip_length: int
     channels: int
@@ -33,12 +33,24 @@ class Architecture(ABC):
         """What turns audio into the networks' features and back; not yet fitted."""
 
     @abstractmethod
-    def generator(self, draws: Draws | None = None) -> nn.Module:
-        """A new generator, latents (B, latent_size) to features; without `draws`, its weights are yet to be loaded."""
+    def generator(self, draws: Draws | None = None) -> "Generator":
+        """A new generator; without `draws`, its weights are yet to be loaded."""
+
+    def networks(self, seed: int) -> dict[str, nn.Module]:
+        """New networks for training, by name: "generator", and whatever else it needs."""
+        return {"generator": self.generator(Draws(seed, 0))}
+
+
+@dataclass(frozen=True)
+class AdversarialArchitecture(Architecture):
+    """Sizes of a generator and its critic."""
 
     @abstractmethod
     def critic(self, draws: Draws | None = None) -> "Critic":
         """A new critic; without `draws`, its weights are yet to be loaded."""
+
+    def networks(self, seed: int) -> dict[str, nn.Module]:
+        return {**super().networks(seed), "critic": self.critic(Draws(seed, 1))}
 
 
 def require_at_least(architecture: Architecture, least: Mapping[str, int]) -> None:
@@ -50,6 +62,18 @@ def require_at_least(architecture: Architecture, least: Mapping[str, int]) -> No
     for name, bound in least.items():
         if getattr(architecture, name) < bound:
             raise UsageError(f"{name} must be at least {bound}; got {getattr(architecture, name)}")
+
+
+class Generator(nn.Module, ABC):
+    """A network that turns latents (B, latent_size) into features."""
+
+    def __init__(self, latent_size: int) -> None:
+        super().__init__()
+        self.latent_size = latent_size
+
+    @abstractmethod
+    def forward(self, z: Tensor) -> Tensor:
+        """Features of latents (B, latent_size)."""
 
 
 class Critic(nn.Module, ABC):

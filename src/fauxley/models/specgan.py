@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fauxley.errors import UsageError
-from fauxley.models.architecture import Architecture, Critic, initialize, require_at_least
+from fauxley.models.architecture import AdversarialArchitecture, Critic, Generator, initialize, require_at_least
 from fauxley.models.draws import Draws
 from fauxley.models.layers import leaky_relu, phase_shuffle
 from fauxley.models.layers_2d import (
@@ -59,7 +59,7 @@ _UPSAMPLING: dict[str, type[TransposedUpsampling2d | ResizedUpsampling2d]] = {
 
 
 @dataclass(frozen=True)
-class SpecGAN(Architecture):
+class SpecGAN(AdversarialArchitecture):
     """Sizes and options of a SpecGAN. Defaults are the paper's."""
 
     clip_length: int = 16384
@@ -136,11 +136,11 @@ class SpecGAN(Architecture):
         return initialize(SpecGANCritic(self), draws)
 
 
-class SpecGANGenerator(nn.Module):
+class SpecGANGenerator(Generator):
     """Latents (B, latent_size) to spectrograms (B, C, bins, frames) in [-1, 1]."""
 
     def __init__(self, architecture: SpecGAN) -> None:
-        super().__init__()
+        super().__init__(architecture.latent_size)
         upsampling = _UPSAMPLING[architecture.upsampling]
         widths = (*reversed(architecture.widths), architecture.channels)
         self.grid = architecture.grid

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fauxley.errors import UsageError
-from fauxley.models.architecture import Architecture, Critic, initialize, require_at_least
+from fauxley.models.architecture import AdversarialArchitecture, Critic, Generator, initialize, require_at_least
 from fauxley.models.draws import Draws
 from fauxley.models.layers import (
     BatchNorm,
@@ -51,7 +51,7 @@ _UPSAMPLING = {"zeros": TransposedUpsampling, "nearest": NearestUpsampling}
 
 
 @dataclass(frozen=True)
-class WaveGAN(Architecture):
+class WaveGAN(AdversarialArchitecture):
     """Sizes and options of a WaveGAN. Defaults are the paper's."""
 
     clip_length: int = 16384
@@ -113,11 +113,11 @@ class WaveGAN(Architecture):
         return initialize(WaveGANCritic(self), draws)
 
 
-class WaveGANGenerator(nn.Module):
+class WaveGANGenerator(Generator):
     """Latents (B, latent_size) to audio (B, C, T) in [-1, 1]."""
 
     def __init__(self, architecture: WaveGAN) -> None:
-        super().__init__()
+        super().__init__(architecture.latent_size)
         upsampling = _UPSAMPLING[architecture.upsampling]
         widths = (*reversed(architecture.widths), architecture.channels)
         # The dense layer's output is read as (16, widths[0]): channels are the fastest index.

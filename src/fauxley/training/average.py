@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from fauxley.errors import UsageError
+from fauxley.models.architecture import Generator
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Averaging:
         return float(0.5 ** (batch_size / half_life)) if half_life > 0 else 0.0
 
 
-def averaged_copy(generator: nn.Module) -> nn.Module:
+def averaged_copy(generator: Generator) -> Generator:
     """A copy of `generator` that is never trained itself."""
     return copy.deepcopy(generator).requires_grad_(False).eval()
 

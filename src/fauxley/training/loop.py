@@ -123,7 +123,7 @@ class Trainer:
 
     def _step(self) -> dict[str, Tensor]:
         config, state = self.config, self.state
-        updates = config.objective.critic_steps
+        updates = config.objective.num_batches
         audio = (self.data.batch(state.step * updates + update, state.attempt) for update in range(updates))
         batches = [state.representation.to_features(batch) for batch in audio]
         state.set_learning_rate(config.optimizer.rate(state.step, config.steps))
@@ -145,12 +145,11 @@ class Trainer:
             self._set_back()
             return False
         then, self._clock = self._clock, (time.monotonic(), step)
-        values["wasserstein_estimate"] = values["score_real"] - values["score_fake"]
         values["learning_rate"] = self.config.optimizer.rate(step - 1, self.config.steps)
         values["steps_per_second"] = (step - then[1]) / max(self._clock[0] - then[0], 1e-9)
         self.log.numbers(step, values)
         self.reporter.numbers(values)
-        self._warn(self._watch.numbers(values["separation"]))
+        self._warn(self._watch.numbers(values.get("separation", 0.0)))
         return True
 
     def _preview(self) -> None:

@@ -1,23 +1,25 @@
-"""What the two players minimise.
+"""The games that a generator and its critic play.
 
-An objective is a frozen dataclass, at once configuration and behaviour. Every loss is a mean over the batch. Phase
-shuffle is random, so each batch is scored once and that score is what is differentiated.
+Every loss is a mean over the batch. Phase shuffle is random, so each batch is scored once and that score is what is
+differentiated.
 
 Notation: D the critic, x real, G(z) generated; softplus(a) = log(1 + exp a).
 """
 
-import math
-from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from fauxley.errors import UsageError
-from fauxley.models.architecture import Critic
+from fauxley.models.architecture import Critic, Generator
 from fauxley.models.convolution import input_gradients
 from fauxley.models.draws import Draws
+from fauxley.training.objective import Loss, Networks, Objective, Update
 
 
 @dataclass(frozen=True)
@@ -31,17 +33,15 @@ class CriticLoss:
 
 
 @dataclass(frozen=True)
-class Objective(ABC):
-    """A pair of losses with its regulariser."""
+class Adversarial(Objective):
+    """A pair of losses with its regulariser: some critic updates, then one of the generator."""
 
     critic_steps: int
 
     def __post_init__(self) -> None:
         if self.critic_steps < 1:
             raise UsageError(f"critic_steps must be at least 1; got {self.critic_steps}")
-        for field in fields(self):
-            if not 0 <= getattr(self, field.name) < math.inf:
-                raise UsageError(f"{field.name} must be finite and not negative; got {getattr(self, field.name)}")
+        super().__post_init__()
 
     @abstractmethod
     def critic_loss(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> CriticLoss:
@@ -51,12 +51,52 @@ class Objective(ABC):
     def generator_loss(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> Tensor:
         """Loss of the generator that made `fake`; `real` matters only where scores are compared."""
 
-    def after_critic_step(self, critic: Critic) -> None:  # noqa: B027 - most objectives have nothing to do here
+    def after_critic_step(self, critic: nn.Module) -> None:
         """Restrain the critic after its update."""
+
+    def updates(self) -> tuple[Update, ...]:
+        critic = Update("critic", self._critic_update, self.after_critic_step)
+        return (*[critic] * self.critic_steps, Update("generator", self._generator_update))
+
+    @property
+    def num_batches(self) -> int:
+        return self.critic_steps
+
+    def describe(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        metrics = super().describe(values)
+        if "score_real" in values:
+            metrics["wasserstein_estimate"] = metrics["score_real"] - metrics["score_fake"]
+            metrics["separation"] = _separation(values["score_real"], values["score_fake"])
+        return metrics
+
+    def _critic_update(self, networks: Networks, real: Tensor, draws: Draws) -> Loss:
+        with torch.no_grad():
+            fake = _generate(networks, real, draws)
+        loss = self.critic_loss(cast(Critic, networks["critic"]), real, fake, draws)
+        penalty = {} if loss.penalty is None else {"gradient_penalty": loss.penalty}
+        return Loss(loss.total, {"score_real": loss.real, "score_fake": loss.fake, **penalty})
+
+    def _generator_update(self, networks: Networks, real: Tensor, draws: Draws) -> Loss:
+        fake = _generate(networks, real, draws)
+        return Loss(self.generator_loss(cast(Critic, networks["critic"]), real, fake, draws))
+
+
+def _generate(networks: Networks, real: Tensor, draws: Draws) -> Tensor:
+    """As many generated clips as there are real ones."""
+    generator = cast(Generator, networks["generator"])
+    fake: Tensor = generator(draws.latents(len(real), generator.latent_size).to(real))
+    return fake
+
+
+def _separation(on_real: Tensor, on_fake: Tensor) -> Tensor:
+    """How many standard deviations lie between the scores (d' of detection theory); 0 where there is but one each."""
+    if len(on_real) < 2:
+        return torch.zeros((), device=on_real.device)
+    return (on_real.mean() - on_fake.mean()) / (on_real.var() / 2 + on_fake.var() / 2 + 1e-12).sqrt()
 
 
 @dataclass(frozen=True)
-class NonSaturating(Objective):
+class NonSaturating(Adversarial):
     """The original game with the generator's non-saturating loss (Goodfellow et al. 2014), as DCGAN plays it.
 
     D minimises  (softplus(D(G(z))) + softplus(-D(x))) / 2;  G minimises  softplus(-D(G(z))).
@@ -75,7 +115,7 @@ class NonSaturating(Objective):
 
 
 @dataclass(frozen=True)
-class LeastSquares(Objective):
+class LeastSquares(Adversarial):
     """LSGAN (Mao et al. 2017): scores are pulled to 1 for real and 0 for generated.
 
     D minimises  ((D(x) - 1)² + D(G(z))²) / 2;  G minimises  (D(G(z)) - 1)².
@@ -94,7 +134,7 @@ class LeastSquares(Objective):
 
 
 @dataclass(frozen=True)
-class Wasserstein(Objective):
+class Wasserstein(Adversarial):
     """WGAN (Arjovsky et al. 2017): the critic is kept smooth, crudely, by clipping its weights.
 
     D minimises  D(G(z)) - D(x);  G minimises  -D(G(z)).
@@ -114,13 +154,13 @@ class Wasserstein(Objective):
         return -score.mean()
 
     @torch.no_grad()
-    def after_critic_step(self, critic: Critic) -> None:
+    def after_critic_step(self, critic: nn.Module) -> None:
         for weight in critic.parameters():
             weight.clamp_(-self.clip, self.clip)
 
 
 @dataclass(frozen=True)
-class WassersteinGP(Objective):
+class WassersteinGP(Adversarial):
     """WGAN-GP, the paper's choice (section 2.1; Gulrajani et al. 2017, equation 3).
 
     D minimises  D(G(z)) - D(x) + λ (|∇ D(x̂)| - 1)²,  x̂ on the line between x and G(z);  G minimises  -D(G(z)).
@@ -149,7 +189,7 @@ class WassersteinGP(Objective):
 
 
 @dataclass(frozen=True)
-class Relativistic(Objective):
+class Relativistic(Adversarial):
     """Relativistic pairing with two zero-centred penalties (R3GAN, Huang et al. 2024, equations 2 and 4).
 
     D minimises  softplus(D(G(z)) - D(x)) + γ/2 (|∇ D(x)|² + |∇ D(G(z))|²);  G minimises  softplus(D(x) - D(G(z))).
@@ -176,7 +216,7 @@ class Relativistic(Objective):
 
 
 @dataclass(frozen=True)
-class Hinge(Objective):
+class Hinge(Adversarial):
     """Hinge loss with a lazy R1 penalty (Lim and Ye 2017; Mescheder et al. 2018; Karras et al. 2020, appendix B).
 
     D minimises  max(0, 1 - D(x)) + max(0, 1 + D(G(z))) + γ/2 |∇ D(x)|²;  G minimises  -D(G(z)).

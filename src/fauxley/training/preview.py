@@ -48,7 +48,8 @@ class Previews:
         return fake
 
     def _draw_curves(self) -> None:
-        lines = [line for line in read_log(self._run) if "critic_loss" in line]
+        lines = [line for line in read_log(self._run) if "generator_loss" in line]
         if lines:
-            columns = {name: [float(line.get(name, math.nan)) for line in lines] for name in _CURVES}
+            drawn = [name for name in _CURVES if any(name in line for line in lines)]
+            columns = {name: [float(line.get(name, math.nan)) for line in lines] for name in drawn}
             write_curves(self._run.path / "curves.png", columns, [line["step"] for line in lines])

@@ -1,7 +1,7 @@
 """All that changes during training, and how it survives.
 
 A checkpoint is a model folder (`fauxley.models.synthesizer`: what is shared) with one more file,
-`training_state.pt`, which holds both networks, both optimisers and the step. There is no random state to save: every
+`training_state.pt`, which holds all networks, their optimisers and the step. There is no random state to save: every
 random number is a function of the seed and the step.
 """
 
@@ -9,15 +9,14 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, cast
 from zipfile import BadZipFile, ZipFile
 
 import torch
 from torch import nn
 
 from fauxley.errors import FauxleyError
-from fauxley.models.architecture import Architecture, Critic
-from fauxley.models.draws import Draws
+from fauxley.models.architecture import Architecture, Generator
 from fauxley.models.representations import Representation
 from fauxley.training.average import averaged_copy
 from fauxley.training.optimizers import Optimizer
@@ -27,15 +26,12 @@ _FILE = "training_state.pt"
 
 @dataclass
 class TrainingState:
-    """Both players, their optimisers, and how many steps have been taken."""
+    """The networks and their optimisers, by the networks' names, and how many steps have been taken."""
 
-    generator: nn.Module
-    critic: Critic
-    generator_optimizer: torch.optim.Optimizer
-    critic_optimizer: torch.optim.Optimizer
-    average: nn.Module | None
+    networks: dict[str, nn.Module]
+    optimizers: dict[str, torch.optim.Optimizer]
+    average: Generator | None
     representation: Representation
-    latent_size: int
     step: int = 0
     attempt: int = 0
     """How often training was set back after diverging; each attempt draws other random numbers."""
@@ -45,24 +41,27 @@ class TrainingState:
         cls, architecture: Architecture, optimizer: Optimizer, averaged: bool, seed: int, device: torch.device
     ) -> "TrainingState":
         """A state before the first step; initial weights are drawn on the CPU and so the same on any device."""
-        generator = architecture.generator(Draws(seed, 0)).to(device)
-        critic = architecture.critic(Draws(seed, 1)).to(device)
-        return cls(
-            generator,
-            critic,
-            optimizer.build(generator.parameters()),
-            optimizer.build(critic.parameters()),
-            averaged_copy(generator) if averaged else None,
+        networks = {name: network.to(device) for name, network in architecture.networks(seed).items()}
+        state = cls(
+            networks,
+            {name: optimizer.build(network.parameters()) for name, network in networks.items()},
+            None,
             architecture.representation().to(device),
-            architecture.latent_size,
         )
+        if averaged:
+            state.average = averaged_copy(state.generator)
+        return state
+
+    @property
+    def generator(self) -> Generator:
+        return cast(Generator, self.networks["generator"])
 
     @property
     def device(self) -> torch.device:
         return next(self.generator.parameters()).device
 
     @property
-    def best_generator(self) -> nn.Module:
+    def best_generator(self) -> Generator:
         """The averaged generator where there is one."""
         return self.average or self.generator
 
@@ -76,14 +75,14 @@ class TrainingState:
         self.step, self.attempt = int(saved["step"]), int(saved["attempt"])
 
     def set_learning_rate(self, rate: float) -> None:
-        """Both players' learning rate for the next step."""
-        for optimizer in (self.generator_optimizer, self.critic_optimizer):
+        """The learning rate of all networks for the next step."""
+        for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = rate
 
     def is_finite(self) -> bool:
         """Whether all weights are finite numbers."""
-        networks = (self.generator, self.critic, self.best_generator)
+        networks = (*self.networks.values(), self.best_generator)
         return all(bool(torch.isfinite(p).all()) for network in networks for p in network.parameters())
 
     def write(self, folder: Path) -> None:
@@ -111,11 +110,6 @@ class TrainingState:
             raise FauxleyError(f"{file} cannot be resumed from: {reason}") from error
 
     def _parts(self) -> dict[str, Any]:
-        parts = {
-            "generator": self.generator,
-            "critic": self.critic,
-            "generator_optimizer": self.generator_optimizer,
-            "critic_optimizer": self.critic_optimizer,
-            "representation": self.representation,
-        }
+        optimizers = {f"{name}_optimizer": optimizer for name, optimizer in self.optimizers.items()}
+        parts = {**self.networks, **optimizers, "representation": self.representation}
         return parts if self.average is None else {**parts, "average": self.average}

@@ -1,4 +1,4 @@
-"""One training step: the objective's critic updates, then one generator update (paper, Algorithm of WGAN-GP).
+"""One training step: the objective's updates, one after another.
 
 Nothing here knows which networks or which loss it is running.
 """
@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fauxley.models.draws import Draws
-from fauxley.training.objectives import Objective
+from fauxley.training.objective import Networks, Objective, Update
 from fauxley.training.state import TrainingState
 
 
@@ -21,76 +21,52 @@ def train_step(
     draws: Callable[[int], Draws],
     accumulate: int = 1,
 ) -> dict[str, Tensor]:
-    """Update the critic once on each of `batches`, then the generator once.
+    """Carry out each of the objective's updates once.
 
     Args:
-        batches: real features (B, ...), one batch per critic update.
+        batches: `objective.num_batches` batches of real features (B, ...).
         draws: the random numbers of the n-th update of this step.
         accumulate: parts that each batch is computed in, to save memory; B must be a multiple.
 
     Returns:
-        Losses and scores as tensors without gradient, of the step's last critic update and its generator update.
+        Losses and what else tells how it goes, as tensors without gradient, of the last update of each network.
     """
     state.generator.train()
-    for number, real in enumerate(batches):
-        metrics = _update_critic(state, objective, real, draws(number), accumulate)
-    metrics |= _update_generator(state, objective, batches[-1], draws(len(batches)), accumulate)
+    metrics: dict[str, Tensor] = {}
+    for number, update in enumerate(objective.updates()):
+        real = batches[min(number, len(batches) - 1)]
+        total, values = _update(state, update, real, draws(number), accumulate)
+        metrics |= {f"{update.network}_loss": total, **objective.describe(values)}
     state.step += 1
     return metrics
 
 
-def _update_critic(
-    state: TrainingState, objective: Objective, real: Tensor, draws: Draws, accumulate: int
-) -> dict[str, Tensor]:
-    state.critic_optimizer.zero_grad()
+def _update(
+    state: TrainingState, update: Update, real: Tensor, draws: Draws, accumulate: int
+) -> tuple[Tensor, dict[str, Tensor]]:
+    optimizer = state.optimizers[update.network]
+    optimizer.zero_grad()
     losses = []
-    for part in real.chunk(accumulate):
-        with torch.no_grad():
-            fake = state.generator(draws.latents(len(part), state.latent_size).to(part))
-        loss = objective.critic_loss(state.critic, part, fake, draws)
-        (loss.total / accumulate).backward()  # type: ignore[no-untyped-call]
-        losses.append(loss)
-    state.critic_optimizer.step()
-    objective.after_critic_step(state.critic)
-    on_real = torch.cat([loss.real for loss in losses]).detach()
-    on_fake = torch.cat([loss.fake for loss in losses]).detach()
-    penalties = [loss.penalty.detach() for loss in losses if loss.penalty is not None]
-    return {
-        "critic_loss": torch.stack([loss.total.detach() for loss in losses]).mean(),
-        "score_real": on_real.mean(),
-        "score_fake": on_fake.mean(),
-        "separation": _separation(on_real, on_fake),
-        **({"gradient_penalty": torch.stack(penalties).mean()} if penalties else {}),
-    }
-
-
-def _update_generator(
-    state: TrainingState, objective: Objective, real: Tensor, draws: Draws, accumulate: int
-) -> dict[str, Tensor]:
-    state.generator_optimizer.zero_grad()
-    total = torch.zeros((), device=real.device)
-    with _frozen(state.critic):
+    with _only(update.network, state.networks):
         for part in real.chunk(accumulate):
-            fake = state.generator(draws.latents(len(part), state.latent_size).to(part))
-            loss = objective.generator_loss(state.critic, part, fake, draws) / accumulate
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += loss.detach()
-    state.generator_optimizer.step()
-    return {"generator_loss": total}
-
-
-def _separation(on_real: Tensor, on_fake: Tensor) -> Tensor:
-    """How many standard deviations lie between the scores (d' of detection theory); 0 where there is but one each."""
-    if len(on_real) < 2:
-        return torch.zeros((), device=on_real.device)
-    return (on_real.mean() - on_fake.mean()) / (on_real.var() / 2 + on_fake.var() / 2 + 1e-12).sqrt()
+            loss = update.loss(state.networks, part, draws)
+            (loss.total / accumulate).backward()  # type: ignore[no-untyped-call]
+            losses.append(loss)
+    optimizer.step()
+    update.after(state.networks[update.network])
+    total = torch.stack([loss.total.detach() for loss in losses]).mean()
+    values = {name: torch.cat([loss.values[name].detach().view(-1) for loss in losses]) for name in losses[0].values}
+    return total, values
 
 
 @contextmanager
-def _frozen(module: nn.Module) -> Iterator[None]:
+def _only(name: str, networks: Networks) -> Iterator[None]:
     """Spare the gradients of weights that are not being updated."""
-    module.requires_grad_(False)
+    others = [network for other, network in networks.items() if other != name]
+    for network in others:
+        network.requires_grad_(False)
     try:
         yield
     finally:
-        module.requires_grad_(True)
+        for network in others:
+            network.requires_grad_(True)
