@@ -1,4 +1,4 @@
-"""The one convolution under all layers: its values and derivatives of any order, whichever algorithm computes them."""
+"""The convolution under all layers: its values and derivatives of any order, by each of the algorithms."""
 
 import pytest
 import torch
@@ -6,18 +6,23 @@ import torch.nn.functional as F
 from torch.autograd import gradcheck, gradgradcheck
 
 from fauxley.models import convolution
+from fauxley.models.bilinear import BilinearConvolution
 from fauxley.models.convolution import input_gradients
-from fauxley.models.convolution_1d import SameConvolution
+from fauxley.models.convolution_1d import DirectConvolution, WindowsConvolution, choose_convolution
 from fauxley.models.convolution_2d import StridedConvolution
 
-# Frames and channels on either side of the thresholds between algorithms, and the smallest of all.
+# Batch, frames, inputs, outputs, taps.
 SHAPES = {
-    "few frames, few channels": (2, 5, 3, 2, 3),
-    "few frames, many channels": (2, 6, 18, 3, 3),
-    "many frames, few channels": (1, 70, 2, 3, 5),
-    "many frames, many channels": (2, 67, 17, 2, 3),
+    "few frames": (2, 6, 18, 3, 3),
+    "many frames": (2, 66, 17, 2, 5),
     "one frame, one tap": (3, 1, 2, 2, 1),
     "fewer frames than taps": (2, 2, 2, 3, 7),
+}
+ALGORITHMS = {
+    "direct": DirectConvolution,
+    "windows": WindowsConvolution,
+    "bilinear": lambda taps: BilinearConvolution(taps, tile=2),
+    "bilinear, odd tiles": lambda taps: BilinearConvolution(taps, tile=3),
 }
 
 
@@ -32,8 +37,17 @@ def operands(request):
     return random(batch, frames, inputs), random(taps, inputs, outputs)
 
 
-def convolve(x, weight):
-    return convolution.convolve(x, weight, SameConvolution(len(weight)))
+@pytest.fixture(params=ALGORITHMS.values(), ids=ALGORITHMS)
+def convolve(request):
+    """A convolution by one of the algorithms."""
+
+    def by_algorithm(x, weight):
+        by = request.param(len(weight))
+        if isinstance(by, BilinearConvolution) and (x.shape[1] % by.tile or by.taps // 2 > by.tile):
+            pytest.skip("a case without whole tiles")
+        return convolution.convolve(x, by.prepare(weight), by)
+
+    return by_algorithm
 
 
 def plain(x, weight):
@@ -41,26 +55,26 @@ def plain(x, weight):
     return F.conv1d(x.transpose(1, 2), weight.permute(2, 1, 0), padding=len(weight) // 2).transpose(1, 2)
 
 
-def test_equals_plain_convolution(operands):
+def test_equals_plain_convolution(convolve, operands):
     torch.testing.assert_close(convolve(*operands), plain(*operands))
 
 
-def test_derivatives_equal_those_of_plain_convolution(operands):
+def test_derivatives_equal_those_of_plain_convolution(convolve, operands):
     grad = random(*plain(*operands).shape, requires_grad=False)
     ours = torch.autograd.grad(convolve(*operands), operands, grad)
     expected = torch.autograd.grad(plain(*operands), operands, grad)
     torch.testing.assert_close(ours, expected)
 
 
-def test_derivatives_of_first_and_second_order_agree_with_differences(operands):
+def test_derivatives_of_first_and_second_order_agree_with_differences(convolve, operands):
     # Fast mode compares along random directions; with thousands of numbers the full check would take minutes.
     assert gradcheck(convolve, operands, fast_mode=True)
     assert gradgradcheck(convolve, operands, fast_mode=True)
 
 
-def test_views_of_any_layout_are_taken():
+def test_views_of_any_layout_are_taken(convolve):
     torch.manual_seed(0)
-    x, weight = random(2, 3, 70, requires_grad=False).transpose(1, 2), random(4, 3, 5, requires_grad=False)
+    x, weight = random(2, 3, 72, requires_grad=False).transpose(1, 2), random(4, 3, 5, requires_grad=False)
     weight = weight.permute(2, 1, 0)
     torch.testing.assert_close(convolve(x, weight), plain(x, weight))
     torch.testing.assert_close(convolve(x[:, ::2], weight), plain(x[:, ::2], weight))
@@ -77,7 +91,7 @@ def plain_gradients(scores, x):
     return torch.autograd.grad(scores.sum(), x, create_graph=True)
 
 
-def test_gradient_penalty_has_the_weight_gradients_of_plain_convolution():
+def test_gradient_penalty_has_the_weight_gradients_of_plain_convolution(convolve):
     torch.manual_seed(0)
     x, weights = random(3, 66, 2), (random(5, 2, 17), random(3, 17, 4))
     ours = torch.autograd.grad(penalty(convolve, input_gradients, x, *weights), weights)
@@ -85,7 +99,7 @@ def test_gradient_penalty_has_the_weight_gradients_of_plain_convolution():
     torch.testing.assert_close(ours, expected)
 
 
-def test_input_gradients_forms_no_weight_gradients(operands):
+def test_input_gradients_forms_no_weight_gradients(convolve, operands):
     x, weight = operands
     seen = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: seen.append(t.shape) or t, lambda t: t):
@@ -97,12 +111,44 @@ def test_input_gradients_forms_no_weight_gradients(operands):
     torch.testing.assert_close(gradient, expected)
 
 
-def test_weight_gradients_are_back_after_input_gradients_even_if_it_failed(operands):
+def test_weight_gradients_are_back_after_input_gradients_even_if_it_failed(convolve, operands):
     x, weight = operands
     with pytest.raises(RuntimeError):
         input_gradients(convolve(x, weight).sum((1, 2)), torch.ones(1, requires_grad=True))
     convolve(x, weight).sum().backward()
     assert weight.grad is not None
+
+
+@pytest.mark.parametrize(("taps", "tile", "frames"), [(7, 16, 32), (7, 16, 16), (3, 8, 24), (9, 4, 12), (25, 16, 48)])
+def test_tiles_of_any_size_are_as_exact_as_a_direct_convolution(taps, tile, frames):
+    torch.manual_seed(0)
+    x, weight = random(2, frames, 40, requires_grad=False), random(taps, 40, 8, requires_grad=False)
+    expected = plain(x, weight)
+    by = BilinearConvolution(taps, tile)
+    torch.testing.assert_close(by.convolve(x, by.prepare(weight)), expected)
+    errors = [
+        (algorithm.convolve(x.float(), algorithm.prepare(weight.float())) - expected).norm() / expected.norm()
+        for algorithm in (by, DirectConvolution(taps))
+    ]
+    assert errors[0] < 5 * errors[1] < 1e-5
+
+
+def test_a_transform_needs_a_third_of_the_products():
+    assert len(BilinearConvolution(7, 16).prepare(torch.zeros(7, 1, 1))) == 32  # for 7 · 16 = 112
+
+
+@pytest.mark.parametrize(
+    ("shape", "taps", "outputs", "algorithm"),
+    [
+        ((16, 64, 256), 7, 128, BilinearConvolution),  # many frames, many channels
+        ((1, 16, 2048), 7, 1024, WindowsConvolution),  # the deepest layer for a single clip
+        ((64, 4096, 4), 7, 16, DirectConvolution),  # the first layer
+        ((16, 72, 256), 7, 128, DirectConvolution),  # no whole number of tiles
+        ((16, 64, 256), 1, 128, DirectConvolution),
+    ],
+)
+def test_each_shape_has_its_algorithm(shape, taps, outputs, algorithm):
+    assert isinstance(choose_convolution(torch.empty(shape, device="meta"), taps, outputs), algorithm)
 
 
 @pytest.mark.parametrize(("kernel_length", "stride"), [(5, 2), (4, 2), (1, 2), (3, 1)])

@@ -64,7 +64,27 @@ def require_at_least(architecture: Architecture, least: Mapping[str, int]) -> No
             raise UsageError(f"{name} must be at least {bound}; got {getattr(architecture, name)}")
 
 
-class Generator(nn.Module, ABC):
+class Network(nn.Module):
+    """A network whose convolutions can be computed in less precision than its weights are kept in.
+
+    Attributes:
+        precision: of the signals between the layers; everything before the first and after the last is in float32.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.precision = torch.float32
+
+    def _narrow(self, x: Tensor) -> Tensor:
+        """A signal on its way into the convolutions."""
+        return x if self.precision == torch.float32 else x.to(self.precision)
+
+    def _widen(self, x: Tensor) -> Tensor:
+        """A signal that leaves them."""
+        return x if self.precision == torch.float32 else x.float()
+
+
+class Generator(Network, ABC):
     """A network that turns latents (B, latent_size) into features."""
 
     def __init__(self, latent_size: int) -> None:
@@ -76,7 +96,7 @@ class Generator(nn.Module, ABC):
         """Features of latents (B, latent_size)."""
 
 
-class Critic(nn.Module, ABC):
+class Critic(Network, ABC):
     """A network that gives features one score a clip: (B,).
 
     Args:

@@ -24,7 +24,14 @@ from torch import Tensor
 
 
 class Convolution(ABC):
-    """A way to compute the three products, without derivatives."""
+    """A way to compute the three products, without derivatives.
+
+    The products take weights as `prepare` gives them, and `correlate` gives them so, too.
+    """
+
+    @abstractmethod
+    def prepare(self, weight: Tensor) -> Tensor:
+        """The weights in the form in which this algorithm works with them: a linear function, differentiable."""
 
     @abstractmethod
     def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
@@ -40,13 +47,13 @@ class Convolution(ABC):
 
 
 def convolve(x: Tensor, weight: Tensor, by: Convolution) -> Tensor:
-    """y = x * w, differentiable to any order."""
+    """y = x * w, w prepared, differentiable to any order."""
     result: Tensor = _Convolve.apply(x, weight, by)  # type: ignore[no-untyped-call]
     return result
 
 
 def transpose(y: Tensor, weight: Tensor, by: Convolution) -> Tensor:
-    """The transposed convolution of y with w, differentiable to any order."""
+    """The transposed convolution of y with w, prepared, differentiable to any order."""
     result: Tensor = _Transpose.apply(y, weight, by)  # type: ignore[no-untyped-call]
     return result
 

@@ -21,8 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fauxley.models.convolution import convolve
-from fauxley.models.convolution_1d import SameConvolution
+from fauxley.models.convolution import Convolution, convolve
+from fauxley.models.convolution_1d import choose_convolution
 
 
 class Downsampling(nn.Module):
@@ -39,13 +39,15 @@ class Downsampling(nn.Module):
         # y[m] = sum over j of w[j] x[s·m + j - front]; with j - front = s·d + r, tap d of phase r.
         self.front = max(kernel_length - stride, 0) // 2
         self.radius = max(math.ceil(self.front / stride), (kernel_length - 1 - self.front) // stride)
-        self.convolution = SameConvolution(2 * self.radius + 1)
 
     def forward(self, x: Tensor) -> Tensor:
         batch, length, channels = x.shape
         phases = x.reshape(batch, length // self.stride, self.stride * channels)
-        weight = _polyphase(self.weight, self.front, self.radius, self.stride).flatten(1, 2)  # (T, s·in, out)
-        return convolve(phases, weight, self.convolution) + self.bias
+        weight = _polyphase(self.weight.to(x.dtype), self.front, self.radius, self.stride).flatten(
+            1, 2
+        )  # (T, s·in, out)
+        by = choose_convolution(phases, *weight.shape[::2])
+        return convolve(phases, by.prepare(weight), by) + self.bias.to(x.dtype)
 
 
 class Upsampling(nn.Module, ABC):
@@ -57,29 +59,29 @@ class Upsampling(nn.Module, ABC):
         self.radius = radius
         self.weight = nn.Parameter(torch.empty(kernel_length, in_channels, out_channels))
         self.bias = nn.Parameter(torch.empty(out_channels))
-        self.convolution = SameConvolution(2 * radius + 1)
-        self._folded: Tensor | None = None
+        self._kept: dict[tuple[Convolution, torch.dtype], Tensor] = {}
 
     def forward(self, x: Tensor) -> Tensor:
         batch, length, _ = x.shape
-        y = convolve(x, self._kernel(), self.convolution)  # (B, L, s·out)
-        return y.reshape(batch, length * self.stride, -1) + self.bias
+        by = choose_convolution(x, 2 * self.radius + 1, self.stride * len(self.bias))
+        y = convolve(x, self._kernel(by, x.dtype), by)  # (B, L, s·out)
+        return y.reshape(batch, length * self.stride, -1) + self.bias.to(x.dtype)
 
     def train(self, mode: bool = True) -> Self:
         """Switch between training and use; in use, weights are taken not to change any more."""
-        self._folded = None
+        self._kept.clear()
         return super().train(mode)
 
-    def _kernel(self) -> Tensor:
-        """The folded weight. In use it is kept, since for a single clip folding takes longer than everything else."""
+    def _kernel(self, by: Convolution, dtype: torch.dtype) -> Tensor:
+        """The prepared weight. In use it is kept: for a single clip, preparing takes longer than everything else."""
         if self.training or torch.is_grad_enabled():
-            return self.folded_weight()
-        if self._folded is None:
-            self._folded = self.folded_weight().contiguous()
-        return self._folded
+            return by.prepare(self.folded_weight(self.weight.to(dtype)))
+        if (by, dtype) not in self._kept:
+            self._kept[by, dtype] = by.prepare(self.folded_weight(self.weight.to(dtype))).contiguous()
+        return self._kept[by, dtype]
 
     @abstractmethod
-    def folded_weight(self) -> Tensor:
+    def folded_weight(self, weight: Tensor) -> Tensor:
         """The kernel of the equivalent convolution of stride 1: (T, in, s·out), phases slow, channels fast."""
 
 
@@ -92,10 +94,10 @@ class TransposedUpsampling(Upsampling):
         radius = max(math.ceil(self.front / stride), (kernel_length - 1 - self.front) // stride)
         super().__init__(in_channels, out_channels, kernel_length, stride, radius)
 
-    def folded_weight(self) -> Tensor:
+    def folded_weight(self, weight: Tensor) -> Tensor:
         # Phase r of output frame m is the sum over d of x[m - d] w[s·d + r + front]: taps in reverse order.
-        weight = _polyphase(self.weight, self.front, self.radius, self.stride)  # (T, s, in, out)
-        return weight.flip(0).transpose(1, 2).flatten(2, 3)
+        phases = _polyphase(weight, self.front, self.radius, self.stride)  # (T, s, in, out)
+        return phases.flip(0).transpose(1, 2).flatten(2, 3)
 
 
 class NearestUpsampling(Upsampling):
@@ -111,10 +113,10 @@ class NearestUpsampling(Upsampling):
         radius = max(math.ceil(self.front / stride), last // stride)
         super().__init__(in_channels, out_channels, kernel_length, stride, radius)
 
-    def folded_weight(self) -> Tensor:
+    def folded_weight(self, weight: Tensor) -> Tensor:
         # Phase r reads input frame floor((r + j - front) / s) with tap j.
         phases = [
-            _polyphase(self.weight, self.front - phase, self.radius, self.stride).sum(1)  # (T, in, out)
+            _polyphase(weight, self.front - phase, self.radius, self.stride).sum(1)  # (T, in, out)
             for phase in range(self.stride)
         ]
         return torch.stack(phases, dim=2).flatten(2, 3)

@@ -28,8 +28,8 @@ class Convolution2d(nn.Module):
         self.convolution = StridedConvolution(kernel_length, self.stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = convolve(_pad_same(x, self.convolution), self.weight, self.convolution)
-        return y + self.bias.view(-1, 1, 1)
+        y = convolve(_pad_same(x, self.convolution), self.weight.to(x.dtype), self.convolution)
+        return y + self.bias.to(x.dtype).view(-1, 1, 1)
 
 
 class Downsampling2d(Convolution2d):
@@ -48,11 +48,11 @@ class TransposedUpsampling2d(nn.Module):
         self.convolution = StridedConvolution(kernel_length, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        full = transpose(x, self.weight, self.convolution)
+        full = transpose(x, self.weight.to(x.dtype), self.convolution)
         # From the full result of (H - 1)·2 + k, drop the front half of the padding and keep 2H.
         front = max(self.weight.shape[-1] - 2, 0) // 2
         backs = [2 * size - (full_size - front) for size, full_size in zip(x.shape[2:], full.shape[2:], strict=True)]
-        return F.pad(full, (-front, backs[1], -front, backs[0])) + self.bias.view(-1, 1, 1)
+        return F.pad(full, (-front, backs[1], -front, backs[0])) + self.bias.to(x.dtype).view(-1, 1, 1)
 
 
 class ResizedUpsampling2d(Convolution2d):

@@ -155,10 +155,10 @@ class SpecGANGenerator(Generator):
 
     def forward(self, z: Tensor) -> Tensor:
         bins, frames = self.grid
-        x = self.dense(z).view(len(z), frames, bins, -1).transpose(1, 3)  # (B, 16 d, bins, frames)
+        x = self._narrow(self.dense(z).view(len(z), frames, bins, -1).transpose(1, 3))  # (B, 16 d, bins, frames)
         for norm, layer in zip(self.norms, self.layers, strict=True):
             x = layer(F.relu(norm(x)))
-        return torch.tanh(x)
+        return torch.tanh(self._widen(x))
 
 
 class SpecGANCritic(Critic):
@@ -183,12 +183,12 @@ class SpecGANCritic(Critic):
         self.dense = nn.Linear(bins * frames * widths[-1], 1)
 
     def forward(self, features: Tensor, shifts: list[list[int]]) -> Tensor:
-        x = features.contiguous(memory_format=torch.channels_last)  # the convolutions' fastest
+        x = self._narrow(features).contiguous(memory_format=torch.channels_last)  # the convolutions' fastest
         for number, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             x = leaky_relu(norm(layer(x)))  # (B, 2C, bins / 2, frames / 2)
             if number < len(shifts):
                 x = phase_shuffle(x, shifts[number], dim=3)
-        flat = x.transpose(1, 3).flatten(1)  # (B, frames · bins · channels), in this order as above
+        flat = self._widen(x).transpose(1, 3).flatten(1)  # (B, frames · bins · channels), in this order as above
         # The same as self.dense(flat), but summed in pairs: scores are small differences of large sums.
         return (flat * self.dense.weight).sum(1) + self.dense.bias
 

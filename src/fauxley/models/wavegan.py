@@ -133,10 +133,10 @@ class WaveGANGenerator(Generator):
         self.post_filter = PostFilter(architecture.channels, taps) if taps else nn.Identity()
 
     def forward(self, z: Tensor) -> Tensor:
-        x = self.dense(z).unflatten(1, (_FRAMES, -1))  # (B, 16, C)
+        x = self._narrow(self.dense(z).unflatten(1, (_FRAMES, -1)))  # (B, 16, C)
         for norm, layer in zip(self.norms, self.layers, strict=True):
             x = layer(F.relu(norm(x)))  # (B, s·L, C/2)
-        audio: Tensor = self.post_filter(torch.tanh(x).transpose(1, 2))
+        audio: Tensor = self.post_filter(torch.tanh(self._widen(x)).transpose(1, 2))
         return audio
 
 
@@ -180,10 +180,10 @@ class WaveGANCritic(Critic):
         self.dense = nn.Linear(_FRAMES * widths[-1], 1)
 
     def forward(self, features: Tensor, shifts: list[list[int]]) -> Tensor:
-        x = features.transpose(1, 2)  # (B, T, C)
+        x = self._narrow(features.transpose(1, 2))  # (B, T, C)
         for number, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             x = leaky_relu(norm(layer(x)))  # (B, L/s, 2C)
             if number < len(shifts):
                 x = phase_shuffle(x, shifts[number])
-        scores: Tensor = self.dense(x.flatten(1)).squeeze(1)
+        scores: Tensor = self.dense(self._widen(x.flatten(1))).squeeze(1)
         return scores
