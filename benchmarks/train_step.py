@@ -3,19 +3,22 @@
     python benchmarks/train_step.py [--dim 64] [--batch-size 64] [--clip-length 16384] [--device cpu] [--quick]
 
 The reference is what one would write without further thought: channels-first `Conv1d` and `ConvTranspose1d`, padding
-as TensorFlow's, three passes of the critic, the penalty by `autograd.grad`. Both take the same steps from the same
+as TensorFlow's, three passes of the critic, the penalty by `autograd.grad`. All take the same steps from the same
 weights on the same numbers; that the losses agree is checked first. Then they take turns, and the figures are medians.
 """
 
 import argparse
+import json
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fauxley.apps.devices import keep_freed_memory
 from fauxley.models.draws import Draws
 from fauxley.models.wavegan import WaveGAN
 from fauxley.training.objectives import WassersteinGP
@@ -141,6 +144,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5, help="of which the median is taken")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--json", type=Path, help="add the ratios to this file")
     parser.add_argument("--quick", action="store_true", help="d = 4, batches of 4: does it run?")
     options = parser.parse_args()
     if options.quick:
@@ -149,29 +153,47 @@ def main() -> None:
     torch.manual_seed(0)
     device = torch.device(options.device)
 
+    keep_freed_memory()
     architecture, optimizer = WaveGAN(options.clip_length, dim=options.dim), Adam()
     objective = WassersteinGP(options.critic_steps)
-    ours = TrainingState.new(architecture, optimizer, False, 0, device)
-    plain = Plain(ours, architecture, optimizer)
+    states = {
+        name: TrainingState.new(architecture, optimizer, False, 0, device, dtype)
+        for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16))
+    }
+    plain = Plain(states["float32"], architecture, optimizer)
     shape = (options.batch_size, architecture.channels, options.clip_length)
     batches = [torch.rand(shape, device=device) - 0.5 for _ in range(options.critic_steps)]
     steps: dict[str, Callable[[int], dict[str, Tensor]]] = {
         "plain": lambda number: plain.step(objective, batches, lambda update: Draws(number, update)),
-        "ours": lambda number: train_step(ours, objective, batches, lambda update: Draws(number, update)),
     }
+    for name, state in states.items():
+        steps[name] = lambda number, state=state: train_step(  # type: ignore[misc]
+            state, objective, batches, lambda update: Draws(number, update)
+        )
     check(steps)
     seconds = measure(steps, options.repeats, device)
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{options.threads} CPU threads"
     print(f"d = {options.dim}, batch {options.batch_size}, {options.clip_length} samples, {where}")
     print("  ".join(f"{name}: {1e3 * value:.1f} ms/step" for name, value in seconds.items()))
-    print(f"ratio plain / ours: {seconds['plain'] / seconds['ours']:.2f}")
+    print("  ".join(f"plain / {name}: {seconds['plain'] / seconds[name]:.2f}" for name in states))
+    if options.json is not None:
+        key = f"train_step d={options.dim} batch={options.batch_size}"
+        record(options.json, key, {name: seconds["plain"] / seconds[name] for name in states})
 
 
 def check(steps: dict[str, Callable[[int], dict[str, Tensor]]]) -> None:
-    """Take the first step with both and compare the losses; this warms up, too."""
+    """Take the first step with all and compare the losses; this warms up, too."""
     first = {name: step(0) for name, step in steps.items()}
     for loss, expected in first["plain"].items():
-        torch.testing.assert_close(first["ours"][loss], expected, rtol=1e-3, atol=2e-3)
+        torch.testing.assert_close(first["float32"][loss], expected, rtol=1e-3, atol=2e-3)
+        torch.testing.assert_close(first["bfloat16"][loss], expected, rtol=0.05, atol=0.05)
+
+
+def record(path: Path, key: str, ratios: dict[str, float]) -> None:
+    """Add ratios to a JSON file, which `benchmarks/compare.py` compares with those committed."""
+    content = json.loads(path.read_text()) if path.exists() else {}
+    content[key] = {name: round(ratio, 3) for name, ratio in ratios.items()}
+    path.write_text(json.dumps(content, indent=2) + "\n")
 
 
 def measure(

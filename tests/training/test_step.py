@@ -15,7 +15,7 @@ from fauxley.models.representations import Waveform
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
 from fauxley.training.config import CLASSES, Adam
-from fauxley.training.objectives import Adversarial, CriticLoss, Wasserstein
+from fauxley.training.objectives import Adversarial, CriticLoss, Wasserstein, WassersteinGP
 from fauxley.training.state import TrainingState
 from fauxley.training.step import train_step
 
@@ -253,3 +253,35 @@ def test_states_of_equal_seed_are_equal_and_share_nothing():
     before = copy.deepcopy(twin.state_dict())
     train_step(state, OBJECTIVES[0], batches(SMALL, OBJECTIVES[0]), draws)
     assert all(same(before["generator"], twin.generator.state_dict()))
+
+
+@each_objective
+@pytest.mark.parametrize("architecture", [SMALL, SPECTRAL], ids=["WaveGAN", "SpecGAN"])
+def test_bfloat16_between_the_layers_changes_a_step_by_its_rounding_only(architecture, objective):
+    precise, rounded = (
+        TrainingState.new(architecture, Adam(), False, 0, torch.device("cpu"), precision)
+        for precision in (torch.float32, torch.bfloat16)
+    )
+    expected, metrics = (
+        train_step(state, objective, batches(architecture, objective), draws) for state in (precise, rounded)
+    )
+    for name in ("critic_loss", "generator_loss"):
+        assert metrics[name] == pytest.approx(expected[name].item(), rel=0.05, abs=0.02)
+        assert metrics[name] != expected[name]
+    for network in rounded.networks.values():
+        assert all(parameter.dtype == torch.float32 for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("architecture", [WaveGAN(dim=8), SpecGAN(dim=4)], ids=["WaveGAN", "SpecGAN"])
+def test_gradients_in_bfloat16_point_where_those_in_float32_do(architecture):
+    objective = WassersteinGP(1)
+    (real,) = batches(architecture, objective, batch_size=8)
+    gradients = []
+    for precision in (torch.float32, torch.bfloat16):
+        state = TrainingState.new(architecture, Adam(), False, 0, torch.device("cpu"), precision)
+        for update in objective.updates():
+            total = update.loss(state.networks, real, draws(0)).total
+            weights = [p for name, p in state.networks[update.network].named_parameters() if name != "dense.bias"]
+            gradients.append(torch.cat([g.flatten() for g in torch.autograd.grad(total, weights)]))
+    for precise, rounded in zip(gradients[:2], gradients[2:], strict=True):
+        assert torch.cosine_similarity(precise, rounded, dim=0) > 0.995

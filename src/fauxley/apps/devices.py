@@ -1,5 +1,7 @@
 """Where to compute, and what to say when there is no room for it."""
 
+import ctypes
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -9,6 +11,9 @@ import torch
 from fauxley.errors import FauxleyError
 
 Device = Literal["auto", "cpu", "cuda"]
+
+# Of glibc's malloc.h.
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
 
 def choose_device(device: Device) -> torch.device:
@@ -20,6 +25,20 @@ def choose_device(device: Device) -> torch.device:
     if device == "cuda" and not torch.cuda.is_available():
         raise FauxleyError("no CUDA device can be used here; leave out --device, or give --device cpu")
     return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep the memory of freed tensors for the next ones, for as long as this process lives.
+
+    glibc gives large blocks back to the system at once, and gets them anew, zeroed page by page: a tenth of a training
+    step on a CPU. Elsewhere than on glibc nothing happens.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for option, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 2**26)):
+            mallopt(option, value)
 
 
 @contextmanager

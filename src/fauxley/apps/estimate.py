@@ -20,7 +20,7 @@ _TRIAL = 2  # clips in a trial step
 def describe(config: TrainingConfig, device: torch.device) -> str:
     """The configuration as JSON, the networks' sizes, and the estimated time and memory of a step."""
     state = TrainingState.new(
-        config.architecture, config.optimizer, config.averaging.half_life > 0, config.seed, device
+        config.architecture, config.optimizer, config.averaging.half_life > 0, config.seed, device, config.dtype
     )
     sizes = {name: count_parameters(network) for name, network in state.networks.items()}
     seconds, megabytes = _trial(config, state)

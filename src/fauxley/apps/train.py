@@ -11,7 +11,7 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fauxley.apps.devices import Device, choose_device, in_memory
+from fauxley.apps.devices import Device, choose_device, in_memory, keep_freed_memory
 from fauxley.apps.estimate import describe
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.pack_settings import PackSettings
@@ -44,6 +44,7 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
         if tensorboard == "on" and not tensorboard_is_installed():
             raise UsageError("TensorBoard is not installed: pip install 'fauxley[tensorboard]'")
         board = tensorboard_is_installed() if tensorboard == "auto" else tensorboard == "on"
+        keep_freed_memory()
         with in_memory("lower --batch-size or --dim, or raise --accumulate"):
             if dry_run:
                 print(describe(config, chosen))

@@ -36,7 +36,7 @@ class Architecture(ABC):
     def generator(self, draws: Draws | None = None) -> "Generator":
         """A new generator; without `draws`, its weights are yet to be loaded."""
 
-    def networks(self, seed: int) -> dict[str, nn.Module]:
+    def networks(self, seed: int) -> "dict[str, Network]":
         """New networks for training, by name: "generator", and whatever else it needs."""
         return {"generator": self.generator(Draws(seed, 0))}
 
@@ -49,7 +49,7 @@ class AdversarialArchitecture(Architecture):
     def critic(self, draws: Draws | None = None) -> "Critic":
         """A new critic; without `draws`, its weights are yet to be loaded."""
 
-    def networks(self, seed: int) -> dict[str, nn.Module]:
+    def networks(self, seed: int) -> "dict[str, Network]":
         return {**super().networks(seed), "critic": self.critic(Draws(seed, 1))}
 
 

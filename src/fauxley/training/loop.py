@@ -85,7 +85,9 @@ class Trainer:
             config.preset, 0, fingerprint(config, dataset), licenses(dataset), fauxley.__version__
         )
         averaged = config.averaging.half_life > 0
-        self.state = TrainingState.new(config.architecture, config.optimizer, averaged, config.seed, device)
+        self.state = TrainingState.new(
+            config.architecture, config.optimizer, averaged, config.seed, device, config.dtype
+        )
         self._restore()
         # What lies beyond is of a future that will not happen.
         run.forget_after(self.state.step)

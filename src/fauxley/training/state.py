@@ -6,6 +6,7 @@ random number is a function of the seed and the step.
 """
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -28,7 +29,7 @@ _FILE = "training_state.pt"
 class TrainingState:
     """The networks and their optimisers, by the networks' names, and how many steps have been taken."""
 
-    networks: dict[str, nn.Module]
+    networks: Mapping[str, nn.Module]
     optimizers: dict[str, torch.optim.Optimizer]
     average: Generator | None
     representation: Representation
@@ -38,9 +39,19 @@ class TrainingState:
 
     @classmethod
     def new(
-        cls, architecture: Architecture, optimizer: Optimizer, averaged: bool, seed: int, device: torch.device
+        cls,
+        architecture: Architecture,
+        optimizer: Optimizer,
+        averaged: bool,
+        seed: int,
+        device: torch.device,
+        precision: torch.dtype = torch.float32,
     ) -> "TrainingState":
-        """A state before the first step; initial weights are drawn on the CPU and so the same on any device."""
+        """A state before the first step; initial weights are drawn on the CPU and so the same on any device.
+
+        Args:
+            precision: of the signals between the layers; weights, optimisers and the average stay in float32.
+        """
         networks = {name: network.to(device) for name, network in architecture.networks(seed).items()}
         state = cls(
             networks,
@@ -50,6 +61,8 @@ class TrainingState:
         )
         if averaged:
             state.average = averaged_copy(state.generator)
+        for network in networks.values():
+            network.precision = precision
         return state
 
     @property
