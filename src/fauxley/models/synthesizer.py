@@ -180,7 +180,7 @@ def load(path: Path | str, device: torch.device | str = "cpu") -> Synthesizer:
 
 def resolve(path: Path) -> list[Path]:
     """The model folders that `path` may mean, best first: itself, or a run's checkpoints from the newest on."""
-    found = [folder for folder in (path, *reversed(checkpoints(path))) if _is_model(folder)]
+    found = [folder for folder in (path, *reversed(checkpoints(path))) if is_model(folder)]
     if not path.exists():
         raise FauxleyError(f"{path} does not exist; MODEL is a run folder or a model folder")
     if not found:
@@ -188,7 +188,8 @@ def resolve(path: Path) -> list[Path]:
     return found
 
 
-def _is_model(folder: Path) -> bool:
+def is_model(folder: Path) -> bool:
+    """Whether a folder has the files of a model; whether they are good shows when they are read."""
     return (folder / _CONFIG).is_file() and (folder / _WEIGHTS).is_file()
 
 

@@ -1,0 +1,295 @@
+"""Judges sets of clips under one protocol, beside real clips under the same.
+
+The real side is looked at once; then any number of models, checkpoints or folders can be judged against it. The
+protocol is part of the result: figures of different protocols do not compare.
+
+Letters: N clips, D dimensions, K labels, Q clips whose neighbours are looked for.
+"""
+
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fauxley.audio.dataset import Dataset
+from fauxley.errors import FauxleyError, UsageError
+from fauxley.evaluation import signals
+from fauxley.evaluation.bins import different_bins
+from fauxley.evaluation.classifier import Classifier
+from fauxley.evaluation.classifier_training import fingerprint
+from fauxley.evaluation.clips import Audio, ClipSource, DatasetClips
+from fauxley.evaluation.features import ClassifierFeatures, Extractor, LogMelNeighbours, extract
+from fauxley.evaluation.figures import Figures, NearestTraining, Score
+from fauxley.evaluation.frechet import frechet_distance, frechet_distance_infinity
+from fauxley.evaluation.inception_score import am_score, inception_score, label_shares, modified_inception_score
+from fauxley.evaluation.kernel import kernel_distance
+from fauxley.evaluation.neighbours import memorisation, nearest
+from fauxley.evaluation.precision_recall import precision_recall
+
+Array = NDArray[Any]
+
+FEW_CLIPS = 1000  # below, figures are marked as shaky
+_LEAST_CLIPS = 20
+_PRECISION_RECALL_CLIPS = 10_000  # at most, for which all pairs are looked at in seconds
+_SPECTRUM_BINS = 512
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What figures depend on besides the clips."""
+
+    count: int = 10_000
+    """Clips on each side at most; as many as there are real ones if those are fewer."""
+    seed: int = 0
+    """Of the choice of clips, of the model's first sound and of all subsets."""
+    splits: int = 10
+    """Groups of the inception score."""
+    neighbours: int = 1000
+    """Clips whose nearest neighbours are looked for, at most, as in the paper."""
+
+    def __post_init__(self) -> None:
+        if self.count < _LEAST_CLIPS:
+            raise UsageError(f"--count must be at least {_LEAST_CLIPS}; got {self.count}")
+        if self.seed < 0:
+            raise UsageError(f"--seed must not be negative; got {self.seed}")
+        for name in ("splits", "neighbours"):
+            if getattr(self, name) < 2:
+                raise UsageError(f"--{name} must be at least 2; got {getattr(self, name)}")
+
+
+class Listener:
+    """Is told how far an evaluation has come; this one keeps it to itself."""
+
+    def begin(self, what: str, total: int) -> None:
+        """`total` clips are to go through a stage; 0: it cannot be told."""
+
+    def advance(self, count: int) -> None:
+        """So many are done."""
+
+
+class Evaluator:
+    """Judges sets of clips against a dataset.
+
+    Args:
+        train: what models learnt from.
+        test: real clips that they did not learn from. Without, the memorisation check compares with how close
+            training clips are to one another.
+        classifier: None leaves out all that needs labels.
+        embeddings: further extractors by name.
+        protocol: see there.
+        device: where features are computed.
+        listener: whom to tell.
+        clip_length: samples that real clips are cut to; None: as the data was prepared.
+
+    Raises:
+        FauxleyError: too few real clips, or test data that does not match.
+    """
+
+    def __init__(
+        self,
+        train: Dataset,
+        test: Dataset | None = None,
+        classifier: Classifier | None = None,
+        embeddings: Mapping[str, Extractor] | None = None,
+        protocol: Protocol = Protocol(),
+        device: torch.device | str = "cpu",
+        listener: Listener | None = None,
+        clip_length: int | None = None,
+    ) -> None:
+        self.protocol = protocol
+        self.classifier = classifier
+        self._listener = listener or Listener()
+        self._device = device
+        self._extractors: dict[str, Extractor] = {"log-mel": LogMelNeighbours(device), **(embeddings or {})}
+        self.embeddings = (*(embeddings or {}), "log-mel")
+        if classifier is not None:
+            self._extractors["classifier"] = ClassifierFeatures(classifier.to(device))
+            self.embeddings = ("classifier", *self.embeddings)
+        self.fingerprint = fingerprint(train)
+        self.train = DatasetClips(train, "real, training data", None, protocol.seed, clip_length)
+        self.count = min(protocol.count, len(self.train))
+        self.test = None
+        if test is not None:
+            self.test = DatasetClips(test, "real, held out", self.count, protocol.seed, self.train.clip_length)
+        for source in (self.train, *([self.test] if self.test else [])):
+            self.check(source)
+        self.training_shares = self._training_shares()
+        self._judge_real()
+
+    def check(self, source: ClipSource) -> None:
+        """Whether clips can be judged here.
+
+        Raises:
+            FauxleyError: another sample rate or clip length, or too few clips.
+        """
+        if source.sample_rate != self.train.sample_rate or source.clip_length != self.train.clip_length:
+            raise FauxleyError(
+                f"{source.title} has clips of {source.clip_length} samples at {source.sample_rate} Hz, and the data "
+                f"of {self.train.clip_length} at {self.train.sample_rate} Hz; prepare the data with "
+                f"--clip-length {source.clip_length} --sample-rate {source.sample_rate}"
+            )
+        if len(source) < _LEAST_CLIPS:
+            raise FauxleyError(f"{source.title}: {len(source)} clips are too few; {_LEAST_CLIPS} are needed at least")
+
+    def evaluate(self, source: ClipSource) -> Figures:
+        """All figures of a set of clips.
+
+        Raises:
+            FauxleyError: see `check`.
+        """
+        self.check(source)
+        figures = Figures(source.title, len(source))
+        features = self._features(source, figures)
+        self._score_labels(figures, features)
+        self._score_neighbours(figures, features)
+        self._score_distances(figures, features, self._reference)
+        self._compare_signals(figures)
+        if (real := self._baseline.scores.get("inception_score")) is not None:
+            figures.scores["inception_share"] = Score(figures.scores["inception_score"].value / real.value)
+        return figures
+
+    def _judge_real(self) -> None:
+        """The rows of real clips: the training data, half against half, and the held-out clips as any others."""
+        train = Figures(self.train.title, self.count)
+        features = self._features(self.train, train)
+        self._searched = features["neighbours"]
+        self._reference = {name: features[name][: self.count] for name in self.embeddings}
+        for name, values in list(train.measures.items()):
+            train.measures[name] = values[: self.count]
+        chosen = {name: values[: self.count] for name, values in features.items()}
+        half = self.count // 2
+        self._score_labels(train, chosen)
+        with self._timed(train, "neighbours", 0):
+            queries = chosen["neighbours"][: self.protocol.neighbours]
+            apart, indices = nearest(queries, self._searched, same=True, device=self._device)
+            train.nearest = NearestTraining(apart[:, 0], indices[:, 0])
+            train.scores["train_distance"] = _spread(train.nearest.distances)
+            train.scores["self_distance"] = self._self_distance(queries)
+        halves = [
+            {name: values[part] for name, values in self._reference.items()}
+            for part in (slice(half), slice(half, None))
+        ]
+        self._score_distances(train, halves[1], halves[0])
+        self.real = [train]
+        self._baseline = train
+        if self.test is not None:
+            self._baseline = self.evaluate(self.test)
+            self.real.append(self._baseline)
+            self._baseline.scores.pop(
+                "inception_share", None
+            )  # that of the training data; it is what others are measured by
+        if len(self._baseline_distances) < 100:
+            warnings.warn(
+                f"the check for copies rests on {len(self._baseline_distances)} real clips only; give more --test data",
+                stacklevel=2,
+            )
+
+    @property
+    def _baseline_distances(self) -> Array:
+        assert self._baseline.nearest is not None
+        return self._baseline.nearest.distances
+
+    def _features(self, source: ClipSource, figures: Figures) -> dict[str, Array]:
+        """Features by name; signal measures and the spectrum go into `figures` at once."""
+        meters = _Meters()
+        with self._timed(figures, "features", len(source)):
+            keep = {} if source is self.train else {"neighbours": self.protocol.neighbours}
+            features = extract(source, {**self._extractors, "signals": meters}, keep, self._listener.advance)
+        measured = features.pop("signals")
+        figures.measures = {name: measured[:, column] for column, name in enumerate(signals.MEASURES)}
+        figures.spectrum = meters.spectrum / meters.spectrum.sum()
+        return features
+
+    def _score_labels(self, figures: Figures, features: Mapping[str, Array]) -> None:
+        if self.classifier is None:
+            return
+        p = features["probabilities"]
+        scores = figures.scores
+        scores["inception_score"] = Score(*inception_score(p, min(self.protocol.splits, len(p))))
+        scores["mis"] = Score(modified_inception_score(p))
+        scores["am"] = Score(am_score(p, self.training_shares))
+        figures.label_shares = label_shares(p)
+        figures.confidence = p.max(1)
+
+    def _score_neighbours(self, figures: Figures, features: Mapping[str, Array]) -> None:
+        queries = features["neighbours"]
+        with self._timed(figures, "neighbours", len(queries)):
+            distances, indices = nearest(queries, self._searched, device=self._device, progress=self._listener.advance)
+            figures.nearest = NearestTraining(distances[:, 0], indices[:, 0])
+            figures.scores["self_distance"] = self._self_distance(queries)
+        figures.scores["train_distance"] = _spread(figures.nearest.distances)
+        figures.memorisation = memorisation(figures.nearest.distances, self._baseline_distances)
+        figures.scores["closer"] = Score(figures.memorisation.closer)
+        figures.scores["suspicious"] = Score(figures.memorisation.suspicious)
+
+    def _self_distance(self, queries: Array) -> Score:
+        return _spread(nearest(queries, queries, same=True, device=self._device)[0][:, 0])
+
+    def _score_distances(self, figures: Figures, features: Mapping[str, Array], reference: Mapping[str, Array]) -> None:
+        seed = self.protocol.seed
+        with self._timed(figures, "distances", 0):
+            for name in self.embeddings:
+                made = features[name]
+                real = reference[name][: len(made)]  # as many of each: what tells how full a space is depends on it
+                scores = figures.scores
+                scores[f"frechet/{name}"] = Score(frechet_distance(real, made))
+                scores[f"frechet_infinity/{name}"] = Score(frechet_distance_infinity(real, made, seed))
+                kernel = kernel_distance(real, made, seed)
+                scores[f"kernel/{name}"] = Score(1000 * kernel.value, 500 * (kernel.high - kernel.low))
+                some = slice(_PRECISION_RECALL_CLIPS)
+                for title, value in precision_recall(real[some], made[some])._asdict().items():
+                    scores[f"{title}/{name}"] = Score(value)
+                bins = different_bins(real, made, seed)
+                scores[f"ndb/{name}"] = Score(bins.different)
+                scores[f"bin_divergence/{name}"] = Score(bins.divergence)
+
+    def _compare_signals(self, figures: Figures) -> None:
+        real = self.real[0].measures
+        figures.gaps = {
+            name: signals.kolmogorov_smirnov(values, real[name]) for name, values in figures.measures.items()
+        }
+
+    def _training_shares(self) -> Array:
+        """Shares of the classifier's labels among the training clips, (K,); those without a label do not count."""
+        if self.classifier is None:
+            return np.zeros(0)
+        names = [self.train.dataset.labels[label] for label in self.train.labels if label >= 0]
+        unknown = set(names) - set(self.classifier.labels)
+        if unknown or not names:
+            raise FauxleyError(
+                f"the classifier does not know the label {min(unknown)!r} of the data; train one on this data"
+                if unknown
+                else "the data has no labels, so a classifier's judgement of it means nothing; leave out --classifier"
+            )
+        counts = np.array([names.count(label) for label in self.classifier.labels], np.float64)
+        return np.asarray(counts / counts.sum())
+
+    @contextmanager
+    def _timed(self, figures: Figures, stage: str, total: int) -> Iterator[None]:
+        self._listener.begin(f"{figures.title}: {stage}", total)
+        start = time.perf_counter()
+        yield
+        figures.seconds[stage] = time.perf_counter() - start
+
+
+class _Meters(Extractor):
+    """Signal measures as features; the clips' spectra are summed up on the way."""
+
+    title = "signals"
+
+    def __init__(self) -> None:
+        self.spectrum = np.zeros(_SPECTRUM_BINS)
+
+    def extract(self, clips: Audio, sample_rate: int) -> Mapping[str, Array]:
+        self.spectrum += signals.mean_spectrum(clips, _SPECTRUM_BINS)
+        return {"signals": np.stack(list(signals.measure(clips, sample_rate).values()), 1)}
+
+
+def _spread(distances: Array) -> Score:
+    return Score(float(distances.mean()), float(distances.std()))

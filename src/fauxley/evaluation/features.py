@@ -1,0 +1,135 @@
+"""From clips to features: what the metrics, pure functions of arrays, are computed on.
+
+An extractor turns a batch of clips into a row each. `extract` sends every clip of a source through several
+extractors at once, so that a model makes each sound only once. What would not fit in memory is kept in a file without a
+name, mapped into memory.
+
+Letters: B batch, N clips, T samples, D dimensions, K bins, M bands, F frames.
+"""
+
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import soxr
+import torch
+from numpy.typing import NDArray
+
+from fauxley.audio.mel import mel_matrix
+from fauxley.audio.stft import stft
+from fauxley.evaluation.classifier import Classifier
+from fauxley.evaluation.clips import Audio, ClipSource
+
+Float32 = NDArray[np.float32]
+Progress = Callable[[int], None]
+
+BATCH_SIZE = 64
+_IN_MEMORY = 1 << 28  # bytes
+
+
+class Extractor(ABC):
+    """Clips to features.
+
+    Attributes:
+        title: what the features are, for people.
+    """
+
+    title: str
+
+    @abstractmethod
+    def extract(self, clips: Audio, sample_rate: int) -> Mapping[str, Float32]:
+        """Features of clips (B, T) in [-1, 1] at `sample_rate`, (B, D) under each name."""
+
+
+class LogMelNeighbours(Extractor):
+    """The features of the official similarity script: log-mel spectrograms, 128 frames × 128 bands, flattened.
+
+    Magnitudes of a transform of 2048 samples, frames not centred, of the raw 16-bit values; 128 bands from 40 to 7800
+    Hz at 16 kHz; ln(· + 1e-6). Clips of other lengths keep 128 frames, with another hop.
+
+    Also gives `log-mel`: the same pooled to 16 × 16, small enough for a covariance, as an embedding that needs no
+    training.
+    """
+
+    title = "log-mel"
+    sample_rate = 16000
+    frames = 128
+    bands = 128
+
+    def __init__(self, device: torch.device | str = "cpu") -> None:
+        self._device = device
+        self._matrix = torch.from_numpy(mel_matrix(1025, self.sample_rate, self.bands)).float().to(device)
+
+    def extract(self, clips: Audio, sample_rate: int) -> Mapping[str, Float32]:
+        audio = torch.from_numpy(resample(clips, sample_rate, self.sample_rate)).to(self._device) * 32768
+        features = self.transform(audio)
+        pooled = torch.nn.functional.avg_pool2d(torch.log1p(features.exp())[:, None], 8).flatten(1)
+        return {"neighbours": features.flatten(1).cpu().numpy(), "log-mel": pooled.cpu().numpy()}
+
+    def transform(self, audio: torch.Tensor) -> torch.Tensor:
+        """Raw 16-bit values (B, T) to (B, 128 frames, 128 bands)."""
+        hop = -(-audio.shape[1] // self.frames)
+        magnitude = stft(audio, 2048, hop, self.frames).abs()
+        return torch.log(magnitude @ self._matrix + 1e-6)
+
+
+class ClassifierFeatures(Extractor):
+    """A trained classifier's embedding and probabilities."""
+
+    title = "classifier"
+
+    def __init__(self, classifier: Classifier) -> None:
+        self.classifier = classifier
+
+    def extract(self, clips: Audio, sample_rate: int) -> Mapping[str, Float32]:
+        audio = resample(clips, sample_rate, self.classifier.settings.sample_rate)
+        embedding, probabilities = self.classifier.judge(torch.from_numpy(audio))
+        return {"classifier": embedding.numpy(), "probabilities": probabilities.numpy()}
+
+
+def resample(clips: Audio, sample_rate: int, wanted: int) -> Audio:
+    """Clips (B, T) at another sample rate."""
+    if sample_rate == wanted:
+        return clips
+    resampled: Audio = soxr.resample(clips.T, sample_rate, wanted, quality="HQ").T
+    return np.ascontiguousarray(resampled)
+
+
+class FeatureStore:
+    """An array (N, D) of known N filled batch by batch; in a nameless temporary file where it is large."""
+
+    def __init__(self, count: int, like: NDArray[Any]) -> None:
+        shape = (count, like.shape[1])
+        if count * like.shape[1] * like.itemsize <= _IN_MEMORY:
+            self.array = np.empty(shape, like.dtype)
+        else:
+            # The file vanishes with the last reference to it, also when the process is killed.
+            with tempfile.TemporaryFile(prefix="fauxley-") as file:
+                self.array = np.memmap(file, like.dtype, "w+", shape=shape)
+        self._filled = 0
+
+    def append(self, rows: NDArray[Any]) -> None:
+        """Add rows; those beyond N are dropped."""
+        room = rows[: len(self.array) - self._filled]
+        self.array[self._filled : self._filled + len(room)] = room
+        self._filled += len(room)
+
+
+def extract(
+    source: ClipSource,
+    extractors: Mapping[str, Extractor],
+    keep: Mapping[str, int],
+    progress: Progress = lambda done: None,
+) -> dict[str, NDArray[Any]]:
+    """Features of all clips of a source, (N, D) by name; of those named in `keep`, only the first so many."""
+    stores: dict[str, FeatureStore] = {}
+    for clips in source.batches(BATCH_SIZE):
+        for extractor in extractors.values():
+            for name, rows in extractor.extract(clips, source.sample_rate).items():
+                if name not in stores:
+                    stores[name] = FeatureStore(min(len(source), keep.get(name, len(source))), rows)
+                stores[name].append(rows)
+        progress(len(clips))
+    return {name: store.array for name, store in stores.items()}
