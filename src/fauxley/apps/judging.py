@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from rich.console import Console
@@ -19,6 +20,7 @@ from fauxley.evaluation.classifier_cache import find_cached
 from fauxley.evaluation.clips import ClipSource, DatasetClips, FolderClips, ModelClips
 from fauxley.evaluation.evaluator import Evaluator, Listener, Protocol
 from fauxley.evaluation.figures import METRICS, describe
+from fauxley.evaluation.pretrained import SpeechQuality, open_embeddings
 from fauxley.evaluation.remarks import remarks
 from fauxley.evaluation.report import Judged, warnings_for
 from fauxley.models.synthesizer import Synthesizer, checkpoints, is_model
@@ -34,6 +36,14 @@ class Reference:
     """Real sounds that it did not learn from: what is possible, and what copying is told by."""
     classifier: Path | None = None
     """Made by 'fauxley train-classifier'; by default the one trained on this data before, if there is one."""
+    embedding: tuple[Literal["speech"], ...] = ()
+    """Pretrained embeddings to measure distances in too; needs pip install 'fauxley[speech]'."""
+    speech_quality: int = 0
+    """Clips of each set whose speech quality is estimated (DNSMOS, slow); needs 'fauxley[speech]'."""
+
+    def __post_init__(self) -> None:
+        if self.speech_quality < 0:
+            raise UsageError(f"--speech-quality must not be negative; got {self.speech_quality}")
 
 
 class Judge:
@@ -57,11 +67,13 @@ class Judge:
             model = Synthesizer.from_pretrained(like)
             rate, length = model.sample_rate, model.architecture.clip_length
         settings = PackSettings(sample_rate=rate, clip_length=length or PackSettings.clip_length)
+        embeddings = open_embeddings(reference.embedding)
+        quality = SpeechQuality(reference.speech_quality) if reference.speech_quality else None
         listener.begin("reading the real sounds", 0)
         train = open_or_prepare(reference.data, settings)
         test = open_or_prepare(reference.test, settings) if reference.test else None
         classifier = _classifier(reference.classifier, train)
-        self.evaluator = Evaluator(train, test, classifier, {}, protocol, device, listener, length)
+        self.evaluator = Evaluator(train, test, classifier, embeddings, quality, protocol, device, listener, length)
 
     def open(self, path: Path, title: str | None = None) -> ClipSource:
         """The clips that a path means: those of a run or model, of a dataset, or of a folder of sounds.
@@ -69,10 +81,12 @@ class Judge:
         Raises:
             FauxleyError: nothing of the kind is there.
         """
-        title = title or printable(path)
+        title = title or printable(path.resolve().name)
         count, seed = self.evaluator.count, self._protocol.seed
         if is_run_or_model(path):
-            return ModelClips(Synthesizer.from_pretrained(path, self._device), title, count, seed)
+            model = Synthesizer.from_pretrained(path, self._device)
+            step = f", step {model.provenance.step}" * (model.provenance.step > 0 and "step" not in title)
+            return ModelClips(model, title + step, count, seed)
         length, rate = self.evaluator.train.clip_length, self.evaluator.train.sample_rate
         if (path / INFO_FILE).is_file():
             return DatasetClips(Dataset.open(path), title, count, seed, length)

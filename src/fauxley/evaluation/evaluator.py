@@ -31,6 +31,7 @@ from fauxley.evaluation.inception_score import am_score, inception_score, label_
 from fauxley.evaluation.kernel import kernel_distance
 from fauxley.evaluation.neighbours import memorisation, nearest
 from fauxley.evaluation.precision_recall import precision_recall
+from fauxley.evaluation.pretrained import SpeechQuality
 
 Array = NDArray[Any]
 
@@ -81,7 +82,8 @@ class Evaluator:
         test: real clips that they did not learn from. Without, the memorisation check compares with how close
             training clips are to one another.
         classifier: None leaves out all that needs labels.
-        embeddings: further extractors by name.
+        embeddings: further extractors by name, which is that of their features.
+        quality: how good clips sound, as one feature.
         protocol: see there.
         device: where features are computed.
         listener: whom to tell.
@@ -97,6 +99,7 @@ class Evaluator:
         test: Dataset | None = None,
         classifier: Classifier | None = None,
         embeddings: Mapping[str, Extractor] | None = None,
+        quality: SpeechQuality | None = None,
         protocol: Protocol = Protocol(),
         device: torch.device | str = "cpu",
         listener: Listener | None = None,
@@ -108,6 +111,8 @@ class Evaluator:
         self._device = device
         self._extractors: dict[str, Extractor] = {"log-mel": LogMelNeighbours(device), **(embeddings or {})}
         self.embeddings = (*(embeddings or {}), "log-mel")
+        if quality is not None:
+            self._extractors["quality"] = quality
         if classifier is not None:
             self._extractors["classifier"] = ClassifierFeatures(classifier.to(device))
             self.embeddings = ("classifier", *self.embeddings)
@@ -203,7 +208,9 @@ class Evaluator:
             features = extract(source, {**self._extractors, "signals": meters}, keep, self._listener.advance)
         measured = features.pop("signals")
         figures.measures = {name: measured[:, column] for column, name in enumerate(signals.MEASURES)}
-        figures.spectrum = meters.spectrum / meters.spectrum.sum()
+        figures.spectrum = meters.spectrum / max(float(meters.spectrum.sum()), 1e-30)
+        if "speech_quality" in features:
+            figures.scores["speech_quality"] = _spread(features.pop("speech_quality"))
         return features
 
     def _score_labels(self, figures: Figures, features: Mapping[str, Array]) -> None:

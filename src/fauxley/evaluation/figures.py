@@ -69,6 +69,12 @@ METRICS: Mapping[str, Metric] = {
         "share of clips nearer to training clips than all but 1 % of new real clips; 0.01 is to be expected",
         "copies that were altered a lot",
     ),
+    "speech_quality": Metric(
+        "Speech quality (DNSMOS)",
+        "higher",
+        "the opinion score, 1 to 5, that a network trained on listeners' answers gives",
+        "what is said; variety; copies. Short clips score low, real ones too",
+    ),
     "frechet": Metric(
         "Fréchet distance",
         "lower",

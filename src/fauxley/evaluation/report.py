@@ -7,7 +7,7 @@ here.
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
@@ -101,11 +101,26 @@ def warnings_for(evaluator: Evaluator, judged: Sequence[Judged]) -> list[str]:
     return found
 
 
-def write_report(folder: Path, title: str, evaluator: Evaluator, judged: Sequence[Judged]) -> None:
-    """Write report.json and report.html into a folder that exists."""
+def write_report(
+    folder: Path,
+    title: str,
+    evaluator: Evaluator,
+    judged: Sequence[Judged],
+    history: Mapping[int, Figures] | None = None,
+    conclusion: str = "",
+) -> None:
+    """Write report.json and report.html into a folder that exists.
+
+    Args:
+        history: figures by training step.
+        conclusion: what came of them, a sentence.
+    """
     from jinja2 import Environment
 
     content = to_json(evaluator, judged)
+    if history:
+        content["history"] = [{"step": step, **figures.to_json()} for step, figures in history.items()]
+        content["conclusion"] = conclusion
     with atomic_file(folder / "report.json") as partial:
         partial.write_text(json.dumps(_finite(content), indent=2) + "\n", encoding="utf-8")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
@@ -116,6 +131,8 @@ def write_report(folder: Path, title: str, evaluator: Evaluator, judged: Sequenc
         warnings=content["warnings"],
         remarks=[(j.figures.title, remarks(j.figures, evaluator.real[-1])) for j in judged],
         table=_table([*evaluator.real, *(j.figures for j in judged)]),
+        conclusion=conclusion,
+        history=_history(evaluator, history or {}),
         charts=_charts(evaluator, judged),
         labels=_labels(evaluator, judged),
         signals=_signal_table(evaluator, judged),
@@ -177,6 +194,23 @@ def _charts(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, str]:
         drawn[name] = charts.histogram(
             {f.title: f.measures[name] for f in sets}, f"{MEASURES[name].title}, {MEASURES[name].unit}"
         )
+    return drawn
+
+
+def _history(evaluator: Evaluator, history: Mapping[int, Figures]) -> list[str]:
+    """A chart for each figure over training, beside what real clips get."""
+    if len(history) < 2:
+        return []
+    steps = np.array(list(history))
+    real = evaluator.real[-1].scores
+    drawn = []
+    for name in next(iter(history.values())).scores:
+        metric, embedding = describe(name)
+        series = {"generated": (steps, np.array([figures.scores[name].value for figures in history.values()]))}
+        if name in real:
+            series["real"] = (steps[[0, -1]], np.full(2, real[name].value))
+        label = f"{metric.title}{', ' * bool(embedding)}{embedding} ({metric.better} is better), over steps"
+        drawn.append(charts.lines(series, label.replace("real is better", "as real clips is best"), dots=True))
     return drawn
 
 
