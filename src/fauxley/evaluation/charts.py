@@ -106,4 +106,4 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def _short(value: float) -> str:
-    return f"{value / 1000:g}k" if abs(value) >= 10_000 else f"{value:.3g}"
+    return f"{value / 1000:g}k" if abs(value) >= 1000 else f"{value:.3g}"

@@ -20,24 +20,26 @@ from numpy.typing import NDArray
 from fauxley.audio.dataset import Dataset
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.evaluation import signals
-from fauxley.evaluation.bins import different_bins
 from fauxley.evaluation.classifier import Classifier
 from fauxley.evaluation.classifier_training import fingerprint
 from fauxley.evaluation.clips import Audio, ClipSource, DatasetClips
 from fauxley.evaluation.features import ClassifierFeatures, Extractor, LogMelNeighbours, extract
-from fauxley.evaluation.figures import Figures, NearestTraining, Score
-from fauxley.evaluation.frechet import frechet_distance, frechet_distance_infinity
-from fauxley.evaluation.inception_score import am_score, inception_score, label_shares, modified_inception_score
-from fauxley.evaluation.kernel import kernel_distance
-from fauxley.evaluation.neighbours import memorisation, nearest
-from fauxley.evaluation.precision_recall import precision_recall
+from fauxley.evaluation.figures import Figures, Score
+from fauxley.evaluation.inception_score import inception_score
 from fauxley.evaluation.pretrained import SpeechQuality
+from fauxley.evaluation.scoring import (
+    mean_and_spread,
+    score_copies,
+    score_distances,
+    score_labels,
+    score_neighbours,
+)
 
 Array = NDArray[Any]
 
 FEW_CLIPS = 1000  # below, figures are marked as shaky
 _LEAST_CLIPS = 20
-_PRECISION_RECALL_CLIPS = 10_000  # at most, for which all pairs are looked at in seconds
+_FEW_NEIGHBOURS = 100
 _SPECTRUM_BINS = 512
 
 
@@ -151,49 +153,52 @@ class Evaluator:
         self.check(source)
         figures = Figures(source.title, len(source))
         features = self._features(source, figures)
-        self._score_labels(figures, features)
-        self._score_neighbours(figures, features)
-        self._score_distances(figures, features, self._reference)
-        self._compare_signals(figures)
-        if (real := self._baseline.scores.get("inception_score")) is not None:
-            figures.scores["inception_share"] = Score(figures.scores["inception_score"].value / real.value)
+        if self.classifier is not None:
+            score_labels(figures, features["probabilities"], self.training_shares, self.protocol.splits)
+            figures.scores["inception_share"] = self._share(features["probabilities"])
+        with self._timed(figures, "neighbours", len(features["neighbours"])):
+            queries, tell = features["neighbours"], self._listener.advance
+            score_neighbours(figures, queries, self._searched, own=False, device=self._device, progress=tell)
+            score_copies(figures, self._baseline_distances)
+        with self._timed(figures, "distances", 0):
+            for name in self.embeddings:
+                # As many of each: what tells how full a space is depends on it.
+                reference = self._reference[name][: len(source)]
+                score_distances(figures, name, reference, features[name], self.protocol.seed)
+        real = self.real[0].measures
+        figures.gaps = {
+            name: signals.kolmogorov_smirnov(values, real[name]) for name, values in figures.measures.items()
+        }
         return figures
 
     def _judge_real(self) -> None:
-        """The rows of real clips: the training data, half against half, and the held-out clips as any others."""
+        """The rows of real clips: the training data by itself, and the held-out clips as any others."""
         train = Figures(self.train.title, self.count)
-        features = self._features(self.train, train)
-        self._searched = features["neighbours"]
-        self._reference = {name: features[name][: self.count] for name in self.embeddings}
-        for name, values in list(train.measures.items()):
-            train.measures[name] = values[: self.count]
-        chosen = {name: values[: self.count] for name, values in features.items()}
-        half = self.count // 2
-        self._score_labels(train, chosen)
-        with self._timed(train, "neighbours", 0):
-            queries = chosen["neighbours"][: self.protocol.neighbours]
-            apart, indices = nearest(queries, self._searched, same=True, device=self._device)
-            train.nearest = NearestTraining(apart[:, 0], indices[:, 0])
-            train.scores["train_distance"] = _spread(train.nearest.distances)
-            train.scores["self_distance"] = self._self_distance(queries)
-        halves = [
-            {name: values[part] for name, values in self._reference.items()}
-            for part in (slice(half), slice(half, None))
-        ]
-        self._score_distances(train, halves[1], halves[0])
+        everything = self._features(self.train, train)
+        self._searched = everything["neighbours"]
+        features = {name: values[: self.count] for name, values in everything.items()}
+        train.measures = {name: values[: self.count] for name, values in train.measures.items()}
+        self._reference = {name: features[name] for name in self.embeddings}
+        self._real_probabilities = features.get("probabilities", np.zeros((0, 0)))
         self.real = [train]
         self._baseline = train
+        if self.classifier is not None:
+            score_labels(train, features["probabilities"], self.training_shares, self.protocol.splits)
+        with self._timed(train, "neighbours", 0):
+            queries = features["neighbours"][: self.protocol.neighbours]
+            score_neighbours(train, queries, self._searched, own=True, device=self._device)
+        with self._timed(train, "distances", 0):
+            half = self.count // 2
+            for name, values in self._reference.items():
+                score_distances(train, name, values[:half], values[half:], self.protocol.seed)
         if self.test is not None:
-            self._baseline = self.evaluate(self.test)
-            self.real.append(self._baseline)
-            self._baseline.scores.pop(
-                "inception_share", None
-            )  # that of the training data; it is what others are measured by
-        if len(self._baseline_distances) < 100:
-            warnings.warn(
-                f"the check for copies rests on {len(self._baseline_distances)} real clips only; give more --test data",
-                stacklevel=2,
-            )
+            held_out = self.evaluate(self.test)
+            del held_out.scores["inception_share"]
+            self.real.append(held_out)
+            self._baseline = held_out
+        if (few := len(self._baseline_distances)) < _FEW_NEIGHBOURS:
+            text = f"the check for copies rests on {few} real clips only; give more --test data"
+            warnings.warn(text, stacklevel=3)
 
     @property
     def _baseline_distances(self) -> Array:
@@ -210,57 +215,15 @@ class Evaluator:
         figures.measures = {name: measured[:, column] for column, name in enumerate(signals.MEASURES)}
         figures.spectrum = meters.spectrum / max(float(meters.spectrum.sum()), 1e-30)
         if "speech_quality" in features:
-            figures.scores["speech_quality"] = _spread(features.pop("speech_quality"))
+            figures.scores["speech_quality"] = mean_and_spread(features.pop("speech_quality"))
         return features
 
-    def _score_labels(self, figures: Figures, features: Mapping[str, Array]) -> None:
-        if self.classifier is None:
-            return
-        p = features["probabilities"]
-        scores = figures.scores
-        scores["inception_score"] = Score(*inception_score(p, min(self.protocol.splits, len(p))))
-        scores["mis"] = Score(modified_inception_score(p))
-        scores["am"] = Score(am_score(p, self.training_shares))
-        figures.label_shares = label_shares(p)
-        figures.confidence = p.max(1)
-
-    def _score_neighbours(self, figures: Figures, features: Mapping[str, Array]) -> None:
-        queries = features["neighbours"]
-        with self._timed(figures, "neighbours", len(queries)):
-            distances, indices = nearest(queries, self._searched, device=self._device, progress=self._listener.advance)
-            figures.nearest = NearestTraining(distances[:, 0], indices[:, 0])
-            figures.scores["self_distance"] = self._self_distance(queries)
-        figures.scores["train_distance"] = _spread(figures.nearest.distances)
-        figures.memorisation = memorisation(figures.nearest.distances, self._baseline_distances)
-        figures.scores["closer"] = Score(figures.memorisation.closer)
-        figures.scores["suspicious"] = Score(figures.memorisation.suspicious)
-
-    def _self_distance(self, queries: Array) -> Score:
-        return _spread(nearest(queries, queries, same=True, device=self._device)[0][:, 0])
-
-    def _score_distances(self, figures: Figures, features: Mapping[str, Array], reference: Mapping[str, Array]) -> None:
-        seed = self.protocol.seed
-        with self._timed(figures, "distances", 0):
-            for name in self.embeddings:
-                made = features[name]
-                real = reference[name][: len(made)]  # as many of each: what tells how full a space is depends on it
-                scores = figures.scores
-                scores[f"frechet/{name}"] = Score(frechet_distance(real, made))
-                scores[f"frechet_infinity/{name}"] = Score(frechet_distance_infinity(real, made, seed))
-                kernel = kernel_distance(real, made, seed)
-                scores[f"kernel/{name}"] = Score(1000 * kernel.value, 500 * (kernel.high - kernel.low))
-                some = slice(_PRECISION_RECALL_CLIPS)
-                for title, value in precision_recall(real[some], made[some])._asdict().items():
-                    scores[f"{title}/{name}"] = Score(value)
-                bins = different_bins(real, made, seed)
-                scores[f"ndb/{name}"] = Score(bins.different)
-                scores[f"bin_divergence/{name}"] = Score(bins.divergence)
-
-    def _compare_signals(self, figures: Figures) -> None:
-        real = self.real[0].measures
-        figures.gaps = {
-            name: signals.kolmogorov_smirnov(values, real[name]) for name, values in figures.measures.items()
-        }
+    def _share(self, probabilities: Array) -> Score:
+        """The inception score over that of real clips, from as many of each: groups of other sizes do not compare."""
+        count = min(len(probabilities), len(self._real_probabilities))
+        splits = min(self.protocol.splits, count)
+        mine, real = (inception_score(p[:count], splits)[0] for p in (probabilities, self._real_probabilities))
+        return Score(mine / real)
 
     def _training_shares(self) -> Array:
         """Shares of the classifier's labels among the training clips, (K,); those without a label do not count."""
@@ -296,7 +259,3 @@ class _Meters(Extractor):
     def extract(self, clips: Audio, sample_rate: int) -> Mapping[str, Array]:
         self.spectrum += signals.mean_spectrum(clips, _SPECTRUM_BINS)
         return {"signals": np.stack(list(signals.measure(clips, sample_rate).values()), 1)}
-
-
-def _spread(distances: Array) -> Score:
-    return Score(float(distances.mean()), float(distances.std()))

@@ -79,7 +79,8 @@ def _signals(figures: Figures, real: Figures) -> list[Remark]:
         texts.append(
             Remark(
                 "poor" if gap > 0.8 else "fair",
-                f"{measure.title} unlike real clips': {mine:.3g} {measure.unit} where they have {theirs:.3g} (median).",
+                f"{measure.title} unlike that of real clips: {measure.show(mine)} {measure.unit}".rstrip()
+                + f" where they have {measure.show(theirs)} (median).",
             )
         )
     return texts

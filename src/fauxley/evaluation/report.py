@@ -206,9 +206,10 @@ def _history(evaluator: Evaluator, history: Mapping[int, Figures]) -> list[str]:
     drawn = []
     for name in next(iter(history.values())).scores:
         metric, embedding = describe(name)
-        series = {"generated": (steps, np.array([figures.scores[name].value for figures in history.values()]))}
+        series = {}
         if name in real:
             series["real"] = (steps[[0, -1]], np.full(2, real[name].value))
+        series["generated"] = (steps, np.array([figures.scores[name].value for figures in history.values()]))
         label = f"{metric.title}{', ' * bool(embedding)}{embedding} ({metric.better} is better), over steps"
         drawn.append(charts.lines(series, label.replace("real is better", "as real clips is best"), dots=True))
     return drawn
@@ -227,14 +228,17 @@ def _labels(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, Any] | 
     }
 
 
-def _signal_table(evaluator: Evaluator, judged: Sequence[Judged]) -> list[tuple[Any, list[tuple[str, float | None]]]]:
+def _signal_table(
+    evaluator: Evaluator, judged: Sequence[Judged]
+) -> list[tuple[Any, list[tuple[str, str, float | None]]]]:
     sets = [*evaluator.real, *(j.figures for j in judged)]
     rows = []
     for name, measure in MEASURES.items():
         cells = []
         for figures in sets:
             low, median, high = np.quantile(figures.measures[name], [0.1, 0.5, 0.9])
-            cells.append((f"{median:.3g} ({low:.3g} to {high:.3g})", figures.gaps.get(name)))
+            most = f"{measure.show(low)} to {measure.show(high)}"
+            cells.append((measure.show(median), most, figures.gaps.get(name)))
         rows.append((measure, cells))
     return rows
 

@@ -33,20 +33,25 @@ class Measure(NamedTuple):
     title: str
     unit: str
     meaning: str
+    decimals: int
+
+    def show(self, value: float) -> str:
+        """A value with as many decimals as make sense."""
+        return f"{round(value, self.decimals) + 0.0:.{self.decimals}f}"  # no -0.0
 
 
 MEASURES: Mapping[str, Measure] = {
-    "peak_db": Measure("Peak", "dB", "highest sample against full scale"),
-    "level_db": Measure("Level", "dB", "RMS of the whole clip"),
-    "silence": Measure("Silence", "share", f"frames of 10 ms below {_SILENCE_DB:.0f} dB"),
-    "clipping": Measure("Clipping", "share", "samples at full scale after another one, as flat tops have"),
-    "dc": Measure("DC", "", "mean of the samples, without its sign"),
-    "centroid_hz": Measure("Centroid", "Hz", "centre of the power spectrum: dull or bright"),
-    "tilt_db": Measure("Tilt", "dB/octave", "slope of the spectrum over pitch"),
-    "artefact_db": Measure("Stride artefacts", "dB", "spectrum at multiples of rate/64 over its neighbourhood"),
-    "onset_s": Measure("Onset", "s", "until the level first comes within 20 dB of the loudest frame"),
+    "peak_db": Measure("Peak", "dB", "highest sample against full scale", 1),
+    "level_db": Measure("Level", "dB", "RMS of the whole clip", 1),
+    "silence": Measure("Silence", "share", f"frames of 10 ms below {_SILENCE_DB:.0f} dB", 2),
+    "clipping": Measure("Clipping", "share", "samples at full scale after another one, as flat tops have", 4),
+    "dc": Measure("DC", "", "mean of the samples, without its sign", 5),
+    "centroid_hz": Measure("Centroid", "Hz", "centre of the power spectrum: dull or bright", 0),
+    "tilt_db": Measure("Tilt", "dB/octave", "slope of the spectrum over pitch", 1),
+    "artefact_db": Measure("Stride artefacts", "dB", "spectrum at multiples of rate/64 over its neighbourhood", 1),
+    "onset_s": Measure("Onset", "s", "until the level first comes within 20 dB of the loudest frame", 2),
     "duration_s": Measure(
-        "Duration", "s", f"from the first to the last frame within {-_QUIET_DB:.0f} dB of the loudest"
+        "Duration", "s", f"from the first to the last frame within {-_QUIET_DB:.0f} dB of the loudest", 2
     ),
 }
 
