@@ -33,8 +33,8 @@ class DifferentBins(NamedTuple):
 def different_bins(real: Float, generated: Float, seed: int = 0, num_bins: int = 50) -> DifferentBins:
     """Compare how real, (N, D), and generated clips, (M, D), fill the bins that the real ones make.
 
-    Dimensions are scaled to a standard deviation of 1. There are fewer bins where there are fewer than 10 real clips
-    to each.
+    Dimensions are scaled to a standard deviation of 1, those that hardly vary to less. There are fewer bins where
+    there are fewer than 10 real clips to each.
 
     Raises:
         UsageError: fewer than 20 clips on a side.
@@ -43,8 +43,8 @@ def different_bins(real: Float, generated: Float, seed: int = 0, num_bins: int =
         raise UsageError(f"bins need 20 clips on each side at least; got {len(real)} and {len(generated)}")
     num_bins = max(2, min(num_bins, len(real) // 10))
     x, y = np.asarray(real, np.float64), np.asarray(generated, np.float64)
-    spread = x.std(0)
-    spread[spread == 0] = 1
+    # What hardly varies must not decide: its noise would be scaled up to the size of what does.
+    spread = np.maximum(x.std(0), max(0.1 * float(np.sqrt(x.var(0).mean())), 1e-12))
     mean = x.mean(0)
     x, y = (x - mean) / spread, (y - mean) / spread
     centres = _k_means(x, num_bins, np.random.default_rng(seed))

@@ -40,6 +40,7 @@ Array = NDArray[Any]
 FEW_CLIPS = 1000  # below, figures are marked as shaky
 _LEAST_CLIPS = 20
 _FEW_NEIGHBOURS = 100
+_SEARCHED = ("neighbours", "copies")
 _SPECTRUM_BINS = 512
 
 
@@ -157,8 +158,8 @@ class Evaluator:
             score_labels(figures, features["probabilities"], self.training_shares, self.protocol.splits)
             figures.scores["inception_share"] = self._share(features["probabilities"])
         with self._timed(figures, "neighbours", len(features["neighbours"])):
-            queries, tell = features["neighbours"], self._listener.advance
-            score_neighbours(figures, queries, self._searched, own=False, device=self._device, progress=tell)
+            tell = self._listener.advance
+            score_neighbours(figures, features, self._searched, own=False, device=self._device, progress=tell)
             score_copies(figures, self._baseline_distances)
         with self._timed(figures, "distances", 0):
             for name in self.embeddings:
@@ -175,7 +176,7 @@ class Evaluator:
         """The rows of real clips: the training data by itself, and the held-out clips as any others."""
         train = Figures(self.train.title, self.count)
         everything = self._features(self.train, train)
-        self._searched = everything["neighbours"]
+        self._searched = {name: everything[name] for name in _SEARCHED}
         features = {name: values[: self.count] for name, values in everything.items()}
         train.measures = {name: values[: self.count] for name, values in train.measures.items()}
         self._reference = {name: features[name] for name in self.embeddings}
@@ -185,7 +186,7 @@ class Evaluator:
         if self.classifier is not None:
             score_labels(train, features["probabilities"], self.training_shares, self.protocol.splits)
         with self._timed(train, "neighbours", 0):
-            queries = features["neighbours"][: self.protocol.neighbours]
+            queries = {name: features[name][: self.protocol.neighbours] for name in _SEARCHED}
             score_neighbours(train, queries, self._searched, own=True, device=self._device)
         with self._timed(train, "distances", 0):
             half = self.count // 2
@@ -209,7 +210,7 @@ class Evaluator:
         """Features by name; signal measures and the spectrum go into `figures` at once."""
         meters = _Meters()
         with self._timed(figures, "features", len(source)):
-            keep = {} if source is self.train else {"neighbours": self.protocol.neighbours}
+            keep = {} if source is self.train else dict.fromkeys(_SEARCHED, self.protocol.neighbours)
             features = extract(source, {**self._extractors, "signals": meters}, keep, self._listener.advance)
         measured = features.pop("signals")
         figures.measures = {name: measured[:, column] for column, name in enumerate(signals.MEASURES)}

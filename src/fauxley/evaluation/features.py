@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import soxr
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from fauxley.audio.mel import mel_matrix
@@ -27,6 +28,7 @@ Progress = Callable[[int], None]
 
 BATCH_SIZE = 64
 _IN_MEMORY = 1 << 28  # bytes
+_FLOOR_DB = -50  # of what is not the official code's
 
 
 class Extractor(ABC):
@@ -46,13 +48,18 @@ class Extractor(ABC):
 
 
 class LogMelNeighbours(Extractor):
-    """The features of the official similarity script: log-mel spectrograms, 128 frames × 128 bands, flattened.
+    """Log-mel spectrograms, 128 frames × 128 bands, in three forms.
 
-    Magnitudes of a transform of 2048 samples, frames not centred, of the raw 16-bit values; 128 bands from 40 to 7800
-    Hz at 16 kHz; ln(· + 1e-6). Clips of other lengths keep 128 frames, with another hop.
+    `neighbours`: the features of the official similarity script, flattened. Magnitudes of a transform of 2048 samples,
+    frames not centred, of the raw 16-bit values; bands from 40 to 7800 Hz at 16 kHz; ln(· + 1e-6). Clips of other
+    lengths keep 128 frames, with another hop.
 
-    Also gives `log-mel`: the same pooled to 16 × 16, small enough for a covariance, as an embedding that needs no
-    training.
+    `copies`: scaled to a peak of 1, with a floor at -50 dB, pooled to 32 × 32. In the official features a digital
+    silence is as far from noise that nobody can hear as a vowel is from a hiss, so a copy with a little noise on it is
+    not found.
+
+    `log-mel`: not scaled, with the same floor under full scale, pooled to 16 × 16, small enough for a covariance: an
+    embedding that needs no training.
     """
 
     title = "log-mel"
@@ -66,9 +73,16 @@ class LogMelNeighbours(Extractor):
 
     def extract(self, clips: Audio, sample_rate: int) -> Mapping[str, Float32]:
         audio = torch.from_numpy(resample(clips, sample_rate, self.sample_rate)).to(self._device) * 32768
-        features = self.transform(audio)
-        pooled = torch.nn.functional.avg_pool2d(torch.log1p(features.exp())[:, None], 8).flatten(1)
-        return {"neighbours": features.flatten(1).cpu().numpy(), "log-mel": pooled.cpu().numpy()}
+        features = self.transform(audio)  # (B, F, M)
+        magnitude = features.exp()
+        peak = audio.abs().amax(1).clamp(min=1)[:, None, None]
+        # A sine of full scale has the magnitude 512: the sum of the window over 2.
+        floor = 512 * 10 ** (_FLOOR_DB / 20)
+        return {
+            "neighbours": features.flatten(1).cpu().numpy(),
+            "copies": _pooled(torch.log(magnitude / peak + floor), 4),
+            "log-mel": _pooled(torch.log(magnitude / 32768 + floor), 8),
+        }
 
     def transform(self, audio: torch.Tensor) -> torch.Tensor:
         """Raw 16-bit values (B, T) to (B, 128 frames, 128 bands)."""
@@ -80,6 +94,12 @@ class LogMelNeighbours(Extractor):
             magnitude = spectrum.square().sum(-1).sqrt()  # twice as fast as `abs` of complex numbers
             parts.append(torch.log(magnitude @ self._matrix + 1e-6))
         return torch.cat(parts)
+
+
+def _pooled(spectrograms: torch.Tensor, size: int) -> Float32:
+    """(B, F, M) to means over squares, flattened."""
+    means: Float32 = F.avg_pool2d(spectrograms[:, None], size).flatten(1).cpu().numpy()
+    return means
 
 
 class ClassifierFeatures(Extractor):

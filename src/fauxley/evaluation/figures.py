@@ -54,8 +54,8 @@ METRICS: Mapping[str, Metric] = {
     "train_distance": Metric(
         "|D| train",
         "real",
-        "distance to the nearest training clip: far below held-out clips means copies",
-        "whether clips sound good",
+        "distance to the nearest training clip, in the paper's features: far below held-out clips means exact copies",
+        "copies with a little noise; whether clips sound good",
     ),
     "closer": Metric(
         "Closer than held out",

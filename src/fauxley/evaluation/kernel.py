@@ -49,21 +49,27 @@ def kernel_distance(
 ) -> KernelDistance:
     """MMD² with its confidence interval. Features are scaled by the standard deviation of `reference` around its mean.
 
-    The interval is the value ± 1.96 standard errors. Subsets of m of N clips tell the spread at m; that of all N is
-    smaller by √(m/N), as for any mean over clips.
+    The interval is the value ± 1.96 standard errors, from random subsets of m of the N clips. Those of a finite set
+    vary less than fresh ones would: the error of the value is their standard deviation times √(m / (N - m)), the
+    jackknife that leaves out N - m (Shao and Wu 1989). It is cautious where the sets are the same.
     """
-    centre = np.asarray(reference, np.float64).mean(0)
-    scale = float(np.sqrt(np.mean(np.square(reference - centre)))) or 1.0
-    x, y = ((np.asarray(f, np.float64) - centre) / scale for f in (reference, features))
-    value = squared_mmd(x, y)
+    value = squared_mmd(*_scaled(reference, features))
     rng = np.random.default_rng(seed)
-    size = max(2, min(subset_size, len(x) // 2, len(y) // 2))
+    count = min(len(reference), len(features))
+    size = max(2, min(subset_size, count // 2))
     values = [
-        squared_mmd(x[rng.choice(len(x), size, replace=False)], y[rng.choice(len(y), size, replace=False)])
+        squared_mmd(*_scaled(*(x[rng.choice(len(x), size, replace=False)] for x in (reference, features))))
         for _ in range(subsets)
     ]
-    error = float(np.std(values, ddof=1) * np.sqrt(size / min(len(x), len(y))))
+    error = float(np.std(values, ddof=1) * np.sqrt(size / max(count - size, 1)))
     return KernelDistance(value, value - 1.96 * error, value + 1.96 * error)
+
+
+def _scaled(reference: Float, features: Float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    x = np.asarray(reference, np.float64)
+    centre = x.mean(0)
+    scale = float(np.sqrt(np.mean(np.square(x - centre)))) or 1.0
+    return (x - centre) / scale, (np.asarray(features, np.float64) - centre) / scale
 
 
 _BLOCK = 4096  # rows at a time: the kernel's matrix of 50,000 clips would take 20 GB

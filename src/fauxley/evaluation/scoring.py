@@ -3,7 +3,7 @@
 Letters: N clips, D dimensions, K labels, Q clips whose neighbours are looked for.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -34,22 +34,24 @@ def score_labels(figures: Figures, probabilities: Array, training_shares: Array,
 
 def score_neighbours(
     figures: Figures,
-    queries: Array,
-    training: Array,
+    features: Mapping[str, Array],
+    training: Mapping[str, Array],
     *,
     own: bool,
     device: torch.device | str,
     progress: Callable[[int], None] = lambda done: None,
 ) -> None:
-    """Distances of clips, (Q, D), to their nearest sibling and to the nearest training clip of (N, D).
+    """Distances of clips, (Q, D) by kind, to their nearest sibling and to the nearest training clip of (N, D).
 
     Args:
         own: the clips are the first of the training clips themselves.
     """
-    distances, indices = nearest(queries, training, same=own, device=device, progress=progress)
-    figures.nearest = NearestTraining(distances[:, 0], indices[:, 0])
+    queries = features["neighbours"]
+    distances, _ = nearest(queries, training["neighbours"], same=own, device=device, progress=progress)
     figures.scores["train_distance"] = mean_and_spread(distances)
     figures.scores["self_distance"] = mean_and_spread(nearest(queries, queries, same=True, device=device)[0])
+    distances, indices = nearest(features["copies"], training["copies"], same=own, device=device)
+    figures.nearest = NearestTraining(distances[:, 0], indices[:, 0])
 
 
 def score_copies(figures: Figures, held_out: Array) -> None:
