@@ -8,13 +8,17 @@ import numpy as np
 import pytest
 
 from fauxley.audio.decode import read_audio
-from fauxley.audio.drumkit import INSTRUMENTS, synthesize
+from fauxley.audio.drumkit import INSTRUMENTS, synthesize, write_kit
+from fauxley.audio.pack_settings import PackSettings
+from fauxley.audio.packing import pack
 from fauxley.errors import FauxleyError
+from fauxley.evaluation.classifier_training import Recipe, train_classifier
 from fauxley.evaluation.clips import ClipSource
 
 _DATA = Path(os.environ.get("FAUXLEY_DATA_DIR") or Path(__file__).parents[3] / "shared" / "data")
 _COUNT = 160
 _LENGTH = 16384
+SMALL_RECIPE = Recipe(epochs=15, batch_size=16, width=8)
 
 
 class ArrayClips(ClipSource):
@@ -91,3 +95,27 @@ def collapsed(clips):
     """Six clips again and again, hardly altered."""
     chosen = clips[np.arange(len(clips)) % 6]
     return chosen + 3e-5 * np.random.default_rng(4).standard_normal(clips.shape)
+
+
+def _packed_kit(folder, seed):
+    write_kit(folder / "kit", per_instrument=12, seed=seed, sample_rate=8000, duration_seconds=0.5)
+    settings = PackSettings(sample_rate=8000, clip_length=4096)
+    return pack(folder / "kit", folder / "dataset", settings, n_jobs=1)
+
+
+@pytest.fixture(scope="session")
+def learnt_kit(tmp_path_factory):
+    """96 drums of 8 labels at 8 kHz, for a model to learn from."""
+    return _packed_kit(tmp_path_factory.mktemp("learnt"), 0)
+
+
+@pytest.fixture(scope="session")
+def new_kit(tmp_path_factory):
+    """96 other drums of the same labels."""
+    return _packed_kit(tmp_path_factory.mktemp("new"), 1)
+
+
+@pytest.fixture(scope="session")
+def classifier(learnt_kit, new_kit):
+    """A small classifier of the drums."""
+    return train_classifier(learnt_kit, SMALL_RECIPE, new_kit)

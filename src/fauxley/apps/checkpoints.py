@@ -7,7 +7,6 @@ import torch
 
 from fauxley.apps.judging import Judge
 from fauxley.audio.dataset import Dataset
-from fauxley.audio.sources import printable
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.evaluation.classifier_cache import find_cached
 from fauxley.evaluation.clips import ModelClips
@@ -19,16 +18,10 @@ from fauxley.models.synthesizer import Synthesizer, checkpoints
 
 
 def judge_all(judge: Judge, run: Path) -> dict[int, Judged]:
-    """Judge all checkpoints of a run, by step.
-
-    Raises:
-        UsageError: the path is no run with checkpoints.
-    """
+    """Judge all checkpoints of a run, by step."""
     found = checkpoints(run)
-    if not found:
-        raise UsageError(f"{printable(run)} has no checkpoints; --all-checkpoints needs a run folder")
     steps = [int(folder.name.removeprefix("step-")) for folder in found]
-    return {step: judge.judge(folder, f"step {step}") for step, folder in zip(steps, found, strict=True)}
+    return {step: judge.judge(judge.open(folder, f"step {step}")) for step, folder in zip(steps, found, strict=True)}
 
 
 def choose_best(judged: Mapping[int, Figures], metric: str | None) -> tuple[int, str]:

@@ -44,7 +44,8 @@ def compare(
         check_out(out, overwrite)
     with Stages(quiet) as stages, in_memory("lower --count"):
         judge = Judge(reference, protocol, choose_device(device), stages, models[0])
-        judged = [judge.judge(model) for model in models]
+        sources = [judge.open(model) for model in models]
+        judged = [judge.judge(source) for source in sources]
         if out is not None:
             stages.begin("writing the report", 0)
             out.mkdir(parents=True, exist_ok=True)

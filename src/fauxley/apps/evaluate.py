@@ -10,8 +10,10 @@ from fauxley.apps.devices import Device, choose_device, in_memory
 from fauxley.apps.judging import Judge, Reference, check_out, print_summary
 from fauxley.apps.progress import Stages
 from fauxley.audio.sources import printable
+from fauxley.errors import UsageError
 from fauxley.evaluation.evaluator import Protocol
 from fauxley.evaluation.report import Judged, write_report
+from fauxley.models.synthesizer import checkpoints
 
 _Flat = tyro.conf.arg(name="")
 
@@ -47,6 +49,8 @@ def evaluate(
         quiet: Say nothing.
     """
     check_out(out, overwrite)
+    if all_checkpoints and not checkpoints(model):
+        raise UsageError(f"{printable(model)} has no checkpoints; --all-checkpoints needs a run folder")
     with Stages(quiet) as stages, in_memory("lower --count"):
         judge = Judge(reference, protocol, choose_device(device), stages, model)
         history: dict[int, Judged] = {}
@@ -58,7 +62,7 @@ def evaluate(
             record(model, step, metric, judged.figures)
             best = f"Best of {len(history)} checkpoints by {metric}: step {step}. {printable(model)} now means it."
         else:
-            judged = judge.judge(model)
+            judged = judge.judge(judge.open(model))
         stages.begin("writing the report", 0)
         out.mkdir(parents=True, exist_ok=True)
         title = f"Evaluation of {printable(model)}"

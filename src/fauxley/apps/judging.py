@@ -79,8 +79,13 @@ class Judge:
         """The clips that a path means: those of a run or model, of a dataset, or of a folder of sounds.
 
         Raises:
-            FauxleyError: nothing of the kind is there.
+            FauxleyError: nothing of the kind is there, or nothing that can be judged here.
         """
+        source = self._open(path, title)
+        self.evaluator.check(source)
+        return source
+
+    def _open(self, path: Path, title: str | None) -> ClipSource:
         title = title or printable(path.resolve().name)
         count, seed = self.evaluator.count, self._protocol.seed
         if is_run_or_model(path):
@@ -94,9 +99,8 @@ class Judge:
             raise UsageError(f"{printable(path)} is no model and no folder of sounds")
         return FolderClips(path, title, rate, length, count, seed)
 
-    def judge(self, path: Path, title: str | None = None) -> Judged:
-        """Open a path and judge its clips."""
-        source = self.open(path, title)
+    def judge(self, source: ClipSource) -> Judged:
+        """Judge clips; see `Evaluator.evaluate`."""
         return Judged(source, self.evaluator.evaluate(source))
 
 

@@ -37,10 +37,10 @@ def different_bins(real: Float, generated: Float, seed: int = 0, num_bins: int =
     there are fewer than 10 real clips to each.
 
     Raises:
-        UsageError: fewer than 20 clips on a side.
+        UsageError: fewer than 10 clips on a side.
     """
-    if min(len(real), len(generated)) < 20:
-        raise UsageError(f"bins need 20 clips on each side at least; got {len(real)} and {len(generated)}")
+    if min(len(real), len(generated)) < 10:
+        raise UsageError(f"bins need 10 clips on each side at least; got {len(real)} and {len(generated)}")
     num_bins = max(2, min(num_bins, len(real) // 10))
     x, y = np.asarray(real, np.float64), np.asarray(generated, np.float64)
     # What hardly varies must not decide: its noise would be scaled up to the size of what does.

@@ -226,6 +226,8 @@ def _fit(
             optimizer.step()
             step += 1
         progress(epoch + 1, recipe.epochs)
+    # In the order that a loaded one has, lest the same weights give other last digits.
+    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return network.cpu()
 
 

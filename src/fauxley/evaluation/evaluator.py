@@ -1,13 +1,12 @@
 """Judges sets of clips under one protocol, beside real clips under the same.
 
-The real side is looked at once; then any number of models, checkpoints or folders can be judged against it. The
-protocol is part of the result: figures of different protocols do not compare.
+The real side is looked at once, before the first; then any number of models, checkpoints or folders can be judged
+against it. The protocol is part of the result: figures of different protocols do not compare.
 
 Letters: N clips, D dimensions, K labels, Q clips whose neighbours are looked for.
 """
 
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,7 +38,6 @@ Array = NDArray[Any]
 
 FEW_CLIPS = 1000  # below, figures are marked as shaky
 _LEAST_CLIPS = 20
-_FEW_NEIGHBOURS = 100
 _SEARCHED = ("neighbours", "copies")
 _SPECTRUM_BINS = 512
 
@@ -128,7 +126,14 @@ class Evaluator:
         for source in (self.train, *([self.test] if self.test else [])):
             self.check(source)
         self.training_shares = self._training_shares()
-        self._judge_real()
+        self._real: list[Figures] = []
+
+    @property
+    def real(self) -> list[Figures]:
+        """Figures of the training data, and of the held-out clips if there are any; measured when first asked for."""
+        if not self._real:
+            self._judge_real()
+        return self._real
 
     def check(self, source: ClipSource) -> None:
         """Whether clips can be judged here.
@@ -152,6 +157,10 @@ class Evaluator:
             FauxleyError: see `check`.
         """
         self.check(source)
+        _ = self.real  # has to be there
+        return self._evaluate(source)[0]
+
+    def _evaluate(self, source: ClipSource) -> tuple[Figures, dict[str, Array]]:
         figures = Figures(source.title, len(source))
         features = self._features(source, figures)
         if self.classifier is not None:
@@ -160,17 +169,17 @@ class Evaluator:
         with self._timed(figures, "neighbours", len(features["neighbours"])):
             tell = self._listener.advance
             score_neighbours(figures, features, self._searched, own=False, device=self._device, progress=tell)
-            score_copies(figures, self._baseline_distances)
+            score_copies(figures, self.baseline_distances)
         with self._timed(figures, "distances", 0):
             for name in self.embeddings:
                 # As many of each: what tells how full a space is depends on it.
                 reference = self._reference[name][: len(source)]
                 score_distances(figures, name, reference, features[name], self.protocol.seed)
-        real = self.real[0].measures
+        real = self._real[0].measures
         figures.gaps = {
             name: signals.kolmogorov_smirnov(values, real[name]) for name, values in figures.measures.items()
         }
-        return figures
+        return figures, features
 
     def _judge_real(self) -> None:
         """The rows of real clips: the training data by itself, and the held-out clips as any others."""
@@ -181,7 +190,7 @@ class Evaluator:
         train.measures = {name: values[: self.count] for name, values in train.measures.items()}
         self._reference = {name: features[name] for name in self.embeddings}
         self._real_probabilities = features.get("probabilities", np.zeros((0, 0)))
-        self.real = [train]
+        self._real = [train]
         self._baseline = train
         if self.classifier is not None:
             score_labels(train, features["probabilities"], self.training_shares, self.protocol.splits)
@@ -193,16 +202,15 @@ class Evaluator:
             for name, values in self._reference.items():
                 score_distances(train, name, values[:half], values[half:], self.protocol.seed)
         if self.test is not None:
-            held_out = self.evaluate(self.test)
-            del held_out.scores["inception_share"]
-            self.real.append(held_out)
+            held_out, features = self._evaluate(self.test)
+            held_out.scores.pop("inception_share", None)
+            self._real.append(held_out)
             self._baseline = held_out
-        if (few := len(self._baseline_distances)) < _FEW_NEIGHBOURS:
-            text = f"the check for copies rests on {few} real clips only; give more --test data"
-            warnings.warn(text, stacklevel=3)
+            self._real_probabilities = features.get("probabilities", self._real_probabilities)
 
     @property
-    def _baseline_distances(self) -> Array:
+    def baseline_distances(self) -> Array:
+        """How far real clips are from the training data, by which copies are told, (M,)."""
         assert self._baseline.nearest is not None
         return self._baseline.nearest.distances
 

@@ -94,6 +94,8 @@ def warnings_for(evaluator: Evaluator, judged: Sequence[Judged]) -> list[str]:
         found.append(
             "No held-out data (--test): the check for memorising compares with training clips among themselves."
         )
+    if (few := len(evaluator.baseline_distances)) < 100:
+        found.append(f"The check for copies rests on {few} real clips only; give more --test data.")
     if evaluator.classifier is None:
         found.append("No classifier: all that needs labels is left out.")
     elif evaluator.classifier.judgement.accuracy < 0.7:
