@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 from fauxley.evaluation import signals
-from fauxley.evaluation.classifier import Classifier, ClassifierNetwork, ClassifierSettings, Judgement, LogMel
+from fauxley.evaluation.classifier import Classifier, Judgement
+from fauxley.evaluation.classifier_network import ClassifierNetwork, ClassifierSettings, LogMel
 from fauxley.evaluation.features import BATCH_SIZE, ClassifierFeatures, FeatureStore, LogMelNeighbours
 from fauxley.evaluation.frechet import frechet_distance
 from fauxley.evaluation.kernel import kernel_distance

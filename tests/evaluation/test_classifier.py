@@ -10,9 +10,11 @@ from safetensors.torch import load_file, save
 
 from fauxley.audio.mel import mel_matrix
 from fauxley.errors import FauxleyError, UsageError
-from fauxley.evaluation.classifier import Classifier, ClassifierSettings
+from fauxley.evaluation.augmentation import augment
+from fauxley.evaluation.classifier import Classifier
 from fauxley.evaluation.classifier_cache import cached_path, find_cached
-from fauxley.evaluation.classifier_training import augment, fingerprint, split, train_classifier
+from fauxley.evaluation.classifier_network import ClassifierSettings
+from fauxley.evaluation.classifier_training import fingerprint, split, train_classifier
 from fauxley.evaluation.clips import DatasetClips
 from fauxley.evaluation.features import ClassifierFeatures, extract
 from fauxley.evaluation.inception_score import inception_score

@@ -9,11 +9,13 @@ import pytest
 from fauxley.audio.files import write_audio
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.evaluation.clips import DatasetClips, FolderClips, ModelClips
-from fauxley.evaluation.evaluator import Evaluator, Listener, Protocol
+from fauxley.evaluation.evaluator import Evaluator
 from fauxley.evaluation.features import FeatureStore
 from fauxley.evaluation.figures import METRICS
+from fauxley.evaluation.page import Judged
+from fauxley.evaluation.protocol import Listener, Protocol
 from fauxley.evaluation.remarks import remarks
-from fauxley.evaluation.report import Judged, to_json, write_report
+from fauxley.evaluation.report import to_json, write_report
 from fauxley.models.draws import Draws
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.wavegan import WaveGAN

@@ -10,9 +10,10 @@ from fauxley.audio.dataset import Dataset
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.evaluation.classifier_cache import find_cached
 from fauxley.evaluation.clips import ModelClips
-from fauxley.evaluation.evaluator import Evaluator, Protocol
+from fauxley.evaluation.evaluator import Evaluator
 from fauxley.evaluation.figures import METRICS, Figures, describe
-from fauxley.evaluation.report import Judged
+from fauxley.evaluation.page import Judged
+from fauxley.evaluation.protocol import Protocol
 from fauxley.models.best import Best, read_best, record_best
 from fauxley.models.synthesizer import Synthesizer, checkpoints
 

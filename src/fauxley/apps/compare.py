@@ -10,7 +10,7 @@ from fauxley.apps.judging import Judge, Reference, check_out, print_summary
 from fauxley.apps.progress import Stages
 from fauxley.audio.sources import printable
 from fauxley.errors import UsageError
-from fauxley.evaluation.evaluator import Protocol
+from fauxley.evaluation.protocol import Protocol
 from fauxley.evaluation.report import write_report
 
 _Flat = tyro.conf.arg(name="")

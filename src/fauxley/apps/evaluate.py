@@ -11,8 +11,9 @@ from fauxley.apps.judging import Judge, Reference, check_out, print_summary
 from fauxley.apps.progress import Stages
 from fauxley.audio.sources import printable
 from fauxley.errors import UsageError
-from fauxley.evaluation.evaluator import Protocol
-from fauxley.evaluation.report import Judged, write_report
+from fauxley.evaluation.page import Judged
+from fauxley.evaluation.protocol import Protocol
+from fauxley.evaluation.report import write_report
 from fauxley.models.synthesizer import checkpoints
 
 _Flat = tyro.conf.arg(name="")

@@ -18,11 +18,13 @@ from fauxley.errors import UsageError
 from fauxley.evaluation.classifier import Classifier
 from fauxley.evaluation.classifier_cache import find_cached
 from fauxley.evaluation.clips import ClipSource, DatasetClips, FolderClips, ModelClips
-from fauxley.evaluation.evaluator import Evaluator, Listener, Protocol
+from fauxley.evaluation.evaluator import Evaluator
 from fauxley.evaluation.figures import METRICS, describe
+from fauxley.evaluation.page import Judged
 from fauxley.evaluation.pretrained import SpeechQuality, open_embeddings
+from fauxley.evaluation.protocol import Listener, Protocol
 from fauxley.evaluation.remarks import remarks
-from fauxley.evaluation.report import Judged, warnings_for
+from fauxley.evaluation.report import warnings_for
 from fauxley.models.synthesizer import Synthesizer, checkpoints, is_model
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from fauxley.evaluation.evaluator import Listener
+from fauxley.evaluation.protocol import Listener
 
 
 class Stages(Listener):

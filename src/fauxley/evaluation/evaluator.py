@@ -9,7 +9,6 @@ Letters: N clips, D dimensions, K labels, Q clips whose neighbours are looked fo
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from fauxley.audio.dataset import Dataset
-from fauxley.errors import FauxleyError, UsageError
+from fauxley.errors import FauxleyError
 from fauxley.evaluation import signals
 from fauxley.evaluation.classifier import Classifier
 from fauxley.evaluation.classifier_training import fingerprint
@@ -26,6 +25,7 @@ from fauxley.evaluation.features import ClassifierFeatures, Extractor, LogMelNei
 from fauxley.evaluation.figures import Figures, Score
 from fauxley.evaluation.inception_score import inception_score
 from fauxley.evaluation.pretrained import SpeechQuality
+from fauxley.evaluation.protocol import LEAST_CLIPS, Listener, Protocol
 from fauxley.evaluation.scoring import (
     mean_and_spread,
     score_copies,
@@ -36,43 +36,8 @@ from fauxley.evaluation.scoring import (
 
 Array = NDArray[Any]
 
-FEW_CLIPS = 1000  # below, figures are marked as shaky
-_LEAST_CLIPS = 20
 _SEARCHED = ("neighbours", "copies")
 _SPECTRUM_BINS = 512
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """What figures depend on besides the clips."""
-
-    count: int = 10_000
-    """Clips on each side at most; as many as there are real ones if those are fewer."""
-    seed: int = 0
-    """Of the choice of clips, of the model's first sound and of all subsets."""
-    splits: int = 10
-    """Groups of the inception score."""
-    neighbours: int = 1000
-    """Clips whose nearest neighbours are looked for, at most, as in the paper."""
-
-    def __post_init__(self) -> None:
-        if self.count < _LEAST_CLIPS:
-            raise UsageError(f"--count must be at least {_LEAST_CLIPS}; got {self.count}")
-        if self.seed < 0:
-            raise UsageError(f"--seed must not be negative; got {self.seed}")
-        for name in ("splits", "neighbours"):
-            if getattr(self, name) < 2:
-                raise UsageError(f"--{name} must be at least 2; got {getattr(self, name)}")
-
-
-class Listener:
-    """Is told how far an evaluation has come; this one keeps it to itself."""
-
-    def begin(self, what: str, total: int) -> None:
-        """`total` clips are to go through a stage; 0: it cannot be told."""
-
-    def advance(self, count: int) -> None:
-        """So many are done."""
 
 
 class Evaluator:
@@ -101,7 +66,7 @@ class Evaluator:
         classifier: Classifier | None = None,
         embeddings: Mapping[str, Extractor] | None = None,
         quality: SpeechQuality | None = None,
-        protocol: Protocol = Protocol(),
+        protocol: Protocol = Protocol(),  # noqa: B008 - frozen
         device: torch.device | str = "cpu",
         listener: Listener | None = None,
         clip_length: int | None = None,
@@ -147,8 +112,8 @@ class Evaluator:
                 f"of {self.train.clip_length} at {self.train.sample_rate} Hz; prepare the data with "
                 f"--clip-length {source.clip_length} --sample-rate {source.sample_rate}"
             )
-        if len(source) < _LEAST_CLIPS:
-            raise FauxleyError(f"{source.title}: {len(source)} clips are too few; {_LEAST_CLIPS} are needed at least")
+        if len(source) < LEAST_CLIPS:
+            raise FauxleyError(f"{source.title}: {len(source)} clips are too few; {LEAST_CLIPS} are needed at least")
 
     def evaluate(self, source: ClipSource) -> Figures:
         """All figures of a set of clips.

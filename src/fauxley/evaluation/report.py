@@ -5,37 +5,23 @@ What comes from outside, such as names of files, is escaped by the template engi
 here.
 """
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import soundfile
-from numpy.typing import NDArray
 
 from fauxley.atomic import atomic_file
-from fauxley.audio.plots import spectrogram_image
-from fauxley.evaluation import charts
-from fauxley.evaluation.clips import ClipSource
-from fauxley.evaluation.evaluator import FEW_CLIPS, Evaluator
-from fauxley.evaluation.figures import METRICS, Figures, describe
+from fauxley.evaluation import page
+from fauxley.evaluation.evaluator import Evaluator
+from fauxley.evaluation.figures import Figures
+from fauxley.evaluation.page import Judged
+from fauxley.evaluation.protocol import FEW_CLIPS
 from fauxley.evaluation.remarks import remarks
-from fauxley.evaluation.signals import MEASURES
 
 FORMAT_VERSION = 1
-_SHOWN = 16
-_PAIRS = 12
-
-
-class Judged(NamedTuple):
-    """A set of clips with its figures."""
-
-    source: ClipSource
-    figures: Figures
 
 
 def to_json(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, Any]:
@@ -51,7 +37,7 @@ def to_json(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, Any]:
                 "remarks": [remark.text for remark in remarks(figures, evaluator.real[-1])],
                 "nearest": [
                     {"clip": source.name(clip), "training_clip": evaluator.train.name(real), "distance": distance}
-                    for clip, real, distance in _nearest_pairs(figures, _PAIRS)
+                    for clip, real, distance in page.nearest_pairs(figures, page.PAIRS)
                 ],
             }
             for source, figures in judged
@@ -127,162 +113,24 @@ def write_report(
         partial.write_text(json.dumps(_finite(content), indent=2) + "\n", encoding="utf-8")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(files("fauxley.evaluation").joinpath("report.html.jinja").read_text("utf-8"))
-    page = template.render(
+    text = template.render(
         title=title,
         protocol=content["protocol"],
         warnings=content["warnings"],
         remarks=[(j.figures.title, remarks(j.figures, evaluator.real[-1])) for j in judged],
-        table=_table([*evaluator.real, *(j.figures for j in judged)]),
+        table=page.table([*evaluator.real, *(j.figures for j in judged)]),
         conclusion=conclusion,
-        history=_history(evaluator, history or {}),
-        charts=_charts(evaluator, judged),
-        labels=_labels(evaluator, judged),
-        signals=_signal_table(evaluator, judged),
-        sounds=_sounds(evaluator, judged),
-        pairs=[(j.figures.title, _pairs(evaluator, j)) for j in judged],
+        history=page.history(evaluator, history or {}),
+        charts=page.charts(evaluator, judged),
+        labels=page.labels(evaluator, judged),
+        signals=page.signal_table(evaluator, judged),
+        sounds=page.sounds(evaluator, judged),
+        pairs=[(j.figures.title, page.pairs(evaluator, j)) for j in judged],
         classifier=evaluator.classifier,
         seconds=[(f.title, f.count, f.seconds) for f in (*evaluator.real, *(j.figures for j in judged))],
     )
     with atomic_file(folder / "report.html") as partial:
-        partial.write_text(page, encoding="utf-8", errors="backslashreplace")
-
-
-class Row(NamedTuple):
-    """A line of the table: metric, embedding, a cell for each set."""
-
-    title: str
-    embedding: str
-    better: str
-    meaning: str
-    blind: str
-    cells: list[str]
-
-
-def _table(sets: Sequence[Figures]) -> dict[str, Any]:
-    names = list(dict.fromkeys(name for figures in reversed(sets) for name in figures.scores))
-    order = list(METRICS)
-    groups: dict[str, list[Row]] = {}
-    for name in sorted(names, key=lambda name: order.index(name.partition("/")[0])):
-        metric, embedding = describe(name)
-        cells = [str(f.scores[name]) if name in f.scores else "–" for f in sets]
-        group = f"Distances: {embedding} embedding" if embedding else "Labels and neighbours"
-        groups.setdefault(group, []).append(
-            Row(metric.title, embedding, metric.better, metric.meaning, metric.blind, cells)
-        )
-    return {"heads": [(f.title, f.count) for f in sets], "groups": groups}
-
-
-def _charts(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, str]:
-    sets = [evaluator.real[-1], *(j.figures for j in judged)]
-    drawn = {
-        "neighbours": charts.histogram(
-            {f.title: f.nearest.distances for f in sets if f.nearest}, "distance to the nearest training clip"
-        )
-    }
-    spectra = {}
-    for figures in sets:
-        if figures.spectrum is not None:
-            frequency = np.arange(len(figures.spectrum)) * evaluator.train.sample_rate / 2 / len(figures.spectrum)
-            spectra[figures.title] = (frequency, 10 * np.log10(figures.spectrum + 1e-12))
-    stride = evaluator.train.sample_rate / 16
-    marks = [stride * n for n in range(1, 8)]
-    drawn["spectrum"] = charts.lines(
-        spectra, "Hz; dashed: multiples of rate/16, where upsampling by strides of 4 leaves lines", marks
-    )
-    if evaluator.classifier:
-        confidence = {f.title: f.confidence for f in sets if f.confidence is not None}
-        drawn["confidence"] = charts.histogram(confidence, "the classifier's confidence in its answer", 20)
-    for name in ("level_db", "artefact_db"):
-        drawn[name] = charts.histogram(
-            {f.title: f.measures[name] for f in sets}, f"{MEASURES[name].title}, {MEASURES[name].unit}"
-        )
-    return drawn
-
-
-def _history(evaluator: Evaluator, history: Mapping[int, Figures]) -> list[str]:
-    """A chart for each figure over training, beside what real clips get."""
-    if len(history) < 2:
-        return []
-    steps = np.array(list(history))
-    real = evaluator.real[-1].scores
-    drawn = []
-    for name in next(iter(history.values())).scores:
-        metric, embedding = describe(name)
-        series = {}
-        if name in real:
-            series["real"] = (steps[[0, -1]], np.full(2, real[name].value))
-        series["generated"] = (steps, np.array([figures.scores[name].value for figures in history.values()]))
-        label = f"{metric.title}{', ' * bool(embedding)}{embedding} ({metric.better} is better), over steps"
-        drawn.append(charts.lines(series, label.replace("real is better", "as real clips is best"), dots=True))
-    return drawn
-
-
-def _labels(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, Any] | None:
-    if evaluator.classifier is None:
-        return None
-    sets = [evaluator.real[-1], *(j.figures for j in judged)]
-    shares = [f.label_shares for f in sets if f.label_shares is not None]
-    top = max(float(s.max()) for s in shares)
-    names = evaluator.classifier.labels
-    return {
-        "heads": [f.title for f in sets],
-        "rows": [(name, [(float(s[i]), float(s[i]) / top) for s in shares]) for i, name in enumerate(names)],
-    }
-
-
-def _signal_table(
-    evaluator: Evaluator, judged: Sequence[Judged]
-) -> list[tuple[Any, list[tuple[str, str, float | None]]]]:
-    sets = [*evaluator.real, *(j.figures for j in judged)]
-    rows = []
-    for name, measure in MEASURES.items():
-        cells = []
-        for figures in sets:
-            low, median, high = np.quantile(figures.measures[name], [0.1, 0.5, 0.9])
-            most = f"{measure.show(low)} to {measure.show(high)}"
-            cells.append((measure.show(median), most, figures.gaps.get(name)))
-        rows.append((measure, cells))
-    return rows
-
-
-def _sounds(evaluator: Evaluator, judged: Sequence[Judged]) -> list[tuple[str, list[dict[str, str]]]]:
-    sources = [evaluator.test or evaluator.train, *(j.source for j in judged)]
-    return [(source.title, [_cell(source, index) for index in range(min(_SHOWN, len(source)))]) for source in sources]
-
-
-def _pairs(evaluator: Evaluator, judged: Judged) -> list[dict[str, Any]]:
-    return [
-        {"distance": f"{distance:.1f}", "made": _cell(judged.source, clip), "real": _cell(evaluator.train, real)}
-        for clip, real, distance in _nearest_pairs(judged.figures, _PAIRS)
-    ]
-
-
-def _nearest_pairs(figures: Figures, count: int) -> list[tuple[int, int, float]]:
-    """Clip, its nearest training clip and their distance; the closest pairs first."""
-    if figures.nearest is None:
-        return []
-    order = np.argsort(figures.nearest.distances, kind="stable")[:count]
-    return [(int(i), int(figures.nearest.indices[i]), float(figures.nearest.distances[i])) for i in order]
-
-
-def _cell(source: ClipSource, index: int) -> dict[str, str]:
-    """A clip to see and to hear."""
-    clip = source.read([index])
-    image = BytesIO()
-    from matplotlib.image import imsave
-
-    imsave(image, spectrogram_image(clip, source.sample_rate, height=96, width=144), format="png")
-    return {"name": source.name(index), "image": _data("image/png", image), "sound": _sound(clip, source.sample_rate)}
-
-
-def _sound(clip: NDArray[np.float32], sample_rate: int) -> str:
-    encoded = BytesIO()
-    soundfile.write(encoded, clip.T, sample_rate, subtype="PCM_16", format="FLAC")
-    return _data("audio/flac", encoded)
-
-
-def _data(kind: str, content: BytesIO) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content.getvalue()).decode('ascii')}"
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _finite(value: Any) -> Any:
