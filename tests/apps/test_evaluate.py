@@ -114,6 +114,12 @@ def test_evaluation_during_training_is_logged_and_remembers_the_best(data: Path,
     best = read_best(tmp_path / "run")
     assert best is not None
     assert best.value == pytest.approx(min(line["kernel/log-mel"] for line in judged.values()))
+    assert main(train_arguments(data, tmp_path / "unwatched")) == 0
+    watched, unwatched = (
+        (tmp_path / name / "checkpoints" / "step-00000003" / "model.safetensors").read_bytes()
+        for name in ("run", "unwatched")
+    )
+    assert watched == unwatched  # being judged changes nothing
 
 
 def test_the_best_checkpoint_is_not_dropped(data: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from fauxley.evaluation.augmentation import augment
 from fauxley.evaluation.classifier import Classifier
 from fauxley.evaluation.classifier_cache import cached_path, find_cached
 from fauxley.evaluation.classifier_network import ClassifierSettings
-from fauxley.evaluation.classifier_training import fingerprint, split, train_classifier
+from fauxley.evaluation.classifier_training import Recipe, fingerprint, split, train_classifier
 from fauxley.evaluation.clips import DatasetClips
 from fauxley.evaluation.features import ClassifierFeatures, extract
 from fauxley.evaluation.inception_score import inception_score
@@ -193,6 +193,14 @@ def test_too_little_to_learn_is_said(learnt_kit, drums, new_kit):
     with pytest.raises(FauxleyError, match="40 at least"):
         train_classifier(drums, SMALL_RECIPE)
     assert fingerprint(learnt_kit) != fingerprint(new_kit)
+
+
+@pytest.mark.parametrize(
+    "change", [{"epochs": 0}, {"width": -1}, {"seed": -1}, {"held_out": 0.9}, {"mixup": float("nan")}]
+)
+def test_recipes_that_make_no_sense(change):
+    with pytest.raises(UsageError, match="--"):
+        Recipe(**change)
 
 
 @pytest.mark.parametrize("change", [{"width": 0}, {"labels": ("a", "a")}, {"high": 9000.0}, {"num_bands": 4}])

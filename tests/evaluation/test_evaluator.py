@@ -13,6 +13,7 @@ from fauxley.evaluation.evaluator import Evaluator
 from fauxley.evaluation.features import FeatureStore
 from fauxley.evaluation.figures import METRICS
 from fauxley.evaluation.page import Judged
+from fauxley.evaluation.pretrained import SpeechQuality, open_embeddings
 from fauxley.evaluation.protocol import Listener, Protocol
 from fauxley.evaluation.remarks import remarks
 from fauxley.evaluation.report import to_json, write_report
@@ -169,6 +170,15 @@ def test_the_listener_hears_every_clip(learnt_kit):
     assert len(Evaluator(learnt_kit, protocol=PROTOCOL, listener=listener).real) == 1
     assert listener.done == 96
     assert any("features" in what for what in listener.begun)
+
+
+def test_a_missing_extra_is_one_line_that_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for open_it in (lambda: open_embeddings(("speech",)), lambda: SpeechQuality(5)):
+        with pytest.raises(FauxleyError, match=r"pip install 'fauxley\[speech\]'"):
+            open_it()
+    with pytest.raises(UsageError, match="there are speech"):
+        open_embeddings(("nonsense",))
 
 
 class Hostile(ArrayClips):

@@ -51,7 +51,7 @@ def assessor(
 ) -> Callable[[int, Synthesizer], dict[str, float]]:
     """What judges a model while it is trained: all figures by name, and the best checkpoint so far recorded.
 
-    The real side is looked at now. Labels count if a classifier of this data is in the cache.
+    The real side is looked at before the first. Labels count if a classifier of this data is in the cache.
 
     Raises:
         FauxleyError: too few real clips.

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fauxley.audio.dataset import Dataset
-from fauxley.errors import FauxleyError
+from fauxley.errors import FauxleyError, UsageError
 from fauxley.evaluation.augmentation import augment
 from fauxley.evaluation.calibration import accuracy, calibration_error, confusion, fit_temperature
 from fauxley.evaluation.classifier import Classifier, Judgement
@@ -62,6 +62,18 @@ class Recipe:
     """Compute in bfloat16, which is much faster on processors that have it and much slower on others."""
     seed: int = 0
     """Of the initial weights, the order and all augmentation."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "width"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"--{name.replace('_', '-')} must be at least 1; got {getattr(self, name)}")
+        for name in ("learning_rate", "weight_decay", "mixup", "seed"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UsageError(f"--{name.replace('_', '-')} must not be negative; got {getattr(self, name)}")
+        if not 0 <= self.label_smoothing < 1:
+            raise UsageError(f"--label-smoothing must be from 0 to less than 1; got {self.label_smoothing}")
+        if not 0.01 <= self.held_out <= 0.5:
+            raise UsageError(f"--held-out must be from 0.01 to 0.5; got {self.held_out}")
 
 
 @dataclass(frozen=True)
