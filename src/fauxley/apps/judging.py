@@ -124,6 +124,8 @@ def check_out(out: Path, overwrite: bool) -> None:
 def print_summary(evaluator: Evaluator, judged: Sequence[Judged]) -> None:
     """Print the table of figures, remarks and warnings."""
     console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:  # a file has no width to keep to
+        console.width = 1000
     console.print(_table(evaluator, judged))
     for text in warnings_for(evaluator, judged):
         console.print(f"note: {text}", style="yellow", markup=False)
@@ -136,7 +138,7 @@ def print_summary(evaluator: Evaluator, judged: Sequence[Judged]) -> None:
 def _table(evaluator: Evaluator, judged: Sequence[Judged]) -> Table:
     sets = [*evaluator.real, *(one.figures for one in judged)]
     table = Table(box=None, pad_edge=False)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for figures in sets:
         table.add_column(f"{figures.title}\n{figures.count} clips", justify="right", overflow="fold")
     order = list(METRICS)

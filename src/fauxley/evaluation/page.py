@@ -17,7 +17,7 @@ from fauxley.evaluation.figures import METRICS, Figures, describe
 from fauxley.evaluation.signals import MEASURES
 
 PAIRS = 12
-_SHOWN = 16
+_SHOWN = 14
 
 
 class Judged(NamedTuple):
