@@ -44,7 +44,19 @@ def evaluate(*arguments: object) -> int:
 
 
 def test_from_data_to_report(data: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["train-classifier", "--data", str(data), "--epochs", "2", "--width", "4", "--device", "cpu"]
+    command = [
+        "train-classifier",
+        "--data",
+        str(data),
+        "--epochs",
+        "2",
+        "--least-steps",
+        "0",
+        "--width",
+        "4",
+        "--device",
+        "cpu",
+    ]
     code = main([*command, "--out", str(tmp_path / "c"), "--force"])
     first = capsys.readouterr().out
     assert code == 0

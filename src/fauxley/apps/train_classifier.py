@@ -87,5 +87,11 @@ def describe(classifier: Classifier) -> str:
 
 def _train(dataset: Dataset, recipe: Recipe, test: Dataset | None, device: Device, quiet: bool) -> Classifier:
     with Stages(quiet) as stages, in_memory("lower --batch-size or --width"):
-        stages.begin("training the classifier", recipe.epochs)
-        return fit(dataset, recipe, test, choose_device(device), lambda done, total: stages.advance(1))
+
+        def tell(done: int, total: int) -> None:
+            if done == 1:
+                stages.begin("training the classifier", total)
+            stages.advance(1)
+
+        stages.begin("preparing to train the classifier", 0)
+        return fit(dataset, recipe, test, choose_device(device), tell)

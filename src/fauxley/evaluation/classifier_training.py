@@ -44,10 +44,12 @@ class Recipe:
 
     epochs: int = 40
     """Passes over the data."""
+    least_steps: int = 1500
+    """Updates that are made at least, by more passes over small data."""
     batch_size: int = 64
     """Clips in a batch."""
     learning_rate: float = 3e-3
-    """Highest; it rises for two epochs and then falls along a cosine to zero."""
+    """Highest; it rises for two passes and then falls along a cosine to zero."""
     weight_decay: float = 0.02
     """Of AdamW."""
     label_smoothing: float = 0.05
@@ -67,7 +69,7 @@ class Recipe:
         for name in ("epochs", "batch_size", "width"):
             if getattr(self, name) < 1:
                 raise UsageError(f"--{name.replace('_', '-')} must be at least 1; got {getattr(self, name)}")
-        for name in ("learning_rate", "weight_decay", "mixup", "seed"):
+        for name in ("least_steps", "learning_rate", "weight_decay", "mixup", "seed"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UsageError(f"--{name.replace('_', '-')} must not be negative; got {getattr(self, name)}")
         if not 0 <= self.label_smoothing < 1:
@@ -217,9 +219,10 @@ def _fit(
     rng = np.random.default_rng(recipe.seed)
     optimizer = torch.optim.AdamW(_groups(network, recipe.weight_decay), lr=recipe.learning_rate)
     batches = max(1, len(clips.labels) // recipe.batch_size)
-    warmup, total = 2 * batches, recipe.epochs * batches
+    epochs = max(recipe.epochs, -(-recipe.least_steps // batches))
+    warmup, total = 2 * batches, epochs * batches
     step = 0
-    for epoch in range(recipe.epochs):
+    for epoch in range(epochs):
         network.train()
         for chosen in np.array_split(rng.permutation(len(clips.labels)), batches):
             rate = min(1, (step + 1) / warmup) * (1 + math.cos(math.pi * step / total)) / 2
@@ -239,7 +242,7 @@ def _fit(
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             step += 1
-        progress(epoch + 1, recipe.epochs)
+        progress(epoch + 1, epochs)
     # In the order that a loaded one has, lest the same weights give other last digits.
     network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return network.cpu()

@@ -86,6 +86,11 @@ def warnings_for(evaluator: Evaluator, judged: Sequence[Judged]) -> list[str]:
         found.append("No classifier: all that needs labels is left out.")
     elif evaluator.classifier.judgement.accuracy < 0.7:
         found.append("The classifier is weak; scores made of its answers say little.")
+    elif (error := evaluator.classifier.judgement.calibration_error) > 0.1:
+        found.append(
+            f"The classifier's probabilities are off by {error:.2f} (calibration error), and inception scores too: "
+            "compare only with the real rows beside them."
+        )
     return found
 
 
