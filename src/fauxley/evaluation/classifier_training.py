@@ -15,6 +15,7 @@ Letters: N clips, B batch, M mel bands, F frames, K labels.
 import hashlib
 import math
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -105,11 +106,17 @@ def split(dataset: Dataset, share: float) -> tuple[NDArray[np.bool_], str]:
     mixed = sum(len(labels) > 1 for labels in by_source.values())
     by_name = len(by_source) >= 20 and mixed > len(by_source) / 2
     keys = beginnings if by_name else [entry.sha256 for entry in dataset.entries]
-    order = sorted(set(keys), key=lambda key: hashlib.sha256(key.encode(errors="surrogateescape")).digest())
-    held = set(order[: max(1, round(share * len(order)))])
-    of_clip = dataset.clips().file
-    is_held = np.array([key in held for key in keys])[of_clip]
     labelled = dataset.clip_labels() >= 0
+    clips_of = Counter(np.array(keys, object)[dataset.clips().file[labelled]].tolist())
+    total = int(labelled.sum())
+    small = (key for key in set(keys) if clips_of[key] <= total / 3)  # a giant is for learning
+    order = sorted(small, key=lambda key: hashlib.sha256(key.encode(errors="surrogateescape")).digest())
+    held: set[str] = set()
+    for key in order:  # so many sources, and more of them if those have few clips
+        if len(held) >= round(share * len(order)) and sum(clips_of[one] for one in held) >= 0.8 * share * total:
+            break
+        held.add(key)
+    is_held = np.array([key in held for key in keys])[dataset.clips().file]
     what = f"{len(held)} of {len(order)} sources, told by how file names begin" if by_name else "files chosen at random"
     return is_held[labelled], what
 
