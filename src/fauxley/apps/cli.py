@@ -27,6 +27,9 @@ COMMANDS = {
     "train": "train a model; run it again to resume",
     "generate": "make new sounds",
     "morph": "make the sounds between two sounds",
+    "train-classifier": "teach a classifier the labels of sounds, to judge generated ones by",
+    "evaluate": "how good a model is, and whether it copied: a report with figures, pictures and sounds",
+    "compare": "several models in one table",
     "bench": "how fast this machine trains and generates",
     "import-tensorflow": "turn a checkpoint of the official code into a model",
 }

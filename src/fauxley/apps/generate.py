@@ -30,7 +30,7 @@ def generate(
     Example, the very same sounds again: fauxley generate runs/mine --out again --latents new-sounds/latents.npy
 
     Args:
-        model: A run folder (its newest checkpoint) or a model folder.
+        model: A run folder (its best checkpoint if one is recorded, else its newest) or a model folder.
         out: Folder for the sounds, their latents.npy and sheet.png.
         count: How many; 20 if nothing else is said.
         seed: Of the first sound; the next ones have the next seeds.

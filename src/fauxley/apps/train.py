@@ -81,7 +81,14 @@ def train_run(
     resumed = run.exists
     run.begin(config, fingerprint(config, dataset))
     with TerminalReporter(quiet) as reporter:
-        trainer = Trainer(run, config, dataset, device, reporter, tensorboard)
+        assess = None
+        if config.evaluate_every:
+            from fauxley.apps.checkpoints import assessor  # only for those who ask
+
+            assess = assessor(
+                path, dataset, config.architecture.clip_length, config.evaluate_count, device, reporter.say
+            )
+        trainer = Trainer(run, config, dataset, device, reporter, tensorboard, assess)
         if resumed:
             reporter.say(f"resuming {path} at step {trainer.state.step}")
         finished = trainer.train()

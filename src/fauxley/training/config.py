@@ -71,6 +71,10 @@ class TrainingConfig:
     """Steps between previews: sounds and a sheet from fixed latents."""
     preview_count: int = 16
     """Sounds in a preview."""
+    evaluate_every: int = 0
+    """Steps between evaluations against the data, whose figures go into log.jsonl; 0: none."""
+    evaluate_count: int = 500
+    """Sounds in an evaluation."""
     keep_checkpoints: int = 3
     """Newest checkpoints to keep."""
     milestone_every: int = 20_000
@@ -80,7 +84,7 @@ class TrainingConfig:
         for name in ("steps", "batch_size", "accumulate", "log_every", "checkpoint_every", "preview_every"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1; got {getattr(self, name)}")
-        for name in ("seed", "milestone_every", "preview_count"):
+        for name in ("seed", "milestone_every", "preview_count", "evaluate_every"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} must not be negative; got {getattr(self, name)}")
         if self.batch_size % self.accumulate:

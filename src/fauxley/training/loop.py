@@ -9,7 +9,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -56,6 +56,10 @@ class Reporter(Protocol):
         """Something seems wrong."""
 
 
+Assessor = Callable[[int, Synthesizer], dict[str, float]]
+"""Judges the sounds of a step; what it finds is logged."""
+
+
 class Trainer:
     """Trains one run on one device.
 
@@ -66,6 +70,7 @@ class Trainer:
         device: where to compute.
         reporter: whom to tell.
         tensorboard: also write TensorBoard's files.
+        assess: asked every `evaluate_every` steps.
     """
 
     def __init__(
@@ -76,10 +81,12 @@ class Trainer:
         device: torch.device,
         reporter: Reporter,
         tensorboard: bool = False,
+        assess: Assessor | None = None,
     ) -> None:
         self.run = run
         self.config = config
         self.reporter = reporter
+        self._assess = assess
         self.data = RealAudio(dataset, config, device)
         self.provenance = Provenance(
             config.preset, 0, fingerprint(config, dataset), licenses(dataset), fauxley.__version__
@@ -116,6 +123,8 @@ class Trainer:
                         self._preview()
                     if self._due(config.checkpoint_every):
                         self._save()
+                    if self._assess and config.evaluate_every and self._due(config.evaluate_every):
+                        self.log.numbers(state.step, self._assess(state.step, self._synthesizer()))
                 self._save()
         finally:
             self.log.close()
