@@ -11,6 +11,7 @@ import importlib
 import io
 import os
 import sys
+import time
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -30,6 +31,8 @@ COMMANDS = {
     "bench": "how fast this machine trains and generates",
     "import-tensorflow": "turn a checkpoint of the official code into a model",
 }
+# Seconds. When one process fails, torchrun ends the others: let it not end the one that has yet to say what is wrong.
+_PATIENCE = 3
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,13 +75,17 @@ def _dispatch(arguments: list[str]) -> int:
         command, prog, rest = command[rest[0]], f"{prog} {rest[0]}", rest[1:]
     import tyro
 
+    speaks = os.environ.get("RANK", "0") == "0"  # one of the processes that torchrun starts
     try:
         if isinstance(command, dict):
-            tyro.extras.subcommand_cli_from_dict(command, args=rest, prog=prog)
+            tyro.extras.subcommand_cli_from_dict(command, args=rest, prog=prog, console_outputs=speaks)
         else:
-            tyro.cli(command, args=rest, prog=prog)
+            tyro.cli(command, args=rest, prog=prog, console_outputs=speaks)
     except SystemExit as stop:  # tyro prints its own help and errors
-        return stop.code if isinstance(stop.code, int) else 1
+        code = stop.code if isinstance(stop.code, int) else 1
+        if code and not speaks:
+            time.sleep(_PATIENCE)
+        return code
     return 0
 
 

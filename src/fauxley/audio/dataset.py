@@ -123,7 +123,7 @@ class Dataset:
         *,
         slicing: Slicing | None = None,
         balance_labels: bool = False,
-        rows: slice = _ALL,
+        rows: slice | NDArray[np.intp] = _ALL,
     ) -> NDArray[np.int16]:
         """The batch of `step`, `(B, C, T)` int16; divide by 32768. A pure function of its arguments.
 
