@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.draws import Draws, Share, SharedDraws
+from fauxley.training.config import TrainingConfig
 from fauxley.training.ranks import Ranks
 from fauxley.training.state import TrainingState
 
@@ -29,32 +30,44 @@ GRADIENT_TIMEOUT = timedelta(minutes=10)
 _HOST_TIMEOUT = timedelta(days=1)
 
 
+def share_of(config: TrainingConfig, rank: int, world_size: int) -> Share:
+    """What process `rank` computes of each part of a batch.
+
+    Raises:
+        UsageError: what is to be trained cannot be shared, or not by so many.
+    """
+    whole = config.batch_size // config.accumulate
+    if config.architecture.mixes_examples:
+        raise UsageError(
+            "batch normalisation takes its statistics over the whole batch, which is shared out here; "
+            "train without torchrun, or with --no-batch-norm"
+        )
+    if whole < world_size:
+        parts = f" in {config.accumulate} parts" if config.accumulate > 1 else ""
+        raise UsageError(
+            f"a batch of {config.batch_size}{parts} is too small for {world_size} processes, which need a clip each; "
+            "start fewer, or raise --batch-size"
+        )
+    return Share.of(whole, rank, world_size)
+
+
 class ManyRanks(Ranks):
     """The processes of torch.distributed's default group, which must be joined already.
 
     Args:
-        batch_size: of the whole batch.
-        accumulate: parts that it is computed in. Each process has its rows of each part, so that the parts, and with
-            them the random numbers, are those of one process.
+        share: this process's, of each part of a batch.
+        accumulate: parts that a batch is computed in. Each process has its rows of each part, so that the parts, and
+            with them the random numbers, are those of one process.
         local_rank: number of this process on its machine.
-
-    Raises:
-        UsageError: there are more processes than rows.
     """
 
-    def __init__(self, batch_size: int, accumulate: int, local_rank: int) -> None:
+    def __init__(self, share: Share, accumulate: int, local_rank: int) -> None:
         self.rank = dist.get_rank()
         self.world_size = dist.get_world_size()
         self._local_rank = local_rank
-        self._share = Share.of(batch_size // accumulate, self.rank, self.world_size)
-        self._batch_size = batch_size
+        self._share = share
         self._accumulate = accumulate
-        if self._share.whole < self.world_size:
-            parts = f" in {accumulate} parts" if accumulate > 1 else ""
-            raise UsageError(
-                f"a batch of {batch_size}{parts} is not enough for {self.world_size} processes, which need a clip "
-                "each; start fewer, or raise --batch-size"
-            )
+        self._batch_size = share.whole * accumulate
         self._host = dist.new_group(backend="gloo", timeout=_HOST_TIMEOUT)
         self._buckets: dict[str, _Bucket] = {}
 
