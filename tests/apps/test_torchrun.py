@@ -38,22 +38,14 @@ def _worker(parent: int, rank: int) -> int:
 def test_when_one_is_killed_torchrun_starts_all_again_and_they_end_as_undisturbed(
     dataset: Path, tmp_path: Path
 ) -> None:
-    flags = ["--steps", "30", "--checkpoint-every", "4", "--log-every", "1", "--preview-count", "0"]
-    launch = [
-        "torch.distributed.run",
-        "--standalone",
-        "--local-addr",
-        "127.0.0.1",
-        "--nproc-per-node",
-        "2",
-        "--max-restarts",
-        "1",
-        "-m",
-        "--",
-    ]
-    command = [*launch, "fauxley", *train_arguments(dataset, tmp_path / "many", *flags)]
+    flags = "--steps 30 --checkpoint-every 4 --log-every 1 --preview-count 0"
+    launch = "-m torch.distributed.run --standalone --local-addr 127.0.0.1 --nproc-per-node 2 --max-restarts 1 -m --"
+    arguments = train_arguments(dataset, tmp_path / "many", *flags.split())
     with subprocess.Popen(
-        [sys.executable, "-m", *command], env={**os.environ, **_LOCAL}, stderr=subprocess.PIPE, text=True
+        [sys.executable, *launch.split(), "fauxley", *arguments],
+        env={**os.environ, **_LOCAL},
+        stderr=subprocess.PIPE,
+        text=True,
     ) as torchrun:
         while not (tmp_path / "many" / "checkpoints" / "step-00000004").exists():
             assert torchrun.poll() is None, torchrun.communicate()
@@ -65,7 +57,7 @@ def test_when_one_is_killed_torchrun_starts_all_again_and_they_end_as_undisturbe
     assert "lost a process" in line
     assert "--max-restarts" in line
 
-    assert main(train_arguments(dataset, tmp_path / "one", *flags)) == 0
+    assert main(train_arguments(dataset, tmp_path / "one", *flags.split())) == 0
     runs = [Run(tmp_path / name) for name in ("many", "one")]
     assert [line["step"] for line in read_log(runs[0])] == list(range(1, 31))
     ours, expected = (load_file(run.checkpoints()[-1] / "model.safetensors") for run in runs)

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -91,6 +92,15 @@ class Poisoned(Trainer):
         return metrics
 
 
+class Signalled(Trainer):
+    """The last process is asked to stop in its third step."""
+
+    def _step(self):
+        if self.state.step == 2 and self.ranks.rank == self.ranks.world_size - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super()._step()
+
+
 def trajectory(name, dataset, ranks_of):
     """Weights and numbers after some steps in float64, in which equal up to rounding means equal to 12 digits."""
     architecture, objective, batch_size, accumulate = EXACT[name]
@@ -125,7 +135,7 @@ def train(path, dataset, ranks=ONE, trainer=Trainer, **changed):
     if ranks.leads:
         run.begin(config, fingerprint(config, dataset))
     trainer = trainer(run, config, dataset, CPU, Silent(), ranks=ranks)
-    assert trainer.train()
+    assert trainer.train() == (trainer.state.step == config.steps)
     return trainer
 
 
@@ -153,13 +163,14 @@ def work(dataset, out, rank, world_size, port):
         shutil.copytree(out / "begun by one", mine / "begun by one")  # the test's own process has it locked
     train(mine / "begun by one", dataset, ranks)
     train(mine / "poisoned", dataset, ranks, Poisoned)
+    stopped = train(mine / "stopped", dataset, ranks, Signalled).state.step
     state = train(mine / "whole", dataset, ranks, preview_count=2).state
-    refusals = [_refusal(lambda: ranks.check_agreed("data", rank < 1))]
+    heard = [f"stopped at {stopped}", _refusal(lambda: ranks.check_agreed("data", rank < 1))]
     if rank == 1:
         weight = next(state.networks["critic"].parameters()).data.view(-1)
         weight[0] = torch.nextafter(weight[0], torch.ones(()))
-    refusals.append(_refusal(lambda: ranks.check_same(state)))
-    (out / f"refusals of {rank}").write_text("\n".join(refusals))
+    heard.append(_refusal(lambda: ranks.check_same(state)))
+    (out / f"heard by {rank}").write_text("\n".join(heard))
     dist.destroy_process_group()
 
 
@@ -269,10 +280,12 @@ def test_rank_0_goes_first_and_alone_writes(shared, world_size):
 
 
 @pytest.mark.parametrize("world_size", MANY)
-def test_processes_that_are_not_alike_all_hear_of_it(shared, world_size):
-    refusals = {(shared[world_size] / f"refusals of {rank}").read_text() for rank in range(world_size)}
-    differing, drifted = refusals.pop().split("\n")
-    assert not refusals
+def test_what_happens_to_one_all_hear_of(shared, world_size):
+    heard = {(shared[world_size] / f"heard by {rank}").read_text() for rank in range(world_size)}
+    stopped, differing, drifted = heard.pop().split("\n")
+    assert not heard
+    assert stopped == "stopped at 3"
+    assert newest(shared[world_size] / "rank 0" / "stopped").name == "step-00000003"
     assert re.match("UsageError: rank 1 has other data", differing)
     assert re.match("FauxleyError: by step 6 .* rank 1 .* rank 0", drifted)
 
