@@ -6,7 +6,8 @@
 The same WGAN-GP step (5 critic updates, 1 of the generator; `--relativistic`: 1 and 1) is taken in turns by rank 0 with
 one thread, by rank 0 with as many threads as there are processes (on a CPU), and by all processes with one thread each.
 The figures are medians. An exchange is the all-reduce of one network's gradients, timed on its own after a barrier;
-"waiting and exchanging" is what a step spends there, so it also has what the processes wait for each other.
+"waiting and exchanging" is what a step spends there, so it also has what the processes wait for each other. Processor
+time is given too: on a machine that others use, it tells more than the clock.
 """
 
 import argparse
@@ -88,15 +89,21 @@ class Timed:
         audio = torch.rand(shape, generator=torch.Generator().manual_seed(0))[ranks.rows] - 0.5
         self._batches = [audio.to(device)] * config.objective.num_batches
         self.seconds: list[float] = []
+        self.cpu_seconds: list[float] = []
 
     def step(self) -> None:
         torch.set_num_threads(self.threads)
-        start = _now(self.state.device)
+        start, busy = _now(self.state.device), time.process_time()
         number = len(self.seconds)
         train_step(
             self.state, self._objective, self._batches, lambda n: self._ranks.draws(number, n), ranks=self._ranks
         )
         self.seconds.append(_now(self.state.device) - start)
+        self.cpu_seconds.append(time.process_time() - busy)
+
+    @property
+    def median_cpu(self) -> float:
+        return statistics.median(self.cpu_seconds[1:])
 
     @property
     def median(self) -> float:
@@ -158,20 +165,25 @@ def _report(
             f"exchanged in {seconds * 1e3:7.2f} ms ({bytes_of[name] / seconds / 1e9:.2f} GB/s)"
         )
     sent = in_a_step * 2 * (size - 1)
-    reference = alone[0].median
+    reference = alone[0]
     share = statistics.median(waiting) / many.median
     return [
         *lines,
-        f"  in a step  {in_a_step / 1e6:7.2f} MB of gradients; a ring sends {sent / 1e6:.2f} MB in all; "
-        f"counted on the loopback interface: {statistics.median(loopback) / 1e6:.2f} MB",
-        *(_line(f"1 process, {one.threads} thread(s)", one.median, reference) for one in alone),
-        _line(f"{size} processes, 1 thread each", many.median, reference),
-        f"  waiting and exchanging: {share:.1%} of the step; efficiency {reference / many.median / size:.1%}",
+        (
+            f"  in a step  {in_a_step / 1e6:7.2f} MB of gradients; a ring sends {sent / 1e6:.2f} MB in all; "
+            f"counted on the loopback interface: {statistics.median(loopback) / 1e6:.2f} MB"
+        ),
+        *(_line(f"1 process, {one.threads} thread(s)", one, reference) for one in alone),
+        _line(f"{size} processes, 1 thread each", many, reference),
+        f"  waiting and exchanging: {share:.1%} of the step; efficiency {reference.median / many.median / size:.1%}",
     ]
 
 
-def _line(name: str, seconds: float, reference: float) -> str:
-    return f"  {name:28} {seconds * 1e3:9.1f} ms a step   {reference / seconds:5.2f} ×"
+def _line(name: str, timed: Timed, reference: Timed) -> str:
+    return (
+        f"  {name:28} {timed.median * 1e3:9.1f} ms a step   {reference.median / timed.median:5.2f} ×   "
+        f"rank 0 computes {timed.median_cpu * 1e3:9.1f} ms"
+    )
 
 
 def _time_exchanges(ranks: ManyRanks, device: torch.device, into: list[float]) -> None:
