@@ -60,6 +60,7 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
     command.__doc__ = f"""Train {text}. Run it again to resume.
 
     Example: fauxley train {preset.preset} --data my-sounds --run runs/mine
+    On 8 GPUs: torchrun --nproc-per-node 8 -m -- fauxley train {preset.preset} --data my-sounds --run runs/mine
 
     Args:
         data: Folder of sounds (prepared into a cache), or a dataset made by 'fauxley prepare'.

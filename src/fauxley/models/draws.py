@@ -52,23 +52,21 @@ class Draws:
 
 @dataclass(frozen=True)
 class Share:
-    """The rows `start` to `stop` of a batch of `whole`: what one process of several computes."""
+    """What process `rank` of `world_size` computes of a batch of `whole` examples: every `world_size`-th row.
 
-    start: int
-    stop: int
+    Rows are dealt so, not in blocks, because datasets in shards deal their shards to the rows of a batch in turn.
+    """
+
+    rank: int
+    world_size: int
     whole: int
-
-    @classmethod
-    def of(cls, whole: int, rank: int, world_size: int) -> "Share":
-        """The share of process `rank`; one may have a row more than another."""
-        return cls(whole * rank // world_size, whole * (rank + 1) // world_size, whole)
 
     @property
     def rows(self) -> slice:
-        return slice(self.start, self.stop)
+        return slice(self.rank, self.whole, self.world_size)
 
     def __len__(self) -> int:
-        return self.stop - self.start
+        return len(range(self.rank, self.whole, self.world_size))
 
 
 class SharedDraws(Draws):

@@ -48,7 +48,7 @@ def share_of(config: TrainingConfig, rank: int, world_size: int) -> Share:
             f"a batch of {config.batch_size}{parts} is too small for {world_size} processes, which need a clip each; "
             "start fewer, or raise --batch-size"
         )
-    return Share.of(whole, rank, world_size)
+    return Share(rank, world_size, whole)
 
 
 class ManyRanks(Ranks):
@@ -87,14 +87,13 @@ class ManyRanks(Ranks):
         bucket.sum(len(self._share) / self._share.whole)
 
     def gather(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        mine = self._accumulate * len(self._share)
-        start = self._accumulate * self._share.start
-        whole = next(iter(values.values())).new_zeros(len(values), self._batch_size)
+        whole = next(iter(values.values())).new_zeros(len(values), self._accumulate, self._share.whole)
         for row, value in zip(whole, values.values(), strict=True):
+            mine = row[:, self._share.rows]
             # What is one number for several examples counts once for each of them.
-            row[start : start + mine] = value.repeat_interleave(mine // len(value))
+            mine.copy_(value.repeat_interleave(mine.numel() // len(value)).view_as(mine))
         _all_reduce(whole)
-        return dict(zip(values, whole, strict=True))
+        return {name: row.flatten() for name, row in zip(values, whole, strict=True)}
 
     def any(self, flag: bool) -> bool:
         found = torch.tensor(int(flag))
@@ -178,6 +177,8 @@ def _connected() -> Iterator[None]:
     """Turn a broken connection into a plain message; it usually means that a process was killed."""
     try:
         yield
+    except torch.OutOfMemoryError:
+        raise
     except RuntimeError as error:
         raise FauxleyError(
             "lost a process that was training along: it was killed, or its machine cannot be reached; run it again to "
