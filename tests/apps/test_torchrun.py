@@ -91,6 +91,7 @@ def test_what_all_see_only_rank_0_says(
     wrong: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cli, "_PATIENCE", 0)
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     for rank, speaks in (("1", False), ("0", True)):
         monkeypatch.setenv("RANK", rank)
         assert main(wrong) == 2

@@ -41,9 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name of a file may be no text, or not in the terminal's alphabet
         sys.stdout.reconfigure(errors="backslashreplace")
-    if arguments[:1] != ["train"] or os.environ.get("RANK", "0") == "0":
+    if arguments[:1] != ["train"] or os.environ.get("RANK", "0") == "0" or "MASTER_ADDR" not in os.environ:
         return _run(arguments)
-    # One of many processes that torchrun has started, of which the first speaks for all.
+    # One of many processes that torchrun has started, of which rank 0 speaks for all.
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
         code = _run(arguments)
         if code and sys.stderr is nowhere:

@@ -1,4 +1,4 @@
-"""Being one of the processes that `torchrun -m fauxley train ...` starts.
+"""Being one of the processes that `torchrun -m -- fauxley train ...` starts.
 
 torchrun tells each process who it is by environment variables. Whatever goes wrong then goes wrong for all processes,
 of which one speaks: the first to fail says so in the store they share, and the others, which fail too or lose the
@@ -6,6 +6,7 @@ connection, end without a word.
 """
 
 import os
+import signal
 import sys
 import time
 import uuid
@@ -36,7 +37,7 @@ def together(config: TrainingConfig, device: Device) -> Iterator[tuple[Ranks, "t
         FauxleyError: the other processes cannot be reached.
         SystemExit: something went wrong, which another process tells.
     """
-    if not all(os.environ.get(name) for name in _VARIABLES) or os.environ["WORLD_SIZE"] == "1":
+    if not all(os.environ.get(name) for name in _VARIABLES):
         yield ONE, choose_device(device)
         return
     import torch.distributed as dist
@@ -104,5 +105,6 @@ def _is_first(store: "Store") -> bool:
 
 
 def _speak() -> None:
-    """Let this process be heard, which the command line prevents if it is not rank 0."""
+    """Let this process be heard, which the command line prevents if it is not rank 0, before torchrun ends it."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.stderr = sys.__stderr__

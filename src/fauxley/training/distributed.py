@@ -37,7 +37,7 @@ def share_of(config: TrainingConfig, rank: int, world_size: int) -> Share:
         UsageError: what is to be trained cannot be shared, or not by so many.
     """
     whole = config.batch_size // config.accumulate
-    if config.architecture.mixes_examples:
+    if world_size > 1 and config.architecture.mixes_examples:
         raise UsageError(
             "batch normalisation takes its statistics over the whole batch, which is shared out here; "
             "train without torchrun, or with --no-batch-norm"
@@ -61,20 +61,21 @@ class ManyRanks(Ranks):
         local_rank: number of this process on its machine.
     """
 
+    supervised = True
+
     def __init__(self, share: Share, accumulate: int, local_rank: int) -> None:
         self.rank = dist.get_rank()
         self.world_size = dist.get_world_size()
         self._local_rank = local_rank
         self._share = share
         self._accumulate = accumulate
-        self._batch_size = share.whole * accumulate
         self._host = dist.new_group(backend="gloo", timeout=_HOST_TIMEOUT)
         self._buckets: dict[str, _Bucket] = {}
 
     @property
     def rows(self) -> NDArray[np.intp]:
-        rows = np.arange(self._batch_size).reshape(self._accumulate, -1)[:, self._share.rows]
-        return rows.reshape(-1)
+        parts = np.arange(self._accumulate * self._share.whole).reshape(self._accumulate, -1)
+        return parts[:, self._share.rows].reshape(-1)
 
     def draws(self, *key: int) -> Draws:
         return SharedDraws(*key, share=self._share)
@@ -155,7 +156,7 @@ class _Bucket:
 
     def fits(self, weights: list[nn.Parameter]) -> bool:
         """Whether it is for these very weights."""
-        return len(weights) == len(self._weights) and all(map(lambda a, b: a is b, weights, self._weights))
+        return len(weights) == len(self._weights) and all(a is b for a, b in zip(weights, self._weights, strict=True))
 
     def sum(self, factor: float) -> None:
         """Make the gradients the sum over all processes, each times its factor."""

@@ -104,7 +104,7 @@ class Trainer:
         config, state = self.config, self.state
         self.reporter.begin(state.step, config.steps)
         try:
-            with stop_signals(insistent=self.ranks.world_size == 1) as stop:
+            with stop_signals(insistent=not self.ranks.supervised) as stop:
                 if state.step == 0:
                     self._save()  # so that there is always something to go back to, and a full disk shows now
                 while state.step < config.steps and not self.ranks.any(bool(stop)):

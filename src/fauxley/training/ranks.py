@@ -22,6 +22,8 @@ class Ranks(ABC):
 
     rank: int
     world_size: int
+    supervised: bool
+    """Whether a launcher started the processes, and passes signals on to them."""
 
     @property
     def leads(self) -> bool:
@@ -80,6 +82,7 @@ class OneRank(Ranks):
 
     rank = 0
     world_size = 1
+    supervised = False
     rows = slice(None)
 
     def draws(self, *key: int) -> Draws:
