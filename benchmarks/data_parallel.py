@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--clip-length", type=int, default=16384)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--relativistic", action="store_true")
+    parser.add_argument("--no-threads", action="store_true", help="leave out rank 0 with several threads")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")
     arguments = parser.parse_args()
@@ -73,7 +74,8 @@ def work(arguments: argparse.Namespace) -> None:
             batch_size=arguments.batch_size,
         )
         with together(config, arguments.device) as (ranks, device):
-            lines = measure(config, ranks, device, arguments.rounds)
+            threads = [1] if arguments.no_threads or device.type == "cuda" else sorted({1, ranks.world_size})
+            lines = measure(config, ranks, device, arguments.rounds, threads)
             print("\n".join(lines), end="\n" if lines else "", flush=True)
 
 
@@ -110,7 +112,7 @@ class Timed:
         return statistics.median(self.seconds[1:])  # the first step also sets up
 
 
-def measure(config: TrainingConfig, ranks: Ranks, device: torch.device, rounds: int) -> list[str]:
+def measure(config: TrainingConfig, ranks: Ranks, device: torch.device, rounds: int, threads: list[int]) -> list[str]:
     """Take turns, and report."""
     waiting: list[float] = []
     exchanges: dict[str, list[float]] = defaultdict(list)
@@ -118,9 +120,7 @@ def measure(config: TrainingConfig, ranks: Ranks, device: torch.device, rounds: 
     if isinstance(ranks, ManyRanks):
         _time_exchanges(ranks, device, waiting)
     many = Timed(config, ranks, device, 1)
-    alone = [Timed(config, ONE, device, threads) for threads in sorted({1, ranks.world_size})]
-    if device.type == "cuda":
-        alone = alone[:1]
+    alone = [Timed(config, ONE, device, count) for count in threads]
     for _ in range(rounds + 1):
         if ranks.leads:
             for one in alone:
