@@ -20,6 +20,7 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import load_file
 
+from fauxley.apps.train import TerminalReporter
 from fauxley.audio.dataset import Dataset
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.specgan import SpecGAN
@@ -61,25 +62,6 @@ CONFIG = TrainingConfig(
     preview_count=0,
 )
 MANY = (2, 3)
-
-
-class Silent:
-    """Somebody who is not interested."""
-
-    def begin(self, step, steps):
-        pass
-
-    def step(self, step):
-        pass
-
-    def numbers(self, values):
-        pass
-
-    def say(self, text):
-        pass
-
-    def warn(self, text):
-        pass
 
 
 class Poisoned(Trainer):
@@ -134,7 +116,7 @@ def train(path, dataset, ranks=ONE, trainer=Trainer, **changed):
     run = Run(path)
     if ranks.leads:
         run.begin(config, fingerprint(config, dataset))
-    trainer = trainer(run, config, dataset, CPU, Silent(), ranks=ranks)
+    trainer = trainer(run, config, dataset, CPU, TerminalReporter(quiet=True), ranks=ranks)
     assert trainer.train() == (trainer.state.step == config.steps)
     return trainer
 

@@ -38,7 +38,8 @@ def train_step(
     last: dict[str, dict[str, Tensor]] = {}
     for number, update in enumerate(objective.updates()):
         real = batches[min(number, len(batches) - 1)]
-        last[update.network] = _update(state, update, real, draws(number), accumulate, ranks)
+        values = _update(state, update, real, draws(number), accumulate, ranks)
+        last[update.network] = last.get(update.network, {}) | values  # some come with some updates only
     state.step += 1
     return {name: value for values in last.values() for name, value in objective.describe(ranks.gather(values)).items()}
 
