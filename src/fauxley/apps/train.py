@@ -11,8 +11,9 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fauxley.apps.devices import Device, choose_device, in_memory
+from fauxley.apps.devices import Device, in_memory
 from fauxley.apps.estimate import describe
+from fauxley.apps.torchrun import together
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.pack_settings import PackSettings
 from fauxley.audio.packing import open_or_prepare
@@ -22,6 +23,7 @@ from fauxley.training.data import fingerprint
 from fauxley.training.log import tensorboard_is_installed
 from fauxley.training.loop import Trainer
 from fauxley.training.presets import PRESETS
+from fauxley.training.ranks import ONE, Ranks
 from fauxley.training.run import Run
 
 # What the live line tells of the numbers, by letters that fit it.
@@ -40,15 +42,17 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
         dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
         quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     ) -> None:
-        chosen = choose_device(device)
         if tensorboard == "on" and not tensorboard_is_installed():
             raise UsageError("TensorBoard is not installed: pip install 'fauxley[tensorboard]'")
         board = tensorboard_is_installed() if tensorboard == "auto" else tensorboard == "on"
-        with in_memory("lower --batch-size or --dim, or raise --accumulate"):
+        advice = "lower --batch-size or --dim, or raise --accumulate"
+        with in_memory(advice), together(config, device) as (ranks, chosen):
             if dry_run:
-                print(describe(config, chosen))
+                if ranks.leads:
+                    print(describe(config, chosen))
                 return
-            finished = train_run(config, data, run, chosen, board, quiet)
+            quiet = quiet or not ranks.leads
+            finished = train_run(config, data, run, chosen, board, quiet, ranks)
         if not quiet:
             again = "" if finished else "go on:        run the same command again\n"
             print(f"{again}make sounds:  fauxley generate {run} --out new-sounds --count 20")
@@ -56,6 +60,7 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
     command.__doc__ = f"""Train {text}. Run it again to resume.
 
     Example: fauxley train {preset.preset} --data my-sounds --run runs/mine
+    On 8 GPUs: torchrun --nproc-per-node 8 -m -- fauxley train {preset.preset} --data my-sounds --run runs/mine
 
     Args:
         data: Folder of sounds (prepared into a cache), or a dataset made by 'fauxley prepare'.
@@ -73,22 +78,33 @@ train = {name: _command(text, config) for name, (text, config) in PRESETS.items(
 
 
 def train_run(
-    config: TrainingConfig, data: Path, path: Path, device: torch.device, tensorboard: bool, quiet: bool
+    config: TrainingConfig,
+    data: Path,
+    path: Path,
+    device: torch.device,
+    tensorboard: bool,
+    quiet: bool,
+    ranks: Ranks = ONE,
 ) -> bool:
     """Begin or resume a run and train it to its end; False if a signal stopped it before."""
-    dataset = open_data(config, data)
+    with ranks.in_turn():
+        dataset = open_data(config, data)
+    content = fingerprint(config, dataset)
+    ranks.check_agreed("data", content)
+    ranks.check_agreed("flags", config)
     run = Run(path)
     resumed = run.exists
-    run.begin(config, fingerprint(config, dataset))
+    if ranks.leads:
+        run.begin(config, content)
     with TerminalReporter(quiet) as reporter:
         assess = None
-        if config.evaluate_every:
+        if config.evaluate_every and ranks.leads:
             from fauxley.apps.checkpoints import assessor  # only for those who ask
 
             assess = assessor(
                 path, dataset, config.architecture.clip_length, config.evaluate_count, device, reporter.say
             )
-        trainer = Trainer(run, config, dataset, device, reporter, tensorboard, assess)
+        trainer = Trainer(run, config, dataset, device, reporter, tensorboard, ranks, assess)
         if resumed:
             reporter.say(f"resuming {path} at step {trainer.state.step}")
         finished = trainer.train()

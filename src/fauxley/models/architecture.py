@@ -28,6 +28,11 @@ class Architecture(ABC):
     channels: int
     latent_size: int
 
+    @property
+    def mixes_examples(self) -> bool:
+        """Whether what becomes of an example depends on the others in its batch (batch normalisation)."""
+        return False
+
     @abstractmethod
     def representation(self) -> Representation:
         """What turns audio into the networks' features and back; not yet fitted."""

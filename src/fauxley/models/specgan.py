@@ -119,6 +119,10 @@ class SpecGAN(AdversarialArchitecture):
         """Channels behind each of the critic's layers; the generator's in front of each, backwards."""
         return tuple(self.dim * 2**layer for layer in range(_LAYERS))
 
+    @property
+    def mixes_examples(self) -> bool:
+        return self.batch_norm
+
     def representation(self) -> LogSpectrogram:
         return LogSpectrogram(
             self.clip_length,
@@ -169,7 +173,7 @@ class SpecGANCritic(Critic):
             shuffled_layers=_SHUFFLED_LAYERS if architecture.phase_shuffle else 0,
             shuffle_radius=architecture.phase_shuffle,
             shuffle_per_example=architecture.phase_shuffle_per_example,
-            mixes_examples=architecture.batch_norm,
+            mixes_examples=architecture.mixes_examples,
         )
         widths = (architecture.channels, *architecture.widths)
         self.layers = nn.ModuleList(

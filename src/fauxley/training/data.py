@@ -10,6 +10,7 @@ from torch import Tensor
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.slicing import Slicing
 from fauxley.training.config import TrainingConfig
+from fauxley.training.ranks import ONE, Ranks
 
 _FULL_SCALE = 32768  # what an int16 is divided by
 
@@ -21,17 +22,23 @@ class RealAudio:
         dataset: prepared sounds.
         config: batch size, seed, and how clips are cut.
         device: where batches are wanted.
+        ranks: which rows of them are this process's.
     """
 
-    def __init__(self, dataset: Dataset, config: TrainingConfig, device: torch.device) -> None:
+    def __init__(self, dataset: Dataset, config: TrainingConfig, device: torch.device, ranks: Ranks = ONE) -> None:
         self.sample_rate = dataset.sample_rate
         self._dataset = dataset
         self._config = config
         self._device = device
         self._slicing = slicing_for(config, dataset)
+        self._rows = ranks.rows
 
     def batch(self, number: int, attempt: int = 0, size: int | None = None) -> Tensor:
-        """Batch `number` of a training run; each attempt at a run has an order of its own."""
+        """This process's rows of batch `number` of a training run; each attempt at a run has an order of its own.
+
+        Args:
+            size: instead of the run's own batch, one of so many clips, all of them.
+        """
         config = self._config
         integers = self._dataset.batch(
             number,
@@ -39,6 +46,7 @@ class RealAudio:
             config.seed + attempt,
             slicing=self._slicing,
             balance_labels=config.data.balance_labels,
+            rows=slice(None) if size else self._rows,
         )
         return torch.from_numpy(integers).to(self._device).float() / _FULL_SCALE
 
