@@ -151,7 +151,11 @@ def test_gradients_are_those_of_finite_differences():
 
 
 @pytest.mark.parametrize(
-    "changed", [{"channels": 2}, {"dim": 0}, {"layers": 0}, {"levels": 1}, {"cycle": 99}, {"clip_length": 8}]
+    "changed",
+    [
+        *({"channels": 2}, {"dim": 0}, {"layers": 0}, {"levels": 1}, {"cycle": 99}, {"clip_length": 8}),
+        *({"layers": 10**9}, {"levels": 10**9}, {"clip_length": 10**9}, {"cycle": 0}, {"skip_dim": 0}),
+    ],
 )
 def test_sizes_that_make_no_sense_are_refused_by_name(changed):
     with pytest.raises(UsageError, match=next(iter(changed))):

@@ -36,7 +36,7 @@ from fauxley.models.representations import Waveform
 from fauxley.models.wavenet_sampler import CachedSampler, draw_levels
 
 _LEAST = {"clip_length": 256, "dim": 1, "skip_dim": 1, "layers": 1, "cycle": 1, "levels": 2}
-_MOST_CYCLE = 20  # 2^19 samples between taps are longer than any clip
+_MOST = {"clip_length": 2**20, "layers": 512, "cycle": 14, "levels": 2**16}  # so that a stranger's model cannot stall
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class WaveNet(AutoregressiveArchitecture):
     """Sizes of a WaveNet. Defaults are about the paper's: it looks back a quarter of a second at 16 kHz."""
 
     clip_length: int = 16384
-    """Samples in a clip, 256 or more."""
+    """Samples in a clip, from 256 to 1048576."""
     channels: int = 1
     """Audio channels: 1."""
     dim: int = 64
@@ -62,8 +62,9 @@ class WaveNet(AutoregressiveArchitecture):
         require_at_least(self, _LEAST)
         if self.channels != 1:
             raise UsageError(f"channels must be 1: a WaveNet makes mono sounds; got {self.channels}")
-        if self.cycle > _MOST_CYCLE:
-            raise UsageError(f"cycle must be at most {_MOST_CYCLE}; got {self.cycle}")
+        for name, bound in _MOST.items():
+            if getattr(self, name) > bound:
+                raise UsageError(f"{name} must be at most {bound}; got {getattr(self, name)}")
 
     @property
     def latent_size(self) -> int:
