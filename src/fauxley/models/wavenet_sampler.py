@@ -11,7 +11,7 @@ Letters: B clips, T samples, L layers, d channels, S places in all rings.
 """
 
 import math
-from itertools import accumulate
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -36,6 +36,24 @@ def draw_levels(logits: Tensor, z: Tensor) -> Tensor:
     return torch.searchsorted(cumulative, u[:, None], right=True)[:, 0].clamp(max=logits.shape[1] - 1)
 
 
+@dataclass(slots=True)
+class _Layer:
+    """One layer's weights, and views of the memory that it works in."""
+
+    now: Tensor  # (d, 2d), of the newer tap
+    residual: Tensor | None  # (d, d)
+    gates: Tensor  # (B, 2d), beginning as what the older tap contributes
+    filtered: Tensor  # (B, d), their first half
+    gate: Tensor  # (B, d), their second half
+    product: Tensor  # (B, d)
+    onward: list[Tensor]  # places of the next layer's inputs, (B, d) each
+
+    def activate(self, x: Tensor) -> None:
+        """Compute the product for inputs (B, d)."""
+        self.gates.addmm_(x, self.now).tanh_()
+        torch.addcmul(self.filtered, self.filtered, self.gate, out=self.product)
+
+
 class CachedSampler:
     """Draws a batch of clips, sample after sample.
 
@@ -44,34 +62,44 @@ class CachedSampler:
     """
 
     def __init__(self, generator: "WaveNetGenerator", count: int) -> None:
-        layers = [cast("GatedUnit", layer) for layer in generator.layers]
-        dim = generator.table.embedding_dim
-        like = generator.table.weight.double()
-        self._table = like  # (levels, d)
-        halved = torch.cat([like.new_ones(dim), like.new_full((dim,), 0.5)])
-        taps = torch.stack([layer.weight for layer in layers], 1).double() * halved
-        self._before, self._now = taps[0].contiguous(), taps[1].contiguous()  # (L, d, 2d)
-        bias = torch.stack([layer.bias for layer in layers]).double() * halved
-        self._bias = bias[:, None]  # (L, 1, 2d)
-        self._residual = [each.residual.weight.double().T / 2 for each in layers if each.residual is not None]
-        self._skip = torch.cat([layer.skip.weight.T for layer in layers]).double() / 2  # (L·d, skip_dim)
+        units = [cast("GatedUnit", unit) for unit in generator.layers]
+        table = generator.table.weight.double()  # (levels, d)
+        dim, device = table.shape[1], table.device
+        halved = torch.cat([table.new_ones(dim), table.new_full((dim,), 0.5)])
+        taps = torch.stack([unit.weight for unit in units], 1).double() * halved  # (2, L, d, 2d)
+        self._table = table
+        self._before = taps[0].contiguous()  # (L, d, 2d), of the older tap
+        self._bias = (torch.stack([unit.bias for unit in units]).double() * halved)[:, None]  # (L, 1, 2d)
+        self._skip = torch.cat([unit.skip.weight.T for unit in units]).double() / 2  # (L·d, skip_dim)
         self._skip_bias = generator.skip_bias.double()
         self._outputs = [(each.bias.double(), each.weight.double().T) for each in (generator.hidden, generator.logits)]
-        self._level = compress(torch.zeros(count, device=like.device), generator.levels)
 
-        self._dilations = [layer.dilation for layer in layers]
-        self._starts = [0, *accumulate(self._dilations)]
-        self._ring = like.new_empty(self._starts[-1], count, dim)  # (S, B, d)
-        self._places = list(self._ring.unbind())
-        period = torch.arange(math.lcm(*self._dilations), device=like.device)[:, None]
-        dilations = torch.tensor(self._dilations, device=like.device)
-        starts = torch.tensor(self._starts[:-1], device=like.device)
-        self._due = list((starts + period % dilations).unbind())  # at each time, the oldest place of each ring: (L,)
-        self._past = like.new_empty(len(layers), count, dim)
-        self._gates = like.new_empty(len(layers), count, 2 * dim)
-        self._halves = [(gates, *gates.chunk(2, 1)) for gates in self._gates]
-        self._products = like.new_empty(count, len(layers) * dim)
-        self._product = list(self._products.chunk(len(layers), 1))
+        dilations = torch.tensor([unit.dilation for unit in units], device=device)
+        starts = dilations.cumsum(0) - dilations
+        times = torch.arange(math.lcm(*dilations.tolist()), device=device)[:, None]
+        self._due = list((starts + times % dilations).unbind())  # by time, the oldest place of each ring: (L,)
+        rings = table.new_empty(int(dilations.sum()), count, dim)
+        self._rings = rings  # (S, B, d)
+        self._past = table.new_empty(len(units), count, dim)
+        self._gates = table.new_empty(len(units), count, 2 * dim)
+        self._products = table.new_empty(count, len(units) * dim)
+        places = [list(ring.unbind()) for ring in torch.split(rings, dilations.tolist())]
+        self._first = places[0]
+        self._layers = [
+            _Layer(
+                now,
+                None if unit.residual is None else unit.residual.weight.double().T.contiguous() / 2,
+                gates,
+                gates[:, :dim],
+                gates[:, dim:],
+                product,
+                onward,
+            )
+            for unit, now, gates, product, onward in zip(
+                units, taps[1], self._gates, torch.split(self._products, dim, 1), [*places[1:], []], strict=True
+            )
+        ]
+        self._level = compress(torch.zeros(count, device=device), generator.levels)
         self._fill()
 
     def run(self, z: Tensor) -> Tensor:
@@ -84,19 +112,15 @@ class CachedSampler:
 
     def _step(self, time: int) -> Tensor:
         """Logits (B, levels) of the sample after the last one drawn."""
-        torch.index_select(self._ring, 0, self._due[time % len(self._due)], out=self._past)
+        torch.index_select(self._rings, 0, self._due[time % len(self._due)], out=self._past)
         torch.baddbmm(self._bias, self._past, self._before, out=self._gates)
-        x = torch.index_select(self._table, 0, self._level, out=self._place(0, time))
-        for layer, (now, product) in enumerate(zip(self._now, self._product, strict=True)):
-            self._gate(layer, x, now, product)
-            if layer < len(self._residual):
-                x = torch.addmm(x, product, self._residual[layer], out=self._place(layer + 1, time))
+        x = torch.index_select(self._table, 0, self._level, out=self._first[time % len(self._first)])
+        for layer in self._layers:
+            layer.activate(x)
+            if layer.residual is not None:
+                place = layer.onward[time % len(layer.onward)]
+                x = torch.addmm(x, layer.product, layer.residual, out=place)
         return self._logits()
-
-    def _gate(self, layer: int, x: Tensor, now: Tensor, product: Tensor) -> None:
-        gates, filtered, gate = self._halves[layer]
-        gates.addmm_(x, now).tanh_()
-        torch.addcmul(filtered, filtered, gate, out=product)
 
     def _logits(self) -> Tensor:
         x = torch.addmm(self._skip_bias, self._products, self._skip)
@@ -104,16 +128,13 @@ class CachedSampler:
             x = torch.addmm(bias, x.relu_(), weight)
         return x
 
-    def _place(self, layer: int, time: int) -> Tensor:
-        """Where the layer's input at a time is kept: (B, d)."""
-        return self._places[self._starts[layer] + time % self._dilations[layer]]
-
     def _fill(self) -> None:
         """Silence so far: every ring holds its layer's response to it."""
-        x = self._table[self._level]
-        for layer, (start, end) in enumerate(zip(self._starts, self._starts[1:], strict=False)):
-            self._ring[start:end] = x
-            torch.addmm(self._bias[layer], x, self._before[layer], out=self._gates[layer])
-            self._gate(layer, x, self._now[layer], self._product[layer])
-            if layer < len(self._residual):
-                x = torch.addmm(x, self._product[layer], self._residual[layer])
+        x, ring = self._table[self._level], self._first
+        for layer, before, bias in zip(self._layers, self._before, self._bias, strict=True):
+            for place in ring:
+                place.copy_(x)
+            torch.addmm(bias, x, before, out=layer.gates)
+            layer.activate(x)
+            if layer.residual is not None:
+                x, ring = torch.addmm(x, layer.product, layer.residual), layer.onward
