@@ -53,7 +53,15 @@ def test_generating_by_seeds_latents_and_morphing(wavenet: Path, tmp_path: Path)
     np.testing.assert_array_equal(sounds["seed-00000007"], sounds["morph-0002"])
 
 
-def test_a_set_of_stereo_sounds_is_one_line(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_long_latents_are_kept_out_of_sidecars(wavenet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for most, kept in ((512, True), (511, False)):
+        monkeypatch.setattr("fauxley.apps.sounds._IN_SIDECAR", most)
+        assert main(["generate", str(wavenet), "--out", str(tmp_path / str(most)), "--count", "1", "--quiet"]) == 0
+        sidecar = json.loads((tmp_path / str(most) / "seed-00000000.json").read_text())
+        assert ("latent" in sidecar, sidecar["seed"]) == (kept, 0)
+
+
+def test_stereo_is_refused_in_one_line(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments(dataset, tmp_path / "run", "--channels", "2")) == 2
     error = capsys.readouterr().err.strip()
     assert "mono" in error

@@ -261,7 +261,7 @@ def test_two_clusters_are_learnt(objective):
 def test_clipped_weights_find_two_clusters_but_not_their_place():
     """The known weakness (Gulrajani et al. 2017, section 3): such a critic is too simple for more than the direction.
 
-    Half of the points lie beyond five times the clusters' width; without clipping, they are three times as near.
+    Half of the points lie beyond five times the width of a cluster; with other objectives at most half as far.
     """
     distances, nearest = learn_two_clusters(Wasserstein(critic_steps=2), RMSProp(1e-3))
     assert 0.25 < nearest.float().mean() < 0.75

@@ -90,7 +90,7 @@ def _apart(config: TrainingConfig, device: torch.device, steps: int, threads: in
 
 
 def _machine(device: torch.device, threads: int) -> str:
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{threads} CPU threads"
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, threads: {threads}"
     return f"{name}, {platform.machine()}, PyTorch {torch.__version__}"
 
 

@@ -129,10 +129,7 @@ class WaveNetGenerator(AutoregressiveGenerator):
 
     @torch.no_grad()
     def order_levels(self, draws: Draws) -> None:
-        """Add to the new table a slope along the levels, so that neighbours begin alike.
-
-        From rows that know nothing of each other, the same quality took twice as many steps.
-        """
+        """Add to the new table a slope along the levels: what neighbours have in common need not be learnt."""
         slope = draws.uniform(self.table.weight[0].shape, 1.0)
         self.table.weight.add_(torch.linspace(-1, 1, self.levels)[:, None] * slope)
 
