@@ -22,6 +22,7 @@ from fauxley.errors import UsageError
 from fauxley.models.synthesizer import Synthesizer
 
 _ON_SHEET = 32
+_IN_SIDECAR = 1024  # numbers of a latent; a WaveNet has one for each sample: those are in latents.npy only
 
 
 @dataclass(frozen=True)
@@ -130,5 +131,5 @@ def _sidecar(synthesizer: Synthesizer, model: Path, request: Request) -> dict[st
         "license_of_training_data": source.license,
         "fauxley_version": source.fauxley_version,
         **request.facts,
-        "latent": request.latent.tolist(),
+        **({"latent": request.latent.tolist()} if len(request.latent) <= _IN_SIDECAR else {}),
     }

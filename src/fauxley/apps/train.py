@@ -27,7 +27,7 @@ from fauxley.training.ranks import ONE, Ranks
 from fauxley.training.run import Run
 
 # What the live line tells of the numbers, by letters that fit it.
-_SHOWN = (("D", "critic_loss"), ("G", "generator_loss"), ("W", "wasserstein_estimate"))
+_SHOWN = (("D", "critic_loss"), ("G", "generator_loss"), ("W", "wasserstein_estimate"), ("bits", "bits_per_sample"))
 
 
 def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:

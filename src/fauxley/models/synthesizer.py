@@ -27,10 +27,11 @@ from fauxley.models.draws import Draws
 from fauxley.models.representations import Representation
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
+from fauxley.models.wavenet import WaveNet
 from fauxley.serialization import from_json, to_json
 
 FORMAT_VERSION = 1
-ARCHITECTURES = (WaveGAN, SpecGAN)
+ARCHITECTURES = (WaveGAN, SpecGAN, WaveNet)
 STEP_FOLDERS = "step-" + 8 * "[0-9]"  # neither leftovers of a kill nor copies made by hand
 _CONFIG = "config.json"
 _WEIGHTS = "model.safetensors"

@@ -11,7 +11,9 @@ import tyro
 from fauxley.errors import UsageError
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
+from fauxley.models.wavenet import WaveNet
 from fauxley.training.average import Averaging
+from fauxley.training.likelihood import MaximumLikelihood
 from fauxley.training.objectives import (
     Hinge,
     LeastSquares,
@@ -22,9 +24,9 @@ from fauxley.training.objectives import (
 )
 from fauxley.training.optimizers import Adam, RMSProp
 
-AnyArchitecture = WaveGAN | SpecGAN
+AnyArchitecture = WaveGAN | SpecGAN | WaveNet
 AnyOptimizer = Adam | RMSProp
-AnyObjective = NonSaturating | LeastSquares | Wasserstein | WassersteinGP | Relativistic | Hinge
+AnyObjective = NonSaturating | LeastSquares | Wasserstein | WassersteinGP | Relativistic | Hinge | MaximumLikelihood
 
 Flat = tyro.conf.arg(name="")  # nested fields appear as --dim, not as --architecture.dim
 
@@ -91,12 +93,14 @@ class TrainingConfig:
             raise UsageError(
                 f"batch_size must be a multiple of accumulate; got {self.batch_size} and {self.accumulate}"
             )
+        if not self.objective.suits(self.architecture):
+            raise UsageError(f"{type(self.objective).__name__} cannot train a {type(self.architecture).__name__}")
         if self.keep_checkpoints < 1:
             raise UsageError(f"keep_checkpoints must be at least 1; got {self.keep_checkpoints}")
 
 
 # The classes that a run's config.json may name.
 CLASSES = (
-    *(TrainingConfig, WaveGAN, SpecGAN, Averaging, Data, Adam, RMSProp),
-    *(NonSaturating, LeastSquares, Wasserstein, WassersteinGP, Relativistic, Hinge),
+    *(TrainingConfig, WaveGAN, SpecGAN, WaveNet, Averaging, Data, Adam, RMSProp),
+    *(NonSaturating, LeastSquares, Wasserstein, WassersteinGP, Relativistic, Hinge, MaximumLikelihood),
 )
