@@ -17,6 +17,8 @@ from fauxley.audio.sources import Float, printable
 from fauxley.audio.store import DatasetInfo, Entry, read_skipped, read_store
 from fauxley.errors import FauxleyError, UsageError
 
+_ALL = slice(None)
+
 
 class Dataset:
     """A prepared folder, open for reading; made by `fauxley.audio.packing.pack`, opened by `Dataset.open`."""
@@ -114,7 +116,14 @@ class Dataset:
         return chosen, slicing.starts(clips, self._lengths, uniform)
 
     def batch(
-        self, step: int, batch_size: int, seed: int, *, slicing: Slicing | None = None, balance_labels: bool = False
+        self,
+        step: int,
+        batch_size: int,
+        seed: int,
+        *,
+        slicing: Slicing | None = None,
+        balance_labels: bool = False,
+        rows: slice = _ALL,
     ) -> NDArray[np.int16]:
         """The batch of `step`, `(B, C, T)` int16; divide by 32768. A pure function of its arguments.
 
@@ -124,9 +133,12 @@ class Dataset:
             seed: not negative; another seed is another order.
             slicing: None takes the dataset's own.
             balance_labels: draw each label equally often instead of each clip.
+            rows: which of the B clips are read and returned. What is drawn does not depend on it, so that processes
+                which share a batch, say `slice(rank, None, world_size)`, together have exactly the whole one.
         """
         _, clips = self.draw(step, batch_size, seed, slicing=slicing, balance_labels=balance_labels)
-        return self.read(clips, (slicing or self.info.slicing).clip_length)
+        mine = Clips(*(column[rows] for column in clips))
+        return self.read(mine, (slicing or self.info.slicing).clip_length)
 
     def batches(
         self,
@@ -136,11 +148,12 @@ class Dataset:
         *,
         slicing: Slicing | None = None,
         balance_labels: bool = False,
+        rows: slice = _ALL,
     ) -> Iterator[NDArray[np.int16]]:
         """Endless batches from `start_step` on; see `batch`."""
         step = start_step
         while True:
-            yield self.batch(step, batch_size, seed, slicing=slicing, balance_labels=balance_labels)
+            yield self.batch(step, batch_size, seed, slicing=slicing, balance_labels=balance_labels, rows=rows)
             step += 1
 
     def once(self, batch_size: int, slicing: Slicing | None = None) -> Iterator[NDArray[np.int16]]:
