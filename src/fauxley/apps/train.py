@@ -29,7 +29,7 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
     """The sub-command of one preset, whose values are the defaults of the flags."""
 
     def command(
-        data: Path,
+        data: str,
         run: Path,
         config: Annotated[TrainingConfig, Flat] = preset,
         device: Device = "auto",
@@ -55,7 +55,8 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
     Example: fauxley train {preset.preset} --data my-sounds --run runs/mine
 
     Args:
-        data: Folder of sounds (prepared into a cache), or a dataset made by 'fauxley prepare'.
+        data: Folder of sounds (prepared into a cache), or a dataset made by 'fauxley prepare': its folder or, if it is
+            in shards, a URL such as s3://bucket/my-dataset.
         run: Folder for everything that comes of it; made, or resumed.
         config: What to train, and how.
         device: Where to compute; auto takes a GPU if there is one.
@@ -70,7 +71,7 @@ train = {name: _command(text, config) for name, (text, config) in PRESETS.items(
 
 
 def train_run(
-    config: TrainingConfig, data: Path, path: Path, device: torch.device, tensorboard: bool, quiet: bool
+    config: TrainingConfig, data: Path | str, path: Path, device: torch.device, tensorboard: bool, quiet: bool
 ) -> bool:
     """Begin or resume a run and train it to its end; False if a signal stopped it before."""
     dataset = open_data(config, data)
@@ -88,7 +89,7 @@ def train_run(
     return finished
 
 
-def open_data(config: TrainingConfig, data: Path) -> Dataset:
+def open_data(config: TrainingConfig, data: Path | str) -> Dataset:
     """The dataset at `data`, or the one prepared from the sounds there, checked to suit the model.
 
     Raises:
@@ -106,11 +107,13 @@ def open_data(config: TrainingConfig, data: Path) -> Dataset:
     dataset = open_or_prepare(data, settings)
     if dataset.channels != model.channels:
         raise UsageError(
-            f"{data} has {dataset.channels} channel(s) and the model {model.channels}; "
+            f"{dataset.name} has {dataset.channels} channel(s) and the model {model.channels}; "
             f"give --channels {dataset.channels}, or prepare the sounds anew"
         )
     if config.data.balance_labels and not dataset.labels:
-        raise UsageError(f"{data} has no labels; leave out --balance-labels, or sort the sounds into sub-folders")
+        raise UsageError(
+            f"{dataset.name} has no labels; leave out --balance-labels, or sort the sounds into sub-folders"
+        )
     return dataset
 
 
