@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from fauxley.apps.cluster import Cluster, cluster_backend
 from fauxley.apps.scan import duration, file_progress
 from fauxley.audio.cache import parse_size
 from fauxley.audio.dataset import Dataset
@@ -30,6 +31,7 @@ def prepare(
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     shard_size: str | None = None,
     jobs: int = -1,
+    cluster: Cluster = None,
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
     """Decode a folder of sounds once into a dataset that training reads quickly.
@@ -65,13 +67,14 @@ def prepare(
         shard_size: write the audio in several files of about this size, such as 256MB, the sounds in mixed order: for
             what is too large for one disk and is read over a network, after copying DATASET there.
         jobs: parallel workers; -1: one for each core.
+        cluster: spread the work over dask://HOST:PORT or ray://HOST:PORT, whose machines all see FOLDER and DATASET.
         quiet: no progress bar and no summary.
     """
     settings = PackSettings(sample_rate, channels, normalize, clip_length, slicing, overlap, pad_end, where)
     shard_bytes = None if shard_size is None else parse_size(shard_size, "--shard-size")
     finished = None if overwrite else find_finished(folder, dataset, settings, shard_bytes)
     if finished is None:
-        with file_progress("preparing", quiet) as progress:
+        with cluster_backend(cluster), file_progress("preparing", quiet) as progress:
             prepared = pack(
                 folder,
                 dataset,
@@ -79,7 +82,7 @@ def prepare(
                 shard_bytes=shard_bytes,
                 strict=strict,
                 overwrite=overwrite,
-                n_jobs=jobs,
+                n_jobs=None if cluster else jobs,
                 progress=progress,
             )
         head = "prepared"

@@ -5,14 +5,13 @@ only once. What has been appended follows from the parts' reports and the sizes 
 run before: there is no journal that could contradict them.
 """
 
-import warnings
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
-
-import joblib
 
 from fauxley.audio.catalogue import Catalogue
 from fauxley.audio.files import Skipped
+from fauxley.audio.parallel import in_order
 from fauxley.audio.parts import Encoding, Packed, read_part, split_into_parts, write_part
 from fauxley.audio.shard_writer import ShardWriter
 from fauxley.audio.sources import printable
@@ -49,24 +48,17 @@ class Assembly:
         """
         first = self._recover()
         missing = [index for index in range(first, len(self._parts)) if not self._is_written(index)]
-        workers = joblib.Parallel(n_jobs=n_jobs if len(missing) > 1 else 1, return_as="generator", batch_size=1)
-        write = joblib.delayed(write_part)
-        written = workers(
-            write(self._catalogue.folder, self._parts[index], self._names[index], self._encoding) for index in missing
-        )
+        folder = self._catalogue.folder.absolute()  # a worker may live in another folder
+        tasks = ((folder, self._parts[index], self._names[index].absolute(), self._encoding) for index in missing)
         total = sum(map(len, self._parts))
         progress(len(self._results), total)
-        try:
-            unwritten = set(missing)
+        unwritten = set(missing)
+        with closing(in_order(write_part, tasks, n_jobs if len(missing) > 1 else 1)) as written:
             for index in range(first, len(self._parts)):
                 if index in unwritten:
                     next(written)
                 self._append(index)
                 progress(len(self._results), total)
-        finally:
-            with warnings.catch_warnings():  # joblib warns of tasks that are given up; what stopped us says more
-                warnings.simplefilter("ignore", UserWarning)
-                written.close()
 
     def entries(self) -> list[Entry]:
         """The rows of manifest.csv, after `run`.
