@@ -30,6 +30,18 @@ def test_prepare(two_workers: str, kit: Path, tmp_path: Path, monkeypatch: pytes
     assert contents(tmp_path / "local") == contents(tmp_path / "spread")
 
 
+def test_generate(two_workers: str, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(run.parent)
+    command = ["generate", run.name, "--count", "50", "--batch-size", "4", "--quiet"]
+    assert main([*command, "--out", str(tmp_path / "local")]) == 0
+    assert main([*command, "--out", "../spread", "--cluster", two_workers]) == 0
+    assert contents(tmp_path / "local") == contents(run.parent.parent / "spread")
+    for path in sorted((run.parent.parent / "spread").glob("seed-*"))[7:40]:
+        path.unlink()
+    assert main([*command, "--out", "../spread", "--cluster", two_workers]) == 0
+    assert contents(tmp_path / "local") == contents(run.parent.parent / "spread")
+
+
 @pytest.mark.parametrize(
     ("address", "code", "message"),
     [
