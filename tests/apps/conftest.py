@@ -30,7 +30,7 @@ def run(dataset: Path) -> Path:
     return folder
 
 
-def train_arguments(data: Path, run: Path, *more: str) -> list[str]:
+def train_arguments(data: Path | str, run: Path, *more: str) -> list[str]:
     """A training that takes a second or two."""
     small = [
         "--clip-length",

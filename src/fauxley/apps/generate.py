@@ -1,13 +1,15 @@
 """`fauxley generate`: new sounds as files."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 import tyro
 
+from fauxley.apps.cluster import Cluster
 from fauxley.apps.devices import Device, choose_device
 from fauxley.apps.sounds import Output, Request, write_sounds
 from fauxley.errors import FauxleyError, UsageError
@@ -21,11 +23,16 @@ def generate(
     seed: int = 0,
     latents: Path | None = None,
     device: Device = "auto",
+    cluster: Cluster = None,
     output: Annotated[Output, tyro.conf.arg(name="")] = Output(),  # noqa: B008 - frozen
 ) -> None:
     """Make new sounds. The same seed is the same sound, however many are asked for.
 
+    What was interrupted goes on where it stopped when the same command is run again.
+
     Example: fauxley generate runs/mine --out new-sounds --count 40 --clean
+
+    Example, very many: fauxley generate runs/mine --out many --count 50000 --listing --no-sheet
 
     Example, the very same sounds again: fauxley generate runs/mine --out again --latents new-sounds/latents.npy
 
@@ -36,6 +43,8 @@ def generate(
         seed: Of the first sound; the next ones have the next seeds.
         latents: A .npy file of shape (N, latent size): N sounds from these latents, in order.
         device: Where to compute; auto takes a GPU if there is one.
+        cluster: Spread the work over dask://HOST:PORT or ray://HOST:PORT, whose machines all see MODEL and OUT; they
+            compute on their CPUs.
         output: Files.
     """
     if latents is not None and count is not None:
@@ -46,12 +55,15 @@ def generate(
     if seed < 0:
         raise UsageError(f"--seed must not be negative; got {seed}")
     synthesizer = Synthesizer.from_pretrained(model, choose_device(device))
+    requests: Iterator[Request]
+    made_from: dict[str, Any]
     if latents is None:
-        write_sounds(synthesizer, model, from_seeds(synthesizer, range(seed, seed + count)), count, out, output)
+        requests, made_from = from_seeds(synthesizer, range(seed, seed + count)), {"first_seed": seed}
     else:
         rows = synthesizer.check_latents(_read_latents(latents))
         requests = (Request(row, f"latent-{number:05d}", {}) for number, row in enumerate(rows))
-        write_sounds(synthesizer, model, requests, len(rows), out, output)
+        count, made_from = len(rows), {"latents": hashlib.sha256(rows.numpy().tobytes()).hexdigest()}
+    write_sounds(synthesizer, model, requests, count, out, output, made_from=made_from, cluster=cluster)
 
 
 def from_seeds(synthesizer: Synthesizer, seeds: range) -> Iterator[Request]:

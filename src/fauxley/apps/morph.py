@@ -55,7 +55,8 @@ def morph(
             facts = {"between_seeds": [seeds[start], seeds[start + 1]], "share": share, "path": path}
             yield Request(latent, f"morph-{number:04d}", facts)
 
-    write_sounds(synthesizer, model, requests(), count, out, output)
+    made_from = {"seeds": seeds, "path": path}
+    write_sounds(synthesizer, model, requests(), count, out, output, made_from=made_from)
 
 
 def spherical(start: Tensor, end: Tensor, share: float) -> Tensor:

@@ -34,7 +34,7 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
     """The sub-command of one preset, whose values are the defaults of the flags."""
 
     def command(
-        data: Path,
+        data: str,
         run: Path,
         config: Annotated[TrainingConfig, Flat] = preset,
         device: Device = "auto",
@@ -63,7 +63,8 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
     On 8 GPUs: torchrun --nproc-per-node 8 -m -- fauxley train {preset.preset} --data my-sounds --run runs/mine
 
     Args:
-        data: Folder of sounds (prepared into a cache), or a dataset made by 'fauxley prepare'.
+        data: Folder of sounds (prepared into a cache), or a dataset made by 'fauxley prepare': its folder or, if it is
+            in shards, a URL such as s3://bucket/my-dataset.
         run: Folder for everything that comes of it; made, or resumed.
         config: What to train, and how.
         device: Where to compute; auto takes a GPU if there is one.
@@ -79,7 +80,7 @@ train = {name: _command(text, config) for name, (text, config) in PRESETS.items(
 
 def train_run(
     config: TrainingConfig,
-    data: Path,
+    data: Path | str,
     path: Path,
     device: torch.device,
     tensorboard: bool,
@@ -114,7 +115,7 @@ def train_run(
     return finished
 
 
-def open_data(config: TrainingConfig, data: Path) -> Dataset:
+def open_data(config: TrainingConfig, data: Path | str) -> Dataset:
     """The dataset at `data`, or the one prepared from the sounds there, checked to suit the model.
 
     Raises:
@@ -132,11 +133,13 @@ def open_data(config: TrainingConfig, data: Path) -> Dataset:
     dataset = open_or_prepare(data, settings)
     if dataset.channels != model.channels:
         raise UsageError(
-            f"{data} has {dataset.channels} channel(s) and the model {model.channels}; "
+            f"{dataset.name} has {dataset.channels} channel(s) and the model {model.channels}; "
             f"give --channels {dataset.channels}, or prepare the sounds anew"
         )
     if config.data.balance_labels and not dataset.labels:
-        raise UsageError(f"{data} has no labels; leave out --balance-labels, or sort the sounds into sub-folders")
+        raise UsageError(
+            f"{dataset.name} has no labels; leave out --balance-labels, or sort the sounds into sub-folders"
+        )
     return dataset
 
 

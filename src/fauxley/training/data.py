@@ -69,11 +69,10 @@ def slicing_for(config: TrainingConfig, dataset: Dataset) -> Slicing:
 
 def fingerprint(config: TrainingConfig, dataset: Dataset) -> str:
     """A short hash of what the dataset holds, and of how clips are cut from it."""
-    content = [(entry.file, entry.label, entry.num_samples, entry.sha256) for entry in dataset.entries]
     settings = (dataset.sample_rate, dataset.channels, dataset.info.normalize, slicing_for(config, dataset))
-    return hashlib.sha256(repr((settings, content)).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr((settings, dataset.contents())).encode()).hexdigest()[:16]
 
 
 def licenses(dataset: Dataset) -> str:
     """The distinct licences of the data, joined."""
-    return "; ".join(sorted({entry.license for entry in dataset.entries if entry.license}))
+    return "; ".join(dataset.licenses)
