@@ -27,6 +27,7 @@ COMMANDS = {
     "train": "train a model; run it again to resume",
     "generate": "make new sounds",
     "morph": "make the sounds between two sounds",
+    "listen": "ask people in the browser how good a model sounds: create, serve, report, export",
     "bench": "how fast this machine trains and generates",
     "import-tensorflow": "turn a checkpoint of the official code into a model",
 }
