@@ -22,15 +22,9 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from fauxley.apps.listen_guard import Allowance, Guard, Limits, client_address
-from fauxley.evaluation.listening.answers import (
-    Answer,
-    Answers,
-    Opinion,
-    RefusedAnswerError,
-    Step,
-    UnknownListenerError,
-)
+from fauxley.evaluation.listening.answers import Answers, RefusedAnswerError, UnknownListenerError
 from fauxley.evaluation.listening.assignment import assign
+from fauxley.evaluation.listening.questions import Answer, Opinion, Step
 from fauxley.evaluation.listening.study import CANNOT_TELL, SOUNDS_FOLDER, Study, Task
 
 Token = Annotated[str, Header(alias="x-listener", min_length=16, max_length=64, pattern=r"^[\w-]+$")]

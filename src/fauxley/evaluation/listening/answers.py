@@ -15,12 +15,13 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fauxley.errors import FauxleyError
-from fauxley.evaluation.listening.assignment import Kind, Purpose, assign
+from fauxley.evaluation.listening.assignment import Kind, assign
+from fauxley.evaluation.listening.questions import Answer, Opinion, Rating, Step
+from fauxley.evaluation.listening.schema import SCHEMA
 from fauxley.evaluation.listening.study import ANSWERS_FILE, CANNOT_TELL, Study
 
 _ABANDONED_SECONDS = 3600.0  # who was not seen for so long no longer counts as about to rate
@@ -31,112 +32,6 @@ _FIXED_CHOICES: Mapping[Kind, frozenset[str]] = {
     "pair": frozenset({"first", "second", "neither"}),
     "verdict": frozenset({"real", "generated"}),
 }
-
-_SCHEMA = """
-CREATE TABLE study (id TEXT PRIMARY KEY) STRICT;
-CREATE TABLE listener (
-  number INTEGER PRIMARY KEY CHECK (number >= 0),
-  token_sha256 BLOB NOT NULL UNIQUE CHECK (length(token_sha256) = 32),
-  started_at REAL NOT NULL,
-  seen_at REAL NOT NULL
-) STRICT;
-CREATE TABLE trial (
-  id TEXT PRIMARY KEY,
-  listener INTEGER NOT NULL REFERENCES listener (number),
-  place INTEGER NOT NULL CHECK (place >= 0),
-  kind TEXT NOT NULL CHECK (kind IN ('volume', 'headphones', 'label', 'opinion', 'pair', 'verdict')),
-  unit TEXT NOT NULL,
-  purpose TEXT NOT NULL CHECK (purpose IN ('setup', 'rated', 'repeat', 'anchor')),
-  batch INTEGER NOT NULL,
-  UNIQUE (listener, place)
-) STRICT;
-CREATE INDEX trial_unit ON trial (unit) WHERE purpose <> 'repeat' AND kind IN ('opinion', 'pair', 'verdict');
-CREATE TABLE sound (
-  token TEXT PRIMARY KEY,
-  trial TEXT NOT NULL REFERENCES trial (id),
-  slot INTEGER NOT NULL,
-  clip TEXT NOT NULL,
-  UNIQUE (trial, slot)
-) STRICT;
-CREATE TABLE answer (
-  trial TEXT PRIMARY KEY REFERENCES trial (id),
-  answer_id TEXT NOT NULL UNIQUE CHECK (length(answer_id) BETWEEN 16 AND 64),
-  choice TEXT CHECK (length(choice) BETWEEN 1 AND 40),
-  quality INTEGER CHECK (quality BETWEEN 1 AND 5),
-  ease INTEGER CHECK (ease BETWEEN 1 AND 5),
-  diversity INTEGER CHECK (diversity BETWEEN 1 AND 5),
-  plays INTEGER NOT NULL CHECK (plays BETWEEN 0 AND 1000),
-  answered_at REAL NOT NULL,
-  seconds REAL NOT NULL CHECK (seconds >= 0),
-  CHECK (CASE WHEN choice IS NULL THEN quality IS NOT NULL AND ease IS NOT NULL AND diversity IS NOT NULL
-              ELSE quality IS NULL AND ease IS NULL AND diversity IS NULL END)
-) STRICT;
-"""
-
-
-@dataclass(frozen=True)
-class Opinion:
-    """1 (worst) to 5 (best)."""
-
-    quality: int
-    ease: int
-    diversity: int
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a listener sends. `answer_id` is of the listener's making, the same when it is sent again."""
-
-    trial: str
-    answer_id: str
-    value: str | Opinion
-    plays: int = 0
-
-
-@dataclass(frozen=True)
-class Step:
-    """What a listener is to be shown: tokens and places, nothing that tells a source.
-
-    Attributes:
-        trial: ID of the question; "" when there are no more.
-        kind: what is asked.
-        sounds: tokens, in the order heard.
-        upcoming: tokens of the next question, to fetch ahead.
-        done: questions answered so far.
-        total: of all.
-        place: of the question within its batch or part, from 0.
-        size: of the batch or part.
-        batch: of the label task, from 0.
-        num_batches: of the label task.
-    """
-
-    trial: str
-    kind: Kind | str
-    sounds: tuple[str, ...]
-    upcoming: tuple[str, ...]
-    done: int
-    total: int
-    place: int = 0
-    size: int = 0
-    batch: int = -1
-    num_batches: int = 0
-
-
-@dataclass(frozen=True)
-class Rating:
-    """An answered question, with all that the server knows about it."""
-
-    listener: int
-    kind: Kind
-    unit: str
-    purpose: Purpose
-    batch: int
-    clips: tuple[str, ...]
-    choice: str | None
-    opinion: Opinion | None
-    plays: int
-    answered_at: float
-    seconds: float
 
 
 class UnknownListenerError(FauxleyError):
@@ -268,7 +163,7 @@ class Answers:
     def _prepare(self) -> None:
         with self._transaction() as db:
             if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'study'").fetchone():
-                for statement in _SCHEMA.split(";\n"):
+                for statement in SCHEMA.split(";\n"):
                     db.execute(statement)
                 db.execute("INSERT INTO study VALUES (?)", (self.study.id,))
             if db.execute("SELECT id FROM study").fetchall() != [(self.study.id,)]:

@@ -108,7 +108,7 @@ def assemble(
             clips = [writer.add(place, name, drawn) for place, (name, drawn) in pool]
             tones = writer.add_tones() if design.headphones else ()
             sources = _sources(real, models, recipe)
-            units = tuple(_units(clips, sources, design, np.random.default_rng([recipe.seed, 1])))
+            units = tuple(make_units(clips, sources, design, np.random.default_rng([recipe.seed, 1])))
             study = Study(
                 FORMAT_VERSION, secrets.token_hex(16), recipe.title, labels, design, leveller.sample_rate, seconds,
                 recipe.loudness_lkfs, sources, tuple(clips), units, tones, writer.add_volume(),
@@ -216,7 +216,7 @@ class _Writer:
         return name
 
 
-def _units(
+def make_units(
     clips: Sequence[Clip], sources: Sequence[Source], design: Design, rng: np.random.Generator
 ) -> Iterable[Unit]:
     """All that can be asked about: whole batches, pairs of clips of two sources, single clips."""
