@@ -128,17 +128,14 @@ def test_sounds_are_given_only_to_whom_they_are_for_and_only_when(answers: Answe
     assert answers.clip_of(mine, next(iter(answers.study.clip))) is None
 
 
-def test_who_left_long_ago_makes_room_for_others(answers: Answers) -> None:
-    """There are two batches of each source. The second listener gets those that the first has not, unless it left."""
-    answers.start(NOW)
-    first = set(_assigned(answers, "opinion"))
-    answers.start(NOW + 10)
-    second = set(_assigned(answers, "opinion")) - first
-    assert len(second) == len(first) == 4
-    answers._db.execute("DELETE FROM sound WHERE trial IN (SELECT id FROM trial WHERE listener = 1)")
-    answers._db.execute("DELETE FROM trial WHERE listener = 1")
-    answers.start(NOW + 2 * 3600)
-    assert first & set(_assigned(answers, "opinion")[4:])
+@pytest.mark.parametrize(("apart", "shared"), [(10, False), (2 * 3600, True)])
+def test_who_left_long_ago_makes_room_for_others(answers: Answers, apart: float, shared: bool) -> None:
+    """There are two batches of each source. One listener gets those that the one before has not, unless it left."""
+    for listener in range(6):
+        answers.start(NOW + listener * apart)
+    units = _assigned(answers, "opinion")
+    batches = [set(units[4 * listener : 4 * listener + 4]) for listener in range(6)]
+    assert any(batches[place] & batches[place + 1] for place in (0, 2, 4)) is shared
 
 
 def _assigned(answers: Answers, kind: str) -> list[str]:
