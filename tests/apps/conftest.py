@@ -30,6 +30,16 @@ def run(dataset: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def listening_study(dataset: Path, run: Path) -> Path:
+    """A listening test of a model and of a folder of sounds, small enough to be taken in a test."""
+    folder = dataset.parent / "study"
+    sources = ["--models", f"zebra={run}", f"ibex={dataset.parent / 'kit'}", "--real", f"walrus={dataset}"]
+    few = ["--clips", "10", "--pairs", "1", "--verdicts", "1", "--quiet"]
+    assert main(["listen", "create", str(folder), *sources, *few]) == 0
+    return folder
+
+
 def train_arguments(data: Path, run: Path, *more: str) -> list[str]:
     """A training that takes a second or two."""
     small = [

@@ -75,10 +75,16 @@ class Allowance:
 
 
 class Guard:
-    """Wraps an application."""
+    """Wraps an application.
 
-    def __init__(self, app: App, limits: Limits) -> None:
-        self._app, self._limits = app, limits
+    Args:
+        app: what is wrapped.
+        limits: how much to put up with.
+        prefix: in front of all paths, "" or "/study", if a proxy passes it on; paths without it are understood too.
+    """
+
+    def __init__(self, app: App, limits: Limits, prefix: str = "") -> None:
+        self._app, self._limits, self._prefix = app, limits, prefix
         self._requests = Allowance(limits.requests_per_minute, 60.0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,7 +113,13 @@ class Guard:
             if body is None:
                 await _refuse(send_with_headers, 413, "the request is too large")
                 return
-            await self._app(scope, _replay(body, receive), send_with_headers)
+            await self._app(self._without_prefix(scope), _replay(body, receive), send_with_headers)
+
+    def _without_prefix(self, scope: Scope) -> Scope:
+        path = str(scope["path"])
+        if not self._prefix or not path.startswith(f"{self._prefix}/"):
+            return scope
+        return {**scope, "path": path.removeprefix(self._prefix), "raw_path": None}
 
 
 def client_address(scope: Scope) -> str:

@@ -95,7 +95,7 @@ class _StudyShown(BaseModel):
     minutes: int
 
 
-def create_app(folder: Path, study: Study, answers: Answers, limits: Limits, root_path: str = "") -> FastAPI:
+def create_app(folder: Path, study: Study, answers: Answers, limits: Limits, prefix: str = "") -> FastAPI:
     """The application that serves a study.
 
     Args:
@@ -103,10 +103,10 @@ def create_app(folder: Path, study: Study, answers: Answers, limits: Limits, roo
         study: what was read from it.
         answers: its database.
         limits: how much to put up with.
-        root_path: prefix of the addresses, if a proxy leaves it in front of them.
+        prefix: of the addresses, if a proxy leaves it in front of them.
     """
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, root_path=root_path)
-    app.add_middleware(Guard, limits=limits)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app.add_middleware(Guard, limits=limits, prefix=prefix)
     _answer_errors(app)
     _serve_questions(app, answers, limits)
     _serve_sounds(app, answers, folder / SOUNDS_FOLDER)

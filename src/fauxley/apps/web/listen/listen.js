@@ -292,7 +292,7 @@ function end() {
 
 function part(kind, step) {
   const { title, text } = PARTS[kind];
-  const next = nextBar(step.place || step.batch > 0 ? "Go on" : "Start", () => { lastKind = kind; view(step); });
+  const next = nextBar(step.place || step.batch > 0 || step.kind === "opinion" ? "Go on" : "Start", () => { lastKind = kind; view(step); });
   const order = study.parts.indexOf(kind);
   show(
     make("p", { class: "where", text: study.parts.length > 1 ? `Part ${order + 1} of ${study.parts.length}` : "" }),
