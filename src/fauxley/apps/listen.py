@@ -3,7 +3,7 @@
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -127,9 +127,7 @@ def serve(
         quiet: Do not print the address.
     """
     try:
-        import uvicorn
-
-        from fauxley.apps.listen_server import create_app
+        from fauxley.apps.listen_server import create_app, run
     except ModuleNotFoundError as error:
         raise UsageError(f"the listening page needs {error.name}: pip install 'fauxley[web]'") from error
     from fauxley.apps.listen_guard import Limits
@@ -143,32 +141,11 @@ def serve(
     answers = Answers(name, study)
     limits = Limits(listeners=listeners, listeners_per_hour=listeners_per_hour)
     app = create_app(name, study, answers, limits, root_path.rstrip("/"))
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        ws="none",
-        proxy_headers=bool(trust_proxy),
-        forwarded_allow_ips=trust_proxy or None,
-        limit_concurrency=1000,
-        h11_max_incomplete_event_size=16_384,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=5,
-    )
-    with _bind(host, port) as bound:
-        if not quiet:
-            shown = f"[{host}]" if ":" in host else host
-            print(
-                f"{study.title}: http://{shown}:{bound.getsockname()[1]}{root_path.rstrip('/')}/  (Ctrl-C stops)",
-                flush=True,
-            )
-        try:
-            uvicorn.Server(config).run(sockets=[bound])
-        except KeyboardInterrupt:  # raised again by uvicorn once it has finished what was under way
-            pass
-        finally:
-            answers.close()
+    with suppress(KeyboardInterrupt), closing(answers), _bind(host, port) as bound:
+        shown = f"[{host}]" if ":" in host else host
+        address = f"http://{shown}:{bound.getsockname()[1]}{root_path.rstrip('/')}/"
+        # Finishes what is under way, then raises the interrupt again.
+        run(app, bound, trust_proxy, "" if quiet else f"{study.title}: {address}  (Ctrl-C stops)")
     if not quiet:
         print(f"stopped; 'fauxley listen report {printable(name)} --out REPORT' counts the answers")
 
@@ -298,12 +275,14 @@ def _bind(host: str, port: int) -> socket.socket:
         raise UsageError(f"--port must be from 0 to 65535; got {port}")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise UsageError(f"--host {host!r} is no address: {error.strerror}") from error
+    bound = socket.socket(family, kind, protocol)
+    try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
-    except socket.gaierror as error:
-        raise UsageError(f"--host {host!r} is no address: {error.strerror}") from error
     except OSError as error:
+        bound.close()
         raise FauxleyError(f"cannot listen on {host}, port {port}: {error.strerror}; choose another --port") from error
     return bound
 

@@ -11,11 +11,13 @@ Who is asking is told by the header `x-listener`. There are no cookies, so no ot
 its owner. Nothing that a request holds becomes part of a path.
 """
 
+import socket
 import time
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal
 
+import uvicorn
 from fastapi import FastAPI, Header, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -112,6 +114,45 @@ def create_app(folder: Path, study: Study, answers: Answers, limits: Limits, pre
     _serve_sounds(app, answers, folder / SOUNDS_FOLDER)
     _serve_page(app, study)
     return app
+
+
+def run(app: FastAPI, bound: socket.socket, trust_proxy: str = "", announcement: str = "") -> None:
+    """Serve on a bound socket until interrupted.
+
+    Args:
+        app: what to serve.
+        bound: where.
+        trust_proxy: address of a proxy whose word is taken for where requests come from; "" trusts none.
+        announcement: printed once requests are taken.
+    """
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        ws="none",
+        proxy_headers=bool(trust_proxy),
+        forwarded_allow_ips=trust_proxy or None,
+        limit_concurrency=1000,
+        h11_max_incomplete_event_size=16_384,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=5,
+    )
+    _Server(config, announcement).run(sockets=[bound])
+
+
+class _Server(uvicorn.Server):
+    """Says when it is there, and not before: what was told too early could not be interrupted cleanly."""
+
+    def __init__(self, config: uvicorn.Config, announcement: str) -> None:
+        super().__init__(config)
+        self._announcement = announcement
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._announcement:
+            print(self._announcement, flush=True)
 
 
 def _answer_errors(app: FastAPI) -> None:

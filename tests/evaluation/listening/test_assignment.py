@@ -101,4 +101,4 @@ def test_small_studies_ask_what_there_is(make_study) -> None:
     study = make_study(Design(batches=5, pairs=50, verdicts=50), clips=10)
     trials = assign(study, 0, {})
     assert Counter(trial.kind for trial in trials)["opinion"] == 4  # one batch of each source
-    assert len({trial.unit for trial in trials if trial.kind == "pair"}) == 3 * 10 + 2
+    assert len({trial.unit for trial in trials if trial.kind == "pair"}) == 3 * 10 + 3

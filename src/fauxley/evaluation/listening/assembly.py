@@ -83,6 +83,7 @@ def assemble(
     design: Design,
     recipe: Recipe,
     progress: Callable[[str, int], None] = lambda name, done: None,
+    recognise: Callable[[Float, int], str] | None = None,
 ) -> Assembled:
     """Write a study.
 
@@ -92,7 +93,9 @@ def assemble(
         models: the same of what is to be judged.
         design: what listeners are asked.
         recipe: how the sounds are made.
-        progress: called with the source's name for each clip.
+        progress: called with the source's name and the number of clips so far.
+        recognise: names a clip (C, T) of this rate, for models whose sounds have no labels; listeners' accuracy is
+            then measured against it, as the paper does with its classifier. None leaves them without.
 
     Raises:
         UsageError: `folder` exists, or the sources do not suit the tasks.
@@ -104,7 +107,7 @@ def assemble(
     try:
         with atomic_folder(folder) as partial:
             writer = _Writer(partial / SOUNDS_FOLDER, leveller, progress)
-            pool = _draw(real, models, recipe, leveller)
+            pool = _draw(real, models, recipe, leveller, recognise)
             clips = [writer.add(place, name, drawn) for place, (name, drawn) in pool]
             tones = writer.add_tones() if design.headphones else ()
             sources = _sources(real, models, recipe)
@@ -154,7 +157,11 @@ def _sources(real: tuple[str, ClipSource], models: Mapping[str, ClipSource], rec
 
 
 def _draw(
-    real: tuple[str, ClipSource], models: Mapping[str, ClipSource], recipe: Recipe, leveller: Leveller
+    real: tuple[str, ClipSource],
+    models: Mapping[str, ClipSource],
+    recipe: Recipe,
+    leveller: Leveller,
+    recognise: Callable[[Float, int], str] | None,
 ) -> Iterable[tuple[int, tuple[str, Drawn]]]:
     """Fitted clips of all sources in their order: (place of the source, (its name, clip))."""
     recordings: list[Drawn] = []
@@ -162,6 +169,8 @@ def _draw(
         count = 0
         for drawn in source.draw(recipe.clips, recipe.seed):
             fitted = drawn._replace(audio=leveller.fit(_finite(drawn.audio), drawn.sample_rate))
+            if recognise and place > 0 and not drawn.label:
+                fitted = fitted._replace(label=recognise(drawn.audio, drawn.sample_rate))
             recordings += [fitted] if place == 0 and recipe.anchors else []
             count += 1
             yield place, (name, fitted)
@@ -225,14 +234,19 @@ def make_units(
     anchors = [pool for pool, source in zip(pools, sources, strict=True) if source.role == "anchor"]
     if "label" in design.tasks:
         yield from (_unit("label", *batch) for pool in pools for batch in _batches(pool, rng))
+    # Only so many pairs and single clips that each is asked about as often as a batch.
     if "pairs" in design.tasks:
         for first, second in combinations(judged, 2):
-            shuffled = (rng.permutation(first).tolist(), rng.permutation(second).tolist())
+            count = max(design.pairs, min(len(first), len(second)) * design.pairs // BATCH_SIZE)
+            shuffled = (rng.permutation(first).tolist()[:count], rng.permutation(second).tolist()[:count])
             yield from (_unit("pairs", *pair) for pair in zip(*shuffled, strict=False))
         for pool in anchors:  # made from the real clips one by one: the same sound, clean and drowned
             yield from (_unit("pairs", *pair) for pair in zip(pools[0], pool, strict=True))
     if "real-or-generated" in design.tasks:
-        yield from (_unit("real-or-generated", clip) for pool in judged for clip in pool)
+        for place, pool in enumerate(judged):
+            asked = design.verdicts * (len(judged) - 1 if place == 0 else 1)  # real ones as often as all others
+            count = max(asked, len(pool) * asked // BATCH_SIZE)
+            yield from (_unit("real-or-generated", clip) for clip in rng.permutation(pool).tolist()[:count])
 
 
 def _unit(task: Task, *clips: str) -> Unit:

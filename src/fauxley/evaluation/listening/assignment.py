@@ -20,7 +20,7 @@ from fauxley.evaluation.listening.study import BATCH_SIZE, Study, Unit
 Kind = Literal["volume", "headphones", "label", "opinion", "pair", "verdict"]
 Purpose = Literal["setup", "rated", "repeat", "anchor"]
 
-_ANCHOR_PAIRS = 2
+_ANCHOR_PAIRS = 3
 
 
 @dataclass(frozen=True)

@@ -10,29 +10,25 @@ _FEWEST_REAL, _FEWEST_ANCHORS, _FEWEST_REPEATS = 5, 2, 5
 _HASTY_SHARE = 0.5
 
 RULE = (
-    "Every listener is checked by what applies to them: real sounds labelled right at less than half; drowned sounds "
-    "not found worse in more than half of their comparisons; the drowned batch given at least the sound quality of the "
-    "real one; fewer than a third of repeated questions answered alike (of five or more); half of all answers given in "
-    "less than half the time that the sounds last. Two failed checks exclude; where no more than two apply, one does."
+    "Set aside is who labels fewer than half of the real sounds right, or gives half of all answers in less than half "
+    "the time that the sounds last, or fails two of these (one, where only one applies): to find drowned sounds worse "
+    "in at least half of their comparisons; to give a drowned batch less sound quality than a real one; to answer a "
+    "third of the repeated questions alike, if there were five or more."
 )
 
 
 def careless(study: Study, ratings: Sequence[Rating]) -> dict[int, tuple[str, ...]]:
-    """The listeners to be excluded by `RULE`, and why."""
+    """The listeners to be set aside by `RULE`, and why."""
     excluded = {}
     for listener in sorted({rating.listener for rating in ratings}):
         own = [rating for rating in ratings if rating.listener == listener]
-        checks = (
-            _real_labels(study, own),
-            _anchors(study, own),
-            _qualities(study, own),
-            _repeats(own),
-            _haste(study, own),
-        )
-        applied = [check for check in checks if check is not None]
-        failed = tuple(reason for reason in applied if reason)
-        if len(failed) >= (2 if len(applied) > 2 else 1):
-            excluded[listener] = failed
+        decisive = [reason for reason in (_real_labels(study, own), _haste(study, own)) if reason]
+        others = [
+            reason for reason in (_anchors(study, own), _qualities(study, own), _repeats(own)) if reason is not None
+        ]
+        failed = [reason for reason in others if reason]
+        if decisive or len(failed) >= min(2, max(1, len(others))):
+            excluded[listener] = (*decisive, *failed)
     return excluded
 
 
