@@ -162,6 +162,7 @@ def test_without_the_extra_one_line_says_what_to_install(
     listening_study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
+    monkeypatch.delitem(sys.modules, "fauxley.apps.listen_server", raising=False)
     assert main(["listen", "serve", str(listening_study)]) == 2
     assert "pip install 'fauxley[web]'" in capsys.readouterr().err
 
