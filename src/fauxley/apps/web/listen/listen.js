@@ -277,7 +277,7 @@ function verdict(step) {
     title: "Real or generated?",
     sounds: [{ name: "Play the sound", caption: "again", key: "R" }],
     legend: "This is",
-    options: [["real", "a real recording"], ["generated", "generated"]],
+    options: [["real", "real"], ["generated", "generated"]],
     layout: "two",
   });
 }
