@@ -338,6 +338,20 @@ def test_behind_a_proxy_with_a_prefix(folder: Path, passed_on: str) -> None:
         assert client.get("/study/study/").status_code == 404
 
 
+@pytest.mark.parametrize(("options", "second"), [((), 429), (("--trust-proxy", "127.0.0.1"), 200)])
+def test_who_asks_is_taken_from_a_proxy_only_if_it_is_trusted(
+    folder: Path, options: tuple[str, ...], second: int
+) -> None:
+    with serving(folder, "--listeners-per-hour", "1", *options) as (_, address):
+        codes = [
+            httpx.post(
+                f"{address}/api/listeners", json={"agreed": True}, headers={"x-forwarded-for": origin}
+            ).status_code
+            for origin in ("203.0.113.1", "203.0.113.2", "203.0.113.2")
+        ]
+    assert codes == [200, second, 429]
+
+
 # ---- what it never loses
 
 

@@ -287,6 +287,11 @@ function end() {
     make("p", { class: "done", text: "✓", "aria-hidden": "true" }),
     heading("Thank you!"),
     make("p", { class: "lead", text: "All your answers are saved. You can close this page now." }),
+    make("button", { class: "other", type: "button", text: "Someone else would like to listen", onclick: () => {
+      api.token = null;
+      lastKind = null;
+      welcome();
+    } }),
   );
 }
 
