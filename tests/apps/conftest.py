@@ -1,5 +1,6 @@
 """A kit and a model small enough to be made for the tests of the command line."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,11 @@ def listening_study(dataset: Path, run: Path) -> Path:
     few = ["--clips", "10", "--pairs", "1", "--verdicts", "1", "--quiet"]
     assert main(["listen", "create", str(folder), *sources, *few]) == 0
     return folder
+
+
+@pytest.fixture
+def folder(listening_study: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(listening_study, tmp_path / "study"))
 
 
 def train_arguments(data: Path, run: Path, *more: str) -> list[str]:
