@@ -32,6 +32,7 @@ COMMANDS = {
     "train-classifier": "teach a classifier the labels of sounds, to judge generated ones by",
     "evaluate": "how good a model is, and whether it copied: a report with figures, pictures and sounds",
     "compare": "several models in one table",
+    "listen": "ask people in the browser how good a model sounds: create, serve, report, export",
     "bench": "how fast this machine trains and generates",
     "import-tensorflow": "turn a checkpoint of the official code into a model",
 }
