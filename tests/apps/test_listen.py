@@ -12,10 +12,13 @@ from secrets import token_hex
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from fauxley.apps.cli import main
 from fauxley.apps.listen_report import page
 from fauxley.audio.cleaning import loudness
+from fauxley.audio.drumkit import write_kit
+from fauxley.evaluation.classifier import Classifier
 from fauxley.evaluation.listening.answers import Answers
 from fauxley.evaluation.listening.assembly import Recipe, assemble
 from fauxley.evaluation.listening.clips import open_clips
@@ -79,6 +82,25 @@ def test_what_a_recogniser_hears_is_the_reference_of_a_model(dataset: Path, run:
     assert heard == [((1, 4096), 16000)] * 10
     assert {clip.label for clip in made.study.clips if clip.source == 1} == {"kick"}
     assert {clip.label for clip in made.study.clips if clip.source == 0} > {"kick"}
+
+
+def test_a_classifier_names_the_clips_of_a_model(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_kit(tmp_path / "kit", per_instrument=5, duration_seconds=0.25)
+    dataset = tmp_path / "dataset"
+    assert main(["prepare", str(tmp_path / "kit"), str(dataset), "--clip-length", "4096", "--quiet"]) == 0
+    small = ["--epochs", "2", "--least-steps", "0", "--width", "4", "--device", "cpu", "--quiet", "--force"]
+    folder = tmp_path / "classifier"
+    assert main(["train-classifier", "--data", str(dataset), *small, "--out", str(folder)]) == 0
+    classifier = Classifier.load(folder)
+    assert create(tmp_path / "study", dataset, run, "--classifier", str(folder)) == 0
+    study = read_study(tmp_path / "study")
+    (model,) = (place for place, source in enumerate(study.sources) if source.role == "model")
+    labels = [clip.label for clip in study.clips if clip.source == model]
+    # The classifier was trained at the study's rate and length, so clips reach it as they are.
+    heard = [classifier.judge(torch.from_numpy(drawn.audio))[1].argmax() for drawn in open_clips(run).draw(10, 0)]
+    assert labels == [classifier.labels[int(label)] for label in heard]
+    assert create(tmp_path / "other", dataset, run, "--classifier", str(folder), "--labels", "yes", "no") == 2
+    assert "--labels" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ def create(
     models: tuple[str, ...],
     real: str,
     labels: tuple[str, ...] = (),
+    classifier: Path | None = None,
     tasks: tuple[Task, ...] = TASKS,
     title: str = "Listening test",
     clips: int = 50,
@@ -45,11 +46,15 @@ def create(
       fauxley listen create drums-study --models ours=runs/drums theirs=folder-of-wavs --real drums.dataset \\
         --tasks pairs real-or-generated
 
+      fauxley listen create my-study --models runs/wavegan --real speech.dataset --classifier my-classifier
+
     Args:
         name: The folder to make.
         models: What is judged: runs, model folders, or folders of sound files; NAME=PATH gives one another name.
         real: Real sounds: a dataset, or a folder of sound files; NAME=PATH as above.
         labels: Answers to choose from; by default the labels of the real sounds.
+        classifier: Made by 'fauxley train-classifier'; what it takes a model's clip for is the right answer that
+            listeners' accuracy is measured by. Without it, only sounds that have labels count.
         tasks: Kinds of questions, in this order.
         title: Shown to listeners; must not tell what is compared.
         clips: How many of each source, in whole tens. Small enough that every clip is heard more than once: ten
@@ -71,8 +76,14 @@ def create(
     recipe = Recipe(title, labels, clips, seconds, loudness, anchors, seed)
     named = [_named(each) for each in (real, *models)]
     opened = [(each, open_clips(path)) for each, path in named]
+    recognise = None
+    if classifier is not None:
+        from fauxley.evaluation.classifier import Classifier
+        from fauxley.evaluation.listening.recognition import recogniser
+
+        recognise = recogniser(Classifier.load(classifier), labels or opened[0][1].labels)
     with _progress(quiet, clips * (len(opened) + anchors)) as progress:
-        made = assemble(name, opened[0], dict(opened[1:]), design, recipe, progress)
+        made = assemble(name, opened[0], dict(opened[1:]), design, recipe, progress, recognise)
     if quiet:
         return
     study = made.study
