@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ def generate(
     count: int | None = None,
     seed: int = 0,
     latents: Path | None = None,
+    inversion: Literal["auto", "griffin-lim"] = "auto",
     device: Device = "auto",
     output: Annotated[Output, tyro.conf.arg(name="")] = Output(),  # noqa: B008 - frozen
 ) -> None:
@@ -35,6 +36,7 @@ def generate(
         count: How many; 20 if nothing else is said.
         seed: Of the first sound; the next ones have the next seeds.
         latents: A .npy file of shape (N, latent size): N sounds from these latents, in order.
+        inversion: How a SpecGAN finds phases; auto: by its network, if it has one (see 'fauxley train-inversion').
         device: Where to compute; auto takes a GPU if there is one.
         output: Files.
     """
@@ -46,6 +48,8 @@ def generate(
     if seed < 0:
         raise UsageError(f"--seed must not be negative; got {seed}")
     synthesizer = Synthesizer.from_pretrained(model, choose_device(device))
+    if inversion == "griffin-lim":
+        synthesizer.representation.use_griffin_lim()
     if latents is None:
         write_sounds(synthesizer, model, from_seeds(synthesizer, range(seed, seed + count)), count, out, output)
     else:

@@ -3,7 +3,8 @@
 Letters: B clips in a batch, N clips in all, C channels, T samples in a clip.
 """
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -63,6 +64,13 @@ class Dataset:
     def duration_seconds(self) -> float:
         """Of all files together."""
         return self.info.num_samples / self.info.sample_rate
+
+    def only(self, files: Sequence[int]) -> "Dataset":
+        """As if the folder held the files of these indices only."""
+        entries = tuple(self.entries[file] for file in files)
+        samples = sum(entry.num_samples for entry in entries)
+        info = dataclasses.replace(self.info, num_files=len(entries), num_samples=samples)
+        return Dataset(self.folder, info, entries, self._audio)
 
     def skipped(self) -> list[Skipped]:
         """What was not used, and why."""

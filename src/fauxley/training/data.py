@@ -11,7 +11,7 @@ from fauxley.audio.dataset import Dataset
 from fauxley.audio.slicing import Slicing
 from fauxley.training.config import TrainingConfig
 
-_FULL_SCALE = 32768  # what an int16 is divided by
+FULL_SCALE = 32768  # what an int16 is divided by
 
 
 class RealAudio:
@@ -40,12 +40,12 @@ class RealAudio:
             slicing=self._slicing,
             balance_labels=config.data.balance_labels,
         )
-        return torch.from_numpy(integers).to(self._device).float() / _FULL_SCALE
+        return torch.from_numpy(integers).to(self._device).float() / FULL_SCALE
 
     def once(self) -> Iterator[Tensor]:
         """Every clip once, in batches."""
         for integers in self._dataset.once(self._config.batch_size, self._slicing):
-            yield torch.from_numpy(integers).to(self._device).float() / _FULL_SCALE
+            yield torch.from_numpy(integers).to(self._device).float() / FULL_SCALE
 
 
 def slicing_for(config: TrainingConfig, dataset: Dataset) -> Slicing:

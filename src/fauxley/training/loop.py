@@ -104,7 +104,7 @@ class Trainer:
         config, state = self.config, self.state
         self.reporter.begin(state.step, config.steps)
         try:
-            with _stop_signals() as stop:
+            with stop_signals() as stop:
                 if state.step == 0:
                     self._save()  # so that there is always something to go back to, and a full disk shows now
                 while state.step < config.steps and not stop:
@@ -216,7 +216,7 @@ class Trainer:
 
 
 @contextmanager
-def _stop_signals() -> Iterator[list[int]]:
+def stop_signals() -> Iterator[list[int]]:
     """Collect SIGINT and SIGTERM instead of dying of them; a second one kills as usual."""
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():  # where Python allows no handlers
