@@ -4,11 +4,13 @@ The network works on frames, not on samples: log-magnitudes go through ConvNeXt 
 head gives every cell a phase, and the inverse STFT makes all samples at once. Magnitudes stay as they are given, for
 the phase is what a spectrogram lacks.
 
-The same input gives the same output wherever it stands, and so the same phase in every frame of a steady tone. But the
-phase of a tone in the middle of bin k turns by 2πkH/N from frame to frame, and it is that of the frame's centre, at
-N/2, which says where in the frame something happens. The head's phase counts from there:
+Phases count from a frame's centre, N/2 samples after its beginning, so that zero in all bins is a click where the
+window is largest:
 
-    phase[n, k] = angle of the head's vector + 2πk (n H / N - 1/2)
+    phase[n, k] = angle of the head's vector - πk
+
+What this cannot do: the same input gives the same phases wherever it stands, but a perfectly steady tone turns from
+frame to frame. Some iterations of Griffin-Lim behind the network mend that; so does what surrounds real tones.
 
 Letters: B batch, C channels, F frames, K = N/2 + 1 bins, N window length, H hop length, d width of the network.
 """
@@ -61,8 +63,9 @@ class LearnedInversion(nn.Module):
         x = self.first_norm(x)
         for block in self.blocks:
             x = block(x)
-        x, y = self.head(self.last_norm(x)).chunk(2, dim=-1)  # (B·C, F, K) each
-        return torch.atan2(y, x).view_as(magnitude) + self._advance(magnitude)
+        vectors = self.head(self.last_norm(x)).unflatten(-1, (2, -1))  # (B·C, F, 2, K)
+        vectors = vectors * (1 - 2 * (torch.arange(magnitude.shape[-1], device=vectors.device) % 2))  # turned by πk
+        return torch.atan2(vectors[..., 1, :], vectors[..., 0, :]).view_as(magnitude)
 
     def invert(self, magnitude: Tensor, phase: Tensor) -> Tensor:
         """Audio of magnitudes and phases: the inverse STFT, or as many iterations of Griffin-Lim as there are."""
@@ -75,14 +78,6 @@ class LearnedInversion(nn.Module):
             compensate=True,
             phase=phase,
         )
-
-    def _advance(self, like: Tensor) -> Tensor:
-        """2πk (n H / N - 1/2) in radians, less whole turns: (F, K)."""
-        frames, bins = (torch.arange(size, device=like.device) for size in like.shape[-2:])
-        n = self.window_length
-        # Whole numbers, for float32 has no digits left for the fraction of many turns.
-        turns: Tensor = bins * (frames.unsqueeze(1) * self.hop_length - n // 2) % n
-        return turns.to(like) * (2 * torch.pi / n)
 
 
 class ConvNeXtBlock(nn.Module):
@@ -102,7 +97,8 @@ class ConvNeXtBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.filter(x.transpose(1, 2)).transpose(1, 2)
-        return x + self.scale * self.narrow(F.gelu(self.widen(self.norm(y))))
+        change: Tensor = self.narrow(F.gelu(self.widen(self.norm(y))))
+        return x + self.scale * change
 
 
 def initialize_inversion(inversion: LearnedInversion, draws: Draws | None) -> LearnedInversion:
