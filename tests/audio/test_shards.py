@@ -47,6 +47,23 @@ def test_it_holds_the_same_sounds_as_one_in_a_single_file(sharded: Dataset, soun
     assert own == other
 
 
+def test_some_files_alone_are_read_from_where_they_are(sharded: Dataset) -> None:
+    last = sharded.info.num_files - 1
+    kept = [last, 1, last // 2]  # whole shards fall away
+    some = sharded.only(kept)
+    assert [entry.file for entry in some.entries] == [sharded.entries[file].file for file in sorted(kept)]
+    assert some.info.num_samples == sum(sharded.entries[file].num_samples for file in kept)
+    for index, file in enumerate(sorted(kept)):
+        np.testing.assert_array_equal(some.audio(index), sharded.audio(file))
+    whole = sharded.clips()
+    mine = np.isin(whole.file, kept)
+    expected = sharded.read(type(whole)(*(column[mine] for column in whole)), 256)
+    np.testing.assert_array_equal(np.concatenate(list(some.once(7))), expected)
+    np.testing.assert_array_equal(some.clip_labels(), sharded.clip_labels()[mine])
+    drawn = some.batch(0, some.num_clips(), seed=3)
+    assert sorted(clip.tobytes() for clip in drawn) == sorted(clip.tobytes() for clip in expected)
+
+
 def test_shards_hold_whole_files_in_mixed_order_up_to_their_size(sharded: Dataset) -> None:
     sizes = [path.stat().st_size for path in sorted(sharded.folder.glob("audio-*.int16"))]
     assert len(sizes) > 5

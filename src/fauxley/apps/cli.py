@@ -27,6 +27,7 @@ COMMANDS = {
     "scan": "what is in a folder of sounds, what is broken, which settings suit it",
     "prepare": "decode a folder of sounds once into a dataset",
     "train": "train a model; run it again to resume",
+    "train-inversion": "teach a SpecGAN to find the phases of its spectrograms",
     "generate": "make new sounds",
     "morph": "make the sounds between two sounds",
     "train-classifier": "teach a classifier the labels of sounds, to judge generated ones by",

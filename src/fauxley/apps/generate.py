@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ def generate(
     count: int | None = None,
     seed: int = 0,
     latents: Path | None = None,
+    inversion: Literal["auto", "griffin-lim"] = "auto",
     device: Device = "auto",
     cluster: Cluster = None,
     output: Annotated[Output, tyro.conf.arg(name="")] = Output(),  # noqa: B008 - frozen
@@ -42,6 +43,7 @@ def generate(
         count: How many; 20 if nothing else is said.
         seed: Of the first sound; the next ones have the next seeds.
         latents: A .npy file of shape (N, latent size): N sounds from these latents, in order.
+        inversion: How a SpecGAN finds phases; auto: by its network, if it has one (see 'fauxley train-inversion').
         device: Where to compute; auto takes a GPU if there is one.
         cluster: Spread the work over dask://HOST:PORT or ray://HOST:PORT, whose machines all see MODEL and OUT; they
             compute on their CPUs.
@@ -54,7 +56,11 @@ def generate(
         raise UsageError(f"--count must be at least 1; got {count}")
     if seed < 0:
         raise UsageError(f"--seed must not be negative; got {seed}")
+    if inversion == "griffin-lim" and cluster:
+        raise UsageError("--inversion griffin-lim is not for --cluster, whose machines take the model as it is")
     synthesizer = Synthesizer.from_pretrained(model, choose_device(device))
+    if inversion == "griffin-lim":
+        synthesizer.representation.use_griffin_lim()
     requests: Iterator[Request]
     made_from: dict[str, Any]
     if latents is None:

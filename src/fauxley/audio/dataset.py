@@ -3,7 +3,7 @@
 Letters: B clips in a batch, N clips in all, C channels, T samples in a clip.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,10 @@ class Dataset:
     def duration_seconds(self) -> float:
         """Of all files together."""
         return self.info.num_samples / self.info.sample_rate
+
+    def only(self, files: Sequence[int]) -> "Dataset":
+        """As if the folder held the files of these indices only, in file order."""
+        return Dataset(self._shards.only(np.array(files, np.int64)))
 
     def skipped(self) -> list[Skipped]:
         """What was not used, and why."""

@@ -6,6 +6,7 @@ files: the index is mapped as the audio is, so that all processes of a machine s
 Letters: F files, S shards, C channels.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 
@@ -100,6 +101,10 @@ class Shards:
         audio: NDArray[np.int16] = self.audio(shard)
         return audio[begin : begin + int(self.lengths[file])]
 
+    def only(self, files: Int) -> "Shards":
+        """As if they held these files only, in file order."""
+        return _Selection(self, np.unique(files))
+
     def check(self) -> None:
         """Complain now, not in the midst of training, of a shard that is missing on the disk or of another size."""
         for shard in range(len(self)):
@@ -122,6 +127,31 @@ class Shards:
     def _add_up(self, shard: int) -> Int:
         lengths = self.lengths[self.first_files[shard] : self.first_files[shard + 1]].astype(np.int64)
         return np.cumsum(lengths) - lengths
+
+
+class _Selection(Shards):
+    """Some files of other shards, numbered anew, read from where they are.
+
+    Args:
+        whole: the others.
+        files: (F,) rising.
+    """
+
+    def __init__(self, whole: Shards, files: Int) -> None:
+        lengths = whole.lengths[files]
+        total = int(lengths.sum(dtype=np.int64))
+        info = dataclasses.replace(whole.info, num_files=len(files), num_samples=total)
+        super().__init__(whole.location, info, lengths, whole.labels(files), whole._shards)
+        self.first_files = np.searchsorted(files, whole.first_files)
+        self._whole = whole
+        self._files = files
+
+    @cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        return tuple(self._whole.entries[file] for file in self._files)
+
+    def begins(self, shard: int, files: Int) -> Int:
+        return self._whole.begins(shard, self._files[files])
 
 
 def open_shards(location: Location) -> Shards:

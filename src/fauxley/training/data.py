@@ -12,7 +12,7 @@ from fauxley.audio.slicing import Slicing
 from fauxley.training.config import TrainingConfig
 from fauxley.training.ranks import ONE, Ranks
 
-_FULL_SCALE = 32768  # what an int16 is divided by
+FULL_SCALE = 32768  # what an int16 is divided by
 
 
 class RealAudio:
@@ -48,12 +48,12 @@ class RealAudio:
             balance_labels=config.data.balance_labels,
             rows=slice(None) if size else self._rows,
         )
-        return torch.from_numpy(integers).to(self._device).float() / _FULL_SCALE
+        return torch.from_numpy(integers).to(self._device).float() / FULL_SCALE
 
     def once(self) -> Iterator[Tensor]:
         """Every clip once, in batches."""
         for integers in self._dataset.once(self._config.batch_size, self._slicing):
-            yield torch.from_numpy(integers).to(self._device).float() / _FULL_SCALE
+            yield torch.from_numpy(integers).to(self._device).float() / FULL_SCALE
 
 
 def slicing_for(config: TrainingConfig, dataset: Dataset) -> Slicing:
