@@ -80,7 +80,7 @@ def row(name: str, back: Tensor, audio: Tensor, rate: float, labels: list[str], 
     convergence = 20 * torch.log10(spectral_convergence(mine, reference).clamp(min=1e-6)).mean()
     floor = reference.amax((-2, -1), keepdim=True) * 1e-3
     difference = 20 * (torch.log10(mine.maximum(floor)) - torch.log10(reference.maximum(floor)))
-    heard = f"  {_recognized(back, labels):10.2f}" if recognize else ""
+    heard = f"  {recognized(back, labels):10.2f}" if recognize else ""
     print(f"{name:32} {convergence:11.1f} {difference.square().mean().sqrt():8.2f} {rate:8.1f}{heard}", flush=True)
 
 
@@ -94,7 +94,7 @@ def _librosa(audio: Tensor, momentum: float) -> Tensor:
     return torch.from_numpy(back)
 
 
-def _recognized(audio: Tensor, labels: list[str]) -> float:
+def recognized(audio: Tensor, labels: list[str]) -> float:
     """Share of clips at 16 kHz in which pocketsphinx hears the label."""
     from pocketsphinx import Decoder
 

@@ -1,5 +1,6 @@
 """A kit and a model small enough to be made for the tests of the command line."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,22 @@ def run(dataset: Path) -> Path:
     return folder
 
 
-def train_arguments(data: Path, run: Path, *more: str) -> list[str]:
+@pytest.fixture(scope="session")
+def listening_study(dataset: Path, run: Path) -> Path:
+    """A listening test of a model and of a folder of sounds, small enough to be taken in a test."""
+    folder = dataset.parent / "study"
+    sources = ["--models", f"zebra={run}", f"ibex={dataset.parent / 'kit'}", "--real", f"walrus={dataset}"]
+    few = ["--clips", "10", "--pairs", "1", "--verdicts", "1", "--quiet"]
+    assert main(["listen", "create", str(folder), *sources, *few]) == 0
+    return folder
+
+
+@pytest.fixture
+def folder(listening_study: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(listening_study, tmp_path / "study"))
+
+
+def train_arguments(data: Path | str, run: Path, *more: str) -> list[str]:
     """A training that takes a second or two."""
     small = [
         "--clip-length",

@@ -1,18 +1,26 @@
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
 from fauxley.apps.cli import main
+from fauxley.models.wavenet import WaveNet
+from fauxley.training.presets import PRESETS
 
 
-def test_bench_prints_and_writes_figures_for_each_preset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bench_prints_and_writes_figures_for_each_preset(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, config = PRESETS["wavenet-small"]
+    small = dataclasses.replace(config, architecture=WaveNet(8192, layers=6, cycle=6, skip_dim=4))
+    monkeypatch.setitem(PRESETS, "wavenet-small", (text, small))
     out = tmp_path / "bench.json"
     arguments = [
         "bench",
         "--presets",
         "wavegan-tiny",
-        "specgan-small",
+        "wavenet-small",
         "--dim",
         "1",
         "--batch-size",
@@ -23,12 +31,17 @@ def test_bench_prints_and_writes_figures_for_each_preset(tmp_path: Path, capsys:
     assert main([*arguments, "--device", "cpu", "--json", str(out)]) == 0
     printed = capsys.readouterr().out
     figures = json.loads(out.read_text())["figures"]
-    assert [entry["preset"] for entry in figures] == ["wavegan-tiny", "specgan-small"]
+    assert [entry["preset"] for entry in figures] == ["wavegan-tiny", "wavenet-small"]
     for entry in figures:
         assert entry["preset"] in printed
         assert (entry["dim"], entry["batch_size"]) == (1, 2)
         assert min(entry["step_seconds"], entry["single_seconds"], entry["clips_per_second"]) > 0
         assert entry["clip_seconds"] in (0.512, 1.024)
+        assert 0 < entry["idle_megabytes"] < min(entry["training_megabytes"], entry["generating_megabytes"])
+    gan, wavenet = figures
+    assert gan["naive_single_seconds"] is None
+    assert wavenet["naive_single_seconds"] > wavenet["single_seconds"] > gan["single_seconds"]
+    assert (gan["step_clips"], wavenet["step_clips"]) == (4, 2)  # two critic updates, one of the WaveNet
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,10 @@
+import errno
+import fcntl
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +12,10 @@ import pytest
 import soundfile
 
 import fauxley
+from fauxley.apps import rendering
 from fauxley.apps.cli import main
+
+from .conftest import train_arguments
 
 
 def generate(run: Path, out: Path, *options: str) -> int:
@@ -25,7 +32,8 @@ def test_files_are_named_by_seed_and_come_with_latents_sheet_and_sidecars(run: P
     names = sorted(path.name for path in out.iterdir())
     sounds = [f"seed-0000000{seed}" for seed in (7, 8, 9)]
     assert names == sorted(
-        [f"{name}.{kind}" for name in sounds for kind in ("wav", "json")] + ["latents.npy", "sheet.png"]
+        [f"{name}.{kind}" for name in sounds for kind in ("wav", "json")]
+        + ["latents.npy", "sheet.png", "generate.json"]
     )
     facts = json.loads((out / "seed-00000008.json").read_text())
     latents = np.load(out / "latents.npy")
@@ -103,6 +111,96 @@ def test_nothing_is_replaced_unasked(run: Path, tmp_path: Path, capsys: pytest.C
     assert (tmp_path / "out" / "latents.npy").read_bytes() == before
     assert generate(run, tmp_path / "out", "--count", "1", "--seed", "5", "--overwrite") == 0
     assert (tmp_path / "out" / "latents.npy").read_bytes() != before
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("options", [[], ["--listing", "--no-sheet"], ["--clean", "--format", "flac"]])
+def test_what_was_interrupted_goes_on_and_ends_in_the_same_bytes(
+    run: Path, tmp_path: Path, options: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--count", "40", "--batch-size", "3", *options]
+    assert generate(run, tmp_path / "whole", *options) == 0
+    written = []
+    original = rendering.write_audio
+
+    def interrupted(path: Path, *args: object) -> None:
+        written.append(path.name)
+        if len(written) == 17:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        original(path, *args)
+
+    monkeypatch.setattr(rendering, "write_audio", interrupted)
+    assert generate(run, tmp_path / "out", *options) == 1
+    assert "No space left on device" in capsys.readouterr().err
+    there = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
+    assert 10 < len(there) < 100
+    assert generate(run, tmp_path / "out", *options, "--seed", "1") == 2
+    assert "first seed" in capsys.readouterr().err
+    written.clear()
+    written += [""] * 17
+    assert generate(run, tmp_path / "out", *options) == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    if "--no-sheet" in options:  # with a sheet still to draw, the first sounds are made again
+        assert 17 < len(written) < 17 + 40
+        assert (tmp_path / "out" / "seed-00000000.wav").stat().st_mtime_ns == there["seed-00000000.wav"]
+    written.clear()
+    assert generate(run, tmp_path / "out", *options) == 0
+    assert written == []
+
+
+def test_killed_it_goes_on(run: Path, tmp_path: Path) -> None:
+    options = ["--count", "60", "--batch-size", "2", "--no-sheet"]
+    assert generate(run, tmp_path / "whole", *options) == 0
+    code = "import sys; from fauxley.apps.cli import main; sys.exit(main(sys.argv[1:]))"
+    arguments = ["generate", str(run), "--out", str(tmp_path / "out"), "--device", "cpu", "--quiet", *options]
+    with subprocess.Popen([sys.executable, "-c", code, *arguments]) as process:
+        while not list((tmp_path / "out").glob("seed-*.json")):
+            time.sleep(0.005)
+        process.kill()
+    assert generate(run, tmp_path / "out", *options) == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_a_job_is_known_by_its_model_and_options(
+    run: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other"
+    assert main(train_arguments(dataset, other, "--seed", "5")) == 0
+    assert generate(run, tmp_path / "out", "--count", "2") == 0
+    before = contents(tmp_path / "out")
+    for model, options, what in (
+        (other, [], "model"),
+        (run, ["--clean"], "options"),
+        (run, ["--count", "3"], "count"),
+    ):
+        assert generate(model, tmp_path / "out", *["--count", "2", *options]) == 2
+        assert f"another {what}" in capsys.readouterr().err
+    assert contents(tmp_path / "out") == before
+
+
+def test_two_at_once_do_not_mix(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert generate(run, tmp_path / "out", "--count", "1") == 0
+    descriptor = os.open(tmp_path / "out", os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        assert generate(run, tmp_path / "out", "--count", "1") == 1
+        assert "another process" in capsys.readouterr().err
+    finally:
+        os.close(descriptor)
+
+
+def test_a_listing_says_what_the_sidecars_would(run: Path, tmp_path: Path) -> None:
+    assert generate(run, tmp_path / "each", "--count", "3") == 0
+    assert generate(run, tmp_path / "one", "--count", "3", "--listing") == 0
+    lines = [json.loads(line) for line in (tmp_path / "one" / "sounds.jsonl").read_text().splitlines()]
+    for line in lines:
+        sidecar = json.loads((tmp_path / "each" / line.pop("file")).with_suffix(".json").read_text())
+        assert line == sidecar
+    assert len(lines) == 3
+    assert not list((tmp_path / "one").glob("seed-*.json"))
 
 
 @pytest.mark.parametrize(

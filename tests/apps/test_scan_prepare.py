@@ -5,12 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 import soundfile
 
 from fauxley.apps.cli import main
 from fauxley.audio.dataset import Dataset
+
+from .conftest import train_arguments
 
 
 @pytest.fixture
@@ -145,3 +148,20 @@ def test_what_cannot_be_meant_is_wrong_use(
     assert main([arguments[0], str(sounds), *arguments[1:]]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert list(empty.iterdir()) == []
+
+
+def test_shards_behind_a_url_train_as_those_in_a_folder(
+    kit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sharded = tmp_path / "sharded"
+    command = ["prepare", str(kit), str(sharded), "--clip-length", "4096", "--shard-size", "100kB", "--quiet"]
+    assert main(command) == 0
+    assert main(["prepare", str(kit), str(sharded), "--shard-size", "tiny"]) == 2
+    fsspec.filesystem("memory").put(str(sharded), "/bucket/kit", recursive=True)
+    monkeypatch.setenv("FAUXLEY_CACHE_DIR", str(tmp_path / "cache"))
+    weights = []
+    for number, data in enumerate((str(sharded), "memory://bucket/kit")):
+        run = tmp_path / str(number)
+        assert main(train_arguments(data, run, "--balance-labels")) == 0
+        weights.append((run / "checkpoints" / "step-00000003" / "model.safetensors").read_bytes())
+    assert weights[0] == weights[1]

@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +64,33 @@ def test_resuming_at_any_step_gives_the_same_batches(dataset: Dataset, mode: str
     np.testing.assert_array_equal(resumed, whole[23:])
     other = list(islice(dataset.batches(5, 2, slicing=slicing, balance_labels=balance), 40))
     assert not np.array_equal(whole, other)
+
+
+@pytest.mark.parametrize("mode", ["first", "random"])
+@pytest.mark.parametrize("world_size", [1, 2, 3, 5, 9])
+def test_the_shares_of_all_ranks_are_the_whole_batch(dataset: Dataset, mode: str, world_size: int) -> None:
+    slicing = Slicing(mode, 256)  # type: ignore[arg-type]
+    whole = dataset.batch(11, 7, 3, slicing=slicing, balance_labels=True)
+    dealt = np.zeros_like(whole)
+    for rank in range(world_size):
+        rows = slice(rank, None, world_size)
+        dealt[rows] = dataset.batch(11, 7, 3, slicing=slicing, balance_labels=True, rows=rows)
+    np.testing.assert_array_equal(dealt, whole)
+    ends = [7 * rank // world_size for rank in range(world_size + 1)]
+    blocks = [
+        next(dataset.batches(7, 3, 11, slicing=slicing, balance_labels=True, rows=slice(*pair)))
+        for pair in pairwise(ends)
+    ]
+    np.testing.assert_array_equal(np.concatenate(blocks), whole)
+
+
+def test_only_the_rows_asked_for_are_read(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+    original = Dataset.read
+    monkeypatch.setattr(Dataset, "read", lambda *args: read.append(len(args[1].file)) or original(*args))  # type: ignore[func-returns-value]
+    assert dataset.batch(0, 7, 0, rows=slice(1, None, 3)).shape == (2, 1, 512)
+    assert dataset.batch(0, 2, 0, rows=slice(2, None, 3)).shape == (0, 1, 512)
+    assert read == [2, 0]
 
 
 def test_the_order_is_frozen() -> None:

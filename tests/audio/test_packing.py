@@ -115,12 +115,12 @@ def test_a_half_written_store_is_cut_back(tmp_path: Path, monkeypatch: pytest.Mo
     folder = _many(tmp_path / "sounds", 130)
     whole = _contents(pack(folder, tmp_path / "whole", n_jobs=1).folder)
 
-    def append_half(source, store, size):  # type: ignore[no-untyped-def]
-        store.write(source.read()[:1001])
+    def append_half(source, store, num_bytes):  # type: ignore[no-untyped-def]
+        store.write(source.read(num_bytes)[:1001])
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("shutil.copyfileobj", append_half)
+        patch.setattr("fauxley.audio.shard_writer.copy_bytes", append_half)
         with pytest.raises(KeyboardInterrupt):
             pack(folder, tmp_path / "dataset", n_jobs=1)
     assert _contents(pack(folder, tmp_path / "dataset", n_jobs=1).folder) == whole

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 import torch
 
-from fauxley.models.draws import Draws
+from fauxley.models.draws import Draws, Share, SharedDraws
 
 
 def test_the_same_key_gives_the_same_numbers_and_another_key_others():
@@ -51,3 +51,26 @@ def test_a_shift_holds_for_the_whole_batch_unless_asked_for_per_example():
     assert all(len(row) == 6 and len(set(row)) == 1 for row in for_batch)
     assert len({row[0] for row in for_batch}) > 3
     assert any(len(set(row)) > 1 for row in Draws(0).shifts(4, 6, 3, True))
+
+
+@pytest.mark.parametrize(("whole", "world_size"), [(7, 3), (6, 2), (3, 3)])
+def test_the_shares_of_all_processes_are_the_numbers_of_the_whole_batch(whole, world_size):
+    def numbers(draws, count):
+        return (
+            draws.latents(count, 4),
+            torch.tensor(draws.chance()),
+            draws.interpolation(count),
+            *(torch.tensor(draws.shifts(2, count, 3, per_example)).T for per_example in (True, False)),
+        )
+
+    shares = [Share(rank, world_size, whole) for rank in range(world_size)]
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    parts = [numbers(SharedDraws(1, 2, share=share), len(share)) for share in shares]
+    for expected, *pieces in zip(numbers(Draws(1, 2), whole), *parts, strict=True):
+        for share, piece in zip(shares, pieces, strict=True):
+            assert torch.equal(piece, expected[share.rows] if expected.dim() else expected)
+
+
+def test_numbers_for_other_examples_than_the_share_are_refused():
+    with pytest.raises(ValueError, match="5 examples of a share of 2"):
+        SharedDraws(1, share=Share(1, 3, 6)).latents(5, 4)

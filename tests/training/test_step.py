@@ -14,7 +14,7 @@ from fauxley.models.draws import Draws
 from fauxley.models.representations import Waveform
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
-from fauxley.training.config import CLASSES, Adam
+from fauxley.training.config import CLASSES, Adam, RMSProp
 from fauxley.training.objectives import Adversarial, CriticLoss, Wasserstein, WassersteinGP
 from fauxley.training.state import TrainingState
 from fauxley.training.step import train_step
@@ -219,24 +219,53 @@ def test_the_critic_wants_real_clips_on_top_and_the_generator_its_own(objective)
     assert glad < sad
 
 
-@pytest.mark.parametrize("objective", [o for o in OBJECTIVES if hasattr(o, "penalty_weight")], ids=repr)
-def test_two_clusters_are_learnt(objective):
-    """Both modes are found, about equally often. (Objectives that restrain no gradients take too long to settle.)"""
+CENTRES = torch.tensor([[1.0, 1.0], [-1.0, -1.0]])
+
+
+def learn_two_clusters(objective, optimizer, spread=1.0):
+    """Train on points of two clusters, 0.1 wide; of 500 points made, how far is the nearest centre, and which is it?
+
+    Args:
+        spread: factor of the generator's first weights: from 3 on, its points cover both clusters from the start.
+    """
     torch.manual_seed(0)
-    networks, adam = {"generator": PointGenerator(), "critic": PointCritic()}, Adam(learning_rate=3e-3)
-    objective = replace(objective, critic_steps=min(objective.critic_steps, 2))
-    optimizers = {name: adam.build(network.parameters()) for name, network in networks.items()}
+    networks = {"generator": PointGenerator(), "critic": PointCritic()}
+    with torch.no_grad():
+        for weight in networks["generator"].parameters():
+            weight.mul_(spread)
+    optimizers = {name: optimizer.build(network.parameters()) for name, network in networks.items()}
     state = TrainingState(networks, optimizers, None, Waveform())
-    centres = torch.tensor([[1.0, 1.0], [-1.0, -1.0]])
     for _ in range(500):
-        real = [centres[torch.randint(2, (64,))] + 0.1 * torch.randn(64, 2) for _ in range(objective.critic_steps)]
+        real = [CENTRES[torch.randint(2, (64,))] + 0.1 * torch.randn(64, 2) for _ in range(objective.critic_steps)]
         step = state.step
         train_step(state, objective, real, lambda update, step=step: Draws(step, update))
     with torch.no_grad():
-        made = state.generator(Draws(0).latents(500, 4))
-    distances, nearest = torch.cdist(made, centres).min(1)
+        distances, nearest = torch.cdist(state.generator(Draws(0).latents(500, 4)), CENTRES).min(1)
+    return distances, nearest
+
+
+@pytest.mark.parametrize("objective", [o for o in OBJECTIVES if not isinstance(o, Wasserstein)], ids=repr)
+def test_two_clusters_are_learnt(objective):
+    """Both modes are found, about equally often.
+
+    Objectives that restrain no gradients keep both only if they begin with both, and lose one to a faster critic.
+    """
+    restrained = hasattr(objective, "penalty_weight")
+    objective = replace(objective, critic_steps=min(objective.critic_steps, 2 if restrained else 1))
+    settings = (Adam(3e-3),) if restrained else (Adam(1e-3), 3.0)
+    distances, nearest = learn_two_clusters(objective, *settings)
     assert distances.median() < 0.4
     assert 0.25 < nearest.float().mean() < 0.75
+
+
+def test_clipped_weights_find_two_clusters_but_not_their_place():
+    """The known weakness (Gulrajani et al. 2017, section 3): such a critic is too simple for more than the direction.
+
+    Half of the points lie beyond five times the width of a cluster; with other objectives at most half as far.
+    """
+    distances, nearest = learn_two_clusters(Wasserstein(critic_steps=2), RMSProp(1e-3))
+    assert 0.25 < nearest.float().mean() < 0.75
+    assert distances.median() > 0.5
 
 
 @each_objective

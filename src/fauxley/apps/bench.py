@@ -1,10 +1,12 @@
-"""`fauxley bench`: how fast this machine trains and generates."""
+"""`fauxley bench`: how fast this machine trains and generates, and how much memory that takes."""
 
 import dataclasses
 import json
+import multiprocessing
 import platform
-import statistics
-import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Annotated
 
@@ -14,42 +16,15 @@ from rich.console import Console
 from rich.table import Table
 
 from fauxley.apps.devices import Device, choose_device
-from fauxley.apps.estimate import count_parameters, step_seconds
+from fauxley.apps.measure import BATCH, EXCERPT, NAIVE_EXCERPT, Figures, measure, prepare_process
 from fauxley.atomic import atomic_file
-from fauxley.errors import UsageError
-from fauxley.models.synthesizer import Synthesizer
+from fauxley.errors import FauxleyError, UsageError
 from fauxley.training.config import TrainingConfig
 from fauxley.training.presets import PRESETS
-from fauxley.training.state import TrainingState
-
-_SAMPLE_RATE = 16000  # Hz, that multiples of real time refer to
-_GENERATIONS = 5
-
-
-@dataclasses.dataclass(frozen=True)
-class Figures:
-    """What was measured of one preset."""
-
-    preset: str
-    dim: int
-    generator_parameters: int
-    batch_size: int
-    step_seconds: float
-    """Of a training step: all critic updates and the generator's."""
-    single_seconds: float
-    """From one latent to one clip of audio."""
-    clips_per_second: float
-    """Generated in batches."""
-    clip_seconds: float
-
-    @property
-    def trained_per_second(self) -> float:
-        """Real clips seen by the critic in a second."""
-        return self.batch_size / self.step_seconds
 
 
 def bench(
-    presets: tuple[str, ...] = ("wavegan-small", "specgan-small"),
+    presets: tuple[str, ...] = ("wavenet-small", "wavegan-small", "specgan-small"),
     dim: int | None = None,
     batch_size: int | None = None,
     steps: int = 3,
@@ -57,12 +32,12 @@ def bench(
     threads: int | None = None,
     json_out: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
 ) -> None:
-    """Measure how fast this machine trains and generates.
+    """Measure how fast this machine trains and generates, and the memory it takes, side by side.
 
     Example: fauxley bench --presets wavegan-small wavegan --batch-size 16
 
     Generation is from latents to audio, Griffin-Lim included, without writing files. Other work on the machine makes
-    the figures worse: compare ratios of figures of one run.
+    the figures worse: compare ratios of figures of one run. Each preset is measured in a process of its own.
 
     Args:
         presets: Which models; see 'fauxley train --help'.
@@ -78,11 +53,14 @@ def bench(
     if steps < 1 or (threads is not None and threads < 1):
         raise UsageError(f"--steps and --threads must be at least 1; got {steps} and {threads}")
     where = choose_device(device)
-    if threads is not None:
-        torch.set_num_threads(threads)
-    measured = [_measure(_sized(PRESETS[name][1], dim, batch_size), where, steps) for name in presets]
-    machine = _machine(where)
-    Console().print(_table(machine, measured))
+    threads = threads or torch.get_num_threads()
+    configs = [_sized(PRESETS[name][1], dim, batch_size) for name in presets]
+    measured = [_apart(config, where, steps, threads) for config in configs]
+    machine = _machine(where, threads)
+    table = _table(machine, measured)
+    # What is too wide for the terminal is better wrapped by it than cut off.
+    width = 40 + sum(max(len(name), 9) + 3 for name in presets)
+    Console(width=max(Console().width, width)).print(table)
     if json_out is not None:
         with atomic_file(json_out) as partial:
             content = {"machine": machine, "figures": [dataclasses.asdict(figures) for figures in measured]}
@@ -94,60 +72,58 @@ def _sized(config: TrainingConfig, dim: int | None, batch_size: int | None) -> T
     return dataclasses.replace(config, architecture=architecture, batch_size=batch_size or config.batch_size)
 
 
-def _measure(config: TrainingConfig, device: torch.device, steps: int) -> Figures:
-    architecture = config.architecture
-    state = TrainingState.new(architecture, config.optimizer, False, config.seed, device)
-    synthesizer = Synthesizer(architecture, state.generator, state.representation, _SAMPLE_RATE)
-    single = _generation_seconds(synthesizer, 1)
-    many = _generation_seconds(synthesizer, 64)
-    return Figures(
-        config.preset,
-        architecture.dim,
-        count_parameters(state.generator),
-        config.batch_size,
-        step_seconds(config, state, config.batch_size, steps + 1),
-        single,
-        64 / many,
-        architecture.clip_length / _SAMPLE_RATE,
-    )
+def _apart(config: TrainingConfig, device: torch.device, steps: int, threads: int) -> Figures:
+    """Measure in a new process."""
+    console = Console(stderr=True)
+    spawn = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(1, spawn, prepare_process, (threads,)) as pool,
+        console.status(f"measuring {config.preset}"),
+    ):
+        try:
+            return pool.submit(measure, config, device, steps).result()
+        except BrokenProcessPool as error:
+            raise FauxleyError(
+                f"measuring {config.preset} was killed, probably for want of memory; "
+                "lower --batch-size or --dim, or leave it out"
+            ) from error
 
 
-def _generation_seconds(synthesizer: Synthesizer, count: int) -> float:
-    times = []
-    for _ in range(_GENERATIONS + 1):
-        start = time.perf_counter()
-        synthesizer.generate(count, batch_size=count)
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[1:])
-
-
-def _machine(device: torch.device) -> str:
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
+def _machine(device: torch.device, threads: int) -> str:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, threads: {threads}"
     return f"{name}, {platform.machine()}, PyTorch {torch.__version__}"
 
 
+# Label → what stands in a column.
+_ROWS: dict[str, Callable[[Figures], str]] = {
+    "model size d": lambda f: str(f.dim),
+    "generator, million parameters": lambda f: f"{f.generator_parameters / 1e6:.2f}",
+    "training: clips in a batch": lambda f: str(f.batch_size),
+    "  s / step": lambda f: f"{f.step_seconds:.3g}",
+    "  s / s of audio seen": lambda f: f"{f.training_effort:.3g}",
+    "  MB": lambda f: f"{f.training_megabytes:.0f}",
+    "one clip: ms": lambda f: f"{1e3 * f.single_seconds:.3g}",
+    "  s / s of audio": lambda f: f"{f.single_effort:.3g}",
+    "  × real time": lambda f: f"{1 / f.single_effort:.3g}",
+    "  naive: s / s of audio ¹": lambda f: "–" if f.naive_effort is None else f"{f.naive_effort:.3g}",
+    f"batches of {BATCH}: clips / s": lambda f: f"{f.clips_per_second:.3g}",
+    "  s / s of audio ": lambda f: f"{f.batched_effort:.3g}",
+    "  × real time ": lambda f: f"{1 / f.batched_effort:.3g}",
+    "  MB ": lambda f: f"{f.generating_megabytes:.0f}",
+}
+
+
 def _table(machine: str, measured: list[Figures]) -> Table:
-    table = Table(title=f"fauxley bench: {machine}")
-    for heading in (
-        "preset",
-        "d",
-        "s / step",
-        "clips trained / s",
-        "ms for one clip",
-        "× real time",
-        "clips / s",
-        "× real time",
-    ):
-        table.add_column(heading, justify="left" if heading == "preset" else "right", no_wrap=heading == "preset")
+    idle = max(figures.idle_megabytes for figures in measured)
+    caption = (
+        f"MB: peaks, with the {idle:.0f} MB of a process without a model. "
+        f"Models that go sample by sample: timed over {EXCERPT} samples and scaled to the clip; "
+        f"¹ the whole receptive field anew for each sample, extrapolated from {NAIVE_EXCERPT} samples."
+    )
+    table = Table(title=f"fauxley bench: {machine}", caption=caption, caption_justify="left")
+    table.add_column("", no_wrap=True)
     for figures in measured:
-        table.add_row(
-            figures.preset,
-            str(figures.dim),
-            f"{figures.step_seconds:.3g}",
-            f"{figures.trained_per_second:.3g}",
-            f"{1e3 * figures.single_seconds:.3g}",
-            f"{figures.clip_seconds / figures.single_seconds:.0f}",
-            f"{figures.clips_per_second:.0f}",
-            f"{figures.clips_per_second * figures.clip_seconds:.0f}",
-        )
+        table.add_column(figures.preset, justify="right", no_wrap=True)
+    for label, cell in _ROWS.items():
+        table.add_row(label, *map(cell, measured))
     return table

@@ -11,8 +11,10 @@ import importlib
 import io
 import os
 import sys
+import time
 import warnings
 from collections.abc import Iterable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from fauxley import __version__
@@ -25,11 +27,18 @@ COMMANDS = {
     "scan": "what is in a folder of sounds, what is broken, which settings suit it",
     "prepare": "decode a folder of sounds once into a dataset",
     "train": "train a model; run it again to resume",
+    "train-inversion": "teach a SpecGAN to find the phases of its spectrograms",
     "generate": "make new sounds",
     "morph": "make the sounds between two sounds",
+    "train-classifier": "teach a classifier the labels of sounds, to judge generated ones by",
+    "evaluate": "how good a model is, and whether it copied: a report with figures, pictures and sounds",
+    "compare": "several models in one table",
+    "listen": "ask people in the browser how good a model sounds: create, serve, report, export",
     "bench": "how fast this machine trains and generates",
     "import-tensorflow": "turn a checkpoint of the official code into a model",
 }
+# Seconds. As soon as one process fails, torchrun ends the others, and must not end the one that has yet to speak.
+_PATIENCE = 3
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,6 +46,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name of a file may be no text, or not in the terminal's alphabet
         sys.stdout.reconfigure(errors="backslashreplace")
+    if arguments[:1] != ["train"] or os.environ.get("RANK", "0") == "0" or "MASTER_ADDR" not in os.environ:
+        return _run(arguments)
+    # One of many processes that torchrun has started, of which rank 0 speaks for all.
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        code = _run(arguments)
+        if code and sys.stderr is nowhere:
+            time.sleep(_PATIENCE)
+        return code
+
+
+def _run(arguments: Sequence[str]) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
@@ -55,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _dispatch(arguments: list[str]) -> int:
+def _dispatch(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_overview())
         return 0 if arguments else 2

@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 
-from fauxley.errors import FauxleyError
+from fauxley.errors import FauxleyError, UsageError
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -16,15 +16,27 @@ Device = Literal["auto", "cpu", "cuda"]
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
 
-def choose_device(device: Device) -> torch.device:
+def choose_device(device: Device, local_rank: int | None = None) -> torch.device:
     """The device asked for; `auto` is a GPU if there is one.
 
+    Args:
+        local_rank: number of this process among those of this machine, each of which takes a GPU of its own.
+
     Raises:
-        FauxleyError: a GPU was asked for and there is none.
+        FauxleyError: a GPU was asked for and there is none, or none for this process.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise FauxleyError("no CUDA device can be used here; leave out --device, or give --device cpu")
-    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+    if device == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    if local_rank is None:
+        return torch.device("cuda")
+    if local_rank >= torch.cuda.device_count():
+        raise UsageError(
+            f"more processes than GPUs; give torchrun --nproc-per-node {torch.cuda.device_count()}, or --device cpu"
+        )
+    torch.cuda.set_device(local_rank)
+    return torch.device("cuda", local_rank)
 
 
 def keep_freed_memory() -> None:

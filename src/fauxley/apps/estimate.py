@@ -1,13 +1,12 @@
 """What `fauxley train --dry-run` tells: the resolved configuration, and what it will cost on this machine."""
 
 import json
-import resource
-import sys
 import time
 
 import torch
 from torch import nn
 
+from fauxley.apps.memory import peak_megabytes
 from fauxley.models.draws import Draws
 from fauxley.serialization import to_json
 from fauxley.training.config import TrainingConfig
@@ -44,8 +43,8 @@ def _trial(config: TrainingConfig, state: TrainingState) -> tuple[float, float]:
     """Seconds and megabytes of a step, extrapolated from small batches: both grow with the batch along a line."""
     part = config.batch_size // config.accumulate
     small, large = max(1, min(_TRIAL, part) // 2), min(_TRIAL, part)
-    before = _peak_megabytes(state.device)
-    measured = [(count, step_seconds(config, state, count), _peak_megabytes(state.device)) for count in (small, large)]
+    before = peak_megabytes(state.device)
+    measured = [(count, step_seconds(config, state, count), peak_megabytes(state.device)) for count in (small, large)]
     (_, first_seconds, first_peak), (_, last_seconds, last_peak) = measured
     if small == large:
         return last_seconds * config.accumulate, last_peak
@@ -67,10 +66,3 @@ def step_seconds(config: TrainingConfig, state: TrainingState, count: int, trial
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
     return min(times[1:])  # the first one also pays for setting up
-
-
-def _peak_megabytes(device: torch.device) -> float:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e6
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e3 if sys.platform != "darwin" else peak / 1e6

@@ -1,13 +1,15 @@
 """`fauxley generate`: new sounds as files."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 import tyro
 
+from fauxley.apps.cluster import Cluster
 from fauxley.apps.devices import Device, choose_device
 from fauxley.apps.sounds import Output, Request, write_sounds
 from fauxley.errors import FauxleyError, UsageError
@@ -20,22 +22,31 @@ def generate(
     count: int | None = None,
     seed: int = 0,
     latents: Path | None = None,
+    inversion: Literal["auto", "griffin-lim"] = "auto",
     device: Device = "auto",
+    cluster: Cluster = None,
     output: Annotated[Output, tyro.conf.arg(name="")] = Output(),  # noqa: B008 - frozen
 ) -> None:
     """Make new sounds. The same seed is the same sound, however many are asked for.
 
+    What was interrupted goes on where it stopped when the same command is run again.
+
     Example: fauxley generate runs/mine --out new-sounds --count 40 --clean
+
+    Example, very many: fauxley generate runs/mine --out many --count 50000 --listing --no-sheet
 
     Example, the very same sounds again: fauxley generate runs/mine --out again --latents new-sounds/latents.npy
 
     Args:
-        model: A run folder (its newest checkpoint) or a model folder.
+        model: A run folder (its best checkpoint if one is recorded, else its newest) or a model folder.
         out: Folder for the sounds, their latents.npy and sheet.png.
         count: How many; 20 if nothing else is said.
         seed: Of the first sound; the next ones have the next seeds.
         latents: A .npy file of shape (N, latent size): N sounds from these latents, in order.
+        inversion: How a SpecGAN finds phases; auto: by its network, if it has one (see 'fauxley train-inversion').
         device: Where to compute; auto takes a GPU if there is one.
+        cluster: Spread the work over dask://HOST:PORT or ray://HOST:PORT, whose machines all see MODEL and OUT; they
+            compute on their CPUs.
         output: Files.
     """
     if latents is not None and count is not None:
@@ -45,13 +56,20 @@ def generate(
         raise UsageError(f"--count must be at least 1; got {count}")
     if seed < 0:
         raise UsageError(f"--seed must not be negative; got {seed}")
+    if inversion == "griffin-lim" and cluster:
+        raise UsageError("--inversion griffin-lim is not for --cluster, whose machines take the model as it is")
     synthesizer = Synthesizer.from_pretrained(model, choose_device(device))
+    if inversion == "griffin-lim":
+        synthesizer.representation.use_griffin_lim()
+    requests: Iterator[Request]
+    made_from: dict[str, Any]
     if latents is None:
-        write_sounds(synthesizer, model, from_seeds(synthesizer, range(seed, seed + count)), count, out, output)
+        requests, made_from = from_seeds(synthesizer, range(seed, seed + count)), {"first_seed": seed}
     else:
         rows = synthesizer.check_latents(_read_latents(latents))
         requests = (Request(row, f"latent-{number:05d}", {}) for number, row in enumerate(rows))
-        write_sounds(synthesizer, model, requests, len(rows), out, output)
+        count, made_from = len(rows), {"latents": hashlib.sha256(rows.numpy().tobytes()).hexdigest()}
+    write_sounds(synthesizer, model, requests, count, out, output, made_from=made_from, cluster=cluster)
 
 
 def from_seeds(synthesizer: Synthesizer, seeds: range) -> Iterator[Request]:

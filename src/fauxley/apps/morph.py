@@ -29,7 +29,7 @@ def morph(
     Example: fauxley morph runs/mine --out morph --seeds 3 17 --count 12
 
     Args:
-        model: A run folder (its newest checkpoint) or a model folder.
+        model: A run folder (its best checkpoint if one is recorded, else its newest) or a model folder.
         out: Folder for the sounds, their latents.npy and sheet.png.
         seeds: Two or more, passed in this order.
         count: Sounds in all.
@@ -55,7 +55,8 @@ def morph(
             facts = {"between_seeds": [seeds[start], seeds[start + 1]], "share": share, "path": path}
             yield Request(latent, f"morph-{number:04d}", facts)
 
-    write_sounds(synthesizer, model, requests(), count, out, output)
+    made_from = {"seeds": seeds, "path": path}
+    write_sounds(synthesizer, model, requests(), count, out, output, made_from=made_from)
 
 
 def spherical(start: Tensor, end: Tensor, share: float) -> Tensor:

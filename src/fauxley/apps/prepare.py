@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 import tyro
 
+from fauxley.apps.cluster import Cluster, cluster_backend
 from fauxley.apps.scan import duration, file_progress
+from fauxley.audio.cache import parse_size
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.pack_settings import PackSettings
 from fauxley.audio.packing import find_finished, pack
@@ -27,7 +29,9 @@ def prepare(
     where: tuple[str, ...] = (),
     strict: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    shard_size: str | None = None,
     jobs: int = -1,
+    cluster: Cluster = None,
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
     """Decode a folder of sounds once into a dataset that training reads quickly.
@@ -42,6 +46,8 @@ def prepare(
       fauxley prepare drums drums.dataset --sample-rate 44100 --clip-length 65536 --slicing first
 
       fauxley prepare speech train.dataset --where split=train
+
+      fauxley prepare archive archive.dataset --shard-size 256MB
 
     Args:
         folder: where the sounds are; sub-folders are searched too.
@@ -58,15 +64,26 @@ def prepare(
         where: only files for which these columns of the folder's manifest.csv have these values, such as split=train.
         strict: fail if any file cannot be used.
         overwrite: replace a dataset that is there already.
+        shard_size: write the audio in several files of about this size, such as 256MB, the sounds in mixed order: for
+            what is too large for one disk and is read over a network, after copying DATASET there.
         jobs: parallel workers; -1: one for each core.
+        cluster: spread the work over dask://HOST:PORT or ray://HOST:PORT, whose machines all see FOLDER and DATASET.
         quiet: no progress bar and no summary.
     """
     settings = PackSettings(sample_rate, channels, normalize, clip_length, slicing, overlap, pad_end, where)
-    finished = None if overwrite else find_finished(folder, dataset, settings)
+    shard_bytes = None if shard_size is None else parse_size(shard_size, "--shard-size")
+    finished = None if overwrite else find_finished(folder, dataset, settings, shard_bytes)
     if finished is None:
-        with file_progress("preparing", quiet) as progress:
+        with cluster_backend(cluster), file_progress("preparing", quiet) as progress:
             prepared = pack(
-                folder, dataset, settings, strict=strict, overwrite=overwrite, n_jobs=jobs, progress=progress
+                folder,
+                dataset,
+                settings,
+                shard_bytes=shard_bytes,
+                strict=strict,
+                overwrite=overwrite,
+                n_jobs=None if cluster else jobs,
+                progress=progress,
             )
         head = "prepared"
     else:
@@ -81,7 +98,7 @@ def _summary(dataset: Dataset) -> str:
     labels = f", {len(info.labels)} label{'s' if len(info.labels) > 1 else ''}" if info.labels else ""
     channels = f"{info.channels} channel{'s' if info.channels > 1 else ''}"
     clips = f"{dataset.num_clips()} clips of {slicing.clip_length} samples"
-    head = f"{printable(dataset.folder)}: {info.num_files} files, {duration(dataset.duration_seconds)}"
+    head = f"{dataset.name}: {info.num_files} files, {duration(dataset.duration_seconds)}"
     lines = [
         f"{head}, {info.sample_rate} Hz, {channels}{labels}",
         f"  slicing {slicing.mode}: {clips} ({slicing.clip_length / info.sample_rate:.2f} s)",
@@ -89,12 +106,12 @@ def _summary(dataset: Dataset) -> str:
     skipped = dataset.skipped()
     lines += [f"  skipped {printable(skip.file)}: {printable(skip.reason)}" for skip in skipped[:5]]
     if len(skipped) > 5:
-        lines.append(f"  ... {len(skipped)} skipped in all, see {printable(dataset.folder / 'skipped.csv')}")
+        lines.append(f"  ... {len(skipped)} skipped in all, see {dataset.name}/skipped.csv")
     kinds = Counter(
         part.split(":")[0].split(" as ")[0] for entry in dataset.entries for part in entry.warnings.split("; ")
     )
     del kinds[""]
     if kinds:
         found = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-        lines.append(f"  odd but used: {found}; see {printable(dataset.folder / 'manifest.csv')}")
+        lines.append(f"  odd but used: {found}; see {dataset.name}/manifest.csv")
     return "\n".join(lines)

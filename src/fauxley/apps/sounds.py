@@ -1,134 +1,111 @@
-"""From a model's latents to files in a folder, one batch after another in constant memory."""
+"""From a model's latents to a folder of sounds: any number of them, in constant memory, resumably."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import islice
+import json
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from contextlib import ExitStack, nullcontext
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
-import soxr
-import tyro
 from rich.console import Console
 from rich.progress import Progress
-from torch import Tensor
 
-from fauxley.apps.devices import in_memory
+from fauxley.apps.cluster import cluster_backend
+from fauxley.apps.job import begin, checksum
+from fauxley.apps.output import Output
+from fauxley.apps.rendering import Batch, Destination, Request, describe, render_here, render_on_cluster
 from fauxley.atomic import atomic_file
-from fauxley.audio.cleaning import Cleaning
-from fauxley.audio.files import write_audio
 from fauxley.audio.plots import write_sheet
-from fauxley.errors import UsageError
 from fauxley.models.synthesizer import Synthesizer
 
+__all__ = ["Output", "Request", "write_sounds"]
+
 _ON_SHEET = 32
-
-
-@dataclass(frozen=True)
-class Output:
-    """How sounds become files."""
-
-    format: Literal["wav", "flac", "ogg"] = "wav"
-    """Kind of file."""
-    subtype: Literal["PCM_16", "PCM_24", "FLOAT", "VORBIS"] | None = None
-    """Encoding; by default 16 bits, or Vorbis for ogg."""
-    sample_rate: int | None = None
-    """Hz; by default the model's."""
-    clean: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Make usable one-shots: DC removed, silence trimmed, end faded, peak at -1 dB; see --cleaning."""
-    cleaning: Cleaning = field(default_factory=Cleaning)
-    """What --clean does."""
-    sheet: bool = True
-    """Draw the first sounds on sheet.png."""
-    sidecars: bool = True
-    """Write a JSON file beside each sound: model, seed, latent, licence."""
-    batch_size: int = 32
-    """Sounds computed at a time."""
-    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Write into a folder that has something in it, replacing files of the same name."""
-    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Say nothing."""
-
-    def __post_init__(self) -> None:
-        if self.sample_rate is not None and not 1000 <= self.sample_rate <= 384_000:
-            raise UsageError(f"sample_rate must be from 1000 to 384000 Hz; got {self.sample_rate}")
-        if self.batch_size < 1:
-            raise UsageError(f"batch_size must be at least 1; got {self.batch_size}")
-
-    def finish(self, clip: np.ndarray, sample_rate: int) -> tuple[np.ndarray, int]:
-        """A generated clip (C, T) as it is to be written, and its sample rate."""
-        if self.clean:
-            clip = self.cleaning.apply(clip, sample_rate)
-        if self.sample_rate is None or self.sample_rate == sample_rate:
-            return clip, sample_rate
-        return soxr.resample(clip.T, sample_rate, self.sample_rate, quality="HQ").T, self.sample_rate
-
-
-@dataclass(frozen=True)
-class Request:
-    """A sound to make: its latent (latent_size,), its file's name without ending, and what its sidecar adds."""
-
-    latent: Tensor
-    name: str
-    facts: Mapping[str, Any]
+_LATENTS, _SHEET, _LISTING = "latents.npy", "sheet.png", "sounds.jsonl"
 
 
 def write_sounds(
-    synthesizer: Synthesizer, model: Path, requests: Iterable[Request], count: int, out: Path, output: Output
-) -> list[Path]:
+    synthesizer: Synthesizer,
+    model: Path,
+    requests: Iterable[Request],
+    count: int,
+    out: Path,
+    output: Output,
+    *,
+    made_from: Mapping[str, Any] | None = None,
+    cluster: str | None = None,
+) -> None:
     """Make the sounds of `count` requests and write them, `latents.npy` and a sheet into the folder `out`.
 
+    Args:
+        made_from: what the requests follow from, such as their seeds. With it, a job that was interrupted is gone on
+            with when it is asked for again; without, nothing is known of what a folder holds.
+        cluster: where to compute, on machines that all see `model` and `out`; see `fauxley.apps.cluster`.
+
     Raises:
-        UsageError: `out` has something in it and is not to be overwritten.
+        UsageError: `out` has something else in it and is not to be overwritten.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not output.overwrite:
-        raise UsageError(f"{out} has something in it; choose another --out, or give --overwrite")
-    out.mkdir(parents=True, exist_ok=True)
-    paths: list[Path] = []
-    latents: list[np.ndarray] = []
-    shown: list[np.ndarray] = []
-    rate = synthesizer.sample_rate
+    sha256 = checksum(synthesizer)
+    job = {"model": sha256, "count": count, **(made_from or {}), "options": output.decisive()}
+    to = Destination(out.absolute(), output, describe(synthesizer, model))
     console = Console(stderr=True)
-    with Progress(console=console, disable=output.quiet or not console.is_terminal) as progress:
-        for request, clip in progress.track(_make(synthesizer, requests, output.batch_size), total=count):
-            path = out / f"{request.name}.{output.format}"
-            audio, audio_rate = output.finish(clip, rate)
-            facts = _sidecar(synthesizer, model, request) if output.sidecars else None
-            write_audio(path, audio, audio_rate, output.subtype, facts)
-            paths.append(path)
-            latents.append(request.latent.numpy())
-            if len(shown) < _ON_SHEET:
-                shown.append(clip)
-    with atomic_file(out / "latents.npy") as partial:
-        np.save(partial, np.array(latents, np.float32).reshape(len(latents), -1))
-    if output.sheet and shown:
-        captions = {"generated": [path.stem for path in paths[: len(shown)]]}
-        write_sheet(out / "sheet.png", {"generated": np.stack(shown)}, rate, captions=captions)
+    with ExitStack() as stack:
+        done = stack.enter_context(begin(out, job, made_from is not None, output.overwrite))
+        stack.enter_context(cluster_backend(cluster))
+        progress = stack.enter_context(Progress(console=console, disable=output.quiet or not console.is_terminal))
+        advance = partial(progress.advance, progress.add_task("", total=count))
+
+        pending = _recording(requests, to, (count, synthesizer.architecture.latent_size))
+        first = list(islice(pending, _ON_SHEET)) if output.sheet and _SHEET not in done else []
+        batches = _unfinished(chain(first, pending), to, done, len(first), advance)
+        if cluster:
+            made = render_on_cluster(batches, model, sha256, to, len(first))
+        else:
+            made = render_here(batches, synthesizer, to)
+        shown: list[np.ndarray] = []
+        for clips in made:
+            advance(len(clips))
+            shown.extend(clips[: len(first) - len(shown)])
+        if first:
+            captions = {"generated": [request.name for request in first]}
+            write_sheet(out / _SHEET, {"generated": np.stack(shown)}, synthesizer.sample_rate, captions=captions)
     if not output.quiet:
-        print(f"{len(paths)} sounds in {out}")
-    return paths
+        print(f"{count} sounds in {out}")
 
 
-def _make(
-    synthesizer: Synthesizer, requests: Iterable[Request], batch_size: int
-) -> Iterator[tuple[Request, np.ndarray]]:
-    """Each request with its clip (C, T)."""
+def _recording(requests: Iterable[Request], to: Destination, shape: tuple[int, int]) -> Iterator[Request]:
+    """Pass requests on; write their latents to latents.npy and, if that is wanted, a line of each to sounds.jsonl."""
+    # A line is on its way to the disk before its sound is: one that is there is never without.
+    listing = (
+        (to.out / _LISTING).open("w", buffering=1, encoding="utf-8", errors="backslashreplace")
+        if to.output.listing
+        else None
+    )
+    with (
+        nullcontext() if listing is None else listing,
+        atomic_file(to.out / _LATENTS) as unfinished,
+        unfinished.open("wb") as latents,
+    ):
+        np.lib.format.write_array_header_1_0(latents, {"descr": "<f4", "fortran_order": False, "shape": shape})
+        for request in requests:
+            latents.write(request.latent.numpy().astype("<f4").tobytes())
+            if listing is not None:
+                facts = {"file": to.files(request)[0], **to.facts(request)}
+                listing.write(json.dumps(facts, ensure_ascii=False) + "\n")
+            yield request
+
+
+def _unfinished(
+    requests: Iterable[Request], to: Destination, done: Container[str], anew: int, passed: Callable[[int], None]
+) -> Iterator[Batch]:
+    """The batches of which something is missing, or that hold one of the first `anew` sounds; tells of the others."""
     pending = iter(requests)
-    while batch := list(islice(pending, batch_size)):
-        with in_memory("lower --batch-size"):
-            clips = synthesizer.generate(latents=np.stack([request.latent.numpy() for request in batch]))
-        yield from zip(batch, clips.numpy(), strict=True)
-
-
-def _sidecar(synthesizer: Synthesizer, model: Path, request: Request) -> dict[str, Any]:
-    source = synthesizer.provenance
-    return {
-        "model": str(model),
-        "preset": source.preset,
-        "step": source.step,
-        "dataset": source.dataset,
-        "license_of_training_data": source.license,
-        "fauxley_version": source.fauxley_version,
-        **request.facts,
-        "latent": request.latent.tolist(),
-    }
+    number = 0
+    while batch := list(islice(pending, to.output.batch_size)):
+        if number < anew or any(file not in done for request in batch for file in to.files(request)):
+            yield batch
+        else:
+            passed(len(batch))
+        number += len(batch)

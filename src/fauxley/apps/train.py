@@ -11,8 +11,9 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fauxley.apps.devices import Device, choose_device, in_memory, keep_freed_memory
+from fauxley.apps.devices import Device, in_memory, keep_freed_memory
 from fauxley.apps.estimate import describe
+from fauxley.apps.torchrun import together
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.pack_settings import PackSettings
 from fauxley.audio.packing import open_or_prepare
@@ -22,17 +23,18 @@ from fauxley.training.data import fingerprint
 from fauxley.training.log import tensorboard_is_installed
 from fauxley.training.loop import Trainer
 from fauxley.training.presets import PRESETS
+from fauxley.training.ranks import ONE, Ranks
 from fauxley.training.run import Run
 
 # What the live line tells of the numbers, by letters that fit it.
-_SHOWN = (("D", "critic_loss"), ("G", "generator_loss"), ("W", "wasserstein_estimate"))
+_SHOWN = (("D", "critic_loss"), ("G", "generator_loss"), ("W", "wasserstein_estimate"), ("bits", "bits_per_sample"))
 
 
 def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
     """The sub-command of one preset, whose values are the defaults of the flags."""
 
     def command(
-        data: Path,
+        data: str,
         run: Path,
         config: Annotated[TrainingConfig, Flat] = preset,
         device: Device = "auto",
@@ -40,16 +42,18 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
         dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
         quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     ) -> None:
-        chosen = choose_device(device)
         if tensorboard == "on" and not tensorboard_is_installed():
             raise UsageError("TensorBoard is not installed: pip install 'fauxley[tensorboard]'")
         board = tensorboard_is_installed() if tensorboard == "auto" else tensorboard == "on"
         keep_freed_memory()
-        with in_memory("lower --batch-size or --dim, or raise --accumulate"):
+        advice = "lower --batch-size or --dim, or raise --accumulate"
+        with in_memory(advice), together(config, device) as (ranks, chosen):
             if dry_run:
-                print(describe(config, chosen))
+                if ranks.leads:
+                    print(describe(config, chosen))
                 return
-            finished = train_run(config, data, run, chosen, board, quiet)
+            quiet = quiet or not ranks.leads
+            finished = train_run(config, data, run, chosen, board, quiet, ranks)
         if not quiet:
             again = "" if finished else "go on:        run the same command again\n"
             print(f"{again}make sounds:  fauxley generate {run} --out new-sounds --count 20")
@@ -57,9 +61,11 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
     command.__doc__ = f"""Train {text}. Run it again to resume.
 
     Example: fauxley train {preset.preset} --data my-sounds --run runs/mine
+    On 8 GPUs: torchrun --nproc-per-node 8 -m -- fauxley train {preset.preset} --data my-sounds --run runs/mine
 
     Args:
-        data: Folder of sounds (prepared into a cache), or a dataset made by 'fauxley prepare'.
+        data: Folder of sounds (prepared into a cache), or a dataset made by 'fauxley prepare': its folder or, if it is
+            in shards, a URL such as s3://bucket/my-dataset.
         run: Folder for everything that comes of it; made, or resumed.
         config: What to train, and how.
         device: Where to compute; auto takes a GPU if there is one.
@@ -74,15 +80,33 @@ train = {name: _command(text, config) for name, (text, config) in PRESETS.items(
 
 
 def train_run(
-    config: TrainingConfig, data: Path, path: Path, device: torch.device, tensorboard: bool, quiet: bool
+    config: TrainingConfig,
+    data: Path | str,
+    path: Path,
+    device: torch.device,
+    tensorboard: bool,
+    quiet: bool,
+    ranks: Ranks = ONE,
 ) -> bool:
     """Begin or resume a run and train it to its end; False if a signal stopped it before."""
-    dataset = open_data(config, data)
+    with ranks.in_turn():
+        dataset = open_data(config, data)
+    content = fingerprint(config, dataset)
+    ranks.check_agreed("data", content)
+    ranks.check_agreed("flags", config)
     run = Run(path)
     resumed = run.exists
-    run.begin(config, fingerprint(config, dataset))
+    if ranks.leads:
+        run.begin(config, content)
     with TerminalReporter(quiet) as reporter:
-        trainer = Trainer(run, config, dataset, device, reporter, tensorboard)
+        assess = None
+        if config.evaluate_every and ranks.leads:
+            from fauxley.apps.checkpoints import assessor  # only for those who ask
+
+            assess = assessor(
+                path, dataset, config.architecture.clip_length, config.evaluate_count, device, reporter.say
+            )
+        trainer = Trainer(run, config, dataset, device, reporter, tensorboard, ranks, assess)
         if resumed:
             reporter.say(f"resuming {path} at step {trainer.state.step}")
         finished = trainer.train()
@@ -92,7 +116,7 @@ def train_run(
     return finished
 
 
-def open_data(config: TrainingConfig, data: Path) -> Dataset:
+def open_data(config: TrainingConfig, data: Path | str) -> Dataset:
     """The dataset at `data`, or the one prepared from the sounds there, checked to suit the model.
 
     Raises:
@@ -110,11 +134,13 @@ def open_data(config: TrainingConfig, data: Path) -> Dataset:
     dataset = open_or_prepare(data, settings)
     if dataset.channels != model.channels:
         raise UsageError(
-            f"{data} has {dataset.channels} channel(s) and the model {model.channels}; "
+            f"{dataset.name} has {dataset.channels} channel(s) and the model {model.channels}; "
             f"give --channels {dataset.channels}, or prepare the sounds anew"
         )
     if config.data.balance_labels and not dataset.labels:
-        raise UsageError(f"{data} has no labels; leave out --balance-labels, or sort the sounds into sub-folders")
+        raise UsageError(
+            f"{dataset.name} has no labels; leave out --balance-labels, or sort the sounds into sub-folders"
+        )
     return dataset
 
 

@@ -1,23 +1,21 @@
-"""From parts to one store: runs the workers and appends what they wrote, in order, resumably.
+"""From parts to the audio of a dataset: runs the workers and appends what they wrote, in order, resumably.
 
 A part's samples are deleted once they are appended and on the disk, so that packing needs the room of the dataset
-only once. What has been appended follows from the parts' reports and the size of the store, whatever ended the
+only once. What has been appended follows from the parts' reports and the sizes on the disk, whatever ended the
 run before: there is no journal that could contradict them.
 """
 
-import os
-import shutil
-import warnings
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
-
-import joblib
 
 from fauxley.audio.catalogue import Catalogue
 from fauxley.audio.files import Skipped
+from fauxley.audio.parallel import in_order
 from fauxley.audio.parts import Encoding, Packed, read_part, split_into_parts, write_part
+from fauxley.audio.shard_writer import ShardWriter
 from fauxley.audio.sources import printable
-from fauxley.audio.store import AUDIO_FILE, Entry
+from fauxley.audio.store import Entry
 from fauxley.errors import FauxleyError, UsageError
 
 Progress = Callable[[int, int], None]  # files done, files in all
@@ -25,9 +23,11 @@ WORKER_DIED = "a worker process died: out of memory, or a decoder crashed on a h
 
 
 class Assembly:
-    """The parts of one packing in its work folder, and the store that grows out of them in `output`."""
+    """The parts of one packing in its work folder, and the audio that grows out of them in `output`."""
 
-    def __init__(self, catalogue: Catalogue, encoding: Encoding, work: Path, strict: bool) -> None:
+    def __init__(
+        self, catalogue: Catalogue, encoding: Encoding, work: Path, strict: bool, shard_bytes: int | None
+    ) -> None:
         self.output = work / "dataset"
         self.output.mkdir(exist_ok=True)
         self._catalogue = catalogue
@@ -35,11 +35,11 @@ class Assembly:
         self._strict = strict
         self._parts = split_into_parts(catalogue.sounds)
         self._names = [work / f"part-{index:06d}" for index in range(len(self._parts))]
-        self._store = self.output / AUDIO_FILE
+        self.writer = ShardWriter(self.output, shard_bytes)
         self._results: list[Packed | Skipped] = []
 
     def run(self, n_jobs: int | None, progress: Progress) -> None:
-        """Write what is missing of the parts and append all to the store.
+        """Write what is missing of the parts and append all to the audio.
 
         Raises:
             OSError: no room, no permission.
@@ -48,26 +48,20 @@ class Assembly:
         """
         first = self._recover()
         missing = [index for index in range(first, len(self._parts)) if not self._is_written(index)]
-        workers = joblib.Parallel(n_jobs=n_jobs if len(missing) > 1 else 1, return_as="generator", batch_size=1)
-        write = joblib.delayed(write_part)
-        written = workers(
-            write(self._catalogue.folder, self._parts[index], self._names[index], self._encoding) for index in missing
-        )
+        folder = self._catalogue.folder.absolute()  # a worker may live in another folder
+        tasks = ((folder, self._parts[index], self._names[index].absolute(), self._encoding) for index in missing)
         total = sum(map(len, self._parts))
         progress(len(self._results), total)
-        try:
+        unwritten = set(missing)
+        with closing(in_order(write_part, tasks, n_jobs if len(missing) > 1 else 1)) as written:
             for index in range(first, len(self._parts)):
-                if index in missing:
+                if index in unwritten:
                     next(written)
                 self._append(index)
                 progress(len(self._results), total)
-        finally:
-            with warnings.catch_warnings():  # joblib warns of tasks that are given up; what stopped us says more
-                warnings.simplefilter("ignore", UserWarning)
-                written.close()
 
     def entries(self) -> list[Entry]:
-        """The rows of manifest.csv.
+        """The rows of manifest.csv, after `run`.
 
         Raises:
             FauxleyError: there are none.
@@ -75,17 +69,15 @@ class Assembly:
         sounds = {sound.file: sound for sound in self._catalogue.sounds}
         first_of: dict[str, str] = {}
         entries = []
-        offset = 0
-        for packed in self._results:
-            if isinstance(packed, Skipped):
-                continue
+        used = [result for result in self._results if isinstance(result, Packed)]
+        for packed, offset in zip(used, self.writer.offsets, strict=True):
             sound = sounds[packed.file]
             first = first_of.setdefault(packed.sha256, packed.file)
             odd = [*packed.warnings, *([f"same content as {first}"] if first != packed.file else [])]
             entry = Entry(
                 file=packed.file,
                 label=sound.label,
-                offset=offset,
+                offset=offset // (2 * self._encoding.channels),
                 num_samples=packed.num_samples,
                 duration_seconds=packed.num_samples / self._encoding.sample_rate,
                 peak=packed.peak,
@@ -94,7 +86,6 @@ class Assembly:
                 warnings="; ".join(odd),
             )
             entries.append(entry)
-            offset += packed.num_samples
         if not entries:
             complain(self.skipped())
         return entries
@@ -106,18 +97,15 @@ class Assembly:
 
     def _recover(self) -> int:
         """How many parts an earlier run has appended whole; the rest of what it appended is cut off."""
-        size = self._store.stat().st_size if self._store.exists() else 0
-        end = 0
-        count = 0
+        reported = []
         for name in self._names:
             results = read_part(name)
-            if results is None or end + self._num_bytes(results) > size:
+            if results is None:
                 break
-            end += self._num_bytes(results)
+            reported.append(results)
+        count = self.writer.recover([self._sizes(results) for results in reported])
+        for results in reported[:count]:
             self._collect(results)
-            count += 1
-        with self._store.open("ab") as store:
-            store.truncate(end)
         return count
 
     def _is_written(self, index: int) -> bool:
@@ -131,10 +119,8 @@ class Assembly:
             raise FauxleyError(f"{printable(name)}.json is gone; is another program clearing that folder?")
         self._collect(results)
         part = name.with_suffix(".int16")
-        with part.open("rb") as source, self._store.open("ab") as store:
-            shutil.copyfileobj(source, store, 1 << 20)
-            store.flush()
-            os.fsync(store.fileno())
+        with part.open("rb") as source:
+            self.writer.append(source, self._sizes(results))
         part.unlink()
 
     def _collect(self, results: Sequence[Packed | Skipped]) -> None:
@@ -142,8 +128,8 @@ class Assembly:
             complain([result for result in results if isinstance(result, Skipped)])
         self._results += results
 
-    def _num_bytes(self, results: Sequence[Packed | Skipped]) -> int:
-        return sum(2 * self._encoding.channels * r.num_samples for r in results if isinstance(r, Packed))
+    def _sizes(self, results: Sequence[Packed | Skipped]) -> list[int]:
+        return [2 * self._encoding.channels * r.num_samples for r in results if isinstance(r, Packed)]
 
 
 def check_jobs(n_jobs: int | None) -> None:

@@ -8,8 +8,9 @@ a file's label is the first folder of its name, and files directly in the folder
 import csv
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fauxley.audio.files import AUDIO_SUFFIXES, Skipped, find_audio
@@ -43,6 +44,11 @@ class Catalogue:
     def unused(self) -> list[Skipped]:
         """Skipped and unlisted together."""
         return sorted([*self.skipped, *self.unlisted], key=lambda skip: skip.file)
+
+    def mixed(self) -> "Catalogue":
+        """The same in an order that has nothing to do with names: any stretch of it is a sample of the whole."""
+        by_hash = sorted(self.sounds, key=lambda sound: hashlib.sha256(os.fsencode(sound.file)).digest())
+        return replace(self, sounds=tuple(by_hash))
 
     def fingerprint(self, settings: str) -> str:
         """Changes with the list, the size or the time of the files, and with `settings`; not with their place."""

@@ -29,6 +29,15 @@ class Order(ABC):
     def draw(self, positions: Int) -> Draws:
         """What is drawn at `positions`, `(B,)`."""
 
+    def soon(self, positions: Int) -> Int:
+        """The shards that will be wanted some time after `positions`; none if there is nothing to fetch ahead."""
+        return positions[:0]
+
+
+def uniform(words: np.random.Philox, size: int) -> NDArray[np.float64]:
+    """Numbers uniform in [0, 1), `(size,)`, from the next words."""
+    return (words.random_raw(size) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
 
 class Shuffled(Order):
     """Epoch after epoch, each a new permutation of `clips`, so that each is drawn equally often.
@@ -51,21 +60,20 @@ class Shuffled(Order):
     def draw(self, positions: Int) -> Draws:
         epochs, within = np.divmod(positions, len(self._clips))
         clip = np.empty(len(positions), np.int64)
-        uniform = np.empty(len(positions))
+        own = np.empty(len(positions))
         for epoch in np.unique(epochs):
             here = epochs == epoch
             drawn = self._draw_epoch(int(epoch))
             clip[here] = drawn.clip[within[here]]
-            uniform[here] = drawn.uniform[within[here]]
-        return Draws(clip, uniform)
+            own[here] = drawn.uniform[within[here]]
+        return Draws(clip, own)
 
     def _draw_epoch(self, epoch: int) -> Draws:
         if epoch != self._epoch:
             words = np.random.Philox(np.random.SeedSequence([self._seed, self._stream, epoch]))
             size = len(self._clips)
             permutation = np.argsort(words.random_raw(size), kind="stable")
-            uniform = (words.random_raw(size) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-            self._epoch, self._current = epoch, Draws(self._clips[permutation], uniform)
+            self._epoch, self._current = epoch, Draws(self._clips[permutation], uniform(words, size))
         return self._current
 
 
@@ -83,8 +91,8 @@ class Balanced(Order):
     def draw(self, positions: Int) -> Draws:
         rounds, turns = np.divmod(positions, len(self._orders))
         clip = np.empty(len(positions), np.int64)
-        uniform = np.empty(len(positions))
+        own = np.empty(len(positions))
         for turn, order in enumerate(self._orders):
             here = turns == turn
-            clip[here], uniform[here] = order.draw(rounds[here])
-        return Draws(clip, uniform)
+            clip[here], own[here] = order.draw(rounds[here])
+        return Draws(clip, own)

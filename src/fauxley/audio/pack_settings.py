@@ -1,6 +1,6 @@
 """What a dataset depends on besides the sounds, and how `auto` slicing decides."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +13,7 @@ from fauxley.audio.slicing import Slicing
 from fauxley.audio.store import FORMAT_VERSION, DatasetInfo, Entry
 from fauxley.errors import UsageError
 
+Samples = Callable[[int], NDArray[np.int16]]  # number of a file → (num_samples, C)
 _ASKED = 1000  # files that `auto` listens to, at most
 
 
@@ -52,22 +53,22 @@ class PackSettings:
     def encoding(self) -> Encoding:
         return Encoding(self.sample_rate, self.channels, self.normalize)
 
-    def resolve(self, entries: Sequence[Entry] = (), audio: NDArray[np.int16] | None = None) -> Slicing:
-        """The slicing for the files `entries` of the store `audio`, `(num_samples, C)`; None: judge by length alone."""
+    def resolve(self, entries: Sequence[Entry] = (), audio: Samples | None = None) -> Slicing:
+        """The slicing for the files `entries`; `audio` reads one by its number. None: judge by length alone."""
         mode = self.slicing
         if mode == "auto":
             short = not entries or float(np.median([e.num_samples for e in entries])) <= 1.5 * self.clip_length
             mode = "first" if short or self._are_one_shots(entries, audio) else "random"
         return Slicing(mode, self.clip_length, self.overlap, self.pad_end)
 
-    def _are_one_shots(self, entries: Sequence[Entry], audio: NDArray[np.int16] | None) -> bool:
+    def _are_one_shots(self, entries: Sequence[Entry], audio: Samples | None) -> bool:
         if audio is None:
             return False
-        asked = entries[:: -(-len(entries) // _ASKED)]  # from all over the folder
-        short = sum(is_one_shot(audio[e.offset : e.offset + e.num_samples], self.clip_length) for e in asked)
+        asked = range(0, len(entries), -(-len(entries) // _ASKED))  # from all over the folder
+        short = sum(is_one_shot(audio(number), self.clip_length) for number in asked)
         return short > len(asked) / 2
 
-    def describe(self, entries: Sequence[Entry], audio: NDArray[np.int16] | None = None) -> DatasetInfo:
+    def describe(self, entries: Sequence[Entry], audio: Samples | None = None) -> DatasetInfo:
         """The `dataset.json` of a dataset made with these settings that holds `entries` and `audio`."""
         return DatasetInfo(
             format_version=FORMAT_VERSION,

@@ -22,10 +22,26 @@ from fauxley.audio.assembly import WORKER_DIED, Assembly, Progress, check_jobs, 
 from fauxley.audio.catalogue import Catalogue, list_sounds
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.files import Skipped
+from fauxley.audio.location import Folder, is_url
 from fauxley.audio.pack_settings import PackSettings
 from fauxley.audio.parts import hash_file
+from fauxley.audio.shard_writer import ShardWriter
+from fauxley.audio.shards import open_shards
 from fauxley.audio.sources import printable
-from fauxley.audio.store import INFO_FILE, map_audio, read_skipped, read_store, write_tables
+from fauxley.audio.store import (
+    INFO_FILE,
+    LABELS_FILE,
+    LANES,
+    LENGTHS_FILE,
+    MANIFEST_FILE,
+    SHARDED_VERSION,
+    DatasetInfo,
+    Entry,
+    ShardedInfo,
+    write_index,
+    write_info,
+    write_tables,
+)
 from fauxley.errors import FauxleyError, UsageError
 
 
@@ -34,6 +50,7 @@ def pack(
     dataset: Path,
     settings: PackSettings | None = None,
     *,
+    shard_bytes: int | None = None,
     strict: bool = False,
     overwrite: bool = False,
     n_jobs: int | None = None,
@@ -45,6 +62,7 @@ def pack(
         folder: see `list_sounds`.
         dataset: appears only when finished. If it is there already, made from the same, it is opened as it is.
         settings: None for the defaults.
+        shard_bytes: write the audio in shards of about this size, the files in mixed order; None: all in one.
         strict: fail on the first file that cannot be used, instead of listing it in skipped.csv.
         overwrite: replace a dataset that is there already, once the new one is finished.
         n_jobs: parallel workers; None leaves it to joblib's `parallel_config`, and with it Dask or Ray.
@@ -62,19 +80,25 @@ def pack(
         )
     check_jobs(n_jobs)
     catalogue = list_sounds(folder, settings.where)
-    if not overwrite and (finished := _finished(catalogue, dataset, settings)):
+    if not overwrite and (finished := _finished(catalogue, dataset, settings, shard_bytes)):
         return finished
     if dataset.exists() and not _is_replaceable(dataset):
         raise FauxleyError(f"{printable(dataset)} exists and is not a dataset; choose another name")
     if strict:
         complain(catalogue.skipped)
+    made_of = repr(settings)
+    if shard_bytes is not None:
+        catalogue, made_of = catalogue.mixed(), f"{made_of} in shards of {shard_bytes}"
     try:
-        with _work_folder(dataset, catalogue.fingerprint(repr(settings))) as work:
-            assembly = Assembly(catalogue, settings.encoding, work, strict)
+        with _work_folder(dataset, catalogue.fingerprint(made_of)) as work:
+            assembly = Assembly(catalogue, settings.encoding, work, strict, shard_bytes)
             assembly.run(n_jobs, progress or (lambda done, total: None))
             entries = assembly.entries()
-            info = settings.describe(entries, map_audio(assembly.output, settings.channels))
-            write_tables(assembly.output, info, entries, assembly.skipped())
+            info = settings.describe(entries, lambda number: assembly.writer.samples(number, settings.channels))
+            write_tables(assembly.output, entries, assembly.skipped())
+            if shard_bytes is not None:
+                info = _seal(info, entries, assembly.output, assembly.writer, shard_bytes)
+            write_info(assembly.output, info)
             _replace(assembly.output, dataset)
     except BrokenExecutor as error:
         raise FauxleyError(WORKER_DIED) from error
@@ -88,19 +112,21 @@ def pack(
 
 
 def open_or_prepare(
-    path: Path,
+    place: Path | str,
     settings: PackSettings | None = None,
     *,
     cache_dir: Path | None = None,
     n_jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Open a dataset folder, or pack a folder of sounds into the cache and open that.
+    """Open a dataset, in a folder or behind a URL, or pack a folder of sounds into the cache and open that.
 
     The cache is `cache_dir`, else $FAUXLEY_CACHE_DIR, else ~/.cache/fauxley; another set of files, a changed file or
     other settings make another dataset there. A dataset folder is opened as it is, whatever `settings` say.
     """
-    path = Path(path)
+    if is_url(place):
+        return Dataset.open(place)
+    path = Path(place)
     if (path / INFO_FILE).exists():
         return Dataset.open(path)
     settings = settings or PackSettings()
@@ -113,28 +139,55 @@ def open_or_prepare(
         return pack(path, cached, settings, overwrite=True, n_jobs=n_jobs, progress=progress)
 
 
-def find_finished(folder: Path, dataset: Path, settings: PackSettings) -> Dataset | None:
+def find_finished(
+    folder: Path, dataset: Path, settings: PackSettings, shard_bytes: int | None = None
+) -> Dataset | None:
     """The dataset at `dataset` if it is finished and made from these very files and settings; None if nothing is there.
 
     Raises:
         FauxleyError: something else is there.
     """
-    return _finished(list_sounds(folder, settings.where), Path(dataset), settings)
+    return _finished(list_sounds(folder, settings.where), Path(dataset), settings, shard_bytes)
 
 
-def _finished(catalogue: Catalogue, dataset: Path, settings: PackSettings) -> Dataset | None:
+def _finished(catalogue: Catalogue, dataset: Path, settings: PackSettings, shard_bytes: int | None) -> Dataset | None:
     if not dataset.exists() or (dataset.is_dir() and not any(dataset.iterdir())):
         return None
     if not (dataset / INFO_FILE).exists():
         raise FauxleyError(f"{printable(dataset)} exists and is not a dataset; choose another name")
-    info, entries, audio = read_store(dataset)
-    made_from = [(entry.file, entry.label, entry.license, entry.sha256) for entry in entries]
-    skipped = read_skipped(dataset)
+    shards = open_shards(Folder(dataset))
+    made_from = [(entry.file, entry.label, entry.license, entry.sha256) for entry in shards.entries]
+    skipped = shards.skipped()
     made_from += [(skip.file, "", "", skip.sha256) for skip in skipped]
-    if info == settings.describe(entries, audio) and sorted(made_from) == _contents(catalogue, skipped):
-        return Dataset(dataset, info, entries, audio)
+    same = _is_as_described(shards.info, settings.describe(shards.entries, shards.samples), shard_bytes)
+    if same and sorted(made_from) == _contents(catalogue, skipped):
+        return Dataset(shards)
     raise FauxleyError(
         f"{printable(dataset)} exists, made from other files or settings; choose another name or use --overwrite"
+    )
+
+
+def _is_as_described(info: DatasetInfo, described: DatasetInfo, shard_bytes: int | None) -> bool:
+    if isinstance(info, ShardedInfo):
+        shared = {name: getattr(info, name) for name in vars(described)}
+        return info.shard_bytes == shard_bytes and shared == vars(described) | {"format_version": SHARDED_VERSION}
+    return info == described and shard_bytes is None
+
+
+def _seal(
+    info: DatasetInfo, entries: Sequence[Entry], folder: Path, writer: ShardWriter, shard_bytes: int
+) -> ShardedInfo:
+    """Write the index and add to `info` what a dataset in shards says besides."""
+    write_index(folder, entries, info.labels)
+    return ShardedInfo(
+        **vars(info) | {"format_version": SHARDED_VERSION},
+        licenses=tuple(sorted({entry.license for entry in entries} - {""})),
+        shard_bytes=shard_bytes,
+        lanes=LANES,
+        manifest_sha256=hash_file(folder / MANIFEST_FILE),
+        lengths_sha256=hash_file(folder / LENGTHS_FILE),
+        labels_sha256=hash_file(folder / LABELS_FILE),
+        shards=writer.finish(2 * info.channels),
     )
 
 

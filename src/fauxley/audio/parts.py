@@ -4,8 +4,10 @@ A part is two files, `.int16` and then `.json`, each written atomically; where t
 Which files make up a part depends on the list of files alone, so that any run may finish what another began.
 """
 
+import errno
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -67,6 +69,8 @@ def write_part(folder: Path, files: Sequence[str], part: Path, encoding: Encodin
     Raises:
         OSError: the part cannot be written. What is wrong with a file is never raised.
     """
+    if not folder.is_dir():  # on another machine: not the fault of each file
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
     results: list[Packed | Skipped] = []
     with atomic_file(part.with_suffix(".int16")) as path, path.open("wb") as out:
         results.extend(_append(folder, file, out, part.parent, encoding) for file in files)

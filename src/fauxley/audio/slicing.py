@@ -67,17 +67,21 @@ class Slicing:
         `starts` instead, for `offset` takes the attack from every one-shot.
         """
         left = np.maximum(np.asarray(lengths, np.int64) - offset, 0)
-        if self.pad_end:
-            counts = -(-left // self.hop)
-        else:
-            counts = np.where(left >= self.clip_length, 1 + (left - self.clip_length) // self.hop, 0)
-        if self.mode == "first":
-            counts = np.minimum(counts, 1)
+        counts = self.counts(left)
         file = np.repeat(np.arange(len(left)), counts)
         within = np.arange(len(file)) - np.repeat(np.cumsum(counts) - counts, counts)
         start = within * self.hop
         num_samples = np.minimum(self.clip_length, left[file] - start)
         return Clips(file, start + offset, num_samples)
+
+    def counts(self, lengths: ArrayLike) -> Int:
+        """How many clips each of the files of `lengths`, `(F,)`, gives."""
+        lengths = np.asarray(lengths, np.int64)
+        if self.pad_end:
+            counts = -(-lengths // self.hop)
+        else:
+            counts = np.where(lengths >= self.clip_length, 1 + (lengths - self.clip_length) // self.hop, 0)
+        return np.minimum(counts, 1) if self.mode == "first" else counts
 
     def starts(self, clips: Clips, lengths: ArrayLike, draw: NDArray[np.float64]) -> Clips:
         """Where the given clips of `self.clips(lengths)` begin this time; `draw`, one a clip, is uniform in [0, 1).
@@ -89,14 +93,9 @@ class Slicing:
         """
         if self.mode != "random":
             return clips
-        length = np.asarray(lengths, np.int64)[clips.file]
+        length = np.asarray(lengths)[clips.file].astype(np.int64)  # the many others may be on a disk
         places = np.maximum(length - self.clip_length, 0) + 1
-        count = self._count(length)
+        count = self.counts(length)
         start = ((clips.start // self.hop + draw) / count * places).astype(np.int64)
         start = np.minimum(start, places - 1)  # against rounding of draws next to 1
         return Clips(clips.file, start, np.minimum(self.clip_length, length - start))
-
-    def _count(self, length: Int) -> Int:
-        if self.pad_end:
-            return -(-length // self.hop)
-        return 1 + (length - self.clip_length) // self.hop

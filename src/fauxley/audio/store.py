@@ -1,11 +1,21 @@
 """The folder that a dataset is: its files, its tables, and how they are read and written.
 
-Others may read it too; `FORMAT_VERSION` rises when it changes.
+Others may read it too; the format version rises when it changes. Format 1:
 
     dataset.json   sample rate, channels, how it was made, totals: see `DatasetInfo`
     manifest.csv   a row for each file, in the order of the audio: see `Entry`
     skipped.csv    file, reason, sha256 of what was not used
     audio.int16    little-endian 16-bit samples, (num_samples, channels), one file after another, nothing between
+
+Format 2, of a dataset in shards, differs in what makes millions of files bearable:
+
+    dataset.json        a `ShardedInfo`, which also lists the shards with their checksums
+    manifest.csv        as above, but only read when somebody asks; `offset` counts within the shard
+    lengths.uint32      samples of each file, per channel: with the next, all that training needs of the manifest,
+    labels.int32        the place of each file's label in `labels`, or -1: mapped into memory, never parsed
+    audio-000000.int16  whole files up to about `shard_bytes`; then audio-000001.int16, ...
+
+There the files lie in an order that has nothing to do with their names, so that each shard is a sample of the whole.
 
 Files are whole: clips are cut on reading, by a `Slicing`. A value v stands for v / 32768. Nothing in it depends on
 the time, the place or the machine it was made on.
@@ -15,23 +25,28 @@ import csv
 import json
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
+from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fauxley.audio.files import Skipped
+from fauxley.audio.location import Location
 from fauxley.audio.slicing import Slicing
 from fauxley.audio.sources import printable
 from fauxley.errors import FauxleyError
 from fauxley.serialization import from_json, to_json
 
 FORMAT_VERSION = 1
+SHARDED_VERSION = 2
 INFO_FILE = "dataset.json"
 MANIFEST_FILE = "manifest.csv"
 SKIPPED_FILE = "skipped.csv"
 AUDIO_FILE = "audio.int16"
+LENGTHS_FILE = "lengths.uint32"
+LABELS_FILE = "labels.int32"
+LANES = 16  # of new datasets; see `fauxley.audio.lanes`
 
 
 @dataclass(frozen=True)
@@ -46,7 +61,7 @@ class DatasetInfo:
         where: the conditions on the columns of the source's manifest.csv, such as `split=train`.
         slicing: how clips are cut unless one asks otherwise.
         num_files: rows of manifest.csv.
-        num_samples: in audio.int16, per channel.
+        num_samples: in all of the audio, per channel.
         labels: the distinct labels, sorted; a label's index is its place here. Empty if there are none.
     """
 
@@ -62,13 +77,45 @@ class DatasetInfo:
 
 
 @dataclass(frozen=True)
+class Shard:
+    """A file of audio: how many sounds are in it, how many samples per channel, the SHA-256 of it ("": unknown)."""
+
+    num_files: int
+    num_samples: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ShardedInfo(DatasetInfo):
+    """`dataset.json` of a dataset in shards.
+
+    Attributes:
+        licenses: the distinct licences, sorted.
+        shard_bytes: what a shard was not to exceed, but for a single file that does.
+        lanes: places at which a training run reads at the same time; part of its order, see `fauxley.audio.lanes`.
+        manifest_sha256: of manifest.csv.
+        lengths_sha256: of lengths.uint32.
+        labels_sha256: of labels.int32.
+        shards: in order.
+    """
+
+    licenses: tuple[str, ...]
+    shard_bytes: int
+    lanes: int
+    manifest_sha256: str
+    lengths_sha256: str
+    labels_sha256: str
+    shards: tuple[Shard, ...]
+
+
+@dataclass(frozen=True)
 class Entry:
     """A row of `manifest.csv`.
 
     Attributes:
         file: name relative to the source folder, with forward slashes.
         label: "" if it has none.
-        offset: where it begins in audio.int16, in samples per channel.
+        offset: where it begins in its file of audio, in samples per channel.
         num_samples: per channel.
         duration_seconds: num_samples / sample_rate.
         peak: of the decoded file before normalisation, so that its level can be restored.
@@ -91,43 +138,71 @@ class Entry:
 _Row = TypeVar("_Row", Entry, Skipped)
 
 
-def read_store(folder: Path) -> tuple[DatasetInfo, tuple[Entry, ...], NDArray[np.int16]]:
-    """Read a dataset folder; the audio comes memory-mapped, `(num_samples, channels)`.
+def shard_file(number: int) -> str:
+    """The name of a shard."""
+    return f"audio-{number:06d}.int16"
+
+
+def read_info(location: Location) -> DatasetInfo:
+    """Read dataset.json.
 
     Raises:
-        FauxleyError: missing, not a dataset, of another format version, incomplete or inconsistent.
+        FauxleyError: missing, not a dataset, of another format version, or senseless.
     """
-    info = _read_info(folder)
-    entries = tuple(_read_rows(folder / MANIFEST_FILE, Entry))
-    ends = np.cumsum([0] + [entry.num_samples for entry in entries])
-    if any(entry.num_samples < 1 for entry in entries):
-        raise _broken(folder, f"{MANIFEST_FILE} lists a file without samples")
-    if len(entries) != info.num_files or ends[-1] != info.num_samples or not info.num_samples:
-        raise _broken(folder, f"{MANIFEST_FILE} does not match {INFO_FILE}")
-    if any(entry.offset != end for entry, end in zip(entries, ends, strict=False)):
-        raise _broken(folder, f"the offsets in {MANIFEST_FILE} do not follow one another")
-    path = folder / AUDIO_FILE
-    expected = 2 * info.num_samples * info.channels
-    actual = path.stat().st_size if path.is_file() else 0
-    if actual != expected:
-        raise _broken(folder, f"{AUDIO_FILE} has {actual} bytes instead of {expected}")
-    return info, entries, map_audio(folder, info.channels)
+    content = location.read(INFO_FILE)
+    try:
+        data = json.loads(content)
+        version = data["format_version"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise location.broken(f"{INFO_FILE} cannot be read") from error
+    if version not in (FORMAT_VERSION, SHARDED_VERSION):
+        raise FauxleyError(
+            f"{location} has dataset format {version}; this fauxley reads {FORMAT_VERSION} and {SHARDED_VERSION}: "
+            "update fauxley or prepare it again"
+        )
+    kind = ShardedInfo if version == SHARDED_VERSION else DatasetInfo
+    try:
+        info = from_json(data, [kind, Shard, Slicing])
+    except FauxleyError as error:
+        raise location.broken(f"{INFO_FILE}: {error}") from error
+    if type(info) is not kind or info.channels < 1 or info.sample_rate < 1 or info.num_samples < 1:
+        raise location.broken(f"{INFO_FILE} makes no sense")
+    return info
 
 
-def map_audio(folder: Path, channels: int) -> NDArray[np.int16]:
-    """The audio of a dataset folder, memory-mapped: `(num_samples, channels)`."""
-    return np.memmap(folder / AUDIO_FILE, dtype="<i2", mode="r").reshape(-1, channels)
+def read_entries(location: Location, info: DatasetInfo) -> tuple[Entry, ...]:
+    """Read manifest.csv."""
+    sha256 = info.manifest_sha256 if isinstance(info, ShardedInfo) else ""
+    return tuple(_read_rows(location, MANIFEST_FILE, Entry, sha256))
 
 
-def read_skipped(folder: Path) -> list[Skipped]:
-    """Read skipped.csv of a dataset folder."""
-    return _read_rows(folder / SKIPPED_FILE, Skipped)
+def read_skipped(location: Location) -> list[Skipped]:
+    """Read skipped.csv."""
+    return _read_rows(location, SKIPPED_FILE, Skipped)
 
 
-def write_tables(folder: Path, info: DatasetInfo, entries: Sequence[Entry], skipped: Sequence[Skipped]) -> None:
-    """Write all of a dataset folder but the audio."""
+def write_tables(folder: Path, entries: Sequence[Entry], skipped: Sequence[Skipped]) -> None:
+    """Write manifest.csv and skipped.csv."""
     _write_rows(folder / MANIFEST_FILE, Entry, entries)
     _write_rows(folder / SKIPPED_FILE, Skipped, skipped)
+
+
+def write_index(folder: Path, entries: Sequence[Entry], labels: Sequence[str]) -> None:
+    """Write lengths.uint32 and labels.int32.
+
+    Raises:
+        FauxleyError: a file is longer than the index can say.
+    """
+    longest = max(entries, key=lambda entry: entry.num_samples)
+    if longest.num_samples >= 1 << 32:
+        raise FauxleyError(f"{printable(longest.file)} is longer than 2^32 samples; cut it, or write no shards")
+    places = {label: index for index, label in enumerate(labels)}
+    np.array([entry.num_samples for entry in entries], "<u4").tofile(folder / LENGTHS_FILE)
+    np.array([places.get(entry.label, -1) for entry in entries], "<i4").tofile(folder / LABELS_FILE)
+
+
+def write_info(folder: Path, info: DatasetInfo) -> None:
+    """Write dataset.json."""
     (folder / INFO_FILE).write_text(json.dumps(to_json(info), indent=2) + "\n", encoding="ascii")
 
 
@@ -139,39 +214,11 @@ def _write_rows(path: Path, row_type: type[_Row], rows: Sequence[_Row]) -> None:
         writer.writerows(astuple(row) for row in rows)
 
 
-def _read_info(folder: Path) -> DatasetInfo:
-    if not folder.is_dir():
-        raise FauxleyError(f"{printable(folder)} does not exist; make it with 'fauxley prepare'")
-    try:
-        data = json.loads((folder / INFO_FILE).read_bytes())
-        version = data["format_version"]
-    except FileNotFoundError as error:
-        raise FauxleyError(f"{printable(folder)} is not a dataset; make one with 'fauxley prepare'") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _broken(folder, f"{INFO_FILE} cannot be read") from error
-    if version != FORMAT_VERSION:
-        raise FauxleyError(
-            f"{printable(folder)} has dataset format {version}; this fauxley reads {FORMAT_VERSION}: "
-            "update fauxley or prepare it again"
-        )
-    try:
-        info = from_json(data, [DatasetInfo, Slicing])
-    except FauxleyError as error:
-        raise _broken(folder, f"{INFO_FILE}: {error}") from error
-    if not isinstance(info, DatasetInfo) or info.channels < 1 or info.sample_rate < 1:
-        raise _broken(folder, f"{INFO_FILE} makes no sense")
-    return info
-
-
-def _read_rows(path: Path, row_type: type[_Row]) -> list[_Row]:
+def _read_rows(location: Location, name: str, row_type: type[_Row], sha256: str = "") -> list[_Row]:
     convert: dict[str, Any] = {field.name: field.type for field in fields(row_type)}
     try:
-        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            reader = csv.DictReader(file, strict=True)
-            return [row_type(**{name: kind(row[name]) for name, kind in convert.items()}) for row in reader]
+        text = location.read(name, sha256).decode("utf-8", "surrogateescape")
+        reader = csv.DictReader(StringIO(text, newline=""), strict=True)
+        return [row_type(**{name: kind(row[name]) for name, kind in convert.items()}) for row in reader]
     except (OSError, csv.Error, KeyError, ValueError, TypeError) as error:
-        raise _broken(path.parent, f"{path.name} cannot be read") from error
-
-
-def _broken(folder: Path, what: str) -> FauxleyError:
-    return FauxleyError(f"{printable(folder)} is damaged: {what}; prepare it again with --overwrite")
+        raise location.broken(f"{name} cannot be read") from error

@@ -26,7 +26,16 @@ class Architecture(ABC):
 
     clip_length: int
     channels: int
-    latent_size: int
+
+    @property
+    @abstractmethod
+    def latent_size(self) -> int:
+        """Numbers in a latent vector."""
+
+    @property
+    def mixes_examples(self) -> bool:
+        """Whether what becomes of an example depends on the others in its batch (batch normalisation)."""
+        return False
 
     @abstractmethod
     def representation(self) -> Representation:
@@ -51,6 +60,15 @@ class AdversarialArchitecture(Architecture):
 
     def networks(self, seed: int) -> "dict[str, Network]":
         return {**super().networks(seed), "critic": self.critic(Draws(seed, 1))}
+
+
+@dataclass(frozen=True)
+class AutoregressiveArchitecture(Architecture):
+    """Sizes of a generator that makes one sample after another; it is trained alone."""
+
+    @abstractmethod
+    def generator(self, draws: Draws | None = None) -> "AutoregressiveGenerator":
+        """A new generator; without `draws`, its weights are yet to be loaded."""
 
 
 def require_at_least(architecture: Architecture, least: Mapping[str, int]) -> None:
@@ -94,6 +112,21 @@ class Generator(Network, ABC):
     @abstractmethod
     def forward(self, z: Tensor) -> Tensor:
         """Features of latents (B, latent_size)."""
+
+
+class AutoregressiveGenerator(Generator):
+    """A generator of sample after sample, each drawn from a distribution given those before.
+
+    The latent (B, T) is what each of T samples is drawn by: any T, not only the clip's length.
+    """
+
+    @abstractmethod
+    def bits_per_sample(self, features: Tensor) -> Tensor:
+        """Mean negative log₂ likelihood of the samples of real features (B, ...), each given all before it: (B,)."""
+
+    @abstractmethod
+    def naive(self, z: Tensor) -> Tensor:
+        """What `forward` gives, with everything computed anew for each sample: to compare with."""
 
 
 class Critic(Network, ABC):

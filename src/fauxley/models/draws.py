@@ -4,6 +4,8 @@ That makes resuming exact without saving any generator's state, gives the same n
 process of many compute the whole batch's numbers and take its share.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -30,6 +32,10 @@ class Draws:
         """Uniform in [-limit, limit]: initial weights."""
         return (torch.rand(shape, generator=self._generator) * 2 - 1) * limit
 
+    def chance(self) -> float:
+        """One number for the whole batch, uniform in [0, 1)."""
+        return float(torch.rand(1, generator=self._generator))
+
     def interpolation(self, count: int) -> Tensor:
         """Where between a real and a generated example the gradient penalty looks, uniform in [0, 1]: (count,)."""
         return torch.rand(count, generator=self._generator)
@@ -42,3 +48,50 @@ class Draws:
         shape = (layers, count if per_example else 1)
         drawn: list[list[int]] = torch.randint(-radius, radius + 1, shape, generator=self._generator).tolist()
         return [row if per_example else row * count for row in drawn]
+
+
+@dataclass(frozen=True)
+class Share:
+    """What process `rank` of `world_size` computes of a batch of `whole` examples: every `world_size`-th row.
+
+    Rows are dealt so, not in blocks, because datasets in shards deal their shards to the rows of a batch in turn.
+    """
+
+    rank: int
+    world_size: int
+    whole: int
+
+    @property
+    def rows(self) -> slice:
+        return slice(self.rank, self.whole, self.world_size)
+
+    def __len__(self) -> int:
+        return len(range(self.rank, self.whole, self.world_size))
+
+
+class SharedDraws(Draws):
+    """The numbers of a whole batch, of which a process is given those of its own examples.
+
+    Args:
+        key: as of `Draws`; the same for all processes.
+        share: the examples.
+    """
+
+    def __init__(self, *key: int, share: Share) -> None:
+        super().__init__(*key)
+        self._share = share
+
+    def latents(self, count: int, size: int) -> Tensor:
+        return super().latents(self._whole(count), size)[self._share.rows]
+
+    def interpolation(self, count: int) -> Tensor:
+        return super().interpolation(self._whole(count))[self._share.rows]
+
+    def shifts(self, layers: int, count: int, radius: int, per_example: bool) -> list[list[int]]:
+        drawn = super().shifts(layers, self._whole(count), radius, per_example)
+        return [layer[self._share.rows] for layer in drawn]
+
+    def _whole(self, count: int) -> int:
+        if count != len(self._share):
+            raise ValueError(f"numbers for {count} examples of a share of {len(self._share)}")
+        return self._share.whole

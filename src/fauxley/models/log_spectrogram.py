@@ -3,7 +3,7 @@
     X = ln(|STFT| + 1e-6);   features = clip((X - mean) / std / 3, -1, 1),   mean and std of each bin over the data
 
 The bin at half the sample rate is dropped, which leaves a power of two. On the way back it takes its mean, and the
-phases are found by Griffin-Lim.
+phases are found by Griffin-Lim, or by a network if the model has one.
 
 Letters: B batch, C channels, T samples, K = N/2 bins without the last, F frames.
 """
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from fauxley.audio.griffin_lim import griffin_lim
 from fauxley.audio.stft import stft
+from fauxley.models.inversion import LearnedInversion
 from fauxley.models.representations import Representation
 
 _EPSILON = 1e-6
@@ -30,6 +31,7 @@ class LogSpectrogram(Representation):
         window_length: N, samples in a frame.
         hop_length: samples from frame to frame.
         iterations, momentum, compensate: of `griffin_lim`.
+        inversion: what makes audio of magnitudes instead of `griffin_lim`.
     """
 
     mean: Tensor
@@ -43,6 +45,7 @@ class LogSpectrogram(Representation):
         iterations: int = 16,
         momentum: float = 0.0,
         compensate: bool = False,
+        inversion: LearnedInversion | None = None,
     ) -> None:
         super().__init__()
         self.clip_length = clip_length
@@ -51,6 +54,7 @@ class LogSpectrogram(Representation):
         self.iterations = iterations
         self.momentum = momentum
         self.compensate = compensate
+        self.inversion = inversion
         # Of every bin, the dropped one too.
         self.register_buffer("mean", torch.zeros(window_length // 2 + 1))
         self.register_buffer("std", torch.ones(window_length // 2 + 1))
@@ -82,7 +86,19 @@ class LogSpectrogram(Representation):
 
     def to_audio(self, features: Tensor) -> Tensor:
         magnitude = self.to_magnitude(features)
-        audio = griffin_lim(
+        audio = self._griffin_lim(magnitude) if self.inversion is None else self.inversion(magnitude)
+        return audio[..., : self.clip_length]
+
+    def use_griffin_lim(self) -> None:
+        self.inversion = None
+
+    def to_magnitude(self, features: Tensor) -> Tensor:
+        """The spectrogram's magnitudes: (B, C, K, F) to (B, C, F, K + 1)."""
+        normal = F.pad(features.transpose(2, 3), (0, 1))
+        return torch.exp(normal * _CLIP * self.std + self.mean)
+
+    def _griffin_lim(self, magnitude: Tensor) -> Tensor:
+        return griffin_lim(
             magnitude,
             self.window_length,
             self.hop_length,
@@ -90,12 +106,6 @@ class LogSpectrogram(Representation):
             momentum=self.momentum,
             compensate=self.compensate,
         )
-        return audio[..., : self.clip_length]
-
-    def to_magnitude(self, features: Tensor) -> Tensor:
-        """The spectrogram's magnitudes: (B, C, K, F) to (B, C, F, K + 1)."""
-        normal = F.pad(features.transpose(2, 3), (0, 1))
-        return torch.exp(normal * _CLIP * self.std + self.mean)
 
     def _logarithm(self, audio: Tensor) -> Tensor:
         return torch.log(stft(audio, self.window_length, self.hop_length).abs() + _EPSILON)

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
+from fauxley.errors import UsageError
+
 
 class Representation(nn.Module, ABC):
     """Audio (B, C, T) in [-1, 1] to features in [-1, 1] and back."""
@@ -24,6 +26,14 @@ class Representation(nn.Module, ABC):
     @abstractmethod
     def to_audio(self, features: Tensor) -> Tensor:
         """Features to audio (B, C, T)."""
+
+    def use_griffin_lim(self) -> None:
+        """From now on find phases by Griffin-Lim, with or without a network for it.
+
+        Raises:
+            UsageError: there are no phases to find.
+        """
+        raise UsageError("Griffin-Lim is for models of spectrograms, such as SpecGAN; this model makes samples")
 
 
 class Waveform(Representation):

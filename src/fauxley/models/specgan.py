@@ -21,11 +21,13 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
+import tyro
 from torch import Tensor, nn
 
 from fauxley.errors import UsageError
 from fauxley.models.architecture import AdversarialArchitecture, Critic, Generator, initialize, require_at_least
 from fauxley.models.draws import Draws
+from fauxley.models.inversion import LearnedInversion, initialize_inversion
 from fauxley.models.layers import leaky_relu, phase_shuffle
 from fauxley.models.layers_2d import (
     CubicUpsampling2d,
@@ -49,7 +51,11 @@ _LEAST = {
     "hop_length": 1,
     "phase_shuffle": 0,
     "griffin_lim_iterations": 0,
+    "inversion_dim": 0,
+    "inversion_layers": 1,
+    "inversion_iterations": 0,
 }
+_MOST_INVERSION_LAYERS = 64  # a module each, made before a stranger's file is known to hold their weights
 _UPSAMPLING: dict[str, type[TransposedUpsampling2d | ResizedUpsampling2d]] = {
     "zeros": TransposedUpsampling2d,
     "nearest": NearestUpsampling2d,
@@ -90,6 +96,13 @@ class SpecGAN(AdversarialArchitecture):
     """Momentum of Griffin-Lim (fast Griffin-Lim); 0.99 gets further in as many iterations."""
     compensate_windows: bool = False
     """Even out the ripple that overlapping windows leave in the level; the official code does not."""
+    # Set by `fauxley train-inversion`, whose weights come later; so no flags of `fauxley train`.
+    inversion_dim: tyro.conf.Suppress[int] = 0
+    """Channels of the network that finds the phases instead of Griffin-Lim; 0: none."""
+    inversion_layers: tyro.conf.Suppress[int] = 6
+    """Its layers."""
+    inversion_iterations: tyro.conf.Suppress[int] = 0
+    """Iterations of accelerated Griffin-Lim that follow it."""
 
     def __post_init__(self) -> None:
         require_at_least(self, _LEAST)
@@ -105,6 +118,8 @@ class SpecGAN(AdversarialArchitecture):
             raise UsageError(
                 f"griffin_lim_momentum must be at least 0 and less than 1; got {self.griffin_lim_momentum}"
             )
+        if self.inversion_layers > _MOST_INVERSION_LAYERS:
+            raise UsageError(f"inversion_layers must be at most {_MOST_INVERSION_LAYERS}; got {self.inversion_layers}")
         shortest = self.grid[1] * 2
         if self.phase_shuffle >= shortest:
             raise UsageError(f"phase_shuffle must be less than {shortest}; got {self.phase_shuffle}")
@@ -119,6 +134,10 @@ class SpecGAN(AdversarialArchitecture):
         """Channels behind each of the critic's layers; the generator's in front of each, backwards."""
         return tuple(self.dim * 2**layer for layer in range(_LAYERS))
 
+    @property
+    def mixes_examples(self) -> bool:
+        return self.batch_norm
+
     def representation(self) -> LogSpectrogram:
         return LogSpectrogram(
             self.clip_length,
@@ -127,7 +146,16 @@ class SpecGAN(AdversarialArchitecture):
             self.griffin_lim_iterations,
             self.griffin_lim_momentum,
             self.compensate_windows,
+            self.inversion(),
         )
+
+    def inversion(self, draws: Draws | None = None) -> LearnedInversion | None:
+        """A new network that finds phases, if there is to be one; without `draws`, its weights are yet to be loaded."""
+        if not self.inversion_dim:
+            return None
+        sizes = (self.window_length, self.hop_length, self.inversion_dim, self.inversion_layers)
+        inversion = LearnedInversion(*sizes, self.inversion_iterations)
+        return initialize_inversion(inversion, draws)
 
     def generator(self, draws: Draws | None = None) -> "SpecGANGenerator":
         return initialize(SpecGANGenerator(self), draws)
@@ -169,7 +197,7 @@ class SpecGANCritic(Critic):
             shuffled_layers=_SHUFFLED_LAYERS if architecture.phase_shuffle else 0,
             shuffle_radius=architecture.phase_shuffle,
             shuffle_per_example=architecture.phase_shuffle_per_example,
-            mixes_examples=architecture.batch_norm,
+            mixes_examples=architecture.mixes_examples,
         )
         widths = (architecture.channels, *architecture.widths)
         self.layers = nn.ModuleList(

@@ -22,14 +22,16 @@ from torch import Tensor, nn
 from fauxley.atomic import atomic_folder
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.architecture import Architecture
+from fauxley.models.best import read_best
 from fauxley.models.draws import Draws
 from fauxley.models.representations import Representation
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
+from fauxley.models.wavenet import WaveNet
 from fauxley.serialization import from_json, to_json
 
 FORMAT_VERSION = 1
-ARCHITECTURES = (WaveGAN, SpecGAN)
+ARCHITECTURES = (WaveGAN, SpecGAN, WaveNet)
 STEP_FOLDERS = "step-" + 8 * "[0-9]"  # neither leftovers of a kill nor copies made by hand
 _CONFIG = "config.json"
 _WEIGHTS = "model.safetensors"
@@ -144,7 +146,7 @@ class Synthesizer:
 
     @classmethod
     def from_pretrained(cls, path: Path | str, device: torch.device | str = "cpu") -> "Synthesizer":
-        """Load a model folder, or the newest good checkpoint of a run folder.
+        """Load a model folder, or a run folder: its recorded best checkpoint, else the newest good one.
 
         Raises:
             FauxleyError: nothing there, another format version, or damaged files.
@@ -174,13 +176,18 @@ class Synthesizer:
 
 
 def load(path: Path | str, device: torch.device | str = "cpu") -> Synthesizer:
-    """Load a model: a run folder (its newest good checkpoint) or a model folder; see `Synthesizer.from_pretrained`."""
+    """Load a model: a run folder (its best checkpoint if one is recorded, else the newest) or a model folder."""
     return Synthesizer.from_pretrained(path, device)
 
 
 def resolve(path: Path) -> list[Path]:
-    """The model folders that `path` may mean, best first: itself, or a run's checkpoints from the newest on."""
-    found = [folder for folder in (path, *reversed(checkpoints(path))) if _is_model(folder)]
+    """The model folders that `path` may mean, the one meant first.
+
+    Itself; or a run's checkpoints: the best if an evaluation has recorded one, then from the newest on.
+    """
+    best = read_best(path)
+    candidates = [path, *([best.checkpoint] if best else []), *reversed(checkpoints(path))]
+    found = [folder for folder in dict.fromkeys(candidates) if is_model(folder)]
     if not path.exists():
         raise FauxleyError(f"{path} does not exist; MODEL is a run folder or a model folder")
     if not found:
@@ -188,7 +195,8 @@ def resolve(path: Path) -> list[Path]:
     return found
 
 
-def _is_model(folder: Path) -> bool:
+def is_model(folder: Path) -> bool:
+    """Whether a folder has the files of a model; whether they are good shows when they are read."""
     return (folder / _CONFIG).is_file() and (folder / _WEIGHTS).is_file()
 
 

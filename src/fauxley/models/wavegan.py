@@ -103,6 +103,10 @@ class WaveGAN(AdversarialArchitecture):
         """How many of the critic's layers are followed by phase shuffle: the first four, never the last."""
         return min(4, len(self.strides) - 1)
 
+    @property
+    def mixes_examples(self) -> bool:
+        return self.batch_norm
+
     def representation(self) -> Waveform:
         return Waveform()
 
@@ -165,7 +169,7 @@ class WaveGANCritic(Critic):
             shuffled_layers=architecture.shuffled_layers if architecture.phase_shuffle else 0,
             shuffle_radius=architecture.phase_shuffle,
             shuffle_per_example=architecture.phase_shuffle_per_example,
-            mixes_examples=architecture.batch_norm,
+            mixes_examples=architecture.mixes_examples,
         )
         widths = (architecture.channels, *architecture.widths)
         self.layers = nn.ModuleList(

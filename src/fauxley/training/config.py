@@ -12,7 +12,9 @@ import tyro
 from fauxley.errors import UsageError
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
+from fauxley.models.wavenet import WaveNet
 from fauxley.training.average import Averaging
+from fauxley.training.likelihood import MaximumLikelihood
 from fauxley.training.objectives import (
     Hinge,
     LeastSquares,
@@ -23,9 +25,9 @@ from fauxley.training.objectives import (
 )
 from fauxley.training.optimizers import Adam, RMSProp
 
-AnyArchitecture = WaveGAN | SpecGAN
+AnyArchitecture = WaveGAN | SpecGAN | WaveNet
 AnyOptimizer = Adam | RMSProp
-AnyObjective = NonSaturating | LeastSquares | Wasserstein | WassersteinGP | Relativistic | Hinge
+AnyObjective = NonSaturating | LeastSquares | Wasserstein | WassersteinGP | Relativistic | Hinge | MaximumLikelihood
 
 Flat = tyro.conf.arg(name="")  # nested fields appear as --dim, not as --architecture.dim
 
@@ -64,7 +66,7 @@ class TrainingConfig:
     """Parts that a batch is computed in, to save memory."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the signals between the layers. bfloat16 is about twice as fast where the hardware has it (recent CPUs and
-    GPUs), and much slower elsewhere; weights, losses and what is saved stay in float32."""
+    GPUs), and much slower elsewhere; weights, losses and what is saved stay in float32, a WaveNet altogether."""
     seed: int = 0
     """Of the initial weights, the order of the data, and every random number."""
     log_every: int = 20
@@ -75,6 +77,10 @@ class TrainingConfig:
     """Steps between previews: sounds and a sheet from fixed latents."""
     preview_count: int = 16
     """Sounds in a preview."""
+    evaluate_every: int = 0
+    """Steps between evaluations against the data, whose figures go into log.jsonl; 0: none."""
+    evaluate_count: int = 500
+    """Sounds in an evaluation."""
     keep_checkpoints: int = 3
     """Newest checkpoints to keep."""
     milestone_every: int = 20_000
@@ -89,19 +95,21 @@ class TrainingConfig:
         for name in ("steps", "batch_size", "accumulate", "log_every", "checkpoint_every", "preview_every"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1; got {getattr(self, name)}")
-        for name in ("seed", "milestone_every", "preview_count"):
+        for name in ("seed", "milestone_every", "preview_count", "evaluate_every"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} must not be negative; got {getattr(self, name)}")
         if self.batch_size % self.accumulate:
             raise UsageError(
                 f"batch_size must be a multiple of accumulate; got {self.batch_size} and {self.accumulate}"
             )
+        if not self.objective.suits(self.architecture):
+            raise UsageError(f"{type(self.objective).__name__} cannot train a {type(self.architecture).__name__}")
         if self.keep_checkpoints < 1:
             raise UsageError(f"keep_checkpoints must be at least 1; got {self.keep_checkpoints}")
 
 
 # The classes that a run's config.json may name.
 CLASSES = (
-    *(TrainingConfig, WaveGAN, SpecGAN, Averaging, Data, Adam, RMSProp),
-    *(NonSaturating, LeastSquares, Wasserstein, WassersteinGP, Relativistic, Hinge),
+    *(TrainingConfig, WaveGAN, SpecGAN, WaveNet, Averaging, Data, Adam, RMSProp),
+    *(NonSaturating, LeastSquares, Wasserstein, WassersteinGP, Relativistic, Hinge, MaximumLikelihood),
 )

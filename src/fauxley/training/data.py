@@ -10,8 +10,9 @@ from torch import Tensor
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.slicing import Slicing
 from fauxley.training.config import TrainingConfig
+from fauxley.training.ranks import ONE, Ranks
 
-_FULL_SCALE = 32768  # what an int16 is divided by
+FULL_SCALE = 32768  # what an int16 is divided by
 
 
 class RealAudio:
@@ -21,17 +22,23 @@ class RealAudio:
         dataset: prepared sounds.
         config: batch size, seed, and how clips are cut.
         device: where batches are wanted.
+        ranks: which rows of them are this process's.
     """
 
-    def __init__(self, dataset: Dataset, config: TrainingConfig, device: torch.device) -> None:
+    def __init__(self, dataset: Dataset, config: TrainingConfig, device: torch.device, ranks: Ranks = ONE) -> None:
         self.sample_rate = dataset.sample_rate
         self._dataset = dataset
         self._config = config
         self._device = device
         self._slicing = slicing_for(config, dataset)
+        self._rows = ranks.rows
 
     def batch(self, number: int, attempt: int = 0, size: int | None = None) -> Tensor:
-        """Batch `number` of a training run; each attempt at a run has an order of its own."""
+        """This process's rows of batch `number` of a training run; each attempt at a run has an order of its own.
+
+        Args:
+            size: instead of the run's own batch, one of so many clips, all of them.
+        """
         config = self._config
         integers = self._dataset.batch(
             number,
@@ -39,13 +46,14 @@ class RealAudio:
             config.seed + attempt,
             slicing=self._slicing,
             balance_labels=config.data.balance_labels,
+            rows=slice(None) if size else self._rows,
         )
-        return torch.from_numpy(integers).to(self._device).float() / _FULL_SCALE
+        return torch.from_numpy(integers).to(self._device).float() / FULL_SCALE
 
     def once(self) -> Iterator[Tensor]:
         """Every clip once, in batches."""
         for integers in self._dataset.once(self._config.batch_size, self._slicing):
-            yield torch.from_numpy(integers).to(self._device).float() / _FULL_SCALE
+            yield torch.from_numpy(integers).to(self._device).float() / FULL_SCALE
 
 
 def slicing_for(config: TrainingConfig, dataset: Dataset) -> Slicing:
@@ -61,11 +69,10 @@ def slicing_for(config: TrainingConfig, dataset: Dataset) -> Slicing:
 
 def fingerprint(config: TrainingConfig, dataset: Dataset) -> str:
     """A short hash of what the dataset holds, and of how clips are cut from it."""
-    content = [(entry.file, entry.label, entry.num_samples, entry.sha256) for entry in dataset.entries]
     settings = (dataset.sample_rate, dataset.channels, dataset.info.normalize, slicing_for(config, dataset))
-    return hashlib.sha256(repr((settings, content)).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr((settings, dataset.contents())).encode()).hexdigest()[:16]
 
 
 def licenses(dataset: Dataset) -> str:
     """The distinct licences of the data, joined."""
-    return "; ".join(sorted({entry.license for entry in dataset.entries if entry.license}))
+    return "; ".join(dataset.licenses)

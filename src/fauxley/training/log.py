@@ -73,6 +73,19 @@ class Log:
             file.write(json.dumps({"step": step, "time": round(time.time(), 3), **content}) + "\n")
 
 
+class NoLog(Log):
+    """Of a process that leaves recording to another."""
+
+    def __init__(self) -> None:
+        self._board = None
+
+    def rewind(self, step: int) -> None:
+        """Nothing was logged."""
+
+    def _write(self, step: int, content: Mapping[str, Any]) -> None:
+        """Nothing is logged."""
+
+
 def read_log(run: Run) -> list[dict[str, Any]]:
     """The lines of a run's log. A line cut short by a kill is passed over."""
     lines = []

@@ -5,14 +5,11 @@ of the seed and the step. So a run that was killed and resumed ends in the same 
 """
 
 import dataclasses
+import functools
 import math
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Protocol
 
 import torch
@@ -21,14 +18,15 @@ from torch import Tensor
 import fauxley
 from fauxley.audio.dataset import Dataset
 from fauxley.errors import FauxleyError
-from fauxley.models.draws import Draws
 from fauxley.models.synthesizer import Provenance, Synthesizer
 from fauxley.training.average import update_average
 from fauxley.training.config import TrainingConfig
 from fauxley.training.data import RealAudio, fingerprint, licenses
-from fauxley.training.log import Log
+from fauxley.training.log import Log, NoLog
 from fauxley.training.preview import Previews
+from fauxley.training.ranks import ONE, Ranks
 from fauxley.training.run import Run, step_name
+from fauxley.training.signals import stop_signals
 from fauxley.training.state import TrainingState
 from fauxley.training.step import train_step
 from fauxley.training.watch import Watch
@@ -56,8 +54,12 @@ class Reporter(Protocol):
         """Something seems wrong."""
 
 
+Assessor = Callable[[int, Synthesizer], dict[str, float]]
+"""Judges the sounds of a step; what it finds is logged."""
+
+
 class Trainer:
-    """Trains one run on one device.
+    """Trains one run on one device, or as one of several processes that do so together.
 
     Args:
         run: its folder, begun already.
@@ -66,6 +68,8 @@ class Trainer:
         device: where to compute.
         reporter: whom to tell.
         tensorboard: also write TensorBoard's files.
+        ranks: the processes; rank 0 alone reads and writes the folder.
+        assess: asked every `evaluate_every` steps, by rank 0 alone.
     """
 
     def __init__(
@@ -76,11 +80,15 @@ class Trainer:
         device: torch.device,
         reporter: Reporter,
         tensorboard: bool = False,
+        ranks: Ranks = ONE,
+        assess: Assessor | None = None,
     ) -> None:
         self.run = run
         self.config = config
         self.reporter = reporter
-        self.data = RealAudio(dataset, config, device)
+        self.ranks = ranks
+        self._assess = assess if ranks.leads else None
+        self.data = RealAudio(dataset, config, device, ranks)
         self.provenance = Provenance(
             config.preset, 0, fingerprint(config, dataset), licenses(dataset), fauxley.__version__
         )
@@ -89,9 +97,9 @@ class Trainer:
             config.architecture, config.optimizer, averaged, config.seed, device, config.dtype
         )
         self._restore()
-        # What lies beyond is of a future that will not happen.
-        run.forget_after(self.state.step)
-        self.log = Log(run, self.state.step, tensorboard)
+        if ranks.leads:  # What lies beyond is of a future that will not happen.
+            run.forget_after(self.state.step)
+        self.log = Log(run, self.state.step, tensorboard) if ranks.leads else NoLog()
         real = self.data.batch(0, size=config.preview_count or 2).cpu().numpy()
         self.previews = Previews(run, self.log, real, _PREVIEW, config.seed)
         self._watch = Watch(real)
@@ -106,10 +114,10 @@ class Trainer:
         config, state = self.config, self.state
         self.reporter.begin(state.step, config.steps)
         try:
-            with _stop_signals() as stop:
+            with stop_signals(insistent=not self.ranks.supervised) as stop:
                 if state.step == 0:
                     self._save()  # so that there is always something to go back to, and a full disk shows now
-                while state.step < config.steps and not stop:
+                while state.step < config.steps and not self.ranks.any(bool(stop)):
                     metrics = self._step()
                     self.reporter.step(state.step)
                     if self._due(config.log_every) and not self._record(metrics):
@@ -118,6 +126,8 @@ class Trainer:
                         self._preview()
                     if self._due(config.checkpoint_every):
                         self._save()
+                    if self._assess and config.evaluate_every and self._due(config.evaluate_every):
+                        self.log.numbers(state.step, self._assess(state.step, self._synthesizer()))
                 self._save()
         finally:
             self.log.close()
@@ -130,7 +140,8 @@ class Trainer:
         batches = [state.representation.to_features(batch) for batch in audio]
         state.set_learning_rate(config.optimizer.rate(state.step, config.steps))
         key = (_UPDATES, config.seed, state.attempt, state.step)
-        metrics = train_step(state, config.objective, batches, lambda update: Draws(*key, update), config.accumulate)
+        draws = functools.partial(self.ranks.draws, *key)
+        metrics = train_step(state, config.objective, batches, draws, config.accumulate, self.ranks)
         if state.average is not None:
             decay = config.averaging.decay(config.batch_size, state.step)
             update_average(state.average, state.generator, decay)
@@ -143,9 +154,10 @@ class Trainer:
         """Log the numbers; False if they show that training diverged and it was set back."""
         step = self.state.step
         values = {name: float(value) for name, value in metrics.items()}
-        if not (all(map(math.isfinite, values.values())) and self.state.is_finite()):
+        if self.ranks.any(not (all(map(math.isfinite, values.values())) and self.state.is_finite())):
             self._set_back()
             return False
+        self.ranks.check_same(self.state)
         then, self._clock = self._clock, (time.monotonic(), step)
         values["learning_rate"] = self.config.optimizer.rate(step - 1, self.config.steps)
         values["steps_per_second"] = (step - then[1]) / max(self._clock[0] - then[0], 1e-9)
@@ -155,13 +167,13 @@ class Trainer:
         return True
 
     def _preview(self) -> None:
-        if self.config.preview_count:
+        if self.config.preview_count and self.ranks.leads:
             fake = self.previews.write(self.state.step, self._synthesizer())
             self._warn(self._watch.preview(fake))
             self.reporter.say(f"step {self.state.step}: preview in {self.run.samples / step_name(self.state.step)}")
 
     def _save(self) -> None:
-        if not self.state.is_finite():
+        if self.ranks.any(not self.state.is_finite()):
             self._set_back()
             return
 
@@ -169,7 +181,8 @@ class Trainer:
             self._synthesizer().write(folder)
             self.state.write(folder)
 
-        self.run.save(self.state.step, write, self.config.keep_checkpoints, self.config.milestone_every)
+        if self.ranks.leads:
+            self.run.save(self.state.step, write, self.config.keep_checkpoints, self.config.milestone_every)
 
     def _set_back(self) -> None:
         """Go back to the last good checkpoint, once."""
@@ -180,7 +193,8 @@ class Trainer:
             lower = f"begin again with --learning-rate below {config.optimizer.learning_rate:g}"
             raise FauxleyError(f"training diverged at step {at} for the second time: {cause}; {lower}")
         self._restore()
-        self.run.forget_after(state.step)
+        if self.ranks.leads:
+            self.run.forget_after(state.step)
         self.log.rewind(state.step)
         # The same random numbers would lead to the same end.
         state.attempt += 1
@@ -190,6 +204,11 @@ class Trainer:
 
     def _restore(self) -> None:
         """Take over the newest checkpoint that can be read; where there is none, fit the representation."""
+        if self.ranks.leads:
+            self._read_or_fit()
+        self.ranks.follow(self.state)
+
+    def _read_or_fit(self) -> None:
         found = self.run.checkpoints()
         for folder in reversed(found):
             try:
@@ -214,25 +233,3 @@ class Trainer:
         for text in texts:
             self.log.event(self.state.step, f"warning: {text}")
             self.reporter.warn(text)
-
-
-@contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM instead of dying of them; a second one kills as usual."""
-    received: list[int] = []
-    if threading.current_thread() is not threading.main_thread():  # where Python allows no handlers
-        yield received
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def receive(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        signal.signal(number, before[signal.Signals(number)])
-
-    try:
-        for number in before:
-            signal.signal(number, receive)
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from torch import Tensor, nn
 
 from fauxley.errors import UsageError
+from fauxley.models.architecture import Architecture
 from fauxley.models.draws import Draws
 
 Networks = Mapping[str, nn.Module]
@@ -52,6 +53,10 @@ class Objective(ABC):
         for each in fields(self):
             if not 0 <= getattr(self, each.name) < math.inf:
                 raise UsageError(f"{each.name} must be finite and not negative; got {getattr(self, each.name)}")
+
+    @abstractmethod
+    def suits(self, architecture: Architecture) -> bool:
+        """Whether the architecture has the networks that it needs."""
 
     @abstractmethod
     def updates(self) -> tuple[Update, ...]:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fauxley.errors import UsageError
-from fauxley.models.architecture import Critic, Generator
+from fauxley.models.architecture import AdversarialArchitecture, Architecture, Critic, Generator
 from fauxley.models.convolution import input_gradients
 from fauxley.models.draws import Draws
 from fauxley.training.objective import Loss, Networks, Objective, Update
@@ -53,6 +53,9 @@ class Adversarial(Objective):
 
     def after_critic_step(self, critic: nn.Module) -> None:
         """Restrain the critic after its update."""
+
+    def suits(self, architecture: Architecture) -> bool:
+        return isinstance(architecture, AdversarialArchitecture)
 
     def updates(self) -> tuple[Update, ...]:
         critic = Update("critic", self._critic_update, self.after_critic_step)
@@ -231,7 +234,7 @@ class Hinge(Adversarial):
     """Critic updates for one with the penalty, on average: which ones is drawn, so that no count has to be kept."""
 
     def critic_loss(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> CriticLoss:
-        penalized = float(draws.interpolation(1)) * self.penalty_every < 1
+        penalized = draws.chance() * self.penalty_every < 1
         real = real.detach().requires_grad_(penalized)
         on_real, on_fake = critic.score(real, fake, draws=draws)
         total = F.relu(1 - on_real).mean() + F.relu(1 + on_fake).mean()

@@ -2,8 +2,10 @@
 
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
+from fauxley.models.wavenet import WaveNet
 from fauxley.training.average import Averaging
 from fauxley.training.config import AnyArchitecture, AnyObjective, AnyOptimizer, TrainingConfig
+from fauxley.training.likelihood import MaximumLikelihood
 from fauxley.training.objectives import LeastSquares, NonSaturating, Relativistic, Wasserstein, WassersteinGP
 from fauxley.training.optimizers import Adam, RMSProp
 
@@ -40,6 +42,22 @@ def _small(name: str, architecture: AnyArchitecture) -> TrainingConfig:
     )
 
 
+def _autoregressive(
+    name: str, architecture: AnyArchitecture, batch_size: int, learning_rate: float, previews: int
+) -> TrainingConfig:
+    """Previews are few and rare, for they are made sample by sample."""
+    return TrainingConfig(
+        name,
+        architecture,
+        MaximumLikelihood(),
+        Adam(learning_rate, beta1=0.9, beta2=0.999),
+        Averaging(half_life=1000),
+        batch_size=batch_size,
+        preview_every=previews,
+        preview_count=4,
+    )
+
+
 # What each is for, then the value. The text is the help.
 PRESETS: dict[str, tuple[str, TrainingConfig]] = {
     **{model + loss: _official(model, loss) for model in _MODELS for loss in _OFFICIAL},
@@ -50,6 +68,14 @@ PRESETS: dict[str, tuple[str, TrainingConfig]] = {
     "specgan-small": (
         "a SpecGAN for CPUs: d = 16, batch 16, one critic update a step, averaged generator",
         _small("specgan-small", SpecGAN(dim=16, griffin_lim_momentum=0.99, compensate_windows=True)),
+    ),
+    "wavenet": (
+        "a WaveNet, sample by sample, to compare with: d = 64, 40 layers, batch 8; for a GPU",
+        _autoregressive("wavenet", WaveNet(), 8, 1e-3, previews=5000),
+    ),
+    "wavenet-small": (
+        "a WaveNet for CPUs, to compare with: d = 32, 20 layers, batch 4",
+        _autoregressive("wavenet-small", WaveNet(dim=32, skip_dim=64, layers=20), 4, 3e-3, previews=1000),
     ),
     "wavegan-tiny": (
         "a WaveGAN of half-second clips to try things out in minutes on a CPU; the demo's",

@@ -14,7 +14,10 @@ from fauxley.training.run import Run, step_name
 
 Clips = NDArray[np.float32]
 
-_CURVES = ("critic_loss", "generator_loss", "wasserstein_estimate", "separation", "gradient_penalty")
+_CURVES = (
+    *("critic_loss", "generator_loss", "wasserstein_estimate", "separation", "gradient_penalty"),
+    "bits_per_sample",
+)
 
 
 class Previews:

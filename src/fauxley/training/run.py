@@ -5,6 +5,7 @@
     RUN/samples/step-N/    previews
     RUN/checkpoints/step-N/
     RUN/tensorboard/
+    RUN/best.json          the best checkpoint, once an evaluation has named one; it is never dropped
 
 A checkpoint appears whole or not at all, so that a kill or a full disk costs at most the steps since the last one.
 """
@@ -20,6 +21,7 @@ from typing import Any
 
 from fauxley.atomic import atomic_file, atomic_folder, sweep_leftovers
 from fauxley.errors import FauxleyError, UsageError
+from fauxley.models.best import read_best
 from fauxley.models.synthesizer import STEP_FOLDERS, checkpoints
 from fauxley.serialization import from_json, to_json
 from fauxley.training.config import CLASSES, TrainingConfig
@@ -27,7 +29,7 @@ from fauxley.training.config import CLASSES, TrainingConfig
 _FORMAT_VERSION = 1
 # Fields that say when things are recorded, or how far to go; all others decide what is learnt.
 _FREE = {
-    *("steps", "log_every", "checkpoint_every", "preview_every", "preview_count"),
+    *("steps", "log_every", "checkpoint_every", "preview_every", "preview_count", "evaluate_every", "evaluate_count"),
     *("keep_checkpoints", "milestone_every"),
 }
 
@@ -116,7 +118,10 @@ class Run:
             with atomic_folder(folder) as partial:
                 write(partial)
         # First the new one, then the old ones: there is always one that is whole.
+        best = read_best(self.path)
         for old in self.checkpoints()[:-keep]:
+            if best is not None and old == best.checkpoint:
+                continue
             if not (milestone_every and step_of(old) and step_of(old) % milestone_every == 0):
                 shutil.rmtree(old)
         return folder

@@ -101,9 +101,13 @@ class TrainingState:
     def write(self, folder: Path) -> None:
         """Write the training state into an existing folder."""
         # By way of memory: writing to a full disk, PyTorch hides the OSError behind "enforce fail".
+        (folder / _FILE).write_bytes(self.to_bytes())
+
+    def to_bytes(self) -> memoryview:
+        """The training state as it is written."""
         buffer = io.BytesIO()
         torch.save(self.state_dict(), buffer)
-        (folder / _FILE).write_bytes(buffer.getbuffer())
+        return buffer.getbuffer()
 
     def read(self, folder: Path) -> None:
         """Take over what `write` wrote.
@@ -116,11 +120,15 @@ class TrainingState:
             with ZipFile(file) as archive:  # PyTorch writes checksums but does not look at them
                 if damaged := archive.testzip():
                     raise FauxleyError(f"{file} is damaged: the checksum of {damaged} is wrong")
-            # weights_only: nothing but tensors and plain containers is ever unpickled.
-            self.load_state_dict(torch.load(file, map_location=self.device, weights_only=True))
+            self.from_bytes(file.read_bytes())
         except (OSError, LookupError, RuntimeError, TypeError, ValueError, UnpicklingError, BadZipFile) as error:
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise FauxleyError(f"{file} cannot be resumed from: {reason}") from error
+
+    def from_bytes(self, content: bytes) -> None:
+        """Take over what `to_bytes` gave."""
+        # weights_only: nothing but tensors and plain containers is ever unpickled.
+        self.load_state_dict(torch.load(io.BytesIO(content), map_location=self.device, weights_only=True))
 
     def _parts(self) -> dict[str, Any]:
         optimizers = {f"{name}_optimizer": optimizer for name, optimizer in self.optimizers.items()}

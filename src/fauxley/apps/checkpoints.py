@@ -1,0 +1,78 @@
+"""Judging a run while it is trained and afterwards, and remembering which checkpoint was the best."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+
+from fauxley.apps.judging import Judge
+from fauxley.audio.dataset import Dataset
+from fauxley.errors import FauxleyError, UsageError
+from fauxley.evaluation.classifier_cache import find_cached
+from fauxley.evaluation.clips import ModelClips
+from fauxley.evaluation.evaluator import Evaluator
+from fauxley.evaluation.figures import METRICS, Figures, describe
+from fauxley.evaluation.page import Judged
+from fauxley.evaluation.protocol import Protocol
+from fauxley.models.best import Best, read_best, record_best
+from fauxley.models.synthesizer import Synthesizer, checkpoints
+
+
+def judge_all(judge: Judge, run: Path) -> dict[int, Judged]:
+    """Judge all checkpoints of a run, by step."""
+    found = checkpoints(run)
+    steps = [int(folder.name.removeprefix("step-")) for folder in found]
+    return {step: judge.judge(judge.open(folder, f"step {step}")) for step, folder in zip(steps, found, strict=True)}
+
+
+def choose_best(judged: Mapping[int, Figures], metric: str | None) -> tuple[int, str]:
+    """The best step, and the metric that says so: the kernel distance in the first embedding unless one is given.
+
+    Raises:
+        UsageError: there is no such figure, or no way of saying which value of it is better.
+    """
+    scores = next(iter(judged.values())).scores
+    sortable = [name for name in scores if describe(name)[0].better != "real"]
+    name = metric or next(name for name in scores if name.startswith("kernel/"))
+    if name not in sortable:
+        raise UsageError(f"--best-by cannot be {name!r}; there are {', '.join(sortable)}")
+    sign = 1 if describe(name)[0].better == "higher" else -1
+    return max(judged, key=lambda step: (sign * judged[step].scores[name].value, -step)), name
+
+
+def record(run: Path, step: int, metric: str, figures: Figures) -> None:
+    """Remember that the checkpoint of a step is the run's best."""
+    folder = run / "checkpoints" / f"step-{step:08d}"
+    record_best(run, Best(folder, metric, figures.scores[metric].value))
+
+
+def assessor(
+    run: Path, dataset: Dataset, clip_length: int, count: int, device: torch.device, say: Callable[[str], None]
+) -> Callable[[int, Synthesizer], dict[str, float]]:
+    """What judges a model while it is trained: all figures by name, and the best checkpoint so far recorded.
+
+    The real side is looked at before the first. Labels count if a classifier of this data is in the cache.
+
+    Raises:
+        FauxleyError: too few real clips.
+    """
+    classifier = find_cached(dataset) if dataset.labels else None
+    protocol = Protocol(count=max(count, 20), neighbours=max(2, min(count, 500)))
+    judge = Evaluator(dataset, None, classifier, protocol=protocol, device=device, clip_length=clip_length)
+
+    def assess(step: int, synthesizer: Synthesizer) -> dict[str, float]:
+        try:
+            figures = judge.evaluate(ModelClips(synthesizer, f"step {step}", judge.count))
+        except FauxleyError as error:  # training goes on: sounds that cannot be judged now may be better later
+            say(f"step {step}: not evaluated: {error}")
+            return {}
+        _, metric = choose_best({step: figures}, None)
+        value = figures.scores[metric].value
+        before = read_best(run)
+        better = before is None or before.metric != metric or value < before.value
+        if better and (run / "checkpoints" / f"step-{step:08d}").is_dir():
+            record(run, step, metric, figures)
+        say(f"step {step}: {METRICS['kernel'].title.lower()} {figures.scores[metric]}{', the best so far' * better}")
+        return {name: score.value for name, score in figures.scores.items()}
+
+    return assess

@@ -1,0 +1,57 @@
+"""`fauxley compare`: several models, checkpoints or folders of sounds by one protocol, in one table."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from fauxley.apps.devices import Device, choose_device, in_memory
+from fauxley.apps.judging import Judge, Reference, check_out, print_summary
+from fauxley.apps.progress import Stages
+from fauxley.audio.sources import printable
+from fauxley.errors import UsageError
+from fauxley.evaluation.protocol import Protocol
+from fauxley.evaluation.report import write_report
+
+_Flat = tyro.conf.arg(name="")
+
+
+def compare(
+    models: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="MODEL_OR_FOLDER")],
+    reference: Annotated[Reference, _Flat],
+    out: Path | None = None,
+    protocol: Annotated[Protocol, _Flat] = Protocol(),  # noqa: B008 - frozen
+    device: Device = "auto",
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+) -> None:
+    """Judge several models, checkpoints or folders of sounds by the same protocol and put their figures side by side.
+
+    Example: fauxley compare runs/a runs/b old-sounds --data my.dataset --test held-out.dataset --out comparison
+
+    Args:
+        models: Run folders, model folders, datasets or folders of sounds.
+        reference: What to judge by.
+        out: Folder for report.html and report.json; without it there is only the table.
+        protocol: How.
+        device: Where to compute; auto takes a GPU if there is one.
+        overwrite: Replace a report that is there already.
+        quiet: Show no progress and no table.
+    """
+    if not models:
+        raise UsageError("give one model or more to compare")
+    if out is not None:
+        check_out(out, overwrite)
+    with Stages(quiet) as stages, in_memory("lower --count"):
+        judge = Judge(reference, protocol, choose_device(device), stages, models[0])
+        sources = [judge.open(model) for model in models]
+        judged = [judge.judge(source) for source in sources]
+        if out is not None:
+            stages.begin("writing the report", 0)
+            out.mkdir(parents=True, exist_ok=True)
+            title = "Comparison of " + ", ".join(printable(model) for model in models)
+            write_report(out, title, judge.evaluator, judged)
+    if not quiet:
+        print_summary(judge.evaluator, judged)
+        if out is not None:
+            print(f"\nreport: {printable(out / 'report.html')}")

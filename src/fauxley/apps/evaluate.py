@@ -1,0 +1,75 @@
+"""`fauxley evaluate`: how good a model is, whether it copied, and what is wrong with its sounds."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from fauxley.apps.checkpoints import choose_best, judge_all, record
+from fauxley.apps.devices import Device, choose_device, in_memory
+from fauxley.apps.judging import Judge, Reference, check_out, print_summary
+from fauxley.apps.progress import Stages
+from fauxley.audio.sources import printable
+from fauxley.errors import UsageError
+from fauxley.evaluation.page import Judged
+from fauxley.evaluation.protocol import Protocol
+from fauxley.evaluation.report import write_report
+from fauxley.models.synthesizer import checkpoints
+
+_Flat = tyro.conf.arg(name="")
+
+
+def evaluate(
+    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL_OR_FOLDER")],
+    out: Path,
+    reference: Annotated[Reference, _Flat],
+    protocol: Annotated[Protocol, _Flat] = Protocol(),  # noqa: B008 - frozen
+    all_checkpoints: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    best_by: str | None = None,
+    device: Device = "auto",
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+) -> None:
+    """Judge a model's sounds, or a folder of sounds, and write report.html and report.json.
+
+    Example: fauxley evaluate runs/mine --data my.dataset --test held-out.dataset --out report
+
+    Example: fauxley evaluate runs/mine --data my.dataset --out checkpoints --all-checkpoints --count 1000
+
+    Args:
+        model: A run folder, a model folder, a dataset, or a folder of sounds.
+        out: Folder for the report.
+        reference: What to judge by.
+        protocol: How.
+        all_checkpoints: Judge every checkpoint of a run, draw the figures over training, and record the best in
+            RUN/best.json: from then on RUN means that one.
+        best_by: The figure that decides, as report.json names it, such as frechet/log-mel; by default the kernel
+            distance in the classifier's embedding, or in log-mel without a classifier.
+        device: Where to compute; auto takes a GPU if there is one.
+        overwrite: Replace a report that is there already.
+        quiet: Say nothing.
+    """
+    check_out(out, overwrite)
+    if all_checkpoints and not checkpoints(model):
+        raise UsageError(f"{printable(model)} has no checkpoints; --all-checkpoints needs a run folder")
+    with Stages(quiet) as stages, in_memory("lower --count"):
+        judge = Judge(reference, protocol, choose_device(device), stages, model)
+        history: dict[int, Judged] = {}
+        best = ""
+        if all_checkpoints:
+            history = judge_all(judge, model)
+            step, metric = choose_best({step: one.figures for step, one in history.items()}, best_by)
+            judged = history[step]
+            record(model, step, metric, judged.figures)
+            best = f"Best of {len(history)} checkpoints by {metric}: step {step}. {printable(model)} now means it."
+        else:
+            judged = judge.judge(judge.open(model))
+        stages.begin("writing the report", 0)
+        out.mkdir(parents=True, exist_ok=True)
+        title = f"Evaluation of {printable(model)}"
+        write_report(out, title, judge.evaluator, [judged], {step: one.figures for step, one in history.items()}, best)
+    if not quiet:
+        print_summary(judge.evaluator, [judged])
+        if best:
+            print(f"\n{best}")
+        print(f"\nreport: {printable(out / 'report.html')}")

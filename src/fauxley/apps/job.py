@@ -1,0 +1,92 @@
+"""What a folder of generated sounds is being made from: so that the same command goes on, and no other mixes in.
+
+`generate.json` is written before the first sound. A command that finds it there goes on if everything in it is what
+it would write itself, and passes over the sounds that are there; files appear whole, so being there is being done.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fauxley.atomic import atomic_file, is_leftover, sweep_leftovers
+from fauxley.errors import FauxleyError, UsageError
+from fauxley.models.synthesizer import Synthesizer
+
+JOB_FILE = "generate.json"
+
+
+@contextmanager
+def begin(out: Path, job: Mapping[str, Any], resumable: bool, overwrite: bool) -> Iterator[set[str]]:
+    """Hold the folder `out` for `job`; gives the names of the files that are done.
+
+    Raises:
+        UsageError: there is something else in it, and it is not to be overwritten.
+        FauxleyError: another process is at work in it.
+    """
+    job = json.loads(json.dumps(job))
+    found = out.exists() and (not out.is_dir() or not all(map(_is_nothing, out.iterdir())))
+    resumed = found and not overwrite and resumable and _read(out) == job
+    if found and not overwrite and not resumed:
+        raise UsageError(f"{out} {_contradiction(_read(out), job)}; choose another --out, or give --overwrite")
+    out.mkdir(parents=True, exist_ok=True)
+    with _alone_in(out):
+        sweep_leftovers(out)
+        if not resumed:
+            with atomic_file(out / JOB_FILE) as partial:
+                partial.write_text(json.dumps(job, indent=2) + "\n", encoding="utf-8")
+        yield _files(out) if resumed else set()
+
+
+def checksum(synthesizer: Synthesizer) -> str:
+    """SHA-256 of all numbers of a model, in whatever folder it is."""
+    digest = hashlib.sha256(repr((synthesizer.architecture, synthesizer.sample_rate)).encode())
+    for module in (synthesizer.generator, synthesizer.representation):
+        for name, value in module.state_dict().items():
+            digest.update(f"{name} {tuple(value.shape)}".encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _read(out: Path) -> dict[str, Any] | None:
+    try:
+        job = json.loads((out / JOB_FILE).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return job if isinstance(job, dict) else None
+
+
+def _contradiction(begun: dict[str, Any] | None, job: Mapping[str, Any]) -> str:
+    """What is wrong with a folder in which `begun` was made."""
+    other = [name for name in job if begun is not None and begun.get(name) != job[name]]
+    if begun is None or not other:
+        return "has something in it"
+    return f"holds sounds made with another {other[0].replace('_', ' ')}"
+
+
+def _is_nothing(entry: Path) -> bool:
+    return is_leftover(entry) or entry.name == JOB_FILE
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise FauxleyError(
+            f"another process is making sounds in {folder}; wait for it, or choose another --out"
+        ) from error
+    finally:
+        os.close(descriptor)
+
+
+def _files(folder: Path) -> set[str]:
+    # Power that failed may have left an empty file: sounds are not flushed to the disk one by one.
+    with os.scandir(folder) as entries:
+        return {entry.name for entry in entries if entry.is_file() and entry.stat().st_size}

@@ -1,0 +1,156 @@
+"""What the commands that judge sounds share: from paths to an evaluator, from figures to a table in the terminal."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from fauxley.audio.dataset import Dataset
+from fauxley.audio.pack_settings import PackSettings
+from fauxley.audio.packing import open_or_prepare
+from fauxley.audio.sources import printable
+from fauxley.audio.store import INFO_FILE
+from fauxley.errors import UsageError
+from fauxley.evaluation.classifier import Classifier
+from fauxley.evaluation.classifier_cache import find_cached
+from fauxley.evaluation.clips import ClipSource, DatasetClips, FolderClips, ModelClips
+from fauxley.evaluation.evaluator import Evaluator
+from fauxley.evaluation.figures import METRICS, describe
+from fauxley.evaluation.page import Judged
+from fauxley.evaluation.pretrained import SpeechQuality, open_embeddings
+from fauxley.evaluation.protocol import Listener, Protocol
+from fauxley.evaluation.remarks import remarks
+from fauxley.evaluation.report import warnings_for
+from fauxley.models.synthesizer import Synthesizer, checkpoints, is_model
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What clips are judged by."""
+
+    data: Path
+    """Real sounds that the model learnt from: a dataset, or a folder of sounds."""
+    test: Path | None = None
+    """Real sounds that it did not learn from: what is possible, and what copying is told by."""
+    classifier: Path | None = None
+    """Made by 'fauxley train-classifier'; by default the one trained on this data before, if there is one."""
+    embedding: tuple[Literal["speech"], ...] = ()
+    """Pretrained embeddings to measure distances in too; needs pip install 'fauxley[speech]'."""
+    speech_quality: int = 0
+    """Clips of each set whose speech quality is estimated (DNSMOS, slow); needs 'fauxley[speech]'."""
+
+    def __post_init__(self) -> None:
+        if self.speech_quality < 0:
+            raise UsageError(f"--speech-quality must not be negative; got {self.speech_quality}")
+
+
+class Judge:
+    """Opens what paths name and judges it by one evaluator.
+
+    Args:
+        reference: real sounds and classifier.
+        protocol: how to judge.
+        device: where to compute.
+        listener: whom to tell.
+        like: a model whose sample rate and clip length the real sounds take; where it is none, they keep their own.
+    """
+
+    def __init__(
+        self, reference: Reference, protocol: Protocol, device: torch.device, listener: Listener, like: Path
+    ) -> None:
+        self._device = device
+        self._protocol = protocol
+        rate, length = PackSettings.sample_rate, None
+        if is_run_or_model(like):
+            model = Synthesizer.from_pretrained(like)
+            rate, length = model.sample_rate, model.architecture.clip_length
+        settings = PackSettings(sample_rate=rate, clip_length=length or PackSettings.clip_length)
+        embeddings = open_embeddings(reference.embedding)
+        quality = SpeechQuality(reference.speech_quality) if reference.speech_quality else None
+        listener.begin("reading the real sounds", 0)
+        train = open_or_prepare(reference.data, settings)
+        test = open_or_prepare(reference.test, settings) if reference.test else None
+        classifier = _classifier(reference.classifier, train)
+        self.evaluator = Evaluator(train, test, classifier, embeddings, quality, protocol, device, listener, length)
+
+    def open(self, path: Path, title: str | None = None) -> ClipSource:
+        """The clips that a path means: those of a run or model, of a dataset, or of a folder of sounds.
+
+        Raises:
+            FauxleyError: nothing of the kind is there, or nothing that can be judged here.
+        """
+        source = self._open(path, title)
+        self.evaluator.check(source)
+        return source
+
+    def _open(self, path: Path, title: str | None) -> ClipSource:
+        title = title or printable(path.resolve().name)
+        count, seed = self.evaluator.count, self._protocol.seed
+        if is_run_or_model(path):
+            model = Synthesizer.from_pretrained(path, self._device)
+            step = f", step {model.provenance.step}" * (model.provenance.step > 0 and "step" not in title)
+            return ModelClips(model, title + step, count, seed)
+        length, rate = self.evaluator.train.clip_length, self.evaluator.train.sample_rate
+        if (path / INFO_FILE).is_file():
+            return DatasetClips(Dataset.open(path), title, count, seed, length)
+        if not path.is_dir():
+            raise UsageError(f"{printable(path)} is no model and no folder of sounds")
+        return FolderClips(path, title, rate, length, count, seed)
+
+    def judge(self, source: ClipSource) -> Judged:
+        """Judge clips; see `Evaluator.evaluate`."""
+        return Judged(source, self.evaluator.evaluate(source))
+
+
+def is_run_or_model(path: Path) -> bool:
+    """Whether a path is a run folder with a checkpoint, or a model folder."""
+    return is_model(path) or bool(checkpoints(path))
+
+
+def check_out(out: Path, overwrite: bool) -> None:
+    """Whether results may be written into a folder.
+
+    Raises:
+        UsageError: it has something in it that is not to be replaced.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not overwrite:
+        raise UsageError(f"{printable(out)} has something in it; choose another --out, or give --overwrite")
+
+
+def print_summary(evaluator: Evaluator, judged: Sequence[Judged]) -> None:
+    """Print the table of figures, remarks and warnings."""
+    console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:  # a file has no width to keep to
+        console.width = 1000
+    console.print(_table(evaluator, judged))
+    for text in warnings_for(evaluator, judged):
+        console.print(f"note: {text}", style="yellow", markup=False)
+    for one in judged:
+        console.print(f"\n{one.figures.title}", markup=False, style="bold")
+        for remark in remarks(one.figures, evaluator.real[-1]):
+            console.print(f"  {remark.verdict:<4}  {remark.text}", markup=False)
+
+
+def _table(evaluator: Evaluator, judged: Sequence[Judged]) -> Table:
+    sets = [*evaluator.real, *(one.figures for one in judged)]
+    table = Table(box=None, pad_edge=False)
+    table.add_column("", no_wrap=True)
+    for figures in sets:
+        table.add_column(f"{figures.title}\n{figures.count} clips", justify="right", overflow="fold")
+    order = list(METRICS)
+    names = dict.fromkeys(name for figures in reversed(sets) for name in figures.scores)
+    for name in sorted(names, key=lambda name: order.index(name.partition("/")[0])):
+        metric, embedding = describe(name)
+        title = f"{metric.title}, {embedding}" if embedding else metric.title
+        table.add_row(title, *(str(f.scores[name]) if name in f.scores else "–" for f in sets))
+    return table
+
+
+def _classifier(path: Path | None, data: Dataset) -> Classifier | None:
+    if path is not None:
+        return Classifier.load(path)
+    return find_cached(data) if data.labels else None

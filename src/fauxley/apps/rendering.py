@@ -1,0 +1,133 @@
+"""Batches of latents → files, here or on a cluster.
+
+A sound may differ by a rounding error when others surround it in its batch. So a batch is always the same sounds, and
+is made anew as a whole: a job that was interrupted, or spread over a cluster, ends in the same bytes as any other.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from fauxley.apps.devices import in_memory
+from fauxley.apps.job import checksum
+from fauxley.apps.output import Output
+from fauxley.audio.files import write_audio
+from fauxley.audio.parallel import in_order
+from fauxley.errors import FauxleyError
+from fauxley.models.synthesizer import Synthesizer
+
+_WRITERS = 4  # threads: they wait for the disk more than they compute
+_WAITING = 8  # batches at most, between computing and the disk
+_BATCHES_A_TASK = 4  # of a worker of a cluster
+_IN_SIDECAR = 1024  # numbers of a latent; a WaveNet has one for each sample: those are in latents.npy only
+
+
+@dataclass(frozen=True)
+class Request:
+    """A sound to make: its latent (latent_size,), its file's name without ending, and what its sidecar adds."""
+
+    latent: Tensor
+    name: str
+    facts: Mapping[str, Any]
+
+
+Batch = Sequence[Request]
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where sounds go, as what, and what there is to say of all of them; a cluster's workers get it too."""
+
+    out: Path
+    output: Output
+    about: Mapping[str, Any]
+
+    def files(self, request: Request) -> list[str]:
+        """The names of the files that a sound consists of."""
+        return [f"{request.name}.{suffix}" for suffix in (self.output.format, *self.output.sidecar_suffixes)]
+
+    def facts(self, request: Request) -> dict[str, Any]:
+        """What a sidecar says."""
+        latent = {"latent": request.latent.tolist()} if len(request.latent) <= _IN_SIDECAR else {}
+        return {**self.about, **request.facts, **latent}
+
+    def write(self, batch: Batch, clips: np.ndarray, sample_rate: int) -> None:
+        """Write the files of clips (B, C, T)."""
+        for request, clip in zip(batch, clips, strict=True):
+            audio, rate = self.output.finish(clip, sample_rate)
+            facts = self.facts(request) if self.output.sidecar_suffixes else None
+            write_audio(self.out / f"{request.name}.{self.output.format}", audio, rate, self.output.subtype, facts)
+
+
+def describe(synthesizer: Synthesizer, model: Path) -> dict[str, Any]:
+    """What the sidecars of all sounds of a model say."""
+    source = synthesizer.provenance
+    return {
+        "model": str(model),
+        "preset": source.preset,
+        "step": source.step,
+        "dataset": source.dataset,
+        "license_of_training_data": source.license,
+        "fauxley_version": source.fauxley_version,
+    }
+
+
+def render_here(batches: Iterable[Batch], synthesizer: Synthesizer, to: Destination) -> Iterator[np.ndarray]:
+    """Compute one batch after the other, and write each while the next ones are computed; gives the clips (B, C, T)."""
+    waiting: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(_WRITERS) as writers:
+        for batch in batches:
+            clips = _compute(synthesizer, batch)
+            waiting.append(writers.submit(to.write, batch, clips, synthesizer.sample_rate))
+            while len(waiting) > _WAITING:
+                waiting.popleft().result()
+            yield clips
+        for written in waiting:
+            written.result()
+
+
+def render_on_cluster(
+    batches: Iterable[Batch], model: Path, sha256: str, to: Destination, keep: int
+) -> Iterator[np.ndarray]:
+    """The same by joblib's workers, who write the files themselves: one machine that all must pass would be the limit.
+
+    The first `keep` clips come back, for the sheet; instead of the others, an empty array of their number.
+    """
+
+    def tasks() -> Iterator[tuple[list[Batch], Path, str, Destination, bool]]:
+        pending, begun = iter(batches), 0
+        while task := list(islice(pending, _BATCHES_A_TASK)):
+            yield task, model.absolute(), sha256, to, begun < keep
+            begun += sum(map(len, task))
+
+    yield from in_order(_render, tasks(), None)
+
+
+def _render(batches: list[Batch], model: Path, sha256: str, to: Destination, keep: bool) -> np.ndarray:
+    synthesizer = _load(model, sha256)
+    clips = np.concatenate(list(render_here(batches, synthesizer, to)))
+    return clips if keep else np.empty((len(clips), 0), np.float32)
+
+
+@lru_cache(maxsize=1)
+def _load(model: Path, sha256: str) -> Synthesizer:
+    synthesizer = Synthesizer.from_pretrained(model)
+    if checksum(synthesizer) != sha256:
+        raise FauxleyError(
+            f"{model} is another model on a worker, or has changed; give a checkpoint's or model's folder"
+        )
+    return synthesizer
+
+
+def _compute(synthesizer: Synthesizer, batch: Batch) -> np.ndarray:
+    latents = np.stack([request.latent.numpy() for request in batch])
+    with in_memory("lower --batch-size"):
+        return synthesizer.generate(latents=latents).numpy()

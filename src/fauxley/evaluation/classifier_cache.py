@@ -1,0 +1,40 @@
+"""Classifiers are trained once for each dataset and kept where datasets prepared on the way are kept.
+
+$FAUXLEY_CACHE_DIR (else ~/.cache/fauxley)/classifiers/<fingerprint of the data>-<hash of recipe and test data>/
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+from fauxley.audio.dataset import Dataset
+from fauxley.errors import FauxleyError
+from fauxley.evaluation.classifier import Classifier
+from fauxley.evaluation.classifier_training import Recipe, fingerprint
+
+# Below this, "the classifier does not know" and "the sound is bad" look the same.
+SENSIBLE_ACCURACY = 0.7
+
+
+def cached_path(data: Dataset, recipe: Recipe, test: Dataset | None) -> Path:
+    """Where the classifier of this data, recipe and test data is, or would be."""
+    rest = repr((recipe, None if test is None else fingerprint(test)))
+    return _cache() / f"{fingerprint(data)}-{hashlib.sha256(rest.encode()).hexdigest()[:8]}"
+
+
+def find_cached(data: Dataset) -> Classifier | None:
+    """The most accurate classifier that was trained on this data, if it is good enough to judge by."""
+    best = None
+    for folder in sorted(_cache().glob(f"{fingerprint(data)}-*")):
+        try:
+            classifier = Classifier.load(folder)
+        except FauxleyError:  # damaged, or of another version: as if it were not there
+            continue
+        enough = classifier.judgement.accuracy >= SENSIBLE_ACCURACY
+        if enough and (best is None or classifier.judgement.accuracy > best.judgement.accuracy):
+            best = classifier
+    return best
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("FAUXLEY_CACHE_DIR") or Path.home() / ".cache" / "fauxley") / "classifiers"

@@ -1,0 +1,169 @@
+"""Where clips to be judged come from: a dataset, a model, a folder of sound files.
+
+A source is a fixed, ordered set of clips that can be gone through in batches or asked for single ones. Order is
+random but a function of the seed, because the inception score looks at consecutive groups. What a model makes is
+rounded to 16 bits as its files are, so that a model and a folder of its sounds get the same figures.
+
+Letters: B batch, C channels, T samples.
+"""
+
+import dataclasses
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fauxley.audio.dataset import Dataset
+from fauxley.audio.decode import read_audio
+from fauxley.audio.files import find_audio, quantise
+from fauxley.audio.slicing import Clips
+from fauxley.audio.sources import AudioFileError, printable, probe
+from fauxley.errors import FauxleyError, UsageError
+from fauxley.models.synthesizer import Synthesizer
+
+Audio = NDArray[np.float32]
+
+
+class ClipSource(ABC):
+    """A fixed, ordered set of clips.
+
+    Attributes:
+        title: what it is, for people.
+        sample_rate: in Hz.
+        clip_length: T.
+    """
+
+    title: str
+    sample_rate: int
+    clip_length: int
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many clips."""
+
+    @abstractmethod
+    def read(self, indices: Sequence[int]) -> Audio:
+        """The clips of those indices, (N, T) in [-1, 1], channels mixed by mean."""
+
+    @abstractmethod
+    def name(self, index: int) -> str:
+        """What a clip is called: a file, a seed."""
+
+    def batches(self, batch_size: int) -> Iterator[Audio]:
+        """All clips in order, (<= batch_size, T)."""
+        for start in range(0, len(self), batch_size):
+            yield self.read(range(start, min(start + batch_size, len(self))))
+
+
+class DatasetClips(ClipSource):
+    """`count` clips of a dataset (None: all), drawn without repetition.
+
+    Args:
+        clip_length: samples that clips are cut to; None: as the dataset was prepared.
+    """
+
+    def __init__(
+        self, dataset: Dataset, title: str, count: int | None = None, seed: int = 0, clip_length: int | None = None
+    ) -> None:
+        slicing = dataset.info.slicing
+        if clip_length is not None:
+            slicing = dataclasses.replace(slicing, clip_length=clip_length)
+        self.title = title
+        self.sample_rate = dataset.sample_rate
+        self.clip_length = slicing.clip_length
+        self.dataset = dataset
+        clips = dataset.clips(slicing)
+        # Where clips begin anywhere in a file, they begin at a place drawn once.
+        rng = np.random.default_rng([seed, 1])
+        clips = slicing.starts(clips, [entry.num_samples for entry in dataset.entries], rng.random(len(clips.file)))
+        order = rng.permutation(len(clips.file))[:count]
+        self.clips = Clips(*(column[order] for column in clips))
+        self.labels = dataset.clip_labels(slicing)[order]
+
+    def __len__(self) -> int:
+        return len(self.clips.file)
+
+    def read(self, indices: Sequence[int]) -> Audio:
+        chosen = np.asarray(indices, np.int64)
+        columns = Clips(*(column[chosen] for column in self.clips))
+        return np.asarray(self.dataset.read(columns, self.clip_length).mean(1) / 32768, np.float32)
+
+    def name(self, index: int) -> str:
+        return printable(self.dataset.entries[int(self.clips.file[index])].file)
+
+
+class ModelClips(ClipSource):
+    """What a model makes of the seeds from `seed` on."""
+
+    def __init__(self, synthesizer: Synthesizer, title: str, count: int, seed: int = 0) -> None:
+        self.title = title
+        self.sample_rate = synthesizer.sample_rate
+        self.clip_length = synthesizer.architecture.clip_length
+        self._synthesizer = synthesizer
+        self._count = count
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return self._count
+
+    def read(self, indices: Sequence[int]) -> Audio:
+        latents = self._synthesizer.latents([self._seed + int(index) for index in indices])
+        audio = self._synthesizer.generate(latents=latents, batch_size=max(1, len(indices)))
+        if not torch.isfinite(audio).all():
+            raise FauxleyError(f"{self.title} makes numbers that are not finite; it is damaged")
+        return np.asarray(quantise(audio.numpy().astype(np.float64)).mean(1) / 32768, np.float32)
+
+    def name(self, index: int) -> str:
+        return f"seed {self._seed + index}"
+
+
+class FolderClips(ClipSource):
+    """The sounds of a folder, from their beginning, at most `count` of them in an order drawn by `seed`.
+
+    Raises:
+        FauxleyError: there are none that can be read, or they have another sample rate.
+    """
+
+    def __init__(self, folder: Path, title: str, sample_rate: int, clip_length: int, count: int, seed: int = 0) -> None:
+        self.title = title
+        self.sample_rate = sample_rate
+        self.clip_length = clip_length
+        found = find_audio(folder).files
+        order = np.random.default_rng([seed, 1]).permutation(len(found))[:count]
+        self._folder = folder
+        self._files = [found[index] for index in order if self._is_usable(found[index])]
+        if broken := len(order) - len(self._files):
+            warnings.warn(f"{printable(folder)}: {broken} files that cannot be read are passed over", stacklevel=2)
+        if not self._files:
+            raise FauxleyError(f"no sounds in {printable(folder)}; give a model, a dataset or a folder of sounds")
+
+    def _is_usable(self, path: Path) -> bool:
+        """Whether a file can be opened; its end may still be broken, which shows when it is read."""
+        try:
+            rate = probe(path).sample_rate
+        except AudioFileError:
+            return False
+        if rate != self.sample_rate:
+            wanted = self.sample_rate
+            raise UsageError(
+                f"{printable(path)} has {rate} Hz and the data {wanted} Hz; write the sounds at {wanted} Hz "
+                f"(fauxley generate --sample-rate {wanted}), or prepare the data with --sample-rate {rate}"
+            )
+        return True
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def read(self, indices: Sequence[int]) -> Audio:
+        clips = np.zeros((len(indices), self.clip_length), np.float32)
+        for row, index in zip(clips, indices, strict=True):
+            audio = read_audio(self._files[index], self.sample_rate, 1)[0, : self.clip_length]
+            row[: len(audio)] = audio
+        return clips
+
+    def name(self, index: int) -> str:
+        return printable(self._files[index].relative_to(self._folder))

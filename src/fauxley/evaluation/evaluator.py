@@ -1,0 +1,235 @@
+"""Judges sets of clips under one protocol, beside real clips under the same.
+
+The real side is looked at once, before the first; then any number of models, checkpoints or folders can be judged
+against it. The protocol is part of the result: figures of different protocols do not compare.
+
+Letters: N clips, D dimensions, K labels, Q clips whose neighbours are looked for.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fauxley.audio.dataset import Dataset
+from fauxley.errors import FauxleyError
+from fauxley.evaluation import signals
+from fauxley.evaluation.classifier import Classifier
+from fauxley.evaluation.classifier_training import fingerprint
+from fauxley.evaluation.clips import Audio, ClipSource, DatasetClips
+from fauxley.evaluation.features import ClassifierFeatures, Extractor, LogMelNeighbours, extract
+from fauxley.evaluation.figures import Figures, Score
+from fauxley.evaluation.inception_score import inception_score
+from fauxley.evaluation.pretrained import SpeechQuality
+from fauxley.evaluation.protocol import LEAST_CLIPS, Listener, Protocol
+from fauxley.evaluation.scoring import (
+    mean_and_spread,
+    score_copies,
+    score_distances,
+    score_labels,
+    score_neighbours,
+)
+
+Array = NDArray[Any]
+
+_SEARCHED = ("neighbours", "copies")
+_SPECTRUM_BINS = 512
+
+
+class Evaluator:
+    """Judges sets of clips against a dataset.
+
+    Args:
+        train: what models learnt from.
+        test: real clips that they did not learn from. Without, the memorisation check compares with how close
+            training clips are to one another.
+        classifier: None leaves out all that needs labels.
+        embeddings: further extractors by name, which is that of their features.
+        quality: how good clips sound, as one feature.
+        protocol: see there.
+        device: where features are computed.
+        listener: whom to tell.
+        clip_length: samples that real clips are cut to; None: as the data was prepared.
+
+    Raises:
+        FauxleyError: too few real clips, or test data that does not match.
+    """
+
+    def __init__(
+        self,
+        train: Dataset,
+        test: Dataset | None = None,
+        classifier: Classifier | None = None,
+        embeddings: Mapping[str, Extractor] | None = None,
+        quality: SpeechQuality | None = None,
+        protocol: Protocol = Protocol(),  # noqa: B008 - frozen
+        device: torch.device | str = "cpu",
+        listener: Listener | None = None,
+        clip_length: int | None = None,
+    ) -> None:
+        self.protocol = protocol
+        self.classifier = classifier
+        self._listener = listener or Listener()
+        self._device = device
+        self._extractors: dict[str, Extractor] = {"log-mel": LogMelNeighbours(device), **(embeddings or {})}
+        self.embeddings = (*(embeddings or {}), "log-mel")
+        if quality is not None:
+            self._extractors["quality"] = quality
+        if classifier is not None:
+            self._extractors["classifier"] = ClassifierFeatures(classifier.to(device))
+            self.embeddings = ("classifier", *self.embeddings)
+        self.fingerprint = fingerprint(train)
+        self.train = DatasetClips(train, "real, training data", None, protocol.seed, clip_length)
+        self.count = min(protocol.count, len(self.train))
+        self.test = None
+        if test is not None:
+            self.test = DatasetClips(test, "real, held out", self.count, protocol.seed, self.train.clip_length)
+        for source in (self.train, *([self.test] if self.test else [])):
+            self.check(source)
+        self.training_shares = self._training_shares()
+        self._real: list[Figures] = []
+
+    @property
+    def real(self) -> list[Figures]:
+        """Figures of the training data, and of the held-out clips if there are any; measured when first asked for."""
+        if not self._real:
+            self._judge_real()
+        return self._real
+
+    def check(self, source: ClipSource) -> None:
+        """Whether clips can be judged here.
+
+        Raises:
+            FauxleyError: another sample rate or clip length, or too few clips.
+        """
+        if source.sample_rate != self.train.sample_rate or source.clip_length != self.train.clip_length:
+            raise FauxleyError(
+                f"{source.title} has clips of {source.clip_length} samples at {source.sample_rate} Hz, and the data "
+                f"of {self.train.clip_length} at {self.train.sample_rate} Hz; prepare the data with "
+                f"--clip-length {source.clip_length} --sample-rate {source.sample_rate}"
+            )
+        if len(source) < LEAST_CLIPS:
+            raise FauxleyError(f"{source.title}: {len(source)} clips are too few; {LEAST_CLIPS} are needed at least")
+
+    def evaluate(self, source: ClipSource) -> Figures:
+        """All figures of a set of clips.
+
+        Raises:
+            FauxleyError: see `check`.
+        """
+        self.check(source)
+        _ = self.real  # has to be there
+        return self._evaluate(source)[0]
+
+    def _evaluate(self, source: ClipSource) -> tuple[Figures, dict[str, Array]]:
+        figures = Figures(source.title, len(source))
+        features = self._features(source, figures)
+        if self.classifier is not None:
+            score_labels(figures, features["probabilities"], self.training_shares, self.protocol.splits)
+            figures.scores["inception_share"] = self._share(features["probabilities"])
+        with self._timed(figures, "neighbours", len(features["neighbours"])):
+            tell = self._listener.advance
+            score_neighbours(figures, features, self._searched, own=False, device=self._device, progress=tell)
+            score_copies(figures, self.baseline_distances)
+        with self._timed(figures, "distances", 0):
+            for name in self.embeddings:
+                # As many of each: what tells how full a space is depends on it.
+                reference = self._reference[name][: len(source)]
+                score_distances(figures, name, reference, features[name], self.protocol.seed)
+        real = self._real[0].measures
+        figures.gaps = {
+            name: signals.kolmogorov_smirnov(values, real[name]) for name, values in figures.measures.items()
+        }
+        return figures, features
+
+    def _judge_real(self) -> None:
+        """The rows of real clips: the training data by itself, and the held-out clips as any others."""
+        train = Figures(self.train.title, self.count)
+        everything = self._features(self.train, train)
+        self._searched = {name: everything[name] for name in _SEARCHED}
+        features = {name: values[: self.count] for name, values in everything.items()}
+        train.measures = {name: values[: self.count] for name, values in train.measures.items()}
+        self._reference = {name: features[name] for name in self.embeddings}
+        self._real_probabilities = features.get("probabilities", np.zeros((0, 0)))
+        self._real = [train]
+        self._baseline = train
+        if self.classifier is not None:
+            score_labels(train, features["probabilities"], self.training_shares, self.protocol.splits)
+        with self._timed(train, "neighbours", 0):
+            queries = {name: features[name][: self.protocol.neighbours] for name in _SEARCHED}
+            score_neighbours(train, queries, self._searched, own=True, device=self._device)
+        with self._timed(train, "distances", 0):
+            half = self.count // 2
+            for name, values in self._reference.items():
+                score_distances(train, name, values[:half], values[half:], self.protocol.seed)
+        if self.test is not None:
+            held_out, features = self._evaluate(self.test)
+            held_out.scores.pop("inception_share", None)
+            self._real.append(held_out)
+            self._baseline = held_out
+            self._real_probabilities = features.get("probabilities", self._real_probabilities)
+
+    @property
+    def baseline_distances(self) -> Array:
+        """How far real clips are from the training data, by which copies are told, (M,)."""
+        assert self._baseline.nearest is not None
+        return self._baseline.nearest.distances
+
+    def _features(self, source: ClipSource, figures: Figures) -> dict[str, Array]:
+        """Features by name; signal measures and the spectrum go into `figures` at once."""
+        meters = _Meters()
+        with self._timed(figures, "features", len(source)):
+            keep = {} if source is self.train else dict.fromkeys(_SEARCHED, self.protocol.neighbours)
+            features = extract(source, {**self._extractors, "signals": meters}, keep, self._listener.advance)
+        measured = features.pop("signals")
+        figures.measures = {name: measured[:, column] for column, name in enumerate(signals.MEASURES)}
+        figures.spectrum = meters.spectrum / max(float(meters.spectrum.sum()), 1e-30)
+        if "speech_quality" in features:
+            figures.scores["speech_quality"] = mean_and_spread(features.pop("speech_quality"))
+        return features
+
+    def _share(self, probabilities: Array) -> Score:
+        """The inception score over that of real clips, from as many of each: groups of other sizes do not compare."""
+        count = min(len(probabilities), len(self._real_probabilities))
+        splits = min(self.protocol.splits, count)
+        mine, real = (inception_score(p[:count], splits)[0] for p in (probabilities, self._real_probabilities))
+        return Score(mine / real)
+
+    def _training_shares(self) -> Array:
+        """Shares of the classifier's labels among the training clips, (K,); those without a label do not count."""
+        if self.classifier is None:
+            return np.zeros(0)
+        names = [self.train.dataset.labels[label] for label in self.train.labels if label >= 0]
+        unknown = set(names) - set(self.classifier.labels)
+        if unknown or not names:
+            raise FauxleyError(
+                f"the classifier does not know the label {min(unknown)!r} of the data; train one on this data"
+                if unknown
+                else "the data has no labels, so a classifier's judgement of it means nothing; leave out --classifier"
+            )
+        counts = np.array([names.count(label) for label in self.classifier.labels], np.float64)
+        return np.asarray(counts / counts.sum())
+
+    @contextmanager
+    def _timed(self, figures: Figures, stage: str, total: int) -> Iterator[None]:
+        self._listener.begin(f"{figures.title}: {stage}", total)
+        start = time.perf_counter()
+        yield
+        figures.seconds[stage] = time.perf_counter() - start
+
+
+class _Meters(Extractor):
+    """Signal measures as features; the clips' spectra are summed up on the way."""
+
+    title = "signals"
+
+    def __init__(self) -> None:
+        self.spectrum = np.zeros(_SPECTRUM_BINS)
+
+    def extract(self, clips: Audio, sample_rate: int) -> Mapping[str, Array]:
+        self.spectrum += signals.mean_spectrum(clips, _SPECTRUM_BINS)
+        return {"signals": np.stack(list(signals.measure(clips, sample_rate).values()), 1)}

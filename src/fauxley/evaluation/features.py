@@ -1,0 +1,167 @@
+"""From clips to features: what the metrics, pure functions of arrays, are computed on.
+
+An extractor turns a batch of clips into a row each. `extract` sends every clip of a source through several
+extractors at once, so that a model makes each sound only once. What would not fit in memory is kept in a file without a
+name, mapped into memory.
+
+Letters: B batch, N clips, T samples, D dimensions, K bins, M bands, F frames.
+"""
+
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import soxr
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from fauxley.audio.mel import mel_matrix
+from fauxley.audio.stft import stft
+from fauxley.evaluation.classifier import Classifier
+from fauxley.evaluation.clips import Audio, ClipSource
+
+Float32 = NDArray[np.float32]
+Progress = Callable[[int], None]
+
+BATCH_SIZE = 64
+_IN_MEMORY = 1 << 28  # bytes
+_FLOOR_DB = -50  # of what is not the official code's
+
+
+class Extractor(ABC):
+    """Clips to features.
+
+    Attributes:
+        title: what the features are, for people.
+        limit: clips of a source it is asked for at most, the first ones; None: all.
+    """
+
+    title: str
+    limit: int | None = None
+
+    @abstractmethod
+    def extract(self, clips: Audio, sample_rate: int) -> Mapping[str, Float32]:
+        """Features of clips (B, T) in [-1, 1] at `sample_rate`, (B, D) under each name."""
+
+
+class LogMelNeighbours(Extractor):
+    """Log-mel spectrograms, 128 frames × 128 bands, in three forms.
+
+    `neighbours`: the features of the official similarity script, flattened. Magnitudes of a transform of 2048 samples,
+    frames not centred, of the raw 16-bit values; bands from 40 to 7800 Hz at 16 kHz; ln(· + 1e-6). Clips of other
+    lengths keep 128 frames, with another hop.
+
+    `copies`: scaled to a peak of 1, with a floor at -50 dB, pooled to 32 × 32. In the official features a digital
+    silence is as far from noise that nobody can hear as a vowel is from a hiss, so a copy with a little noise on it is
+    not found.
+
+    `log-mel`: not scaled, with the same floor under full scale, pooled to 16 × 16, small enough for a covariance: an
+    embedding that needs no training.
+    """
+
+    title = "log-mel"
+    sample_rate = 16000
+    frames = 128
+    bands = 128
+
+    def __init__(self, device: torch.device | str = "cpu") -> None:
+        self._device = device
+        self._matrix = torch.from_numpy(mel_matrix(1025, self.sample_rate, self.bands)).float().to(device)
+
+    def extract(self, clips: Audio, sample_rate: int) -> Mapping[str, Float32]:
+        audio = torch.from_numpy(resample(clips, sample_rate, self.sample_rate)).to(self._device) * 32768
+        features = self.transform(audio)  # (B, F, M)
+        magnitude = features.exp()
+        peak = audio.abs().amax(1).clamp(min=1)[:, None, None]
+        # A sine of full scale has the magnitude 512: the sum of the window over 2.
+        floor = 512 * 10 ** (_FLOOR_DB / 20)
+        return {
+            "neighbours": features.flatten(1).cpu().numpy(),
+            "copies": _pooled(torch.log(magnitude / peak + floor), 4),
+            "log-mel": _pooled(torch.log(magnitude / 32768 + floor), 8),
+        }
+
+    def transform(self, audio: torch.Tensor) -> torch.Tensor:
+        """Raw 16-bit values (B, T) to (B, 128 frames, 128 bands)."""
+        hop = -(-audio.shape[1] // self.frames)
+        few = 2 if audio.device.type == "cpu" else len(audio)  # whose windows fit in a processor's cache
+        parts = []
+        for part in torch.split(audio, few):
+            spectrum = torch.view_as_real(stft(part, 2048, hop, self.frames))
+            magnitude = spectrum.square().sum(-1).sqrt()  # twice as fast as `abs` of complex numbers
+            parts.append(torch.log(magnitude @ self._matrix + 1e-6))
+        return torch.cat(parts)
+
+
+def _pooled(spectrograms: torch.Tensor, size: int) -> Float32:
+    """(B, F, M) to means over squares, flattened."""
+    means: Float32 = F.avg_pool2d(spectrograms[:, None], size).flatten(1).cpu().numpy()
+    return means
+
+
+class ClassifierFeatures(Extractor):
+    """A trained classifier's embedding and probabilities."""
+
+    title = "classifier"
+
+    def __init__(self, classifier: Classifier) -> None:
+        self.classifier = classifier
+
+    def extract(self, clips: Audio, sample_rate: int) -> Mapping[str, Float32]:
+        audio = resample(clips, sample_rate, self.classifier.settings.sample_rate)
+        embedding, probabilities = self.classifier.judge(torch.from_numpy(audio))
+        return {"classifier": embedding.numpy(), "probabilities": probabilities.numpy()}
+
+
+def resample(clips: Audio, sample_rate: int, wanted: int) -> Audio:
+    """Clips (B, T) at another sample rate."""
+    if sample_rate == wanted:
+        return clips
+    resampled: Audio = soxr.resample(clips.T, sample_rate, wanted, quality="HQ").T
+    return np.ascontiguousarray(resampled)
+
+
+class FeatureStore:
+    """An array (N, D) of known N filled batch by batch; in a nameless temporary file where it is large."""
+
+    def __init__(self, count: int, like: NDArray[Any]) -> None:
+        shape = (count, like.shape[1])
+        if count * like.shape[1] * like.itemsize <= _IN_MEMORY:
+            self.array = np.empty(shape, like.dtype)
+        else:
+            # The file vanishes with the last reference to it, also when the process is killed.
+            with tempfile.TemporaryFile(prefix="fauxley-") as file:
+                self.array = np.memmap(file, like.dtype, "w+", shape=shape)
+        self._filled = 0
+
+    def append(self, rows: NDArray[Any]) -> None:
+        """Add rows; those beyond N are dropped."""
+        room = rows[: len(self.array) - self._filled]
+        self.array[self._filled : self._filled + len(room)] = room
+        self._filled += len(room)
+
+
+def extract(
+    source: ClipSource,
+    extractors: Mapping[str, Extractor],
+    keep: Mapping[str, int],
+    progress: Progress = lambda done: None,
+) -> dict[str, NDArray[Any]]:
+    """Features of all clips of a source, (N, D) by name; of those named in `keep`, only the first so many."""
+    stores: dict[str, FeatureStore] = {}
+    done = 0
+    for clips in source.batches(BATCH_SIZE):
+        for extractor in extractors.values():
+            if extractor.limit is not None and done >= extractor.limit:
+                continue
+            for name, rows in extractor.extract(clips, source.sample_rate).items():
+                if name not in stores:
+                    most = (len(source), keep.get(name), extractor.limit)
+                    stores[name] = FeatureStore(min(count for count in most if count is not None), rows)
+                stores[name].append(rows)
+        done += len(clips)
+        progress(len(clips))
+    return {name: store.array for name, store in stores.items()}

@@ -1,0 +1,197 @@
+"""What an evaluation gives: figures by name, and what each of them means.
+
+Letters: N clips, Q clips whose neighbours were looked for, K labels.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fauxley.evaluation.neighbours import Memorisation
+
+Array = NDArray[Any]
+
+
+class Metric(NamedTuple):
+    """A figure's title, which way is better (`real`: like real clips), what it tells, and what it is blind to."""
+
+    title: str
+    better: Literal["higher", "lower", "real"]
+    meaning: str
+    blind: str
+
+
+# Names of figures in `Figures.scores`; those of embeddings have "/" and the embedding's name behind.
+METRICS: Mapping[str, Metric] = {
+    "inception_score": Metric(
+        "Inception score",
+        "higher",
+        "the classifier is sure of each clip, and the clips' labels vary",
+        "variety within a label; quality beyond being recognised; copies",
+    ),
+    "inception_share": Metric(
+        "Share of the real score",
+        "higher",
+        "inception score over that of real clips by the same classifier",
+        "as the inception score",
+    ),
+    "mis": Metric("mIS", "higher", "as the inception score, and certainty varies between any two clips", "copies"),
+    "am": Metric(
+        "AM",
+        "lower",
+        "labels come as often as in the data, and the classifier is sure",
+        "variety within a label; copies",
+    ),
+    "self_distance": Metric(
+        "|D| self",
+        "real",
+        "distance to the nearest other clip of the set: lower than real is lack of variety",
+        "whether variety sounds good: noise is varied",
+    ),
+    "train_distance": Metric(
+        "|D| train",
+        "real",
+        "distance to the nearest training clip, in the paper's features: far below held-out clips means exact copies",
+        "copies with a little noise; whether clips sound good",
+    ),
+    "closer": Metric(
+        "Closer than held out",
+        "real",
+        "how likely a clip is nearer to the training data than a new real clip; 0.5 is as new as real",
+        "copies that were altered a lot: stretched, shifted, remixed",
+    ),
+    "suspicious": Metric(
+        "Suspiciously close",
+        "real",
+        "share of clips nearer to training clips than all but 1 % of new real clips; 0.01 is to be expected",
+        "copies that were altered a lot",
+    ),
+    "speech_quality": Metric(
+        "Speech quality (DNSMOS)",
+        "higher",
+        "the opinion score, 1 to 5, that a network trained on listeners' answers gives",
+        "what is said; variety; copies. Short clips score low, real ones too",
+    ),
+    "frechet": Metric(
+        "Fréchet distance",
+        "lower",
+        "distance of two Gaussians fitted to the embeddings; too large when clips are few",
+        "everything but mean and covariance; copies",
+    ),
+    "frechet_infinity": Metric(
+        "Fréchet, N → ∞",
+        "lower",
+        "the same, extrapolated to infinitely many clips",
+        "as the Fréchet distance",
+    ),
+    "kernel": Metric(
+        "Kernel distance",
+        "lower",
+        "unbiased distance of the embeddings' distributions, × 1000; 0 if they are the same",
+        "copies",
+    ),
+    "precision": Metric("Precision", "higher", "share of clips that lie where real clips are", "variety; copies"),
+    "recall": Metric(
+        "Recall", "higher", "share of real clips that lie where generated clips are", "quality of what is off"
+    ),
+    "density": Metric(
+        "Density", "real", "how crowded with real clips the places of generated clips are; about 1", "variety; copies"
+    ),
+    "coverage": Metric(
+        "Coverage", "higher", "share of real clips that have a generated clip near", "quality of what is off; copies"
+    ),
+    "ndb": Metric(
+        "NDB",
+        "lower",
+        "share of bins of real clips that are over- or underfilled; 0.05 by chance",
+        "quality within a bin; copies",
+    ),
+    "bin_divergence": Metric("Bins' divergence", "lower", "Jensen-Shannon divergence of those bins, in bits", "as NDB"),
+}
+
+
+@dataclass(frozen=True)
+class Score:
+    """A figure with its spread, where it has one: a standard deviation, or half a 95 % confidence interval."""
+
+    value: float
+    spread: float | None = None
+
+    def __str__(self) -> str:
+        return _digits(self.value) if self.spread is None else f"{_digits(self.value)} ± {_digits(self.spread)}"
+
+
+@dataclass(frozen=True)
+class NearestTraining:
+    """Of the clips looked at: distance to the nearest training clip and its index in the training source, (Q,)."""
+
+    distances: Array
+    indices: Array
+
+
+@dataclass
+class Figures:
+    """All figures of one set of clips.
+
+    Attributes:
+        title: of the set.
+        count: clips in it.
+        scores: by name of `METRICS`, some followed by "/" and an embedding.
+        label_shares: how often each label was the likeliest, (K,); None without a classifier.
+        measures: signal measures by name, (N,) each.
+        gaps: by the same names, the Kolmogorov-Smirnov statistic against real clips.
+        spectrum: mean power spectrum, even steps from 0 to half the sample rate.
+        nearest: neighbours in the training data.
+        memorisation: those distances against the held-out clips'.
+        confidence: the classifier's highest probability for each clip, (N,).
+        seconds: by stage.
+    """
+
+    title: str
+    count: int
+    scores: dict[str, Score] = field(default_factory=dict)
+    label_shares: Array | None = None
+    measures: dict[str, Array] = field(default_factory=dict)
+    gaps: dict[str, float] = field(default_factory=dict)
+    spectrum: Array | None = None
+    nearest: NearestTraining | None = None
+    memorisation: Memorisation | None = None
+    confidence: Array | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """What has a JSON form and is worth keeping: all figures, not the clips' own numbers."""
+        scores = {
+            name: {"value": s.value, **({} if s.spread is None else {"spread": s.spread})}
+            for name, s in self.scores.items()
+        }
+        medians = {name: _quantiles(values) for name, values in self.measures.items()}
+        return {
+            "title": self.title,
+            "count": self.count,
+            "scores": scores,
+            "label_shares": None if self.label_shares is None else [float(share) for share in self.label_shares],
+            "signals": {name: {**medians[name], "gap": self.gaps.get(name)} for name in medians},
+            "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+        }
+
+
+def describe(name: str) -> tuple[Metric, str]:
+    """The metric behind a score's name, and its embedding or ""."""
+    metric, _, embedding = name.partition("/")
+    return METRICS[metric], embedding
+
+
+def _quantiles(values: Array) -> dict[str, float]:
+    low, median, high = np.quantile(values, [0.1, 0.5, 0.9])
+    return {"low": float(low), "median": float(median), "high": float(high)}
+
+
+def _digits(value: float) -> str:
+    """Three digits or two decimals, whichever is more."""
+    if value != value:
+        return "–"
+    return f"{value:.3f}" if abs(value) < 1 else f"{value:.2f}" if abs(value) < 1000 else f"{value:,.0f}"

@@ -1,0 +1,41 @@
+"""What the figures of an evaluation depend on besides the clips, and who is told how far it has come."""
+
+from dataclasses import dataclass
+
+from fauxley.errors import UsageError
+
+LEAST_CLIPS = 20
+FEW_CLIPS = 1000  # below, figures are marked as shaky
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What figures depend on besides the clips."""
+
+    count: int = 10_000
+    """Clips on each side at most; as many as there are real ones if those are fewer."""
+    seed: int = 0
+    """Of the choice of clips, of the model's first sound and of all subsets."""
+    splits: int = 10
+    """Groups of the inception score."""
+    neighbours: int = 1000
+    """Clips whose nearest neighbours are looked for, at most, as in the paper."""
+
+    def __post_init__(self) -> None:
+        if self.count < LEAST_CLIPS:
+            raise UsageError(f"--count must be at least {LEAST_CLIPS}; got {self.count}")
+        if self.seed < 0:
+            raise UsageError(f"--seed must not be negative; got {self.seed}")
+        for name in ("splits", "neighbours"):
+            if getattr(self, name) < 2:
+                raise UsageError(f"--{name} must be at least 2; got {getattr(self, name)}")
+
+
+class Listener:
+    """Is told how far an evaluation has come; this one keeps it to itself."""
+
+    def begin(self, what: str, total: int) -> None:
+        """`total` clips are to go through a stage; 0: it cannot be told."""
+
+    def advance(self, count: int) -> None:
+        """So many are done."""

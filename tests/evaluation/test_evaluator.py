@@ -1,0 +1,204 @@
+"""Evaluations as a whole: the protocol, sources that agree, determinism, remarks, the page."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from fauxley.audio.files import write_audio
+from fauxley.errors import FauxleyError, UsageError
+from fauxley.evaluation.clips import DatasetClips, FolderClips, ModelClips
+from fauxley.evaluation.evaluator import Evaluator
+from fauxley.evaluation.features import FeatureStore
+from fauxley.evaluation.figures import METRICS
+from fauxley.evaluation.page import Judged
+from fauxley.evaluation.pretrained import SpeechQuality, open_embeddings
+from fauxley.evaluation.protocol import Listener, Protocol
+from fauxley.evaluation.remarks import remarks
+from fauxley.evaluation.report import to_json, write_report
+from fauxley.models.draws import Draws
+from fauxley.models.synthesizer import Synthesizer
+from fauxley.models.wavegan import WaveGAN
+
+from .conftest import ArrayClips, memorised, noisy
+
+PROTOCOL = Protocol(count=60, neighbours=40, seed=5)
+
+
+@pytest.fixture(scope="module")
+def evaluator(learnt_kit, new_kit, classifier):
+    return Evaluator(learnt_kit, new_kit, classifier, protocol=PROTOCOL)
+
+
+@pytest.fixture(scope="module")
+def synthesizer():
+    architecture = WaveGAN(4096, dim=1)
+    return Synthesizer(architecture, architecture.generator(Draws(0)), architecture.representation(), 8000)
+
+
+def plain(figures):
+    content = figures.to_json()
+    del content["seconds"]
+    return content
+
+
+def test_the_same_seeds_give_the_same_figures(evaluator, learnt_kit, new_kit, classifier, synthesizer):
+    again = Evaluator(learnt_kit, new_kit, classifier, protocol=PROTOCOL)
+    first = evaluator.evaluate(ModelClips(synthesizer, "model", 60, 5))
+    second = again.evaluate(ModelClips(synthesizer, "model", 60, 5))
+    assert plain(first) == plain(second)
+    assert [plain(figures) for figures in evaluator.real] == [plain(figures) for figures in again.real]
+    other = evaluator.evaluate(ModelClips(synthesizer, "model", 60, 6))
+    assert plain(first) != plain(other)
+
+
+def test_a_model_and_a_folder_of_its_sounds_get_the_same_figures(evaluator, synthesizer, tmp_path):
+    for seed, clip in enumerate(synthesizer.generate(60, 0).numpy()):
+        write_audio(tmp_path / f"{seed:04d}.wav", clip, 8000)
+    model, folder = ModelClips(synthesizer, "it", 60), FolderClips(tmp_path, "it", 8000, 4096, 60)
+    names = [folder.name(index) for index in range(60)]
+    order = [int(name.removesuffix(".wav")) for name in names]
+    # Sums of another order round differently: at most one step of 16 bits.
+    np.testing.assert_allclose(folder.read(range(60)), model.read(order), atol=1.01 / 32768)
+    mine, theirs = (evaluator.evaluate(source).scores for source in (model, folder))
+    for name in ("am", "mis", "frechet/classifier", "kernel/log-mel", "train_distance"):
+        assert mine[name].value == pytest.approx(theirs[name].value, rel=0.02), name
+
+
+def test_real_clips_stand_beside_and_judge_themselves_fairly(evaluator):
+    train, held_out = evaluator.real
+    assert train.count == 60
+    assert held_out.count == 60  # as many as of the training data, though there are more
+    assert held_out.scores["inception_score"].value > 1.5
+    assert "suspicious" in held_out.scores
+    again = evaluator.evaluate(evaluator.test)
+    assert again.scores["closer"].value == pytest.approx(0.5)
+    assert again.scores["inception_share"].value == pytest.approx(1)
+
+
+def test_copies_are_found_and_named(evaluator, learnt_kit):
+    source = DatasetClips(learnt_kit, "copies", 50, seed=9)
+    figures = evaluator.evaluate(ArrayClips(memorised(source.read(range(50))), sample_rate=8000))
+    assert figures.scores["suspicious"].value == 1
+    right = [evaluator.train.name(int(index)) for index in figures.nearest.indices]
+    assert np.mean([mine == source.name(n) for n, mine in enumerate(right)]) > 0.9
+    (found,) = [remark for remark in remarks(figures, evaluator.real[-1]) if "copies" in remark.text]
+    assert found.verdict == "poor"
+
+
+def test_remarks_hear_collapse_and_noise(evaluator, new_kit):
+    clips = DatasetClips(new_kit, "new").read(range(50))
+    one_sound = ArrayClips(np.repeat(clips[:1], 50, 0), sample_rate=8000)
+    texts = " ".join(remark.text for remark in remarks(evaluator.evaluate(one_sound), evaluator.real[-1]))
+    assert "alike" in texts
+    assert "labels are heard less" in texts
+    noise = evaluator.evaluate(ArrayClips(noisy(noisy(clips)), sample_rate=8000))
+    assert any("Silence" in remark.text or "Tilt" in remark.text for remark in remarks(noise, evaluator.real[-1]))
+
+
+def test_every_figure_is_explained_and_has_a_direction(evaluator):
+    for figures in evaluator.real:
+        for name in figures.scores:
+            metric = METRICS[name.partition("/")[0]]
+            assert metric.meaning
+            assert metric.blind
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        (lambda: ArrayClips(np.zeros((30, 4096)), sample_rate=16000), "8000 Hz"),
+        (lambda: ArrayClips(np.zeros((30, 8192)), sample_rate=8000), "--clip-length 8192"),
+        (lambda: ArrayClips(np.zeros((3, 4096)), sample_rate=8000), "20 are needed"),
+    ],
+)
+def test_clips_that_do_not_match_are_one_line(evaluator, source, hint):
+    with pytest.raises(FauxleyError, match=hint) as caught:
+        evaluator.evaluate(source())
+    assert "\n" not in str(caught.value)
+
+
+def test_silence_alone_is_judged_without_complaint(evaluator):
+    figures = evaluator.evaluate(ArrayClips(np.zeros((30, 4096)), sample_rate=8000))
+    assert figures.scores["self_distance"].value == 0
+    json.dumps(to_json(evaluator, [Judged(ArrayClips(np.zeros((30, 4096)), sample_rate=8000), figures)]))
+
+
+def test_data_with_other_labels_than_the_classifier_is_refused(drums, classifier, learnt_kit):
+    with pytest.raises(FauxleyError, match="16 clips are too few"):
+        Evaluator(drums, None, classifier)
+    with pytest.raises(UsageError, match="at least 20"):
+        Protocol(count=3)
+
+
+def test_folders_broken_files_and_other_rates(tmp_path, synthesizer):
+    with pytest.raises(FauxleyError, match="no sounds"):
+        FolderClips(tmp_path, "empty", 8000, 4096, 10)
+    for index in range(3):
+        write_audio(tmp_path / f"{index}.wav", np.zeros((1, 100)), 8000)
+    (tmp_path / "broken.wav").write_bytes(b"RIFF")
+    with pytest.warns(UserWarning, match="1 files that cannot be read"):
+        assert len(FolderClips(tmp_path, "folder", 8000, 4096, 10)) == 3
+    with pytest.raises(UsageError, match="--sample-rate 16000"):
+        FolderClips(tmp_path, "folder", 16000, 4096, 10)
+
+
+def test_large_features_live_in_a_file_without_a_name(monkeypatch):
+    monkeypatch.setattr("fauxley.evaluation.features._IN_MEMORY", 100)
+    rows = np.arange(40, dtype=np.float32).reshape(10, 4)
+    store = FeatureStore(10, rows)
+    store.append(rows[:7])
+    store.append(rows[7:])
+    store.append(rows)  # beyond what there is room for
+    assert isinstance(store.array, np.memmap)
+    np.testing.assert_array_equal(store.array, rows)
+
+
+def test_the_listener_hears_every_clip(learnt_kit):
+    class Counting(Listener):
+        def __init__(self):
+            self.begun, self.done = [], 0
+
+        def begin(self, what, total):
+            self.begun.append(what)
+
+        def advance(self, count):
+            self.done += count
+
+    listener = Counting()
+    assert len(Evaluator(learnt_kit, protocol=PROTOCOL, listener=listener).real) == 1
+    assert listener.done == 96
+    assert any("features" in what for what in listener.begun)
+
+
+def test_a_missing_extra_is_one_line_that_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for open_it in (lambda: open_embeddings(("speech",)), lambda: SpeechQuality(5)):
+        with pytest.raises(FauxleyError, match=r"pip install 'fauxley\[speech\]'"):
+            open_it()
+    with pytest.raises(UsageError, match="there are speech"):
+        open_embeddings(("nonsense",))
+
+
+class Hostile(ArrayClips):
+    def name(self, index):
+        return '"><script>alert(1)</script>\udce9.wav'
+
+
+def test_the_page_is_one_file_that_asks_for_nothing_and_escapes_names(evaluator, new_kit, tmp_path):
+    clips = DatasetClips(new_kit, "new").read(range(30))
+    source = Hostile(clips, title="<img src=x onerror=alert(2)>", sample_rate=8000)
+    write_report(tmp_path, "<b>title", evaluator, [Judged(source, evaluator.evaluate(source))])
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<script>alert" not in page
+    assert "<img src=x" not in page
+    assert "<b>title" not in page
+    assert not re.search(r"""(?:src|href)=["']?(?!data:)[^"'#\s>]*//""", page)
+    assert page.count("data:audio/flac") >= 30
+    assert page.count("data:image/png") >= 30
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["protocol"]["clips_each_side"] == 60
+    assert report["protocol"]["classifier"] == evaluator.classifier.digest
+    assert report["generated"][0]["scores"]["frechet/classifier"]["value"] >= 0
+    assert any("1000" in text for text in report["warnings"])
