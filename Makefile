@@ -23,8 +23,11 @@ format: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/convolution.py
-	$(BIN)/python benchmarks/train_step.py --dim 16 --batch-size 16
+	mkdir -p build && rm -f build/bench.json
+	$(BIN)/python benchmarks/train_step.py --dim 16 --batch-size 16 --json build/bench.json
+	$(BIN)/python benchmarks/train_step.py --dim 64 --batch-size 8 --repeats 3 --json build/bench.json
 	$(BIN)/python benchmarks/data_loading.py
+	$(BIN)/python benchmarks/compare.py build/bench.json
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/pdoc --output-directory build/api $(addprefix fauxley.,audio models training export apps)
