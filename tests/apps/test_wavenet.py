@@ -55,7 +55,7 @@ def test_generating_by_seeds_latents_and_morphing(wavenet: Path, tmp_path: Path)
 
 def test_long_latents_are_kept_out_of_sidecars(wavenet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for most, kept in ((512, True), (511, False)):
-        monkeypatch.setattr("fauxley.apps.sounds._IN_SIDECAR", most)
+        monkeypatch.setattr("fauxley.apps.rendering._IN_SIDECAR", most)
         assert main(["generate", str(wavenet), "--out", str(tmp_path / str(most)), "--count", "1", "--quiet"]) == 0
         sidecar = json.loads((tmp_path / str(most) / "seed-00000000.json").read_text())
         assert ("latent" in sidecar, sidecar["seed"]) == (kept, 0)
