@@ -133,6 +133,15 @@ def test_tiles_of_any_size_are_as_exact_as_a_direct_convolution(taps, tile, fram
     assert errors[0] < 5 * errors[1] < 1e-5
 
 
+def test_what_generation_keeps_serves_training_later():
+    by = BilinearConvolution(5, 6)  # no other test's
+    x, weight = random(2, 12, 3), random(5, 3, 2)
+    with torch.inference_mode():
+        by.convolve(x, by.prepare(weight))
+    convolution.convolve(x, by.prepare(weight), by).sum().backward()
+    assert x.grad is not None
+
+
 def test_a_transform_needs_a_third_of_the_products():
     assert len(BilinearConvolution(7, 16).prepare(torch.zeros(7, 1, 1))) == 32  # for 7 · 16 = 112
 
