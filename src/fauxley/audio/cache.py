@@ -28,6 +28,11 @@ _ABANDONED_SECONDS = 3600  # a download that has not grown for so long belongs t
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 
 
+def cache_folder() -> Path:
+    """Where everything lies that is kept for a user and could be made or fetched again."""
+    return Path(os.environ.get("FAUXLEY_CACHE_DIR") or Path.home() / ".cache" / "fauxley")
+
+
 class DamagedError(Exception):
     """What was fetched is not what was asked for: `args[0]` says in which way."""
 
@@ -48,9 +53,8 @@ class Cache:
     @classmethod
     def default(cls) -> "Cache":
         """As the environment says."""
-        folder = Path(os.environ.get("FAUXLEY_CACHE_DIR") or Path.home() / ".cache" / "fauxley")
         size = os.environ.get("FAUXLEY_CACHE_SIZE") or _DEFAULT_SIZE
-        return cls(folder / "shards", parse_size(size, "FAUXLEY_CACHE_SIZE"))
+        return cls(cache_folder() / "shards", parse_size(size, "FAUXLEY_CACHE_SIZE"))
 
     def map(self, sha256: str, num_bytes: int, fetch: Callable[[Path], None]) -> Bytes:
         """A file, memory-mapped; got by `fetch`, which writes it to the path it is given, if it is not there.

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fauxley.audio.assembly import WORKER_DIED, Assembly, Progress, check_jobs, complain
+from fauxley.audio.cache import cache_folder
 from fauxley.audio.catalogue import Catalogue, list_sounds
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.files import Skipped
@@ -130,7 +131,7 @@ def open_or_prepare(
     if (path / INFO_FILE).exists():
         return Dataset.open(path)
     settings = settings or PackSettings()
-    cache = cache_dir or Path(os.environ.get("FAUXLEY_CACHE_DIR") or Path.home() / ".cache" / "fauxley")
+    cache = cache_dir or cache_folder()
     key = list_sounds(path, settings.where).fingerprint(repr(settings))
     cached = Path(cache) / "datasets" / f"{os.fsencode(path.resolve().name)[:100].decode(errors='ignore')}-{key}"
     try:

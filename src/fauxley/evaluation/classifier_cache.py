@@ -4,9 +4,9 @@ $FAUXLEY_CACHE_DIR (else ~/.cache/fauxley)/classifiers/<fingerprint of the data>
 """
 
 import hashlib
-import os
 from pathlib import Path
 
+from fauxley.audio.cache import cache_folder
 from fauxley.audio.dataset import Dataset
 from fauxley.errors import FauxleyError
 from fauxley.evaluation.classifier import Classifier
@@ -37,4 +37,4 @@ def find_cached(data: Dataset) -> Classifier | None:
 
 
 def _cache() -> Path:
-    return Path(os.environ.get("FAUXLEY_CACHE_DIR") or Path.home() / ".cache" / "fauxley") / "classifiers"
+    return cache_folder() / "classifiers"

@@ -90,13 +90,9 @@ class BilinearConvolution(Convolution):
 
 
 @cache
+@torch.inference_mode(False)
 def _matrices(taps: int, tile: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     """A (M, T), B (M, N) and C (h, M), kept; made outside inference mode, whose tensors no training could use later."""
-    with torch.inference_mode(False):
-        return _new_matrices(taps, tile, device, dtype)
-
-
-def _new_matrices(taps: int, tile: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     size = taps + tile - 1
     time = torch.arange(size, dtype=torch.float64)
     of_weight, of_input, of_output = [], [], []
