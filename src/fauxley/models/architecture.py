@@ -149,19 +149,20 @@ class Critic(Network, ABC):
         self.mixes_examples = mixes_examples
 
     @abstractmethod
-    def forward(self, features: Tensor, shifts: list[list[int]]) -> Tensor:
-        """Score a batch: (B,). `shifts` holds, for each shuffled layer, the shift of each example."""
+    def forward(self, features: Tensor, shifts: Tensor) -> Tensor:
+        """Score a batch: (B,). `shifts` holds, for each shuffled layer, the shift of each example: (layers, B)."""
 
     def score(self, *batches: Tensor, draws: Draws) -> tuple[Tensor, ...]:
         """Score several batches, each with phase shuffle drawn for itself, in one pass wherever that is the same."""
         shifts = [
-            draws.shifts(self.shuffled_layers, len(batch), self.shuffle_radius, self.shuffle_per_example)
+            draws.shifts(self.shuffled_layers, len(batch), self.shuffle_radius, self.shuffle_per_example).to(
+                batch.device
+            )
             for batch in batches
         ]
         if self.mixes_examples:
             return tuple(self(batch, shift) for batch, shift in zip(batches, shifts, strict=True))
-        joint = [[s for part in layer for s in part] for layer in zip(*shifts, strict=True)]
-        scores: Tensor = self(torch.cat(batches) if len(batches) > 1 else batches[0], joint)
+        scores: Tensor = self(torch.cat(batches) if len(batches) > 1 else batches[0], torch.cat(shifts, 1))
         return torch.split(scores, [len(batch) for batch in batches])
 
 

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from fauxley.models.convolution import Convolution, convolve
 from fauxley.models.convolution_1d import choose_convolution
+from fauxley.models.phase_shuffle import gathered_shuffle
 
 
 class Downsampling(nn.Module):
@@ -171,13 +172,20 @@ class _Slope(torch.autograd.Function):
         return result, None
 
 
-def phase_shuffle(x: Tensor, shifts: list[int], dim: int = 1) -> Tensor:
+def phase_shuffle(x: Tensor, shifts: Tensor, radius: int, dim: int = 1) -> Tensor:
     """Shift each example of `x` (B, ...) in time, filling the gap by reflection (paper, section 3.3).
 
     Args:
-        shifts: samples, one per example; positive is later. Runs of equal shifts are moved as one.
+        shifts: samples, one per example (B,); positive is later. On a CPU, runs of equal shifts are moved as one.
+        radius: the largest shift there can be, either way.
         dim: which dimension is time.
     """
+    if x.is_cuda:
+        return gathered_shuffle(x, shifts, radius, dim)
+    return _shifted_runs(x, shifts.tolist(), dim)
+
+
+def _shifted_runs(x: Tensor, shifts: list[int], dim: int) -> Tensor:
     pieces = []
     start = 0
     for end in range(1, len(shifts) + 1):

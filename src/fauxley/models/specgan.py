@@ -210,12 +210,12 @@ class SpecGANCritic(Critic):
         bins, frames = architecture.grid
         self.dense = nn.Linear(bins * frames * widths[-1], 1)
 
-    def forward(self, features: Tensor, shifts: list[list[int]]) -> Tensor:
+    def forward(self, features: Tensor, shifts: Tensor) -> Tensor:
         x = self._narrow(features).contiguous(memory_format=torch.channels_last)  # the convolutions' fastest
         for number, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             x = leaky_relu(norm(layer(x)))  # (B, 2C, bins / 2, frames / 2)
             if number < len(shifts):
-                x = phase_shuffle(x, shifts[number], dim=3)
+                x = phase_shuffle(x, shifts[number], self.shuffle_radius, dim=3)
         flat = self._widen(x).transpose(1, 3).flatten(1)  # (B, frames · bins · channels), in this order as above
         # The same as self.dense(flat), but summed in pairs: scores are small differences of large sums.
         return (flat * self.dense.weight).sum(1) + self.dense.bias

@@ -183,11 +183,11 @@ class WaveGANCritic(Critic):
         )
         self.dense = nn.Linear(_FRAMES * widths[-1], 1)
 
-    def forward(self, features: Tensor, shifts: list[list[int]]) -> Tensor:
+    def forward(self, features: Tensor, shifts: Tensor) -> Tensor:
         x = self._narrow(features.transpose(1, 2))  # (B, T, C)
         for number, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             x = leaky_relu(norm(layer(x)))  # (B, L/s, 2C)
             if number < len(shifts):
-                x = phase_shuffle(x, shifts[number])
+                x = phase_shuffle(x, shifts[number], self.shuffle_radius)
         scores: Tensor = self.dense(self._widen(x.flatten(1))).squeeze(1)
         return scores
