@@ -63,11 +63,11 @@ class PlainCritic(nn.Module):
         )
         self.dense = nn.Linear(16 * widths[-1], 1)
 
-    def forward(self, x: Tensor, shifts: list[list[int]]) -> Tensor:
+    def forward(self, x: Tensor, shifts: Tensor) -> Tensor:
         for number, (layer, padding) in enumerate(zip(self.layers, self.paddings, strict=True)):
             x = F.leaky_relu(layer(F.pad(x, padding)), 0.2)
             if number < len(shifts):
-                x = shifted(x, shifts[number][0])
+                x = shifted(x, int(shifts[number, 0]))
         scores: Tensor = self.dense(x.transpose(1, 2).flatten(1)).squeeze(1)
         return scores
 
@@ -129,7 +129,7 @@ class Plain:
         fake: Tensor = self.generator(drawn.latents(len(real), self.architecture.latent_size).to(real))
         return fake
 
-    def _shifts(self, drawn: Draws, real: Tensor) -> list[list[int]]:
+    def _shifts(self, drawn: Draws, real: Tensor) -> Tensor:
         model = self.architecture
         return drawn.shifts(model.shuffled_layers, len(real), model.phase_shuffle, False)
 

@@ -150,10 +150,10 @@ class Critic(Network, ABC):
         self.mixes_examples = mixes_examples
 
     @abstractmethod
-    def forward(self, features: Tensor, shifts: list[list[int]]) -> Tensor:
-        """Score a batch: (B,). `shifts` holds, for each shuffled layer, the shift of each example."""
+    def forward(self, features: Tensor, shifts: Tensor) -> Tensor:
+        """Score a batch: (B,). `shifts` holds, for each shuffled layer, the shift of each example: (layers, B)."""
 
-    def differentiate(self, features: Tensor, shifts: list[list[int]], sloped: int) -> tuple[Tensor, Tensor]:
+    def differentiate(self, features: Tensor, shifts: Tensor, sloped: int) -> tuple[Tensor, Tensor]:
         """Scores (B,), and their gradients by the last `sloped` examples, (sloped, ...).
 
         Both can be differentiated by the weights, and the scores by the features.
@@ -180,14 +180,13 @@ class Critic(Network, ABC):
         together = (*batches, *at)
         sizes = [len(batch) for batch in together]
         options = self.shuffle_radius, self.shuffle_per_example
-        shifts = [draws.shifts(self.shuffled_layers, size, *options) for size in sizes]
+        shifts = [draws.shifts(self.shuffled_layers, size, *options).to(together[0].device) for size in sizes]
         if self.mixes_examples:
             sloped = [0] * len(batches) + sizes[len(batches) :]
             found = [self.differentiate(*each) for each in zip(together, shifts, sloped, strict=True)]
             return tuple(scores for scores, _ in found), tuple(gradients for _, gradients in found[len(batches) :])
         features = torch.cat(together) if len(together) > 1 else together[0]
-        joint = [[s for part in layer for s in part] for layer in zip(*shifts, strict=True)]
-        scores, gradients = self.differentiate(features, joint, sum(sizes[len(batches) :]))
+        scores, gradients = self.differentiate(features, torch.cat(shifts, 1), sum(sizes[len(batches) :]))
         return torch.split(scores, sizes), torch.split(gradients, sizes[len(batches) :]) if at else ()
 
 

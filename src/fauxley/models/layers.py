@@ -15,7 +15,6 @@ Letters: B batch, L samples, C channels, k kernel length, s stride, M radius and
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from typing import Self
 
 import torch
@@ -46,11 +45,11 @@ class Downsampling(nn.Module):
         layer = self.linearize(x)
         return convolve(layer.fold(x), layer.weight, layer.by) + layer.bias
 
-    def linearize(self, x: Tensor, shifts: Sequence[int] = ()) -> Layer:
+    def linearize(self, x: Tensor, shifts: Tensor | None = None, radius: int = 0) -> Layer:
         """This layer as part of a piecewise linear critic, for signals of the shape of `x`."""
         weight = _polyphase(self.weight.to(x.dtype), self.front, self.radius, self.stride).flatten(1, 2)
         by = choose_convolution(self._phases(x), *weight.shape[::2])  # weight: (T, s·in, out)
-        return Layer(by, by.prepare(weight), self.bias.to(x.dtype), self._phases, shifts, time=1, channels=2)
+        return Layer(by, by.prepare(weight), self.bias.to(x.dtype), self._phases, shifts, radius, time=1, channels=2)
 
     def _phases(self, x: Tensor) -> Tensor:
         return x.reshape(len(x), x.shape[1] // self.stride, self.stride * x.shape[2])

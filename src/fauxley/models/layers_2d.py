@@ -5,7 +5,6 @@ Images are (B, C, bins, frames).
 Letters: B batch, C channels, H × W size, k kernel length, s stride.
 """
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -37,10 +36,10 @@ class Downsampling2d(Convolution2d):
 
     stride = 2
 
-    def linearize(self, x: Tensor, shifts: Sequence[int] = ()) -> Layer:
+    def linearize(self, x: Tensor, shifts: Tensor | None, radius: int) -> Layer:
         """This layer as part of a piecewise linear critic, for signals like `x`."""
         weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
-        return Layer(self.convolution, weight, bias, lambda x: x, shifts, time=3, channels=1)
+        return Layer(self.convolution, weight, bias, lambda x: x, shifts, radius, time=3, channels=1)
 
 
 class TransposedUpsampling2d(nn.Module):

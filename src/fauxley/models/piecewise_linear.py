@@ -41,7 +41,7 @@ class Layer:
         weight: A, prepared for it.
         bias: b, (O,).
         fold: what the convolution's input is as a view of the signal before: polyphase, or nothing.
-        shifts: of phase shuffle, one per example.
+        shifts: of phase shuffle, (B,), up to `radius` either way.
         time, channels: which dimensions of the signals they are.
     """
 
@@ -49,7 +49,8 @@ class Layer:
     weight: Tensor
     bias: Tensor
     fold: Callable[[Tensor], Tensor]
-    shifts: Sequence[int]
+    shifts: Tensor | None
+    radius: int
     time: int
     channels: int
 
@@ -83,14 +84,14 @@ class PiecewiseLinearCritic(Critic):
     """A critic that is piecewise linear unless it has batch normalisation."""
 
     @abstractmethod
-    def pieces(self, features: Tensor, shifts: list[list[int]]) -> Pieces:
+    def pieces(self, features: Tensor, shifts: Tensor) -> Pieces:
         """What `forward` is made of."""
 
     @abstractmethod
     def as_features(self, signals: Tensor) -> Tensor:
         """Signals in the layout of the first layer's input as features."""
 
-    def differentiate(self, features: Tensor, shifts: list[list[int]], sloped: int) -> tuple[Tensor, Tensor]:
+    def differentiate(self, features: Tensor, shifts: Tensor, sloped: int) -> tuple[Tensor, Tensor]:
         if self.mixes_examples:
             return super().differentiate(features, shifts, sloped)
         scores, gradients = self.pieces(features, shifts).score(sloped)
@@ -144,7 +145,7 @@ class _Sweeps:
             self._inputs.append(layer.by.prepare_input(layer.fold(x)))
             h = F.leaky_relu_(layer.by.convolve(self._inputs[-1], layer.weight, layer.bias), SLOPE)
             self._outputs.append(h)
-            x = phase_shuffle(h, layer.shifts, layer.time) if layer.shifts else h
+            x = h if layer.shifts is None else phase_shuffle(h, layer.shifts, layer.radius, layer.time)
         self._last = x
         # Summed in pairs, not as a matrix product: scores are small differences of large sums.
         self.scores = (x * readout).flatten(1).sum(1)
@@ -156,8 +157,8 @@ class _Sweeps:
         self._of_bias: list[Tensor] = [signal] * len(self._layers)  # per example: (B, O)
         for number in reversed(range(len(self._layers))):
             layer, h = self._layers[number], self._outputs[number]
-            if layer.shifts:
-                signal = phase_shuffle_transposed(signal, layer.shifts, layer.time)
+            if layer.shifts is not None:
+                signal = phase_shuffle_transposed(signal, layer.shifts, layer.radius, layer.time)
             delta = slopes(signal, h)
             places = [dim for dim in range(1, h.dim()) if dim != layer.channels]
             self._of_bias[number] = delta.sum(places, dtype=self._readout.dtype)
@@ -193,7 +194,8 @@ class _Sweeps:
                 torch.addcmul(ahead, part, _rows(seeds, part, layer.by.batch_dim), out=part)  # c h + u
                 h = self._outputs[number][self.plain :]
                 u = slopes(layer.by.convolve(ahead, layer.weight), h)
-                u = phase_shuffle(u, layer.shifts[self.plain :], layer.time) if layer.shifts else u
+                if layer.shifts is not None:
+                    u = phase_shuffle(u, layer.shifts[self.plain :], layer.radius, layer.time)
             found += [layer.by.correlate(x, self._deltas[number]), self._of_bias[number].sum(0)]
         of_readout = (_rows(by_score, self._last, 0) * self._last).sum(0)
         return [of_readout + u.sum(0, dtype=self._readout.dtype) if self.sloped else of_readout, *found]

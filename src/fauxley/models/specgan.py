@@ -213,22 +213,22 @@ class SpecGANCritic(PiecewiseLinearCritic):
         self.grid = bins, frames = architecture.grid
         self.dense = nn.Linear(bins * frames * widths[-1], 1)
 
-    def forward(self, features: Tensor, shifts: list[list[int]]) -> Tensor:
+    def forward(self, features: Tensor, shifts: Tensor) -> Tensor:
         x = self._narrow(features).contiguous(memory_format=torch.channels_last)  # the convolutions' fastest
         for number, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             x = leaky_relu(norm(layer(x)))  # (B, 2C, bins / 2, frames / 2)
             if number < len(shifts):
-                x = phase_shuffle(x, shifts[number], dim=3)
+                x = phase_shuffle(x, shifts[number], self.shuffle_radius, dim=3)
         flat = self._widen(x).transpose(1, 3).flatten(1)  # (B, frames · bins · channels), in this order as above
         # The same as self.dense(flat), but summed in pairs: scores are small differences of large sums.
         return (flat * self.dense.weight).sum(1) + self.dense.bias
 
-    def pieces(self, features: Tensor, shifts: list[list[int]]) -> Pieces:
+    def pieces(self, features: Tensor, shifts: Tensor) -> Pieces:
         x = self._narrow(features).contiguous(memory_format=torch.channels_last)
         layers = [
-            layer.linearize(x, shift)
+            layer.linearize(x, shift, self.shuffle_radius)
             for layer, shift in zip(
-                cast(Iterable[Downsampling2d], self.layers), chain(shifts, repeat(())), strict=False
+                cast(Iterable[Downsampling2d], self.layers), chain(shifts, repeat(None)), strict=False
             )
         ]
         bins, frames = self.grid

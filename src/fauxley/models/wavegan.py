@@ -186,20 +186,20 @@ class WaveGANCritic(PiecewiseLinearCritic):
         )
         self.dense = nn.Linear(_FRAMES * widths[-1], 1)
 
-    def forward(self, features: Tensor, shifts: list[list[int]]) -> Tensor:
+    def forward(self, features: Tensor, shifts: Tensor) -> Tensor:
         x = self._narrow(features.transpose(1, 2))  # (B, T, C)
         for number, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             x = leaky_relu(norm(layer(x)))  # (B, L/s, 2C)
             if number < len(shifts):
-                x = phase_shuffle(x, shifts[number])
+                x = phase_shuffle(x, shifts[number], self.shuffle_radius)
         scores: Tensor = self.dense(self._widen(x.flatten(1))).squeeze(1)
         return scores
 
-    def pieces(self, features: Tensor, shifts: list[list[int]]) -> Pieces:
+    def pieces(self, features: Tensor, shifts: Tensor) -> Pieces:
         signal = x = self._narrow(features.transpose(1, 2))
         layers = []
-        for layer, shift in zip(cast(Iterable[Downsampling], self.layers), chain(shifts, repeat(())), strict=False):
-            layers.append(layer.linearize(signal, shift))
+        for layer, shift in zip(cast(Iterable[Downsampling], self.layers), chain(shifts, repeat(None)), strict=False):
+            layers.append(layer.linearize(signal, shift, self.shuffle_radius))
             signal = x.new_empty(1).expand(len(x), signal.shape[1] // layer.stride, len(layer.bias))  # its shape
         return Pieces(x, layers, self.dense.weight.view(_FRAMES, -1), self.dense.bias)
 
