@@ -141,6 +141,8 @@ class _Sweeps:
         self._layers, self._readout = layers, readout
         self._inputs, self._outputs = [], []  # h before each layer, prepared; σ(A h + b)
         self._shape = x.shape
+        if sloped:  # `weights` writes into the prepared inputs; the examples are not ours
+            x = x.clone()
         for layer in layers:
             self._inputs.append(layer.by.prepare_input(layer.fold(x)))
             h = F.leaky_relu_(layer.by.convolve(self._inputs[-1], layer.weight, layer.bias), SLOPE)
@@ -152,7 +154,7 @@ class _Sweeps:
 
     def back(self, seeds: Tensor) -> None:
         """From seeds (B,), factors of each example's gradient."""
-        signal = (_rows(seeds, self._last, 0) * self._readout).to(self._last.dtype)
+        signal = _rows(seeds, self._last, 0) * self._readout.to(self._last.dtype)
         self._deltas: list[Tensor] = [signal] * len(self._layers)  # prepared
         self._of_bias: list[Tensor] = [signal] * len(self._layers)  # per example: (B, O)
         for number in reversed(range(len(self._layers))):
@@ -161,7 +163,7 @@ class _Sweeps:
                 signal = phase_shuffle_transposed(signal, layer.shifts, layer.radius, layer.time)
             delta = slopes(signal, h)
             places = [dim for dim in range(1, h.dim()) if dim != layer.channels]
-            self._of_bias[number] = delta.sum(places, dtype=self._readout.dtype)
+            self._of_bias[number] = delta.sum(places).to(self._readout.dtype)
             self._deltas[number] = layer.by.prepare_output(delta)
             if number:
                 below = self._outputs[number - 1]
@@ -197,12 +199,12 @@ class _Sweeps:
                 if layer.shifts is not None:
                     u = phase_shuffle(u, layer.shifts[self.plain :], layer.radius, layer.time)
             found += [layer.by.correlate(x, self._deltas[number]), self._of_bias[number].sum(0)]
-        of_readout = (_rows(by_score, self._last, 0) * self._last).sum(0)
+        of_readout = (_rows(by_score, self._readout.expand_as(self._last), 0) * self._last).sum(0)
         return [of_readout + u.sum(0, dtype=self._readout.dtype) if self.sloped else of_readout, *found]
 
 
 def _rows(values: Tensor, signal: Tensor, batch_dim: int) -> Tensor:
-    """A value for each example, as a factor of a signal."""
+    """A value for each example, as a factor of a signal, in its precision: mixed ones are slow."""
     shape = [1] * signal.dim()
     shape[batch_dim] = -1
-    return values.view(shape)
+    return values.to(signal.dtype).view(shape)
