@@ -15,7 +15,6 @@ from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from typing import Annotated, Any
 
-import joblib
 import tyro
 
 import fauxley
@@ -52,6 +51,8 @@ def cluster_backend(address: str | None) -> Iterator[None]:
 
 @contextmanager
 def _dask(address: str, host: str | None, workers: int) -> Iterator[None]:
+    import joblib
+
     distributed: Any = import_module("distributed")
     with ExitStack() as stack:
         scheduler = f"tcp://{host}"
@@ -76,6 +77,8 @@ def _dask(address: str, host: str | None, workers: int) -> Iterator[None]:
 
 @contextmanager
 def _ray(address: str, host: str | None, workers: int) -> Iterator[None]:
+    import joblib
+
     ray: Any = import_module("ray")
     import_module("ray.util.joblib").register_ray()
     try:

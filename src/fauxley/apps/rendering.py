@@ -42,6 +42,12 @@ class Request:
 Batch = Sequence[Request]
 
 
+def from_seeds(synthesizer: Synthesizer, seeds: range) -> Iterator[Request]:
+    """One request per seed, named by it."""
+    for seed in seeds:
+        yield Request(synthesizer.latents([seed])[0], f"seed-{seed:08d}", {"seed": seed})
+
+
 @dataclass(frozen=True)
 class Destination:
     """Where sounds go, as what, and what there is to say of all of them; a cluster's workers get it too."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fauxley.atomic import atomic_file
-from fauxley.audio.plots import spectrogram_image
+from fauxley.audio.pictures import spectrogram_image
 from fauxley.training.run import Run
 
 if TYPE_CHECKING:
