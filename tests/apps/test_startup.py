@@ -9,11 +9,13 @@ import pytest
 
 from fauxley.apps.importing import importing
 
+from .conftest import train_arguments
+
 _CODE = "import sys; from fauxley.apps.cli import main; main(sys.argv[1:]); print(*sys.modules, sep='\\n')"
 # Each takes from a tenth of a second to one and a half, and is for something else.
 _NEVER = (
     *("matplotlib", "scipy", "sklearn", "pandas", "joblib", "fsspec", "jinja2", "fastapi", "uvicorn", "onnxruntime"),
-    *("av", "distributed", "ray", "tensorboard", "sympy", "torch._dynamo", "torch._inductor", "fauxley.training"),
+    *("av", "distributed", "ray", "tensorboard", "sympy", "torch._dynamo", "torch._inductor"),
 )
 
 
@@ -40,6 +42,12 @@ def test_generating_imports_only_what_it_uses(run: Path, tmp_path: Path) -> None
     assert (tmp_path / "sounds" / "sheet.png").is_file()
     assert "torch" in modules
     assert not set(_NEVER) & modules
+
+
+def test_training_leaves_pytorchs_compiler_alone(dataset: Path, tmp_path: Path) -> None:
+    modules = imported(*train_arguments(dataset, tmp_path / "run"))
+    assert (tmp_path / "run" / "checkpoints" / "step-00000003").is_dir()
+    assert not set(_NEVER) - {"matplotlib"} & modules  # which draws the curves
 
 
 def test_importing_leaves_modules_to_themselves_and_the_rest_to_the_collector() -> None:
