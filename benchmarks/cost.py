@@ -1,6 +1,6 @@
 """How cost grows: training and generating with d, clip length and batch; opening and reading with the data's size.
 
-    python benchmarks/cost.py                  # about 5 minutes on two quiet cores
+    python benchmarks/cost.py                  # 4 to 7 minutes on two cores
     python benchmarks/cost.py --quick          # does it run?
 
 One axis is varied at a time, from a base of d = 16, 16384 samples, batch 16. Each point is measured in a process of its
@@ -13,7 +13,7 @@ and critic, an update of the critic takes G + 10 C (forward 3; backward, weights
 the penalty's gradient 1, its own backward 2), one of the generator 3 G + 2 C. Layers that compute with fewer products
 (docs/decisions/006) therefore can show more GFLOP/s than the machine has.
 
-Data are simulated: a real index over audio that is a hole in the disk, so that batches cost what they cost from memory.
+Data are simulated: a real index over audio that is a hole in the disk. Batches are read from the system's cache.
 """
 
 import argparse
@@ -89,8 +89,8 @@ def main() -> None:
             print(f"\n{model}, {axis}; a process without a model: {rows[0]['idle MB']:.0f} MB\n")
             print(table(rows, axis, COLUMNS))
     found["data"] = data_sizes(sizes, options)
-    print(f"\ndata, clips of {CLIP_LENGTH} samples, batches of {BATCH}\n")
     for kind in KINDS:
+        print(f"data {kind}, clips of {CLIP_LENGTH} samples, batches of {BATCH}\n")
         print(table([row for row in found["data"] if row["kind"] == kind], "clips", DATA_COLUMNS), end="\n\n")
     if options.json is not None:
         content = {"threads": options.threads, "processor_time": options.processor_time, "figures": found}
