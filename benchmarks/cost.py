@@ -90,8 +90,8 @@ def main() -> None:
             print(table(rows, axis, COLUMNS))
     found["data"] = data_sizes(sizes, options)
     for kind in KINDS:
-        print(f"data {kind}, clips of {CLIP_LENGTH} samples, batches of {BATCH}\n")
-        print(table([row for row in found["data"] if row["kind"] == kind], "clips", DATA_COLUMNS), end="\n\n")
+        print(f"\ndata {kind}, clips of {CLIP_LENGTH} samples, batches of {BATCH}\n")
+        print(table([row for row in found["data"] if row["kind"] == kind], "clips", DATA_COLUMNS))
     if options.json is not None:
         content = {"threads": options.threads, "processor_time": options.processor_time, "figures": found}
         options.json.write_text(json.dumps(content, indent=2) + "\n")
@@ -122,11 +122,11 @@ def measure_model(
     architecture: WaveGAN | SpecGAN, batch: int, clock: Callable[[], float], options: argparse.Namespace
 ) -> Row:
     """Figures of generating, then of training: with a model at a time, as in use."""
-    keep_freed_memory()
     idle = peak_megabytes(CPU)
     generating = generation(architecture, batch, clock, options.seconds)
     generating_peak = peak_megabytes(CPU)
     forget_peak(CPU)
+    keep_freed_memory()  # as `fauxley train` does
     objective = WassersteinGP()
     state = TrainingState.new(architecture, Adam(), False, 0, CPU)
     audio = torch.rand(batch, architecture.channels, architecture.clip_length) - 0.5
