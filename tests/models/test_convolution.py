@@ -41,11 +41,11 @@ def operands(request):
 def convolve(request):
     """A convolution by one of the algorithms."""
 
-    def by_algorithm(x, weight):
+    def by_algorithm(x, weight, bias=None):
         by = request.param(len(weight))
         if isinstance(by, BilinearConvolution) and (x.shape[1] % by.tile or by.taps // 2 > by.tile):
             pytest.skip("a case without whole tiles")
-        return convolution.convolve(x, by.prepare(weight), by)
+        return convolution.convolve(x, by.prepare(weight), by, bias)
 
     return by_algorithm
 
@@ -70,6 +70,16 @@ def test_derivatives_of_first_and_second_order_agree_with_differences(convolve, 
     # Fast mode compares along random directions; with thousands of numbers the full check would take minutes.
     assert gradcheck(convolve, operands, fast_mode=True)
     assert gradgradcheck(convolve, operands, fast_mode=True)
+
+
+def test_a_bias_is_added_to_each_channel_and_has_its_derivative(convolve, operands):
+    x, weight = operands
+    bias = random(weight.shape[2])
+    with_bias = convolve(x, weight, bias)
+    torch.testing.assert_close(with_bias, plain(x, weight) + bias)
+    (slope,) = torch.autograd.grad(with_bias.square().sum() / 2, bias, create_graph=True)
+    torch.testing.assert_close(slope, with_bias.sum((0, 1)))
+    assert gradgradcheck(convolve, (x, weight, bias), fast_mode=True)
 
 
 def test_views_of_any_layout_are_taken(convolve):

@@ -41,6 +41,7 @@ class BilinearConvolution(Convolution):
     taps: int
     tile: int
     batch_dim = 1
+    channel_dim = 2
 
     def prepare(self, weight: Tensor) -> Tensor:
         """A w, (M, I, O)."""

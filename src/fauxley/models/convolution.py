@@ -32,6 +32,8 @@ class Convolution(ABC):
 
     batch_dim: int
     """Where the examples of a prepared signal lie."""
+    channel_dim: int
+    """Where the channels of a signal lie."""
 
     @abstractmethod
     def prepare(self, weight: Tensor) -> Tensor:
@@ -58,9 +60,9 @@ class Convolution(ABC):
         """x, y → w."""
 
 
-def convolve(x: Tensor, weight: Tensor, by: Convolution) -> Tensor:
-    """y = x * w, w prepared, differentiable to any order."""
-    result: Tensor = _Convolve.apply(x, weight, by)  # type: ignore[no-untyped-call]
+def convolve(x: Tensor, weight: Tensor, by: Convolution, bias: Tensor | None = None) -> Tensor:
+    """y = x * w, w prepared, plus a bias (O,), differentiable to any order."""
+    result: Tensor = _Convolve.apply(x, weight, by, bias)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -96,24 +98,26 @@ def _without_weight_gradients() -> Iterator[None]:
         _weight_gradients = True
 
 
-Gradients = tuple[Tensor | None, Tensor | None, None]
+Gradients = tuple[Tensor | None, ...]
 
 
 class _Convolve(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, by: Convolution) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, by: Convolution, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.by = by
-        return by.convolve(by.prepare_input(x), weight)
+        return by.convolve(by.prepare_input(x), weight, bias)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Gradients:
         x, weight = ctx.saved_tensors
         (y,) = grads
+        places = [dim for dim in range(y.dim()) if dim != ctx.by.channel_dim]
         return (
             transpose(y, weight, ctx.by) if ctx.needs_input_grad[0] else None,
             _correlate(x, y, ctx.by) if ctx.needs_input_grad[1] and _weight_gradients else None,
             None,
+            y.sum(places) if ctx.needs_input_grad[3] and _weight_gradients else None,
         )
 
 

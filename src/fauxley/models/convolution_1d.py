@@ -49,6 +49,7 @@ class DirectConvolution(Convolution):
 
     taps: int
     batch_dim = 0
+    channel_dim = 2
 
     def prepare(self, weight: Tensor) -> Tensor:
         """(T, I, O) to (O, I, 1, T), channels last."""
@@ -83,6 +84,7 @@ class WindowsConvolution(Convolution):
 
     taps: int
     batch_dim = 0
+    channel_dim = 2
 
     def prepare(self, weight: Tensor) -> Tensor:
         """(T, I, O) as it is."""

@@ -27,6 +27,7 @@ class StridedConvolution(Convolution):
     kernel_length: int
     stride: int
     batch_dim = 0
+    channel_dim = 1
 
     def prepare(self, weight: Tensor) -> Tensor:
         """As it is."""

@@ -43,13 +43,13 @@ class Downsampling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         layer = self.linearize(x)
-        return convolve(layer.fold(x), layer.weight, layer.by) + layer.bias
+        return convolve(layer.fold(x), layer.weight, layer.by, layer.bias)
 
     def linearize(self, x: Tensor, shifts: Tensor | None = None, radius: int = 0) -> Layer:
         """This layer as part of a piecewise linear critic, for signals of the shape of `x`."""
         weight = _polyphase(self.weight.to(x.dtype), self.front, self.radius, self.stride).flatten(1, 2)
         by = choose_convolution(self._phases(x), *weight.shape[::2])  # weight: (T, s·in, out)
-        return Layer(by, by.prepare(weight), self.bias.to(x.dtype), self._phases, shifts, radius, time=1, channels=2)
+        return Layer(by, by.prepare(weight), self.bias.to(x.dtype), self._phases, shifts, radius, time=1)
 
     def _phases(self, x: Tensor) -> Tensor:
         return x.reshape(len(x), x.shape[1] // self.stride, self.stride * x.shape[2])
@@ -69,8 +69,8 @@ class Upsampling(nn.Module, ABC):
     def forward(self, x: Tensor) -> Tensor:
         batch, length, _ = x.shape
         by = choose_convolution(x, 2 * self.radius + 1, self.stride * len(self.bias))
-        y = convolve(x, self._kernel(by, x.dtype), by)  # (B, L, s·out)
-        return y.reshape(batch, length * self.stride, -1) + self.bias.to(x.dtype)
+        y = convolve(x, self._kernel(by, x.dtype), by, self.bias.to(x.dtype).repeat(self.stride))  # (B, L, s·out)
+        return y.reshape(batch, length * self.stride, -1)
 
     def train(self, mode: bool = True) -> Self:
         """Switch between training and use; in use, weights are taken not to change any more."""

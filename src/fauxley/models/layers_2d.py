@@ -27,8 +27,7 @@ class Convolution2d(nn.Module):
         self.convolution = StridedConvolution(kernel_length, self.stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = convolve(x, self.weight.to(x.dtype), self.convolution)
-        return y + self.bias.to(x.dtype).view(-1, 1, 1)
+        return convolve(x, self.weight.to(x.dtype), self.convolution, self.bias.to(x.dtype))
 
 
 class Downsampling2d(Convolution2d):
@@ -39,7 +38,7 @@ class Downsampling2d(Convolution2d):
     def linearize(self, x: Tensor, shifts: Tensor | None, radius: int) -> Layer:
         """This layer as part of a piecewise linear critic, for signals like `x`."""
         weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
-        return Layer(self.convolution, weight, bias, lambda x: x, shifts, radius, time=3, channels=1)
+        return Layer(self.convolution, weight, bias, lambda x: x, shifts, radius, time=3)
 
 
 class TransposedUpsampling2d(nn.Module):

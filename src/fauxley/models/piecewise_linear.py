@@ -42,7 +42,7 @@ class Layer:
         bias: b, (O,).
         fold: what the convolution's input is as a view of the signal before: polyphase, or nothing.
         shifts: of phase shuffle, (B,), up to `radius` either way.
-        time, channels: which dimensions of the signals they are.
+        time: which dimension of the signals it is.
     """
 
     by: Convolution
@@ -52,7 +52,6 @@ class Layer:
     shifts: Tensor | None
     radius: int
     time: int
-    channels: int
 
 
 @dataclass(frozen=True)
@@ -162,7 +161,7 @@ class _Sweeps:
             if layer.shifts is not None:
                 signal = phase_shuffle_transposed(signal, layer.shifts, layer.radius, layer.time)
             delta = slopes(signal, h)
-            places = [dim for dim in range(1, h.dim()) if dim != layer.channels]
+            places = [dim for dim in range(1, h.dim()) if dim != layer.by.channel_dim]
             self._of_bias[number] = delta.sum(places).to(self._readout.dtype)
             self._deltas[number] = layer.by.prepare_output(delta)
             if number:
