@@ -134,6 +134,7 @@ class Trainer:
                         self.log.numbers(state.step, self._assess(state.step, self._synthesizer()))
                 self._save()
         finally:
+            self.data.close()
             self.log.close()
         return state.step >= config.steps
 
