@@ -17,6 +17,7 @@ from fauxley.training.graph import WARM_UP, BufferedDraws, RecordedUpdater, Reco
 from fauxley.training.likelihood import MaximumLikelihood
 from fauxley.training.objectives import Hinge, NonSaturating, Relativistic, Wasserstein, WassersteinGP
 from fauxley.training.optimizers import Adam, RMSProp
+from fauxley.training.ranks import ONE, OneRank
 from fauxley.training.state import TrainingState
 from fauxley.training.step import train_step
 
@@ -58,7 +59,7 @@ def new_state(case):
     return TrainingState.new(architecture, optimizer, False, 0, torch.device("cpu"), precision)
 
 
-def take(case, state, updater, first=0, last=STEPS):
+def take(case, state, updater, first=0, last=STEPS, ranks=ONE):
     """Take steps; the metrics of each."""
     architecture, objective, optimizer, accumulate, _ = case
     metrics = []
@@ -70,7 +71,7 @@ def take(case, state, updater, first=0, last=STEPS):
         ]
         state.set_learning_rate(optimizer.rate(step, 100))
         draws = lambda update, step=step: Draws(step, update)  # noqa: E731
-        metrics.append(train_step(state, objective, batches, draws, accumulate, updater=updater))
+        metrics.append(train_step(state, objective, batches, draws, accumulate, ranks, updater))
     return metrics
 
 
@@ -120,6 +121,31 @@ def test_going_on_from_a_checkpoint_is_exact(at):
     second.from_bytes(bytes(first.to_bytes()))
     take(case, second, RecordedUpdater(Tape()), first=at)
     assert_same(second, plain)
+
+
+class Exchanging(OneRank):
+    """Moves gradients into buffers of its own and changes them there, as many processes do."""
+
+    def __init__(self):
+        self.buffers = {}
+
+    def average_gradients(self, name, network):
+        weights = list(network.parameters())
+        buffers = self.buffers.setdefault(name, [torch.empty_like(weight) for weight in weights])
+        for weight, buffer in zip(weights, buffers, strict=True):
+            weight.grad = buffer.copy_(weight.grad).mul_(0.5).sign_()
+
+
+@pytest.mark.parametrize("recorder", [Repetition, Tape])
+def test_gradients_are_exchanged_between_the_halves(recorder):
+    case = CASES["paper"]
+    plain, alone, repeated = (new_state(case) for _ in range(3))
+    take(case, plain, None, ranks=Exchanging())
+    take(case, alone, None)
+    take(case, repeated, RecordedUpdater(recorder()), ranks=Exchanging())
+    assert_same(repeated, plain)
+    with pytest.raises(AssertionError):
+        assert_same(alone, plain)
 
 
 class Unable(Recorder):
