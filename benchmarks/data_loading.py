@@ -64,9 +64,8 @@ def _share(preset: str, dataset: Dataset, reader: ClipReader) -> None:
         training.append(time.perf_counter() - loaded)
     data.close()
     load, train = statistics.median(loading[1:]), statistics.median(training[1:])
-    print(
-        f"{preset}, {type(reader).__name__}: {updates} batch(es) {1e3 * load:.2f} ms, step {1e3 * train:.0f} ms: {load / (load + train):.2%}"
-    )
+    share = f"step {1e3 * train:.0f} ms: {load / (load + train):.2%}"
+    print(f"{preset}, {type(reader).__name__}: {updates} batch(es) {1e3 * load:.2f} ms, {share}")
 
 
 def _median(measured: Callable[[int], object], repeats: int) -> float:

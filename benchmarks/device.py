@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from data_loading import stand_in
 
-from fauxley.apps.devices import choose_device, keep_freed_memory
+from fauxley.apps.devices import choose_device, keep_freed_memory, prefer_speed
 from fauxley.apps.memory import forget_peak, peak_megabytes
 from fauxley.models.draws import Draws
 from fauxley.models.synthesizer import Synthesizer
@@ -74,6 +74,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="tiny models, a few steps: does it run?")
     options = parser.parse_args()
     keep_freed_memory()
+    prefer_speed()
     device = choose_device(options.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     report = Report(options.out, f"{name}, PyTorch {torch.__version__}")

@@ -29,7 +29,6 @@ def choose_device(device: Device, local_rank: int | None = None) -> torch.device
         raise FauxleyError("no CUDA device can be used here; leave out --device, or give --device cpu")
     if device == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
-    _prefer_speed()
     if local_rank is None:
         return torch.device("cuda")
     if local_rank >= torch.cuda.device_count():
@@ -40,8 +39,8 @@ def choose_device(device: Device, local_rank: int | None = None) -> torch.device
     return torch.device("cuda", local_rank)
 
 
-def _prefer_speed() -> None:
-    """Have a GPU's convolutions computed as fast as float32 allows where it is the signals' precision.
+def prefer_speed() -> None:
+    """Have a GPU's convolutions computed as fast as float32 allows where it is the signals' precision; for training.
 
     TF32 (10 bits of mantissa in the products, float32 sums) in convolutions only: dense layers are small, and the rest
     is left exact. Sizes never change, so that trying out cuDNN's algorithms once pays; which one wins may differ from

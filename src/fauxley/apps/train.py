@@ -11,7 +11,7 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fauxley.apps.devices import Device, in_memory, keep_freed_memory
+from fauxley.apps.devices import Device, in_memory, keep_freed_memory, prefer_speed
 from fauxley.apps.estimate import describe
 from fauxley.apps.torchrun import together
 from fauxley.audio.dataset import Dataset
@@ -48,6 +48,7 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
             raise UsageError("TensorBoard is not installed: pip install 'fauxley[tensorboard]'")
         board = tensorboard_is_installed() if tensorboard == "auto" else tensorboard == "on"
         keep_freed_memory()
+        prefer_speed()
         advice = "lower --batch-size or --dim, or raise --accumulate"
         with in_memory(advice), together(config, device) as (ranks, chosen):
             if dry_run:

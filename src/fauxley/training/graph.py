@@ -74,10 +74,14 @@ class CudaGraphs(Recorder):
         return results
 
     def record(self, work: Work) -> Work:
-        graph = torch.cuda.CUDAGraph()
-        # Other threads, such as the one that reads batches, may go on.
-        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
-            results = work()
+        graph, now = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self._device)
+        try:
+            # Other threads, such as the one that reads batches, may go on.
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
+                results = work()
+        except RuntimeError as error:
+            torch.cuda.set_stream(now)  # ending a recording that failed fails, too, and leaves its stream the current
+            raise error if error.__context__ is None else RuntimeError(str(error.__context__)) from error
 
         def replay() -> Results:
             graph.replay()
