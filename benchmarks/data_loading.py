@@ -3,7 +3,8 @@
     python benchmarks/data_loading.py [DATASET]
 
 Without DATASET, 1000 seconds of noise stand in. Then, for presets that a CPU can run, what share of a training step its
-batches take, conversion to float included, the two measured in turns. The bound that matters is 2 %.
+batches take, conversion to float included, the two measured in turns: read when wanted, read ahead by a thread, and cut
+out of the device's memory (on a CPU, its own). The bound that matters is 2 %. A GPU's figures: `benchmarks/device.py`.
 """
 
 import os
@@ -22,7 +23,7 @@ from fauxley.audio.files import write_audio
 from fauxley.audio.packing import pack
 from fauxley.audio.slicing import Slicing
 from fauxley.models.draws import Draws
-from fauxley.training.data import RealAudio
+from fauxley.training.data import ClipReader, Mapped, Prefetched, RealAudio, Resident
 from fauxley.training.presets import PRESETS
 from fauxley.training.state import TrainingState
 from fauxley.training.step import train_step
@@ -33,7 +34,7 @@ BATCH_SIZE = 64
 def main() -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as scratch:
-        dataset = Dataset.open(Path(sys.argv[1])) if len(sys.argv) > 1 else _stand_in(Path(scratch))
+        dataset = Dataset.open(Path(sys.argv[1])) if len(sys.argv) > 1 else stand_in(Path(scratch))
         print(f"{dataset.folder}: {dataset.num_clips()} clips, {dataset.duration_seconds / 60:.1f} min")
         for mode in ("first", "random"):
             slicing = Slicing(mode, 16384)  # type: ignore[arg-type]
@@ -42,13 +43,14 @@ def main() -> None:
             warm = _median(lambda step, s=slicing: dataset.batch(step, BATCH_SIZE, 0, slicing=s), 300)  # type: ignore[misc]
             print(f"slicing {mode}: {1e3 * warm:.2f} ms a batch warm, {1e3 * cold:.2f} ms cold (opening it included)")
         for preset in ("wavegan-small", "wavegan-tiny", "specgan-small"):
-            _share(preset, dataset)
+            for reader in (Mapped, Prefetched, Resident):
+                _share(preset, dataset, reader(dataset, torch.device("cpu")))
 
 
-def _share(preset: str, dataset: Dataset) -> None:
+def _share(preset: str, dataset: Dataset, reader: ClipReader) -> None:
     """Print what share of a step of a preset its batches take."""
     _, config = PRESETS[preset]
-    data = RealAudio(dataset, config, torch.device("cpu"))
+    data = RealAudio(dataset, config, torch.device("cpu"), clips=reader)
     state = TrainingState.new(config.architecture, config.optimizer, False, 0, torch.device("cpu"))
     updates = config.objective.num_batches
     loading, training = [], []
@@ -60,8 +62,10 @@ def _share(preset: str, dataset: Dataset) -> None:
         train_step(state, config.objective, features, lambda update, step=step: Draws(step, update))  # type: ignore[misc]
         loading.append(loaded - start)
         training.append(time.perf_counter() - loaded)
+    data.close()
     load, train = statistics.median(loading[1:]), statistics.median(training[1:])
-    print(f"{preset}: {updates} batch(es) {1e3 * load:.2f} ms, step {1e3 * train:.0f} ms: {load / (load + train):.2%}")
+    share = f"step {1e3 * train:.0f} ms: {load / (load + train):.2%}"
+    print(f"{preset}, {type(reader).__name__}: {updates} batch(es) {1e3 * load:.2f} ms, {share}")
 
 
 def _median(measured: Callable[[int], object], repeats: int) -> float:
@@ -80,10 +84,11 @@ def _cold(folder: Path, slicing: Slicing, step: int) -> None:
     Dataset.open(folder).batch(step, BATCH_SIZE, 0, slicing=slicing)
 
 
-def _stand_in(scratch: Path) -> Dataset:
+def stand_in(scratch: Path, files: int = 1000) -> Dataset:
+    """A dataset of so many files, a second of noise each."""
     random = np.random.default_rng(0)
     (scratch / "noise").mkdir()
-    for index in range(1000):
+    for index in range(files):
         write_audio(scratch / "noise" / f"{index}.wav", 0.1 * random.standard_normal((1, 16000)), 16000)
     return pack(scratch / "noise", scratch / "dataset")
 

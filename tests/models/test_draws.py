@@ -59,7 +59,7 @@ def test_the_shares_of_all_processes_are_the_numbers_of_the_whole_batch(whole, w
     def numbers(draws, count):
         return (
             draws.latents(count, 4),
-            torch.tensor(draws.chance()),
+            torch.tensor([draws.happens(0.5) for _ in range(8)]).expand(count, 8),
             draws.interpolation(count),
             *(draws.shifts(2, count, 3, per_example).T for per_example in (True, False)),
         )

@@ -25,6 +25,7 @@ from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.wavegan import WaveGAN
 from fauxley.training.average import Averaging
 from fauxley.training.data import fingerprint
+from fauxley.training.graph import Repetition
 from fauxley.training.log import read_log
 from fauxley.training.loop import Trainer
 from fauxley.training.optimizers import Adam
@@ -70,11 +71,11 @@ class Listener:
         self.warnings.append(text)
 
 
-def trainer_of(path, dataset, config=CONFIG, **changed):
+def trainer_of(path, dataset, config=CONFIG, recorder=None, **changed):
     config = replace(config, **changed)
     run = Run(path)
     run.begin(config, fingerprint(config, dataset))
-    return Trainer(run, config, dataset, torch.device("cpu"), Listener())
+    return Trainer(run, config, dataset, torch.device("cpu"), Listener(), recorder=recorder)
 
 
 def train(path, dataset, config=CONFIG, **changed):
@@ -229,6 +230,12 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(tmp_path, drums, uni
     trainer.train()
     assert_same_checkpoint(newest(path), newest(uninterrupted))
     assert steps_logged(path) == list(range(1, 11))
+
+
+def test_a_run_of_repeated_updates_stopped_and_resumed_ends_like_any_other(tmp_path, drums, uninterrupted):
+    train(tmp_path / "run", drums, recorder=Repetition(), steps=5)
+    train(tmp_path / "run", drums, recorder=Repetition(), steps=10)
+    assert_same_checkpoint(newest(tmp_path / "run"), newest(uninterrupted))
 
 
 def test_half_written_checkpoints_are_ignored_and_swept(tmp_path, drums):

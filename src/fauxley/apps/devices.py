@@ -42,6 +42,20 @@ def choose_device(device: Device, local_rank: int | None = None) -> "torch.devic
     return torch.device("cuda", local_rank)
 
 
+def prefer_speed() -> None:
+    """Have a GPU's convolutions computed as fast as float32 allows where it is the signals' precision; for training.
+
+    TF32 (10 bits of mantissa in the products, float32 sums) in convolutions only: dense layers are small, and the rest
+    is left exact. Sizes never change, so that trying out cuDNN's algorithms once pays; which one wins may differ from
+    run to run, and with it the last bits.
+    """
+    import torch
+
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.conv.fp32_precision = "tf32"  # type: ignore[attr-defined]
+    torch.backends.cuda.matmul.fp32_precision = "ieee"
+
+
 def keep_freed_memory() -> None:
     """Have the C library keep the memory of freed tensors for the next ones, for as long as this process lives.
 

@@ -11,7 +11,7 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fauxley.apps.devices import Device, in_memory, keep_freed_memory
+from fauxley.apps.devices import Device, in_memory, keep_freed_memory, prefer_speed
 from fauxley.apps.estimate import describe
 from fauxley.apps.torchrun import together
 from fauxley.audio.dataset import Dataset
@@ -20,6 +20,7 @@ from fauxley.audio.packing import open_or_prepare
 from fauxley.errors import UsageError
 from fauxley.training.config import Flat, TrainingConfig
 from fauxley.training.data import fingerprint
+from fauxley.training.graph import CudaGraphs, Recorder
 from fauxley.training.log import tensorboard_is_installed
 from fauxley.training.loop import Trainer
 from fauxley.training.presets import PRESETS
@@ -39,6 +40,7 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
         config: Annotated[TrainingConfig, Flat] = preset,
         device: Device = "auto",
         tensorboard: Literal["auto", "on", "off"] = "auto",
+        cuda_graphs: Literal["auto", "off"] = "auto",
         dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
         quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     ) -> None:
@@ -46,6 +48,7 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
             raise UsageError("TensorBoard is not installed: pip install 'fauxley[tensorboard]'")
         board = tensorboard_is_installed() if tensorboard == "auto" else tensorboard == "on"
         keep_freed_memory()
+        prefer_speed()
         advice = "lower --batch-size or --dim, or raise --accumulate"
         with in_memory(advice), together(config, device) as (ranks, chosen):
             if dry_run:
@@ -53,7 +56,8 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
                     print(describe(config, chosen))
                 return
             quiet = quiet or not ranks.leads
-            finished = train_run(config, data, run, chosen, board, quiet, ranks)
+            recorder = CudaGraphs(chosen) if chosen.type == "cuda" and cuda_graphs == "auto" else None
+            finished = train_run(config, data, run, chosen, board, quiet, ranks, recorder)
         if not quiet:
             again = "" if finished else "go on:        run the same command again\n"
             print(f"{again}make sounds:  fauxley generate {run} --out new-sounds --count 20")
@@ -70,6 +74,8 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
         config: What to train, and how.
         device: Where to compute; auto takes a GPU if there is one.
         tensorboard: Write TensorBoard's files too; auto: if it is installed.
+        cuda_graphs: On a GPU, record updates once and have them repeated, which spares the host's work; auto: as far as
+            PyTorch can record them.
         dry_run: Show the configuration, sizes, time and memory, and stop.
         quiet: Show only warnings.
     """
@@ -87,6 +93,7 @@ def train_run(
     tensorboard: bool,
     quiet: bool,
     ranks: Ranks = ONE,
+    recorder: Recorder | None = None,
 ) -> bool:
     """Begin or resume a run and train it to its end; False if a signal stopped it before."""
     with ranks.in_turn():
@@ -106,7 +113,7 @@ def train_run(
             assess = assessor(
                 path, dataset, config.architecture.clip_length, config.evaluate_count, device, reporter.say
             )
-        trainer = Trainer(run, config, dataset, device, reporter, tensorboard, ranks, assess)
+        trainer = Trainer(run, config, dataset, device, reporter, tensorboard, ranks, assess, recorder)
         if resumed:
             reporter.say(f"resuming {path} at step {trainer.state.step}")
         finished = trainer.train()

@@ -149,6 +149,31 @@ class Dataset:
                 batch[row, :, :length] = audio[start : start + length].T
         return batch
 
+    @property
+    def is_local(self) -> bool:
+        """Whether all of its audio lies on this machine."""
+        return self._shards.is_local
+
+    @property
+    def total_samples(self) -> int:
+        """Per channel, of all shards."""
+        return int(self._shards.sizes.sum())
+
+    def whole(self) -> Iterator[NDArray[np.int16]]:
+        """All audio, shard after shard, each `(num_samples, C)`, memory-mapped."""
+        for shard in range(len(self._shards)):
+            yield self._shards.audio(shard)
+
+    def places(self, clips: Clips) -> Int:
+        """Where the given clips begin in `whole`, end to end: `(N,)` samples."""
+        shards = self._shards.of(clips.file)
+        sizes = self._shards.sizes
+        places = (np.cumsum(sizes) - sizes)[shards] + clips.start
+        for shard in np.unique(shards).tolist():
+            here = shards == shard
+            places[here] += self._shards.begins(shard, clips.file[here])
+        return places
+
     def draw(
         self, step: int, batch_size: int, seed: int, *, slicing: Slicing | None = None, balance_labels: bool = False
     ) -> tuple[Int, Clips]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fauxley.audio.files import Skipped
-from fauxley.audio.location import Location
+from fauxley.audio.location import Folder, Location
 from fauxley.audio.slicing import Int
 from fauxley.audio.store import (
     AUDIO_FILE,
@@ -80,6 +80,16 @@ class Shards:
         if isinstance(self.info, ShardedInfo):
             return self.info.licenses
         return tuple(sorted({entry.license for entry in self.entries} - {""}))
+
+    @property
+    def is_local(self) -> bool:
+        """Whether all of it lies on this machine."""
+        return isinstance(self.location, Folder)
+
+    @property
+    def sizes(self) -> Int:
+        """(S,) samples of each shard, per channel, whatever files are chosen of it."""
+        return np.array([shard.num_samples for shard in self._shards], np.int64)
 
     def of(self, files: Int) -> Int:
         """The shard of each file."""

@@ -32,9 +32,9 @@ class Draws:
         """Uniform in [-limit, limit]: initial weights."""
         return (torch.rand(shape, generator=self._generator) * 2 - 1) * limit
 
-    def chance(self) -> float:
-        """One number for the whole batch, uniform in [0, 1)."""
-        return float(torch.rand(1, generator=self._generator))
+    def happens(self, probability: float) -> bool:
+        """Whether something of this probability happens, to the whole batch."""
+        return float(torch.rand(1, generator=self._generator)) < probability
 
     def interpolation(self, count: int) -> Tensor:
         """Where between a real and a generated example the gradient penalty looks, uniform in [0, 1]: (count,)."""

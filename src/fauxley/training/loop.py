@@ -22,13 +22,14 @@ from fauxley.models.synthesizer import Provenance, Synthesizer
 from fauxley.training.average import update_average
 from fauxley.training.config import TrainingConfig
 from fauxley.training.data import RealAudio, fingerprint, licenses
+from fauxley.training.graph import RecordedUpdater, Recorder
 from fauxley.training.log import Log, NoLog
 from fauxley.training.preview import Previews
 from fauxley.training.ranks import ONE, Ranks
 from fauxley.training.run import Run, step_name
 from fauxley.training.signals import stop_signals
 from fauxley.training.state import TrainingState
-from fauxley.training.step import train_step
+from fauxley.training.step import Updater, train_step
 from fauxley.training.watch import Watch
 
 # First key of the random numbers: what they are for. Initial weights have 0 and 1.
@@ -70,6 +71,7 @@ class Trainer:
         tensorboard: also write TensorBoard's files.
         ranks: the processes; rank 0 alone reads and writes the folder.
         assess: asked every `evaluate_every` steps, by rank 0 alone.
+        recorder: has updates recorded and repeated; None: they are carried out one by one.
     """
 
     def __init__(
@@ -82,8 +84,10 @@ class Trainer:
         tensorboard: bool = False,
         ranks: Ranks = ONE,
         assess: Assessor | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self.run = run
+        self._recorder = recorder
         self.config = config
         self.reporter = reporter
         self.ranks = ranks
@@ -130,6 +134,7 @@ class Trainer:
                         self.log.numbers(state.step, self._assess(state.step, self._synthesizer()))
                 self._save()
         finally:
+            self.data.close()
             self.log.close()
         return state.step >= config.steps
 
@@ -141,7 +146,7 @@ class Trainer:
         state.set_learning_rate(config.optimizer.rate(state.step, config.steps))
         key = (_UPDATES, config.seed, state.attempt, state.step)
         draws = functools.partial(self.ranks.draws, *key)
-        metrics = train_step(state, config.objective, batches, draws, config.accumulate, self.ranks)
+        metrics = train_step(state, config.objective, batches, draws, config.accumulate, self.ranks, self._updater)
         if state.average is not None:
             decay = config.averaging.decay(config.batch_size, state.step)
             update_average(state.average, state.generator, decay)
@@ -161,6 +166,9 @@ class Trainer:
         then, self._clock = self._clock, (time.monotonic(), step)
         values["learning_rate"] = self.config.optimizer.rate(step - 1, self.config.steps)
         values["steps_per_second"] = (step - then[1]) / max(self._clock[0] - then[0], 1e-9)
+        if self.state.device.type == "cuda":
+            values["peak_megabytes"] = torch.cuda.max_memory_allocated(self.state.device) / 1e6
+            torch.cuda.reset_peak_memory_stats(self.state.device)
         self.log.numbers(step, values)
         self.reporter.numbers(values)
         self._warn(self._watch.numbers(values.get("separation", 0.0)))
@@ -207,6 +215,8 @@ class Trainer:
         if self.ranks.leads:
             self._read_or_fit()
         self.ranks.follow(self.state)
+        # What was recorded is of the optimisers' tensors before.
+        self._updater = RecordedUpdater(self._recorder, self._inform) if self._recorder else Updater()
 
     def _read_or_fit(self) -> None:
         found = self.run.checkpoints()
@@ -228,6 +238,10 @@ class Trainer:
             self.data.sample_rate,
             dataclasses.replace(self.provenance, step=self.state.step),
         )
+
+    def _inform(self, text: str) -> None:
+        self.log.event(self.state.step, text)
+        self.reporter.say(text)
 
     def _warn(self, texts: list[str]) -> None:
         for text in texts:

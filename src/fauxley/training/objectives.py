@@ -228,7 +228,7 @@ class Hinge(Adversarial):
     """Critic updates for one with the penalty, on average: which ones is drawn, so that no count has to be kept."""
 
     def critic_loss(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> CriticLoss:
-        penalized = draws.chance() * self.penalty_every < 1
+        penalized = draws.happens(1 / max(self.penalty_every, 1))
         if not penalized:
             on_real, on_fake = critic.score(real, fake, draws=draws)
             return CriticLoss(self._hinges(on_real, on_fake), on_real, on_fake)

@@ -1,14 +1,18 @@
-"""Optimisers for both players, with TensorFlow 1's update rules where PyTorch's are not the same."""
+"""Optimisers for both players, with TensorFlow 1's update rules where PyTorch's are not the same.
+
+What changes from update to update is worked out on the host and laid into a tensor before the update, `prepare`; the
+update itself, `apply`, then looks the same every time, so that a CUDA graph can hold it.
+"""
 
 import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fauxley.errors import UsageError
 
@@ -31,7 +35,7 @@ class Optimizer(ABC):
             raise UsageError(f"warmup must not be negative; got {self.warmup}")
 
     @abstractmethod
-    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    def build(self, parameters: Iterable[nn.Parameter]) -> "RepeatableOptimizer":
         """An optimiser of one player's weights."""
 
     def rate(self, step: int, steps: int) -> float:
@@ -55,8 +59,16 @@ class Adam(Optimizer):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 0 and less than 1; got {getattr(self, name)}")
 
-    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        return TensorFlowAdam(parameters, self.learning_rate, (self.beta1, self.beta2), fused=True)
+    def build(self, parameters: Iterable[nn.Parameter]) -> "TensorFlowAdam":
+        return TensorFlowAdam(parameters, {"lr": self.learning_rate, "betas": (self.beta1, self.beta2)})
+
+
+@dataclass(frozen=True)
+class RMSProp(Optimizer):
+    """RMSProp as TensorFlow 1 has it: the mean square begins at one, so that the first steps are small."""
+
+    def build(self, parameters: Iterable[nn.Parameter]) -> "TensorFlowRMSProp":
+        return TensorFlowRMSProp(parameters, {"lr": self.learning_rate})
 
 
 class _Plain(torch.optim.Optimizer):
@@ -68,47 +80,90 @@ class _Plain(torch.optim.Optimizer):
     load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
 
 
-class TensorFlowAdam(_Plain, torch.optim.Adam):
-    """Adam that adds epsilon, 1e-8, to √v before the correction of its bias, as TensorFlow does, not after.
+class RepeatableOptimizer(_Plain):
+    """An optimiser whose updates differ in nothing but the contents of tensors.
 
-    Early on, with β2 = 0.999 and small gradients, that is a visible difference.
+    Attributes:
+        rates: the step size that the next update takes, for each group of weights: () on their device.
     """
 
+    def __init__(self, parameters: Iterable[nn.Parameter], defaults: dict[str, Any]) -> None:
+        super().__init__(parameters, defaults)
+        self.rates = [torch.zeros((), device=group["params"][0].device) for group in self.param_groups]
+
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Update every weight that has a gradient."""
-        for group in self.param_groups:
-            group["updates"] = group.get("updates", 0) + 1
-            group["eps"] = 1e-8 / math.sqrt(1 - group["betas"][1] ** group["updates"])
-        _adam_step(self)
+        self.prepare()
+        self.apply()
+
+    def prepare(self) -> None:
+        """The host's part of an update."""
+        for group, rate in zip(self.param_groups, self.rates, strict=True):
+            rate.fill_(self._rate(group))
+
+    @torch.no_grad()
+    def apply(self) -> None:
+        """The device's part."""
+        for group, rate in zip(self.param_groups, self.rates, strict=True):
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            if weights:
+                self._apply(weights, [weight.grad for weight in weights], rate, group)
+
+    def _rate(self, group: dict[str, Any]) -> float:
+        """Step size of the next update."""
+        return float(group["lr"])
+
+    @abstractmethod
+    def _apply(self, weights: list[Tensor], gradients: list[Tensor], rate: Tensor, group: dict[str, Any]) -> None:
+        """Move the weights."""
 
 
-_adam_step = inspect.unwrap(torch.optim.Adam.step)
+class TensorFlowAdam(RepeatableOptimizer):
+    """Adam that adds epsilon, 1e-8, to √v before the correction of its bias, as TensorFlow does, not after.
+
+        m ← β1 m + (1 - β1) g,  v ← β2 v + (1 - β2) g²,  w -= lr · √(1 - β2ᵗ) / (1 - β1ᵗ) · m / (√v + 1e-8)
+
+    Early on, with β2 = 0.999 and small gradients, that is a visible difference. With the corrections in the step size,
+    nothing but that depends on t; PyTorch's kernel is told that t is infinite, which makes its own corrections 1.
+    """
+
+    def _rate(self, group: dict[str, Any]) -> float:
+        group["updates"] = group.get("updates", 0) + 1
+        beta1, beta2 = (beta ** group["updates"] for beta in group["betas"])
+        return float(group["lr"] * math.sqrt(1 - beta2) / (1 - beta1))
+
+    def _apply(self, weights: list[Tensor], gradients: list[Tensor], rate: Tensor, group: dict[str, Any]) -> None:
+        for weight in weights:
+            if not self.state[weight]:
+                self.state[weight] = {"exp_avg": torch.zeros_like(weight), "exp_avg_sq": torch.zeros_like(weight)}
+        means, squares = ([self.state[weight][name] for weight in weights] for name in ("exp_avg", "exp_avg_sq"))
+        beta1, beta2 = group["betas"]
+        infinite = [torch.full_like(rate, math.inf)] * len(weights)
+        torch._fused_adam_(
+            weights,
+            gradients,
+            means,
+            squares,
+            [],
+            infinite,
+            lr=rate,
+            beta1=beta1,
+            beta2=beta2,
+            weight_decay=0.0,
+            eps=1e-8,
+            amsgrad=False,
+            maximize=False,
+        )
 
 
-@dataclass(frozen=True)
-class RMSProp(Optimizer):
-    """RMSProp as TensorFlow 1 has it: the mean square begins at one, so that the first steps are small."""
-
-    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        return TensorFlowRMSProp(parameters, self.learning_rate)
-
-
-class TensorFlowRMSProp(_Plain):
+class TensorFlowRMSProp(RepeatableOptimizer):
     """w -= lr · g / √(s + 1e-10),  s ← 0.9 s + 0.1 g²,  s = 1 at first (PyTorch's: s = 0, epsilon outside the root)."""
 
-    def __init__(self, parameters: Iterable[nn.Parameter], learning_rate: float) -> None:
-        super().__init__(parameters, {"lr": learning_rate})
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Update every weight that has a gradient."""
-        for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is None:
-                    continue
-                state = self.state[weight]
-                if not state:
-                    state["mean_square"] = torch.ones_like(weight)
-                state["mean_square"].mul_(0.9).addcmul_(weight.grad, weight.grad, value=0.1)
-                weight.addcdiv_(weight.grad, (state["mean_square"] + 1e-10).sqrt(), value=-group["lr"])
+    def _apply(self, weights: list[Tensor], gradients: list[Tensor], rate: Tensor, group: dict[str, Any]) -> None:
+        for weight, gradient in zip(weights, gradients, strict=True):
+            state = self.state[weight]
+            if not state:
+                state["mean_square"] = torch.ones_like(weight)
+            state["mean_square"].mul_(0.9).addcmul_(gradient, gradient, value=0.1)
+            weight.sub_(rate * gradient / (state["mean_square"] + 1e-10).sqrt())

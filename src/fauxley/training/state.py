@@ -20,7 +20,7 @@ from fauxley.errors import FauxleyError
 from fauxley.models.architecture import Architecture, Generator
 from fauxley.models.representations import Representation
 from fauxley.training.average import averaged_copy
-from fauxley.training.optimizers import Optimizer
+from fauxley.training.optimizers import Optimizer, RepeatableOptimizer
 
 _FILE = "training_state.pt"
 
@@ -30,7 +30,7 @@ class TrainingState:
     """The networks and their optimisers, by the networks' names, and how many steps have been taken."""
 
     networks: Mapping[str, nn.Module]
-    optimizers: dict[str, torch.optim.Optimizer]
+    optimizers: dict[str, RepeatableOptimizer]
     average: Generator | None
     representation: Representation
     step: int = 0
@@ -96,7 +96,8 @@ class TrainingState:
     def is_finite(self) -> bool:
         """Whether all weights are finite numbers."""
         networks = (*self.networks.values(), self.best_generator)
-        return all(bool(torch.isfinite(p).all()) for network in networks for p in network.parameters())
+        finite = [torch.isfinite(p).all() for network in networks for p in network.parameters()]
+        return bool(torch.stack(finite).all())  # the host asks a GPU once, not for each weight
 
     def write(self, folder: Path) -> None:
         """Write the training state into an existing folder."""

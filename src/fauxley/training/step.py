@@ -5,6 +5,7 @@ Nothing here knows which networks or which loss it is running.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,6 +16,52 @@ from fauxley.training.ranks import ONE, Ranks
 from fauxley.training.state import TrainingState
 
 
+class Updater:
+    """Carries out one update after another."""
+
+    def update(
+        self,
+        state: TrainingState,
+        update: Update,
+        real: Tensor,
+        draws: Callable[[], Draws],
+        accumulate: int,
+        ranks: Ranks,
+    ) -> dict[str, Tensor]:
+        """Carry out one update; return its loss (1,) and the values of all examples of this process.
+
+        Args:
+            draws: gives the random numbers of this update, from the first on, whenever called.
+        """
+        state.optimizers[update.network].prepare()
+        values = find_gradients(state, update, real, draws(), accumulate)
+        ranks.average_gradients(update.network, state.networks[update.network])
+        move(state, update)
+        return values
+
+
+def find_gradients(
+    state: TrainingState, update: Update, real: Tensor, draws: Draws, accumulate: int
+) -> dict[str, Tensor]:
+    """The first half of an update: the gradients of the network's weights. Returns what `Updater.update` does."""
+    state.optimizers[update.network].zero_grad()
+    losses = []
+    with _only(update.network, state.networks):
+        for part in real.chunk(accumulate):
+            loss = update.loss(state.networks, part, draws)
+            (loss.total / accumulate).backward()  # type: ignore[no-untyped-call]
+            losses.append(loss)
+    total = torch.stack([loss.total.detach() for loss in losses]).mean()
+    values = {name: torch.cat([loss.values[name].detach().view(-1) for loss in losses]) for name in losses[0].values}
+    return {f"{update.network}_loss": total.view(1), **values}
+
+
+def move(state: TrainingState, update: Update) -> None:
+    """The second half: the network's weights go where their gradients point."""
+    state.optimizers[update.network].apply()
+    update.after(state.networks[update.network])
+
+
 def train_step(
     state: TrainingState,
     objective: Objective,
@@ -22,6 +69,7 @@ def train_step(
     draws: Callable[[int], Draws],
     accumulate: int = 1,
     ranks: Ranks = ONE,
+    updater: Updater | None = None,
 ) -> dict[str, Tensor]:
     """Carry out each of the objective's updates once.
 
@@ -30,38 +78,20 @@ def train_step(
         draws: the random numbers of the n-th update of this step.
         accumulate: parts that each batch is computed in, to save memory; B must be a multiple.
         ranks: the processes that take this step together.
+        updater: carries out the updates; None: plainly.
 
     Returns:
         Losses and what else tells how it goes, as tensors without gradient, of the last update of each network.
     """
+    updater = updater or Updater()
     state.generator.train()
     last: dict[str, dict[str, Tensor]] = {}
     for number, update in enumerate(objective.updates()):
         real = batches[min(number, len(batches) - 1)]
-        values = _update(state, update, real, draws(number), accumulate, ranks)
+        values = updater.update(state, update, real, partial(draws, number), accumulate, ranks)
         last[update.network] = last.get(update.network, {}) | values  # some come with some updates only
     state.step += 1
     return {name: value for values in last.values() for name, value in objective.describe(ranks.gather(values)).items()}
-
-
-def _update(
-    state: TrainingState, update: Update, real: Tensor, draws: Draws, accumulate: int, ranks: Ranks
-) -> dict[str, Tensor]:
-    """Carry out one update; return its loss (1,) and the values of all examples of this process."""
-    optimizer = state.optimizers[update.network]
-    optimizer.zero_grad()
-    losses = []
-    with _only(update.network, state.networks):
-        for part in real.chunk(accumulate):
-            loss = update.loss(state.networks, part, draws)
-            (loss.total / accumulate).backward()  # type: ignore[no-untyped-call]
-            losses.append(loss)
-    ranks.average_gradients(update.network, state.networks[update.network])
-    optimizer.step()
-    update.after(state.networks[update.network])
-    total = torch.stack([loss.total.detach() for loss in losses]).mean()
-    values = {name: torch.cat([loss.values[name].detach().view(-1) for loss in losses]) for name in losses[0].values}
-    return {f"{update.network}_loss": total.view(1), **values}
 
 
 @contextmanager

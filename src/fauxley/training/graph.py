@@ -1,0 +1,264 @@
+"""Updates that a GPU repeats by itself: recorded once as CUDA graphs, then replayed without the host.
+
+A graph is work on fixed places in memory. So real batches and random numbers, drawn on the host as ever, are first laid
+into buffers that stay where they are; what optimisers need of the host, they have in a tensor. An update becomes two
+graphs, `find_gradients` and `move`, with the exchange of gradients between processes, if there are others, in between.
+
+Nothing is tried out on copies: the first updates of a kind are carried out as they are, on the stream and in the
+buffers of the recording, which also warms up what the libraries set up on first use. How draws turn out can decide
+what is done; then each outcome has graphs of its own. See docs/decisions/007.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from fauxley.models.draws import Draws
+from fauxley.training.objective import Update
+from fauxley.training.ranks import Ranks
+from fauxley.training.state import TrainingState
+from fauxley.training.step import Updater, find_gradients, move
+
+WARM_UP = 3  # updates of a kind before it is recorded
+Values = dict[str, Tensor]
+Results = tuple[Values, list[Tensor | None]]  # and the weights' gradients
+Work = Callable[[], Results]
+
+
+class Recorder(ABC):
+    """Records work so that it can be repeated."""
+
+    @abstractmethod
+    def perform(self, work: Work) -> Results:
+        """Do the work now, as it will be recorded."""
+
+    @abstractmethod
+    def record(self, work: Work) -> Work:
+        """What repeats the work; it has not been done yet. Its results are overwritten by the next repetition.
+
+        Raises:
+            RuntimeError: the device cannot record it.
+        """
+
+
+class Repetition(Recorder):
+    """Repeats work by doing it again: where there are no graphs, and the measure of those that are."""
+
+    def perform(self, work: Work) -> Results:
+        return work()
+
+    def record(self, work: Work) -> Work:
+        return work
+
+
+class CudaGraphs(Recorder):
+    """Records work on a GPU. All graphs share their memory, since they are replayed one after another."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        # Autograd remembers the stream on which weights were first used: it must be the recording's.
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def perform(self, work: Work) -> Results:
+        now = torch.cuda.current_stream(self._device)
+        self._stream.wait_stream(now)
+        with torch.cuda.stream(self._stream):
+            results = work()
+        now.wait_stream(self._stream)
+        for value in results[0].values():
+            value.record_stream(now)
+        return results
+
+    def record(self, work: Work) -> Work:
+        graph, now = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self._device)
+        try:
+            # Other threads, such as the one that reads batches, may go on.
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
+                results = work()
+        except RuntimeError as error:
+            torch.cuda.set_stream(now)  # ending a recording that failed fails, too, and leaves its stream the current
+            raise error if error.__context__ is None else RuntimeError(str(error.__context__)) from error
+
+        def replay() -> Results:
+            graph.replay()
+            return results
+
+        return replay
+
+
+class BufferedDraws(Draws):
+    """Draws anew, on each occasion, what was asked for on the first, into the same buffers.
+
+    Args:
+        first: the random numbers of the first occasion.
+        device: of the buffers.
+    """
+
+    def __init__(self, first: Draws, device: torch.device) -> None:
+        self._first = first
+        self._device = device
+        self._asked: list[tuple[Callable[[Draws], Any], Any]] = []
+        self._position = 0
+
+    def rewind(self) -> None:
+        """Give the same numbers once more."""
+        self._position = 0
+
+    def refill(self, draws: Draws) -> bool:
+        """Take over the numbers of another occasion; False if what happens there is not what happened here."""
+        self.rewind()
+        for ask, buffer in self._asked:
+            drawn = ask(draws)
+            if not isinstance(buffer, Tensor):
+                if drawn != buffer:
+                    return False
+            else:
+                to_device(drawn, buffer)
+        return True
+
+    def latents(self, count: int, size: int) -> Tensor:
+        return cast(Tensor, self._give(lambda draws: draws.latents(count, size)))
+
+    def interpolation(self, count: int) -> Tensor:
+        return cast(Tensor, self._give(lambda draws: draws.interpolation(count)))
+
+    def shifts(self, layers: int, count: int, radius: int, per_example: bool) -> Tensor:
+        return cast(Tensor, self._give(lambda draws: draws.shifts(layers, count, radius, per_example)))
+
+    def uniform(self, shape: torch.Size, limit: float) -> Tensor:
+        return cast(Tensor, self._give(lambda draws: draws.uniform(shape, limit)))
+
+    def happens(self, probability: float) -> bool:
+        return bool(self._give(lambda draws: draws.happens(probability)))
+
+    def _give(self, ask: Callable[[Draws], Any]) -> Any:
+        if self._position == len(self._asked):
+            drawn = ask(self._first)
+            if isinstance(drawn, Tensor):
+                drawn = to_device(drawn, torch.empty(drawn.shape, dtype=drawn.dtype, device=self._device))
+            self._asked.append((ask, drawn))
+        self._position += 1
+        return self._asked[self._position - 1][1]
+
+
+def to_device(values: Tensor, buffer: Tensor) -> Tensor:
+    """Lay values of the host into a buffer, which a GPU does when it gets there, without the host's waiting for it."""
+    if buffer.is_cuda:
+        # PyTorch reuses a pinned block only once the copies out of it are done.
+        return buffer.copy_(values.contiguous().pin_memory(), non_blocking=True)
+    return buffer.copy_(values)
+
+
+class RecordedUpdater(Updater):
+    """Carries out updates by repeating those it has recorded, of one state from now until it is loaded anew.
+
+    Args:
+        recorder: how.
+        say: told if recording fails; updates are then carried out plainly.
+    """
+
+    def __init__(self, recorder: Recorder, say: Callable[[str], None] = print) -> None:
+        self._recorder = recorder
+        self._say = say
+        self._recordings: dict[Any, list[_Recording]] = {}
+        self._failed = False
+
+    def update(
+        self,
+        state: TrainingState,
+        update: Update,
+        real: Tensor,
+        draws: Callable[[], Draws],
+        accumulate: int,
+        ranks: Ranks,
+    ) -> Values:
+        if self._failed:
+            return super().update(state, update, real, draws, accumulate, ranks)
+        alike = self._recordings.setdefault((update, real.shape, real.dtype, accumulate), [])
+        recording = next((each for each in alike if each.draws.refill(draws())), None)
+        if recording is None:
+            buffered = BufferedDraws(draws(), real.device)
+            recording = _Recording(self._recorder, state, update, torch.empty_like(real), buffered, accumulate)
+            alike.append(recording)
+        state.optimizers[update.network].prepare()
+        try:
+            return recording.run(real, ranks)
+        except _RecordingError as error:
+            self._failed = True
+            self._recordings.clear()  # and with them the memory of their graphs
+            self._say(f"going on without CUDA graphs, which is slower: {error}")
+            return error.values
+
+
+class _RecordingError(Exception):
+    """An update could not be recorded, and was carried out plainly; these are its values."""
+
+    def __init__(self, cause: RuntimeError, values: Values) -> None:
+        super().__init__((str(cause).splitlines() or [type(cause).__name__])[0])
+        self.values = values
+
+
+class _Recording:
+    """An update of one kind, of which draws turned out one way.
+
+    Args:
+        real: buffer for the real batch.
+        draws: buffers for the random numbers.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        state: TrainingState,
+        update: Update,
+        real: Tensor,
+        draws: BufferedDraws,
+        accumulate: int,
+    ) -> None:
+        self.draws = draws
+        self._recorder = recorder
+        self._name = update.network
+        self._network = state.networks[update.network]
+        self._real = real
+        self._runs = 0
+        self._repeat: list[Work] = []
+        weights = list(self._network.parameters())
+
+        def find() -> Results:
+            values = find_gradients(state, update, real, draws, accumulate)
+            return values, [weight.grad for weight in weights]
+
+        def go() -> Results:
+            move(state, update)
+            return {}, []
+
+        self._work: tuple[Work, Work] = find, go
+
+    def run(self, real: Tensor, ranks: Ranks) -> Values:
+        """Carry out the update on `real` and what `draws` was filled with."""
+        self._real.copy_(real)
+        self._runs += 1
+        failure = None
+        for half, work in enumerate(self._work):
+            if self._runs > WARM_UP and half == len(self._repeat) and failure is None:
+                try:
+                    self._repeat.append(self._recorder.record(work))
+                except RuntimeError as error:
+                    failure = error
+                    self.draws.rewind()
+            repeated = half < len(self._repeat)
+            results = self._repeat[half]() if repeated else self._recorder.perform(work)
+            if half == 0:
+                values, gradients = results
+                # A repetition does not go through autograd, which would have put them there.
+                for weight, gradient in zip(self._network.parameters(), gradients, strict=True):
+                    weight.grad = gradient
+                ranks.average_gradients(self._name, self._network)
+        values = {name: value.clone() for name, value in values.items()}
+        if failure is not None:
+            raise _RecordingError(failure, values)
+        return values

@@ -1,0 +1,113 @@
+"""The ways by which samples reach the device: the same batches, bit for bit."""
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from fauxley.audio.dataset import Dataset
+from fauxley.audio.pack_settings import PackSettings
+from fauxley.audio.packing import pack
+from fauxley.models.wavegan import WaveGAN
+from fauxley.training.config import Data
+from fauxley.training.data import Mapped, Prefetched, RealAudio, Resident, choose_reader
+from fauxley.training.presets import PRESETS
+from fauxley.training.ranks import OneRank
+
+CPU = torch.device("cpu")
+CONFIG = replace(PRESETS["wavegan-small"][1], architecture=WaveGAN(clip_length=4096, dim=2), batch_size=7)
+
+
+class SomeRows(OneRank):
+    rows = np.array([1, 4, 6])
+
+
+@pytest.fixture(scope="module")
+def in_shards(kit, tmp_path_factory):
+    """Clips longer than some files, so that they are padded; several shards."""
+    settings = PackSettings(sample_rate=8000, clip_length=4096)
+    return pack(kit, tmp_path_factory.mktemp("packed") / "shards", settings, n_jobs=1, shard_bytes=20_000)
+
+
+@pytest.fixture(params=["one file", "shards", "a selection"])
+def dataset(request, drums, in_shards):
+    if request.param == "a selection":
+        return in_shards.only(range(1, len(in_shards.entries), 2))
+    return drums if request.param == "one file" else in_shards
+
+
+@pytest.mark.parametrize("reader", [Resident, Prefetched])
+@pytest.mark.parametrize("slicing", ["first", "all", "random"])
+@pytest.mark.parametrize("balance_labels", [False, True])
+@pytest.mark.parametrize("clip_length", [4096, 16384])
+def test_every_way_gives_the_batches_of_the_memory_map(dataset, reader, slicing, balance_labels, clip_length):
+    architecture = WaveGAN(clip_length=clip_length, dim=2)
+    config = replace(CONFIG, architecture=architecture, data=Data(slicing=slicing, balance_labels=balance_labels))
+    for ranks in (OneRank(), SomeRows()):
+        other = RealAudio(dataset, config, CPU, ranks, reader(dataset, CPU))
+        mapped = RealAudio(dataset, config, CPU, ranks, Mapped(dataset, CPU))
+        for request in ((0,), (1,), (2,), (40,), (41, 1), (41,), (0, 0, 3)):  # also back and forth
+            expected = mapped.batch(*request)
+            assert expected.any()
+            assert torch.equal(other.batch(*request), expected)
+        other.close()
+
+
+def test_the_kit_has_several_shards_and_short_clips(in_shards):
+    assert len(list(in_shards.whole())) > 2
+    assert min(entry.num_samples for entry in in_shards.entries) < 16384
+
+
+def test_a_cpu_reads_the_memory_map(drums):
+    assert type(choose_reader(drums, CPU)) is Mapped
+
+
+def workers():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("fauxley-batches")]
+
+
+def test_the_thread_ends_with_training_and_can_begin_again(drums):
+    data = RealAudio(drums, CONFIG, CPU, clips=Prefetched(drums, CPU))
+    first = data.batch(0)
+    assert len(workers()) == 1
+    data.close()
+    assert not workers()
+    assert torch.equal(data.batch(0), first)
+    data.close()
+    assert not workers()
+
+
+def test_the_thread_reads_ahead(drums, monkeypatch):
+    read, real = [], Dataset.batch
+    third = threading.Event()
+
+    def batch(self, step, *args, **options):
+        read.append(step)
+        if len(read) == 3:
+            third.set()
+        return real(self, step, *args, **options)
+
+    monkeypatch.setattr(Dataset, "batch", batch)
+    data = RealAudio(drums, CONFIG, CPU, clips=Prefetched(drums, CPU))
+    data.batch(5)
+    assert third.wait(10)
+    data.batch(6)
+    data.close()
+    assert read[:3] == [5, 6, 7]
+    assert read.count(6) == 1
+
+
+def test_what_goes_wrong_in_the_thread_is_raised_where_the_batch_is_wanted(drums, monkeypatch):
+    data = RealAudio(drums, CONFIG, CPU, clips=Prefetched(drums, CPU))
+    data.batch(0)
+
+    def unplugged(self, *args, **options):
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(Dataset, "batch", unplugged)
+    with pytest.raises(OSError, match="the disk is gone"):
+        [data.batch(number) for number in range(2, 5)]
+    data.close()
+    assert not workers()
