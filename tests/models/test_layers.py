@@ -11,9 +11,9 @@ from fauxley.models.layers import (
     Downsampling,
     NearestUpsampling,
     TransposedUpsampling,
-    leaky_relu,
-    phase_shuffle,
 )
+from fauxley.models.leaky_relu import leaky_relu
+from fauxley.models.phase_shuffle import phase_shuffle
 
 KERNELS = (1, 2, 3, 4, 5, 7, 8, 24, 25, 31)
 STRIDES = (1, 2, 3, 4, 5)

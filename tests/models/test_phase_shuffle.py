@@ -1,37 +1,46 @@
-"""Phase shuffle by gathering, as a GPU does it, against the slices of a CPU."""
+"""Phase shuffle by slices, as on a CPU, and by gathering, as on a GPU: one map, and its transposed."""
 
 import pytest
 import torch
 
-from fauxley.models.layers import phase_shuffle
-from fauxley.models.phase_shuffle import gathered_shuffle
+from fauxley.models.phase_shuffle import (
+    phase_shuffle,
+    shift_back_by_gathering,
+    shift_back_by_slices,
+    shift_by_gathering,
+    shift_by_slices,
+)
 
 # Radius, shifts: none, all alike, both ways, as far as there is.
 CASES = [(0, [0, 0, 0]), (2, [2, 2, 2]), (3, [-3, -3, -3]), (2, [1, 0, -1]), (4, [4, 0, -4]), (7, [-7, 7, 5])]
 each_case = pytest.mark.parametrize(("radius", "shifts"), CASES)
+each_way = pytest.mark.parametrize(
+    ("shift", "back"),
+    [(shift_by_slices, shift_back_by_slices), (shift_by_gathering, shift_back_by_gathering)],
+    ids=["slices", "gathering"],
+)
 
 
 @each_case
+@each_way
 @pytest.mark.parametrize(("shape", "dim"), [((3, 8, 2), 1), ((3, 2, 5, 8), 3)])
-def test_gathering_is_slicing_and_so_are_its_derivatives(radius, shifts, shape, dim):
+def test_each_way_is_the_definition_and_its_transposed(shift, back, radius, shifts, shape, dim):
     torch.manual_seed(0)
-    x, towards = (torch.randn(shape, dtype=torch.float64, requires_grad=True) for _ in range(2))
-    curved, results = torch.randn(shape, dtype=torch.float64), []
-    for shuffle in (phase_shuffle, gathered_shuffle):
-        y = shuffle(x, torch.tensor(shifts), radius, dim)
-        (slope,) = torch.autograd.grad((y**3 * towards).sum(), x, create_graph=True)
-        curvature = torch.autograd.grad((slope * curved).sum(), (x, towards))
-        results.append((y, slope, *curvature))
-    assert torch.equal(results[0][0], results[1][0])
-    torch.testing.assert_close(results[1], results[0], rtol=1e-13, atol=1e-13)
+    x, y = torch.randn(shape, dtype=torch.float64), torch.randn(shape, dtype=torch.float64)
+    places = torch.arange(8) - torch.tensor(shifts)[:, None]
+    mirrored = 7 - (7 - places.abs()).abs()
+    expected = torch.stack([each.index_select(dim - 1, where) for each, where in zip(x, mirrored, strict=True)])
+    there = shift(x, torch.tensor(shifts), radius, dim)
+    assert torch.equal(there, expected)
+    torch.testing.assert_close((there * y).sum(), (x * back(y, torch.tensor(shifts), radius, dim)).sum())
 
 
 @each_case
-def test_gathering_passes_gradcheck_twice(radius, shifts):
+def test_derivatives_of_both_orders_agree_with_differences(radius, shifts):
     x = torch.randn(3, 8, 1, dtype=torch.float64, requires_grad=True)
 
-    def shuffle(x):
-        return gathered_shuffle(x, torch.tensor(shifts), radius, 1)
+    def curved(x):
+        return phase_shuffle(x, torch.tensor(shifts), radius) ** 3
 
-    assert torch.autograd.gradcheck(shuffle, x)
-    assert torch.autograd.gradgradcheck(lambda x: shuffle(x) ** 2, x)
+    assert torch.autograd.gradcheck(curved, x)
+    assert torch.autograd.gradgradcheck(curved, x)

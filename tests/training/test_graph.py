@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from fauxley.models import layers, specgan, wavegan
+from fauxley.models import phase_shuffle
 from fauxley.models.draws import Draws
-from fauxley.models.phase_shuffle import gathered_shuffle
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
 from fauxley.models.wavenet import WaveNet
@@ -48,11 +47,8 @@ each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 @pytest.fixture(autouse=True)
 def gathering(monkeypatch):
     """Shuffle as a GPU does: the CPU's slices are cut by numbers on the host."""
-    for module in (layers, wavegan, specgan):
-        if hasattr(module, "phase_shuffle"):
-            monkeypatch.setattr(
-                module, "phase_shuffle", lambda x, s, radius, dim=1: gathered_shuffle(x, s, radius, dim)
-            )
+    monkeypatch.setattr(phase_shuffle, "shift_by_slices", phase_shuffle.shift_by_gathering)
+    monkeypatch.setattr(phase_shuffle, "shift_back_by_slices", phase_shuffle.shift_back_by_gathering)
 
 
 def new_state(case):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import torch
 
-from fauxley.apps.devices import in_memory
+from fauxley.apps.devices import in_memory, keep_freed_memory
 from fauxley.apps.estimate import count_parameters, step_seconds
 from fauxley.apps.memory import forget_peak, peak_megabytes
 from fauxley.models.architecture import AutoregressiveGenerator
@@ -98,6 +98,7 @@ def _measure(config: TrainingConfig, device: torch.device, steps: int) -> Figure
     generating = peak_megabytes(device)
     del generator, representation, synthesizer
     forget_peak(device)
+    keep_freed_memory()  # as `fauxley train` does
     state = TrainingState.new(
         architecture, config.optimizer, config.averaging.half_life > 0, config.seed, device, config.dtype
     )

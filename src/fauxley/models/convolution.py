@@ -26,16 +26,30 @@ from torch import Tensor
 class Convolution(ABC):
     """A way to compute the three products, without derivatives.
 
-    The products take weights as `prepare` gives them, and `correlate` gives them so, too.
+    Each operand is first brought into the form in which this algorithm works with it. Who needs an operand twice keeps
+    that form. `correlate` gives a weight in its form; the other results are signals.
     """
+
+    batch_dim: int
+    """Where the examples of a prepared signal lie."""
+    channel_dim: int
+    """Where the channels of a signal lie."""
 
     @abstractmethod
     def prepare(self, weight: Tensor) -> Tensor:
-        """The weights in the form in which this algorithm works with them: a linear function, differentiable."""
+        """w: a linear function, differentiable."""
 
     @abstractmethod
-    def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
-        """x, w → y."""
+    def prepare_input(self, x: Tensor) -> Tensor:
+        """x, (B, ...)."""
+
+    @abstractmethod
+    def prepare_output(self, y: Tensor) -> Tensor:
+        """y, (B, ...)."""
+
+    @abstractmethod
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """x, w → y, plus a bias (O,)."""
 
     @abstractmethod
     def transpose(self, y: Tensor, weight: Tensor) -> Tensor:
@@ -46,9 +60,9 @@ class Convolution(ABC):
         """x, y → w."""
 
 
-def convolve(x: Tensor, weight: Tensor, by: Convolution) -> Tensor:
-    """y = x * w, w prepared, differentiable to any order."""
-    result: Tensor = _Convolve.apply(x, weight, by)  # type: ignore[no-untyped-call]
+def convolve(x: Tensor, weight: Tensor, by: Convolution, bias: Tensor | None = None) -> Tensor:
+    """y = x * w, w prepared, plus a bias (O,), differentiable to any order."""
+    result: Tensor = _Convolve.apply(x, weight, by, bias)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -84,24 +98,26 @@ def _without_weight_gradients() -> Iterator[None]:
         _weight_gradients = True
 
 
-Gradients = tuple[Tensor | None, Tensor | None, None]
+Gradients = tuple[Tensor | None, ...]
 
 
 class _Convolve(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, by: Convolution) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, by: Convolution, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.by = by
-        return by.convolve(x, weight)
+        return by.convolve(by.prepare_input(x), weight, bias)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Gradients:
         x, weight = ctx.saved_tensors
         (y,) = grads
+        places = [dim for dim in range(y.dim()) if dim != ctx.by.channel_dim]
         return (
             transpose(y, weight, ctx.by) if ctx.needs_input_grad[0] else None,
             _correlate(x, y, ctx.by) if ctx.needs_input_grad[1] and _weight_gradients else None,
             None,
+            y.sum(places) if ctx.needs_input_grad[3] and _weight_gradients else None,
         )
 
 
@@ -110,7 +126,7 @@ class _Transpose(torch.autograd.Function):
     def forward(ctx: Any, y: Tensor, weight: Tensor, by: Convolution) -> Tensor:
         ctx.save_for_backward(y, weight)
         ctx.by = by
-        return by.transpose(y, weight)
+        return by.transpose(by.prepare_output(y), weight)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Gradients:
@@ -128,7 +144,7 @@ class _Correlate(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, y: Tensor, by: Convolution) -> Tensor:
         ctx.save_for_backward(x, y)
         ctx.by = by
-        return by.correlate(x, y)
+        return by.correlate(by.prepare_input(x), by.prepare_output(y))
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Gradients:
