@@ -23,7 +23,8 @@ from fauxley.audio.files import write_audio
 from fauxley.audio.packing import pack
 from fauxley.audio.slicing import Slicing
 from fauxley.models.draws import Draws
-from fauxley.training.data import ClipReader, Mapped, Prefetched, RealAudio, Resident
+from fauxley.training.clip_reader import ClipReader, Mapped, Prefetched, Resident
+from fauxley.training.data import RealAudio
 from fauxley.training.presets import PRESETS
 from fauxley.training.state import TrainingState
 from fauxley.training.step import train_step

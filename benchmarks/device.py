@@ -28,8 +28,9 @@ from fauxley.apps.devices import choose_device, keep_freed_memory, prefer_speed
 from fauxley.apps.memory import forget_peak, peak_megabytes
 from fauxley.models.draws import Draws
 from fauxley.models.synthesizer import Synthesizer
+from fauxley.training.clip_reader import Mapped, Prefetched, Resident
 from fauxley.training.config import TrainingConfig
-from fauxley.training.data import Mapped, Prefetched, RealAudio, Resident
+from fauxley.training.data import RealAudio
 from fauxley.training.graph import CudaGraphs, RecordedUpdater, Recorder, Repetition
 from fauxley.training.objectives import Hinge, Relativistic, WassersteinGP
 from fauxley.training.presets import PRESETS

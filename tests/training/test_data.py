@@ -11,8 +11,9 @@ from fauxley.audio.dataset import Dataset
 from fauxley.audio.pack_settings import PackSettings
 from fauxley.audio.packing import pack
 from fauxley.models.wavegan import WaveGAN
+from fauxley.training.clip_reader import Mapped, Prefetched, Resident, choose_reader
 from fauxley.training.config import Data
-from fauxley.training.data import Mapped, Prefetched, RealAudio, Resident, choose_reader
+from fauxley.training.data import RealAudio
 from fauxley.training.presets import PRESETS
 from fauxley.training.ranks import OneRank
 

@@ -12,7 +12,8 @@ from fauxley.models.draws import Draws
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
 from fauxley.models.wavenet import WaveNet
-from fauxley.training.graph import WARM_UP, BufferedDraws, RecordedUpdater, Recorder, Repetition
+from fauxley.training.buffered_draws import BufferedDraws
+from fauxley.training.graph import WARM_UP, RecordedUpdater, Recorder, Repetition
 from fauxley.training.likelihood import MaximumLikelihood
 from fauxley.training.objectives import Hinge, NonSaturating, Relativistic, Wasserstein, WassersteinGP
 from fauxley.training.optimizers import Adam, RMSProp

@@ -24,8 +24,8 @@ from fauxley.audio.slicing import Slicing
 from fauxley.audio.stft import stft
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.log_spectrogram import LogSpectrogram
+from fauxley.training.clip_reader import to_float
 from fauxley.training.config import Flat
-from fauxley.training.data import FULL_SCALE
 from fauxley.training.optimizers import Adam
 from fauxley.training.signals import stop_signals
 
@@ -127,7 +127,7 @@ class InversionTrainer:
         return spectral_loss(found[..., : real.shape[-1]], real)
 
     def _to_audio(self, integers: np.ndarray) -> Tensor:
-        return torch.from_numpy(integers).to(self.representation.mean.device).float() / FULL_SCALE
+        return to_float(torch.from_numpy(integers).to(self.representation.mean.device))
 
 
 def spectral_loss(audio: Tensor, reference: Tensor) -> Tensor:
