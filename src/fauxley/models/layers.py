@@ -21,8 +21,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fauxley.models.convolution import Convolution, convolve
+from fauxley.models.convolution import convolve
 from fauxley.models.convolution_1d import choose_convolution
+from fauxley.models.convolution_packed import Kept, PackedConvolution, choose_packed
 
 
 class Downsampling(nn.Module):
@@ -59,26 +60,35 @@ class Upsampling(nn.Module, ABC):
         self.radius = radius
         self.weight = nn.Parameter(torch.empty(kernel_length, in_channels, out_channels))
         self.bias = nn.Parameter(torch.empty(out_channels))
-        self._kept: dict[tuple[Convolution, torch.dtype], Tensor] = {}
+        self._kept: dict[tuple[PackedConvolution, torch.dtype], Kept] = {}
 
     def forward(self, x: Tensor) -> Tensor:
         batch, length, _ = x.shape
-        by = choose_convolution(x, 2 * self.radius + 1, self.stride * len(self.bias))
-        y = convolve(x, self._kernel(by, x.dtype), by)  # (B, L, s·out)
-        return y.reshape(batch, length * self.stride, -1) + self.bias.to(x.dtype)
+        if self.training or torch.is_grad_enabled():
+            by = choose_convolution(x, 2 * self.radius + 1, self.stride * len(self.bias))
+            y = convolve(x, by.prepare(self.folded_weight(self.weight.to(x.dtype))), by)  # (B, L, s·out)
+            return y.reshape(batch, length * self.stride, -1) + self.bias.to(x.dtype)
+        return self._generate(x).reshape(batch, length * self.stride, -1)
 
     def train(self, mode: bool = True) -> Self:
         """Switch between training and use; in use, weights are taken not to change any more."""
         self._kept.clear()
         return super().train(mode)
 
-    def _kernel(self, by: Convolution, dtype: torch.dtype) -> Tensor:
-        """The prepared weight. In use it is kept: for a single clip, preparing takes longer than everything else."""
-        if self.training or torch.is_grad_enabled():
-            return by.prepare(self.folded_weight(self.weight.to(dtype)))
-        if (by, dtype) not in self._kept:
-            self._kept[by, dtype] = by.prepare(self.folded_weight(self.weight.to(dtype))).contiguous()
-        return self._kept[by, dtype]
+    def _generate(self, x: Tensor) -> Tensor:
+        """The phases, by weights that are kept: for a single clip, preparing them takes longer than everything else."""
+        by = choose_packed(x, 2 * self.radius + 1, self.stride * len(self.bias))
+        if (by, x.dtype) not in self._kept:
+            bias = self.bias.to(x.dtype).repeat(self.stride)
+            self._kept[by, x.dtype] = by.prepare(self.folded_weight(self.weight.to(x.dtype)), bias)
+        return by.convolve(x, self._kept[by, x.dtype])
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Self:  # what `to` and `half` go through
+        self._kept.clear()
+        return super()._apply(*args, **kwargs)
+
+    def __getstate__(self) -> dict[str, Any]:  # for copies; what is kept may be in a form that cannot be copied
+        return {**self.__dict__, "_kept": {}}
 
     @abstractmethod
     def folded_weight(self, weight: Tensor) -> Tensor:
