@@ -9,7 +9,7 @@ import torch
 import tyro
 from torch import Tensor
 
-from fauxley.apps.devices import Device, choose_device
+from fauxley.apps.devices import Device, choose_device, keep_freed_memory
 from fauxley.apps.sounds import Output, Request, write_sounds
 from fauxley.errors import UsageError
 from fauxley.models.synthesizer import Synthesizer
@@ -43,6 +43,7 @@ def morph(
         raise UsageError(f"--seeds must not be negative; got {min(seeds)}")
     if count < len(seeds):
         raise UsageError(f"--count must be at least the number of seeds, {len(seeds)}; got {count}")
+    keep_freed_memory()
     synthesizer = Synthesizer.from_pretrained(model, choose_device(device))
     between = spherical if path == "spherical" else torch.lerp
     latents = synthesizer.latents(seeds)

@@ -1,9 +1,9 @@
 """Convolutions for generating: weights that no longer change are laid out once, as the processor likes them best.
 
 A matrix product on a CPU begins by reordering its operands. For a large batch that is little; for a single clip, whose
-16 frames meet 15 million weights, it takes as long as the product. oneDNN, with which PyTorch computes, can keep weights
-in its own order, for one number of rows (for another it would reorder them on every call). So a batch is computed in
-groups of as many clips as the weights were laid out for: one by one if there are few. Rows and weights are
+16 frames meet 15 million weights, it takes as long as the product. oneDNN, with which PyTorch computes, can keep
+weights in its own order, for one number of rows (for another it would reorder them on every call). So a batch is
+computed in groups of as many clips as the weights were laid out for: one by one if there are few. Rows and weights are
 
     few frames                  all windows of T frames        weights as they are        one product
     more frames, many channels  tiles, transformed (bilinear)  weights, transformed       M products, as M groups of
@@ -19,6 +19,7 @@ G clips in a group.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -59,7 +60,7 @@ def choose_packed(x: Tensor, taps: int, outputs: int) -> PackedConvolution:
     batch, length, inputs = x.shape
     if x.device.type != "cpu" or taps == 1 or not _has_packing(x.dtype):
         return Unpacked(choose_convolution(x, taps, outputs))
-    if outputs < _VECTOR and length % (wider := _VECTOR // outputs) == 0:
+    if outputs <= _VECTOR // 2 and length % (wider := _VECTOR // outputs) == 0:
         return PackedFrames(taps, wider)
     if min(inputs, outputs) >= _LEAST_CHANNELS:
         for tile in (16, 8):
@@ -143,7 +144,7 @@ class PackedBilinear(PackedConvolution):
         windows = padded.as_strided(shape, (padded.stride(0), self.tile * channels, channels, 1))
         groups = [
             back @ multiply(forth @ group.flatten(0, 1), kept)  # (G·K, h, O)
-            for group in windows.split(self.clips)
+            for group in torch.split(windows, self.clips)
         ]
         return (torch.cat(groups) if len(groups) > 1 else groups[0]).view(len(padded), length, -1)[:batch]
 
@@ -182,17 +183,16 @@ def pack_products(weights: Tensor, rows: int) -> Tensor:
     """M weights (M, I, O), laid out for products with as many matrices (rows, I)."""
     products, inputs, outputs = weights.shape
     images = weights.transpose(1, 2).reshape(products * outputs, inputs, 1, 1)
-    packed: Tensor = torch._C._nn.mkldnn_reorder_conv2d_weight(
-        images.to_mkldnn(), *_ONE_TAP, products, (1, products * inputs, 1, rows)
-    )
-    return packed
+    shape = (1, products * inputs, 1, rows)
+    reorder: Callable[..., Tensor] = torch._C._nn.mkldnn_reorder_conv2d_weight
+    return reorder(images.to_mkldnn(), *_ONE_TAP, products, shape)
 
 
 def multiply(matrices: Tensor, kept: Kept) -> Tensor:
     """Product m of each row with weight m, and a bias (M·O,) added: (rows, M, I) to (rows, M, O)."""
     rows, products, _ = matrices.shape
     image = matrices.view(1, 1, rows, -1).permute(0, 3, 1, 2)  # a row of pixels, channels last
-    y = torch.ops.mkldnn._convolution_pointwise(image, *kept, *_ONE_TAP, products, "none", [], "")
+    y: Tensor = torch.ops.mkldnn._convolution_pointwise(image, *kept, *_ONE_TAP, products, "none", [], "")
     return y.permute(0, 2, 3, 1).reshape(rows, products, -1)
 
 
@@ -201,8 +201,8 @@ _ONE_TAP = (0, 0), (1, 1), (1, 1)  # padding, stride, dilation
 
 @cache
 def _has_packing(dtype: torch.dtype) -> bool:
-    """Whether this PyTorch packs weights of this type on this processor. Its compiler does so through the same doors."""
-    if dtype not in (torch.float32, torch.bfloat16) or not torch.backends.mkldnn.is_available():
+    """Whether this PyTorch packs weights of this type here, by the functions that its own compiler uses."""
+    if dtype not in (torch.float32, torch.bfloat16) or not torch._C._has_mkldnn:
         return False
     try:
         weight, bias = torch.ones(2, 16, 16, dtype=dtype), torch.zeros(32, dtype=dtype)

@@ -85,7 +85,7 @@ class Upsampling(nn.Module, ABC):
 
     def _apply(self, *args: Any, **kwargs: Any) -> Self:  # what `to` and `half` go through
         self._kept.clear()
-        return super()._apply(*args, **kwargs)
+        return super()._apply(*args, **kwargs)  # type: ignore[no-any-return, no-untyped-call]
 
     def __getstate__(self) -> dict[str, Any]:  # for copies; what is kept may be in a form that cannot be copied
         return {**self.__dict__, "_kept": {}}
