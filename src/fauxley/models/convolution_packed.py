@@ -38,8 +38,8 @@ _MANY_CLIPS = 8  # from which on groups are faster, though the last may be fille
 _MOST_CLIPS = 16  # in a group
 _ENOUGH_TILES = 64  # in a group
 _LEAST_TILES = 8  # in a clip by itself
-_MANY_WEIGHTS = 2**16  # for each frame, from which on reading them takes longer than computing with them
-_LEAST_CHANNELS = 32
+_MANY_WEIGHTS = 2**13  # for each frame, from which on reading them takes longer than computing with them
+_LEAST_BYTES = 256  # of a frame, in and out
 _VECTOR = 16  # numbers in a vector register
 
 
@@ -62,7 +62,7 @@ def choose_packed(x: Tensor, taps: int, outputs: int) -> PackedConvolution:
         return Unpacked(choose_convolution(x, taps, outputs))
     if outputs <= _VECTOR // 2 and length % (wider := _VECTOR // outputs) == 0:
         return PackedFrames(taps, wider)
-    if min(inputs, outputs) >= _LEAST_CHANNELS:
+    if min(inputs, outputs) * x.element_size() >= _LEAST_BYTES:
         for tile in (16, 8):
             tiles = length // tile
             clips = min(max(_ENOUGH_TILES // max(tiles, 1), 1), _MOST_CLIPS) if batch >= _MANY_CLIPS else 1
