@@ -17,6 +17,7 @@ from fauxley.models.convolution_packed import (
 )
 from fauxley.models.draws import Draws
 from fauxley.models.layers import NearestUpsampling, TransposedUpsampling
+from fauxley.models.layers_2d import TransposedUpsampling2d
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.wavegan import WaveGAN
 
@@ -84,7 +85,7 @@ def test_without_packing_the_usual_algorithms_compute(monkeypatch):
     z = Draws(1).latents(2, 100)
     with torch.inference_mode():
         expected = generator(z)
-        monkeypatch.setattr(convolution_packed, "_has_packing", lambda dtype: False)
+        monkeypatch.setattr(convolution_packed, "has_packing", lambda dtype: False)
         torch.testing.assert_close(generator(z), expected, rtol=0, atol=1e-5)
     assert isinstance(choose_packed(torch.empty(1, 16, 1024), 7, 2048), Unpacked)
     assert isinstance(choose_packed(torch.empty(1, 16, 1024, dtype=torch.float64), 7, 2048), Unpacked)
@@ -126,3 +127,26 @@ def test_what_is_kept_is_forgotten_by_copies_and_by_other_types():
         twin.bias.mul_(2)
         torch.testing.assert_close(twin(x), 2 * layer(x))
         torch.testing.assert_close(layer.double()(x.double()).float(), twin(x) / 2, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-6), (torch.bfloat16, 1e-2)])
+@pytest.mark.parametrize("kernel_length", [2, 3, 4, 5, 6, 7])
+@pytest.mark.parametrize(("batch", "size", "outputs"), [(1, (4, 4), 8), (3, (2, 6), 1)])
+def test_an_image_layer_in_use_equals_plain_transposed_convolution(
+    kernel_length, batch, size, outputs, dtype, tolerance
+):
+    torch.manual_seed(0)
+    layer = TransposedUpsampling2d(6, outputs, kernel_length).eval()
+    for parameter in layer.parameters():
+        torch.nn.init.normal_(parameter)
+    x = torch.randn(batch, 6, *size).to(dtype)
+    weight, bias = (parameter.detach().to(dtype).double() for parameter in (layer.weight, layer.bias))
+    full = F.conv_transpose2d(x.double(), weight, bias, stride=2)
+    full = F.pad(full, (0, 2, 0, 2))  # where few taps reach not far enough
+    full[:, :, -2:] = full[:, :, :, -2:] = bias.view(-1, 1, 1)
+    front = (kernel_length - 2) // 2
+    expected = full[:, :, front : front + 2 * size[0], front : front + 2 * size[1]]
+    with torch.no_grad():
+        y = layer(x)
+    assert y.shape == expected.shape
+    assert (y - expected).norm() < tolerance * expected.norm()

@@ -58,7 +58,7 @@ class PackedConvolution(ABC):
 def choose_packed(x: Tensor, taps: int, outputs: int) -> PackedConvolution:
     """The fastest way to convolve x (B, L, I) with weights (T, I, O), T odd, that are kept."""
     batch, length, inputs = x.shape
-    if x.device.type != "cpu" or taps == 1 or not _has_packing(x.dtype):
+    if x.device.type != "cpu" or taps == 1 or not has_packing(x.dtype):
         return Unpacked(choose_convolution(x, taps, outputs))
     if outputs <= _VECTOR // 2 and length % (wider := _VECTOR // outputs) == 0:
         return PackedFrames(taps, wider)
@@ -200,7 +200,7 @@ _ONE_TAP = (0, 0), (1, 1), (1, 1)  # padding, stride, dilation
 
 
 @cache
-def _has_packing(dtype: torch.dtype) -> bool:
+def has_packing(dtype: torch.dtype) -> bool:
     """Whether this PyTorch packs weights of this type here, by the functions that its own compiler uses."""
     if dtype not in (torch.float32, torch.bfloat16) or not torch._C._has_mkldnn:
         return False

@@ -6,7 +6,7 @@ front: 1 and 2 for k = 5, s = 2.
 Letters: B batch, C channels, H × W size, k kernel length, s stride.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from fauxley.models.convolution import convolve, transpose
 from fauxley.models.convolution_2d import StridedConvolution
+from fauxley.models.convolution_packed_2d import PackedPhases
 
 
 class Convolution2d(nn.Module):
@@ -46,13 +47,34 @@ class TransposedUpsampling2d(nn.Module):
         self.weight = nn.Parameter(torch.empty(in_channels, out_channels, kernel_length, kernel_length))
         self.bias = nn.Parameter(torch.empty(out_channels))
         self.convolution = StridedConvolution(kernel_length, stride=2)
+        self._kept: dict[tuple[PackedPhases, torch.dtype], tuple[list[Tensor], Tensor]] = {}
 
     def forward(self, x: Tensor) -> Tensor:
+        if not (self.training or torch.is_grad_enabled()) and PackedPhases.suits(x, self.weight.shape[-1]):
+            return self._generate(x)
         full = transpose(x, self.weight.to(x.dtype), self.convolution)
         # From the full result of (H - 1)·2 + k, drop the front half of the padding and keep 2H.
         front = max(self.weight.shape[-1] - 2, 0) // 2
         backs = [2 * size - (full_size - front) for size, full_size in zip(x.shape[2:], full.shape[2:], strict=True)]
         return F.pad(full, (-front, backs[1], -front, backs[0])) + self.bias.to(x.dtype).view(-1, 1, 1)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch between training and use; in use, weights are taken not to change any more."""
+        self._kept.clear()
+        return super().train(mode)
+
+    def _generate(self, x: Tensor) -> Tensor:
+        by = PackedPhases(self.weight.shape[-1], (x.shape[2], x.shape[3]))
+        if (by, x.dtype) not in self._kept:
+            self._kept[by, x.dtype] = by.prepare(self.weight.to(x.dtype), self.bias.to(x.dtype))
+        return by.convolve(x, self._kept[by, x.dtype])
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Self:  # what `to` and `half` go through
+        self._kept.clear()
+        return super()._apply(*args, **kwargs)  # type: ignore[no-any-return, no-untyped-call]
+
+    def __getstate__(self) -> dict[str, Any]:  # for copies; what is kept may be in a form that cannot be copied
+        return {**self.__dict__, "_kept": {}}
 
 
 class ResizedUpsampling2d(Convolution2d):
