@@ -106,7 +106,8 @@ def main() -> None:
     print(f"{'':28}{'one clip':>24}{'in batches':>27}")
     for architecture in (WaveGAN(dim=options.dim), SpecGAN(dim=options.dim)):
         makes, latents = competitors(architecture, device, options.threads), latents_of(architecture, options.clips)
-        check(makes, latents[:2])
+        # Griffin-Lim carries differences along.
+        check(makes, latents[:2], 0.5 if isinstance(architecture, SpecGAN) else 0.05)
         name = type(architecture).__name__
         single = measure(makes, latents[:1], 1, options.repeats, clock)
         many = measure(makes, latents, options.batch_size, options.repeats // 3, clock)
@@ -180,10 +181,10 @@ def by_onnxruntime(generator: nn.Module, latent_size: int, threads: int) -> Make
 
 
 @torch.inference_mode()
-def check(makes: dict[str, Make], latents: Tensor) -> None:
-    """Compare what should be the same sounds."""
+def check(makes: dict[str, Make], latents: Tensor, narrow: float) -> None:
+    """Compare what should be the same sounds, within a share `narrow` of the amplitude in bfloat16."""
     expected = makes["plain"](latents)
-    for name, tolerance in {"float32": 1e-3, "bfloat16": 0.1, "onnxruntime": 1e-3}.items():
+    for name, tolerance in {"float32": 1e-3, "bfloat16": narrow, "onnxruntime": 1e-3}.items():
         if name in makes:
             error = (makes[name](latents) - expected).norm() / expected.norm()
             if not error < tolerance:
