@@ -19,18 +19,20 @@ G clips in a group.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cache
+from typing import Any, Self, TypeVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from fauxley.models.bilinear import BilinearConvolution, bilinear_matrices
 from fauxley.models.convolution import Convolution, convolve
 from fauxley.models.convolution_1d import DirectConvolution, choose_convolution
 
+KeptT = TypeVar("KeptT")
 Kept = tuple[Tensor, Tensor]  # a weight in an order of its own, and a bias
 
 # Numbers found by `benchmarks/generation_layers.py`.
@@ -177,6 +179,33 @@ class PackedFrames(PackedConvolution):
         groups = x.reshape(len(x), x.shape[1] // self.wider, -1).transpose(1, 2).unsqueeze(2)  # (B, q·I, 1, L/q)
         y = F.conv2d(groups, weight, bias, padding=(0, weight.shape[3] // 2))
         return y.squeeze(2).transpose(1, 2).reshape(*x.shape[:2], -1)
+
+
+class KeepingModule(nn.Module):
+    """A layer that prepares its weights once. In use (`eval`) they are taken not to change any more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept: dict[Hashable, Any] = {}
+
+    def train(self, mode: bool = True) -> Self:
+        self._kept.clear()
+        return super().train(mode)
+
+    def _keep(self, key: Hashable, prepare: Callable[[], KeptT]) -> KeptT:
+        """What `prepare` gives, from the first time on; oneDNN's order may depend on the number of threads, too."""
+        key = key, torch.get_num_threads()
+        if key not in self._kept:
+            self._kept[key] = prepare()
+        kept: KeptT = self._kept[key]
+        return kept
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Self:  # what `to` and `half` go through
+        self._kept.clear()
+        return super()._apply(*args, **kwargs)  # type: ignore[no-any-return, no-untyped-call]
+
+    def __getstate__(self) -> dict[str, Any]:  # for copies; what is kept may be in a form that cannot be copied
+        return {**self.__dict__, "_kept": {}}
 
 
 def pack_products(weights: Tensor, rows: int) -> Tensor:

@@ -15,7 +15,7 @@ Letters: B batch, L samples, C channels, k kernel length, s stride, M radius and
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any, Self
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from fauxley.models.convolution import convolve
 from fauxley.models.convolution_1d import choose_convolution
-from fauxley.models.convolution_packed import Kept, PackedConvolution, choose_packed
+from fauxley.models.convolution_packed import KeepingModule, Kept, PackedConvolution, choose_packed
 
 
 class Downsampling(nn.Module):
@@ -51,7 +51,7 @@ class Downsampling(nn.Module):
         return convolve(phases, by.prepare(weight), by) + self.bias.to(x.dtype)
 
 
-class Upsampling(nn.Module, ABC):
+class Upsampling(KeepingModule, ABC):
     """A convolution that makes a signal s times as long: (B, L, in) to (B, s·L, out)."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_length: int, stride: int, radius: int) -> None:
@@ -60,7 +60,6 @@ class Upsampling(nn.Module, ABC):
         self.radius = radius
         self.weight = nn.Parameter(torch.empty(kernel_length, in_channels, out_channels))
         self.bias = nn.Parameter(torch.empty(out_channels))
-        self._kept: dict[tuple[PackedConvolution, torch.dtype], Kept] = {}
 
     def forward(self, x: Tensor) -> Tensor:
         batch, length, _ = x.shape
@@ -70,25 +69,13 @@ class Upsampling(nn.Module, ABC):
             return y.reshape(batch, length * self.stride, -1) + self.bias.to(x.dtype)
         return self._generate(x).reshape(batch, length * self.stride, -1)
 
-    def train(self, mode: bool = True) -> Self:
-        """Switch between training and use; in use, weights are taken not to change any more."""
-        self._kept.clear()
-        return super().train(mode)
-
     def _generate(self, x: Tensor) -> Tensor:
         """The phases, by weights that are kept: for a single clip, preparing them takes longer than everything else."""
         by = choose_packed(x, 2 * self.radius + 1, self.stride * len(self.bias))
-        if (by, x.dtype) not in self._kept:
-            bias = self.bias.to(x.dtype).repeat(self.stride)
-            self._kept[by, x.dtype] = by.prepare(self.folded_weight(self.weight.to(x.dtype)), bias)
-        return by.convolve(x, self._kept[by, x.dtype])
+        return by.convolve(x, self._keep((by, x.dtype), lambda: self._prepare(by, x.dtype)))
 
-    def _apply(self, *args: Any, **kwargs: Any) -> Self:  # what `to` and `half` go through
-        self._kept.clear()
-        return super()._apply(*args, **kwargs)  # type: ignore[no-any-return, no-untyped-call]
-
-    def __getstate__(self) -> dict[str, Any]:  # for copies; what is kept may be in a form that cannot be copied
-        return {**self.__dict__, "_kept": {}}
+    def _prepare(self, by: PackedConvolution, dtype: torch.dtype) -> Kept:
+        return by.prepare(self.folded_weight(self.weight.to(dtype)), self.bias.to(dtype).repeat(self.stride))
 
     @abstractmethod
     def folded_weight(self, weight: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ front: 1 and 2 for k = 5, s = 2.
 Letters: B batch, C channels, H × W size, k kernel length, s stride.
 """
 
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from fauxley.models.convolution import convolve, transpose
 from fauxley.models.convolution_2d import StridedConvolution
+from fauxley.models.convolution_packed import KeepingModule
 from fauxley.models.convolution_packed_2d import PackedPhases
 
 
@@ -39,7 +40,7 @@ class Downsampling2d(Convolution2d):
     stride = 2
 
 
-class TransposedUpsampling2d(nn.Module):
+class TransposedUpsampling2d(KeepingModule):
     """Transposed convolution of stride 2, "same" (the paper's generator)."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_length: int) -> None:
@@ -47,7 +48,6 @@ class TransposedUpsampling2d(nn.Module):
         self.weight = nn.Parameter(torch.empty(in_channels, out_channels, kernel_length, kernel_length))
         self.bias = nn.Parameter(torch.empty(out_channels))
         self.convolution = StridedConvolution(kernel_length, stride=2)
-        self._kept: dict[tuple[PackedPhases, torch.dtype], tuple[list[Tensor], Tensor]] = {}
 
     def forward(self, x: Tensor) -> Tensor:
         if not (self.training or torch.is_grad_enabled()) and PackedPhases.suits(x, self.weight.shape[-1]):
@@ -58,23 +58,10 @@ class TransposedUpsampling2d(nn.Module):
         backs = [2 * size - (full_size - front) for size, full_size in zip(x.shape[2:], full.shape[2:], strict=True)]
         return F.pad(full, (-front, backs[1], -front, backs[0])) + self.bias.to(x.dtype).view(-1, 1, 1)
 
-    def train(self, mode: bool = True) -> Self:
-        """Switch between training and use; in use, weights are taken not to change any more."""
-        self._kept.clear()
-        return super().train(mode)
-
     def _generate(self, x: Tensor) -> Tensor:
         by = PackedPhases(self.weight.shape[-1], (x.shape[2], x.shape[3]))
-        if (by, x.dtype) not in self._kept:
-            self._kept[by, x.dtype] = by.prepare(self.weight.to(x.dtype), self.bias.to(x.dtype))
-        return by.convolve(x, self._kept[by, x.dtype])
-
-    def _apply(self, *args: Any, **kwargs: Any) -> Self:  # what `to` and `half` go through
-        self._kept.clear()
-        return super()._apply(*args, **kwargs)  # type: ignore[no-any-return, no-untyped-call]
-
-    def __getstate__(self) -> dict[str, Any]:  # for copies; what is kept may be in a form that cannot be copied
-        return {**self.__dict__, "_kept": {}}
+        weights = self.weight, self.bias
+        return by.convolve(x, self._keep((by, x.dtype), lambda: by.prepare(*(each.to(x.dtype) for each in weights))))
 
 
 class ResizedUpsampling2d(Convolution2d):
