@@ -73,8 +73,7 @@ def run(kind: str, count: int, scratch: Path, dim: int) -> dict[str, float]:
 
 def measure(kind: str, count: int, folder: Path, dim: int) -> dict[str, float]:
     """Seconds and megabytes of one kind of work on `count` sounds."""
-    from fauxley.apps.generate import from_seeds
-    from fauxley.apps.sounds import Output, write_sounds
+    from fauxley.apps.sounds import Output, from_seeds, write_sounds
     from fauxley.audio.files import write_audio
     from fauxley.models.draws import Draws
     from fauxley.models.synthesizer import Synthesizer

@@ -12,7 +12,6 @@ Then what bfloat16 costs: how its sounds differ from those in float32, with rand
 
 import argparse
 import io
-import math
 import statistics
 import time
 import warnings
@@ -22,8 +21,9 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from plain import PlainGenerator, PlainImageGenerator, channels_first
 from torch import Tensor, nn
-from train_step import PlainGenerator, channels_first, record
+from train_step import record
 
 import fauxley
 from fauxley.apps.devices import keep_freed_memory
@@ -57,24 +57,6 @@ class NearestGenerator(nn.Module):
         x = self.dense(z).unflatten(1, (16, -1)).transpose(1, 2)
         for layer, stride in zip(self.layers, self.strides, strict=True):
             x = layer(F.interpolate(F.relu(x), scale_factor=stride))
-        return torch.tanh(x)
-
-
-class PlainImageGenerator(nn.Module):
-    """SpecGAN's generator by PyTorch's own layers."""
-
-    def __init__(self, architecture: SpecGAN) -> None:
-        super().__init__()
-        widths = (*reversed(architecture.widths), architecture.channels)
-        self.grid = architecture.grid
-        self.dense = nn.Linear(architecture.latent_size, math.prod(self.grid) * widths[0])
-        self.layers = nn.ModuleList(nn.ConvTranspose2d(before, after, 5, 2) for before, after in pairwise(widths))
-
-    def forward(self, z: Tensor) -> Tensor:
-        x = self.dense(z).view(len(z), *reversed(self.grid), -1).transpose(1, 3).contiguous()
-        for layer in self.layers:
-            bins, frames = 2 * x.shape[2], 2 * x.shape[3]
-            x = layer(F.relu(x))[:, :, 1 : 1 + bins, 1 : 1 + frames]
         return torch.tanh(x)
 
 

@@ -1,12 +1,15 @@
 """Work spread over a small Dask cluster gives the same bytes as without one."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fauxley.apps import cluster
 from fauxley.apps.cli import main
+from fauxley.audio.drumkit import write_kit
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -40,6 +43,35 @@ def test_generate(two_workers: str, run: Path, tmp_path: Path, monkeypatch: pyte
         path.unlink()
     assert main([*command, "--out", "../spread", "--cluster", two_workers]) == 0
     assert contents(tmp_path / "local") == contents(run.parent.parent / "spread")
+
+
+def test_evaluate_and_compare(
+    two_workers: str, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("fauxley.evaluation.features.BATCH_SIZE", 12)  # several batches, and a smaller last one
+    monkeypatch.chdir(tmp_path)
+    write_kit(Path("kit"), per_instrument=4, duration_seconds=0.25)
+    assert main(["prepare", "kit", "drums", "--clip-length", "4096", "--quiet"]) == 0
+    reference = ["--test", "drums", "--count", "30", "--neighbours", "17", "--quiet"]
+    folder = [*("--data", "kit", "--out", "refused"), *reference]
+    assert main(["evaluate", str(run), *folder, "--cluster", two_workers]) == 2
+    assert "fauxley prepare" in capsys.readouterr().err
+    command = ["compare", str(run), "kit", "drums", "--data", "drums", *reference]
+    assert main([*command, "--out", "local"]) == 0
+    monkeypatch.setattr("fauxley.evaluation.signals.measure", None)  # so that figures can come from workers only
+    assert main([*command, "--out", "spread", "--cluster", two_workers]) == 0
+    assert figures("local") == figures("spread")
+    command = ["evaluate", str(run), "--data", "drums", *reference, "--out", "alone"]
+    assert main([*command, "--cluster", two_workers]) == 0
+    assert figures("alone")["generated"] == figures("local")["generated"][:1]
+
+
+def figures(report: str) -> dict[str, Any]:
+    """What a report says, timings aside."""
+    content: dict[str, Any] = json.loads(Path(report, "report.json").read_text())
+    for one in content["real"] + content["generated"]:
+        del one["seconds"]
+    return content
 
 
 @pytest.mark.parametrize(

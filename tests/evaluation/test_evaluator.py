@@ -1,6 +1,8 @@
 """Evaluations as a whole: the protocol, sources that agree, determinism, remarks, the page."""
 
+import importlib.util
 import json
+import pickle
 import re
 
 import numpy as np
@@ -10,10 +12,10 @@ from fauxley.audio.files import write_audio
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.evaluation.clips import DatasetClips, FolderClips, ModelClips
 from fauxley.evaluation.evaluator import Evaluator
-from fauxley.evaluation.features import FeatureStore
+from fauxley.evaluation.features import ClassifierFeatures, FeatureStore, LogMelNeighbours
 from fauxley.evaluation.figures import METRICS
 from fauxley.evaluation.page import Judged
-from fauxley.evaluation.pretrained import SpeechQuality, open_embeddings
+from fauxley.evaluation.pretrained import SpeechEmbedding, SpeechQuality, open_embeddings
 from fauxley.evaluation.protocol import Listener, Protocol
 from fauxley.evaluation.remarks import remarks
 from fauxley.evaluation.report import to_json, write_report
@@ -64,6 +66,40 @@ def test_a_model_and_a_folder_of_its_sounds_get_the_same_figures(evaluator, synt
     mine, theirs = (evaluator.evaluate(source).scores for source in (model, folder))
     for name in ("am", "mis", "frechet/classifier", "kernel/log-mel", "train_distance"):
         assert mine[name].value == pytest.approx(theirs[name].value, rel=0.02), name
+
+
+def test_other_processes_get_the_same_clips_by_name(new_kit, synthesizer, tmp_path):
+    model, other = synthesizer.save(tmp_path / "model"), WaveGAN(4096, dim=1).generator(Draws(1))
+    for seed, clip in enumerate(synthesizer.generate(5, 0).numpy()):
+        write_audio(tmp_path / f"{seed}.wav", clip, 8000)
+    sources = {
+        "dataset": DatasetClips(new_kit, "new", 60, seed=3),
+        "model": ModelClips(synthesizer, "model", 60, 7, model),
+        "folder": FolderClips(tmp_path, "folder", 8000, 4096, 5),
+    }
+    for name, source in sources.items():
+        sent = pickle.dumps(source.elsewhere([3, 1, 4]))
+        assert len(sent) < 3000, name
+        assert (pickle.loads(sent)() == source.read([3, 1, 4])).all(), name
+    changed = Synthesizer(synthesizer.architecture, other, synthesizer.representation, 8000)
+    with pytest.raises(FauxleyError, match="another model on a worker"):
+        ModelClips(changed, "model", 60, 7, model).elsewhere([0])()
+    moved = DatasetClips(new_kit.only(range(60)), "new", 60)
+    with pytest.raises(FauxleyError, match="another dataset on a worker"):
+        moved.elsewhere([0])()
+    unsaved = ModelClips(changed, "model", 60, 7)
+    assert (pickle.loads(pickle.dumps(unsaved.elsewhere([2])))() == unsaved.read([2])).all()
+
+
+def test_other_processes_get_the_same_extractors(classifier):
+    clips = np.random.default_rng(0).uniform(-1, 1, (3, 4096)).astype(np.float32)
+    extractors = [LogMelNeighbours(), ClassifierFeatures(classifier)]
+    if importlib.util.find_spec("openwakeword"):
+        extractors.append(SpeechEmbedding())
+    for extractor in extractors:
+        mine, theirs = (each.extract(clips, 8000) for each in (extractor, pickle.loads(pickle.dumps(extractor))))
+        assert mine.keys() == theirs.keys()
+        assert all((mine[name] == theirs[name]).all() for name in mine)
 
 
 def test_real_clips_stand_beside_and_judge_themselves_fairly(evaluator):

@@ -84,7 +84,7 @@ def test_what_cannot_be_is_refused_in_one_line(changed, named):
 def test_the_largest_phase_shuffle_that_is_allowed_works():
     architecture = WaveGAN(**SMALL, phase_shuffle=63)
     critic = architecture.critic(Draws(0))
-    shifts = [[63, -63]] * critic.shuffled_layers
+    shifts = torch.tensor([[63, -63]] * critic.shuffled_layers)
     assert critic(random_audio(architecture), shifts).shape == (2,)
 
 

@@ -43,7 +43,7 @@ class RecordedDraws(Draws):
     def shifts(self, layers, count, radius, per_example):
         taken, self.phases = self.phases[:layers], self.phases[layers:]
         assert len(taken) == layers
-        return [[phase] * count for phase in taken]
+        return torch.tensor(taken, dtype=torch.int64)[:, None].expand(layers, count)
 
 
 class Official:

@@ -18,6 +18,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from fauxley import __version__
+from fauxley.apps.importing import importing
 from fauxley.atomic import destination
 from fauxley.errors import FauxleyError, UsageError
 
@@ -85,7 +86,8 @@ def _dispatch(arguments: Sequence[str]) -> int:
     name, *rest = arguments
     _known(name, COMMANDS, "command")
     identifier = name.replace("-", "_")
-    command = getattr(importlib.import_module(f"fauxley.apps.{identifier}"), identifier)
+    with importing():
+        command = getattr(importlib.import_module(f"fauxley.apps.{identifier}"), identifier)
     prog = f"fauxley {name}"
     if isinstance(command, dict) and rest and not rest[0].startswith("-"):
         _known(rest[0], command, f"{name} preset" if name == "train" else f"{name} command")

@@ -3,9 +3,9 @@
     dask://host:8786    the scheduler of a Dask cluster       dask://local:4   four workers on this machine
     ray://host:10001    the head of a Ray cluster             ray://local:4
 
-joblib hands out the work, whatever the backend. Workers find the sounds and the model, and leave what they make, on a
-file system that all machines share under the same names; only names and reports travel over the network. So the
-results do not depend on who computed them, nor does the head become a bottleneck.
+joblib hands out the work, whatever the backend. Workers find the sounds and the model, and leave what they write, on a
+file system that all machines share under the same names; only names, reports and features of sounds travel over the
+network. So the results do not depend on who computed them, nor does the head become a bottleneck.
 """
 
 import logging
@@ -15,7 +15,6 @@ from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from typing import Annotated, Any
 
-import joblib
 import tyro
 
 import fauxley
@@ -52,6 +51,8 @@ def cluster_backend(address: str | None) -> Iterator[None]:
 
 @contextmanager
 def _dask(address: str, host: str | None, workers: int) -> Iterator[None]:
+    import joblib
+
     distributed: Any = import_module("distributed")
     with ExitStack() as stack:
         scheduler = f"tcp://{host}"
@@ -76,6 +77,8 @@ def _dask(address: str, host: str | None, workers: int) -> Iterator[None]:
 
 @contextmanager
 def _ray(address: str, host: str | None, workers: int) -> Iterator[None]:
+    import joblib
+
     ray: Any = import_module("ray")
     import_module("ray.util.joblib").register_ray()
     try:
@@ -110,7 +113,7 @@ def _check_versions(address: str, found: set[str]) -> None:
 
 def _worker_died(address: str) -> FauxleyError:
     return FauxleyError(
-        f"a worker of {address} died again and again: out of memory? Run it again: it goes on from here"
+        f"a worker of {address} died again and again: out of memory? Run it again; prepare and generate go on"
     )
 
 

@@ -5,13 +5,14 @@ from typing import Annotated
 
 import tyro
 
+from fauxley.apps.cluster import Cluster, cluster_backend
 from fauxley.apps.devices import Device, choose_device, in_memory
-from fauxley.apps.judging import Judge, Reference, check_out, print_summary
+from fauxley.apps.importing import importing
 from fauxley.apps.progress import Stages
+from fauxley.apps.reference import Reference, check_out
 from fauxley.audio.sources import printable
 from fauxley.errors import UsageError
 from fauxley.evaluation.protocol import Protocol
-from fauxley.evaluation.report import write_report
 
 _Flat = tyro.conf.arg(name="")
 
@@ -22,6 +23,7 @@ def compare(
     out: Path | None = None,
     protocol: Annotated[Protocol, _Flat] = Protocol(),  # noqa: B008 - frozen
     device: Device = "auto",
+    cluster: Cluster = None,
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
@@ -35,6 +37,8 @@ def compare(
         out: Folder for report.html and report.json; without it there is only the table.
         protocol: How.
         device: Where to compute; auto takes a GPU if there is one.
+        cluster: Spread the making, reading and analysing of clips over dask://HOST:PORT or ray://HOST:PORT, whose
+            machines all see all that is judged and the datasets; they compute on their CPUs.
         overwrite: Replace a report that is there already.
         quiet: Show no progress and no table.
     """
@@ -42,8 +46,13 @@ def compare(
         raise UsageError("give one model or more to compare")
     if out is not None:
         check_out(out, overwrite)
-    with Stages(quiet) as stages, in_memory("lower --count"):
-        judge = Judge(reference, protocol, choose_device(device), stages, models[0])
+    with importing():
+        from fauxley.apps.judging import Judge, print_summary
+        from fauxley.evaluation.report import write_report
+
+    with cluster_backend(cluster), Stages(quiet) as stages, in_memory("lower --count"):
+        where = choose_device("cpu" if cluster else device)
+        judge = Judge(reference, protocol, where, stages, models[0], spread=cluster is not None)
         sources = [judge.open(model) for model in models]
         judged = [judge.judge(source) for source in sources]
         if out is not None:

@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fauxley.apps.generate import from_seeds
-from fauxley.apps.sounds import Output, write_sounds
+from fauxley.apps.sounds import Output, from_seeds, write_sounds
 from fauxley.apps.train import train_run
 from fauxley.audio.drumkit import INSTRUMENTS, write_kit
 from fauxley.audio.pack_settings import PackSettings
 from fauxley.audio.packing import pack
-from fauxley.audio.plots import write_sheet
+from fauxley.audio.sheet import write_sheet
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.training.presets import PRESETS
 

@@ -4,11 +4,12 @@ import ctypes
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
-
-import torch
+from typing import TYPE_CHECKING, Literal
 
 from fauxley.errors import FauxleyError, UsageError
+
+if TYPE_CHECKING:
+    import torch
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -16,7 +17,7 @@ Device = Literal["auto", "cpu", "cuda"]
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
 
-def choose_device(device: Device, local_rank: int | None = None) -> torch.device:
+def choose_device(device: Device, local_rank: int | None = None) -> "torch.device":
     """The device asked for; `auto` is a GPU if there is one.
 
     Args:
@@ -25,6 +26,8 @@ def choose_device(device: Device, local_rank: int | None = None) -> torch.device
     Raises:
         FauxleyError: a GPU was asked for and there is none, or none for this process.
     """
+    import torch
+
     if device == "cuda" and not torch.cuda.is_available():
         raise FauxleyError("no CUDA device can be used here; leave out --device, or give --device cpu")
     if device == "cpu" or not torch.cuda.is_available():
@@ -56,6 +59,8 @@ def keep_freed_memory() -> None:
 @contextmanager
 def in_memory(advice: str) -> Iterator[None]:
     """Turn running out of memory, the GPU's or the machine's, into one line that ends in `advice`."""
+    import torch
+
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:

@@ -5,16 +5,14 @@ from typing import Annotated
 
 import tyro
 
-from fauxley.apps.checkpoints import choose_best, judge_all, record
+from fauxley.apps.cluster import Cluster, cluster_backend
 from fauxley.apps.devices import Device, choose_device, in_memory
-from fauxley.apps.judging import Judge, Reference, check_out, print_summary
+from fauxley.apps.importing import importing
 from fauxley.apps.progress import Stages
+from fauxley.apps.reference import Reference, check_out
 from fauxley.audio.sources import printable
 from fauxley.errors import UsageError
-from fauxley.evaluation.page import Judged
 from fauxley.evaluation.protocol import Protocol
-from fauxley.evaluation.report import write_report
-from fauxley.models.synthesizer import checkpoints
 
 _Flat = tyro.conf.arg(name="")
 
@@ -27,6 +25,7 @@ def evaluate(
     all_checkpoints: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     best_by: str | None = None,
     device: Device = "auto",
+    cluster: Cluster = None,
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
@@ -46,14 +45,24 @@ def evaluate(
         best_by: The figure that decides, as report.json names it, such as frechet/log-mel; by default the kernel
             distance in the classifier's embedding, or in log-mel without a classifier.
         device: Where to compute; auto takes a GPU if there is one.
+        cluster: Spread the making, reading and analysing of clips over dask://HOST:PORT or ray://HOST:PORT, whose
+            machines all see MODEL_OR_FOLDER and the datasets; they compute on their CPUs.
         overwrite: Replace a report that is there already.
         quiet: Say nothing.
     """
     check_out(out, overwrite)
+    with importing():
+        from fauxley.apps.checkpoints import choose_best, judge_all, record
+        from fauxley.apps.judging import Judge, print_summary
+        from fauxley.evaluation.page import Judged
+        from fauxley.evaluation.report import write_report
+        from fauxley.models.synthesizer import checkpoints
+
     if all_checkpoints and not checkpoints(model):
         raise UsageError(f"{printable(model)} has no checkpoints; --all-checkpoints needs a run folder")
-    with Stages(quiet) as stages, in_memory("lower --count"):
-        judge = Judge(reference, protocol, choose_device(device), stages, model)
+    with cluster_backend(cluster), Stages(quiet) as stages, in_memory("lower --count"):
+        where = choose_device("cpu" if cluster else device)
+        judge = Judge(reference, protocol, where, stages, model, spread=cluster is not None)
         history: dict[int, Judged] = {}
         best = ""
         if all_checkpoints:

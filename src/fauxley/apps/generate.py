@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import torch
 import tyro
+from numpy.typing import NDArray
 
 from fauxley.apps.cluster import Cluster
 from fauxley.apps.devices import Device, choose_device, keep_freed_memory
-from fauxley.apps.sounds import Output, Request, write_sounds
+from fauxley.apps.importing import importing
+from fauxley.apps.output import Output
 from fauxley.errors import FauxleyError, UsageError
-from fauxley.models.synthesizer import Synthesizer
 
 
 def generate(
@@ -62,6 +62,10 @@ def generate(
     if inversion == "griffin-lim" and cluster:
         raise UsageError("--inversion griffin-lim is not for --cluster, whose machines take the model as it is")
     keep_freed_memory()
+    with importing():
+        from fauxley.apps.sounds import Request, from_seeds, write_sounds
+        from fauxley.models.synthesizer import Synthesizer
+
     synthesizer = Synthesizer.from_pretrained(model, choose_device(device))
     if inversion == "griffin-lim":
         synthesizer.representation.use_griffin_lim()
@@ -76,13 +80,7 @@ def generate(
     write_sounds(synthesizer, model, requests, count, out, output, made_from=made_from, cluster=cluster)
 
 
-def from_seeds(synthesizer: Synthesizer, seeds: range) -> Iterator[Request]:
-    """One request per seed, named by it."""
-    for seed in seeds:
-        yield Request(synthesizer.latents([seed])[0], f"seed-{seed:08d}", {"seed": seed})
-
-
-def _read_latents(path: Path) -> torch.Tensor:
+def _read_latents(path: Path) -> NDArray[np.float32]:
     try:
         # Memory-mapped, so that a header which promises terabytes is an error and not an allocation.
         array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -95,4 +93,4 @@ def _read_latents(path: Path) -> torch.Tensor:
     if array.ndim == 2 and not len(array):
         raise UsageError(f"{path} holds no latents: its shape is {array.shape}")
     with np.errstate(over="ignore"):  # becomes infinite, which is refused later
-        return torch.from_numpy(array.astype(np.float32))
+        return array.astype(np.float32)

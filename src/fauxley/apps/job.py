@@ -5,7 +5,6 @@ it would write itself, and passes over the sounds that are there; files appear w
 """
 
 import fcntl
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,6 @@ from typing import Any
 
 from fauxley.atomic import atomic_file, is_leftover, sweep_leftovers
 from fauxley.errors import FauxleyError, UsageError
-from fauxley.models.synthesizer import Synthesizer
 
 JOB_FILE = "generate.json"
 
@@ -40,16 +38,6 @@ def begin(out: Path, job: Mapping[str, Any], resumable: bool, overwrite: bool) -
             with atomic_file(out / JOB_FILE) as partial:
                 partial.write_text(json.dumps(job, indent=2) + "\n", encoding="utf-8")
         yield _files(out) if resumed else set()
-
-
-def checksum(synthesizer: Synthesizer) -> str:
-    """SHA-256 of all numbers of a model, in whatever folder it is."""
-    digest = hashlib.sha256(repr((synthesizer.architecture, synthesizer.sample_rate)).encode())
-    for module in (synthesizer.generator, synthesizer.representation):
-        for name, value in module.state_dict().items():
-            digest.update(f"{name} {tuple(value.shape)}".encode())
-            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _read(out: Path) -> dict[str, Any] | None:

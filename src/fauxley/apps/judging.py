@@ -1,14 +1,13 @@
 """What the commands that judge sounds share: from paths to an evaluator, from figures to a table in the terminal."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
+from fauxley.apps.reference import Reference
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.pack_settings import PackSettings
 from fauxley.audio.packing import open_or_prepare
@@ -28,26 +27,6 @@ from fauxley.evaluation.report import warnings_for
 from fauxley.models.synthesizer import Synthesizer, checkpoints, is_model
 
 
-@dataclass(frozen=True)
-class Reference:
-    """What clips are judged by."""
-
-    data: Path
-    """Real sounds that the model learnt from: a dataset, or a folder of sounds."""
-    test: Path | None = None
-    """Real sounds that it did not learn from: what is possible, and what copying is told by."""
-    classifier: Path | None = None
-    """Made by 'fauxley train-classifier'; by default the one trained on this data before, if there is one."""
-    embedding: tuple[Literal["speech"], ...] = ()
-    """Pretrained embeddings to measure distances in too; needs pip install 'fauxley[speech]'."""
-    speech_quality: int = 0
-    """Clips of each set whose speech quality is estimated (DNSMOS, slow); needs 'fauxley[speech]'."""
-
-    def __post_init__(self) -> None:
-        if self.speech_quality < 0:
-            raise UsageError(f"--speech-quality must not be negative; got {self.speech_quality}")
-
-
 class Judge:
     """Opens what paths name and judges it by one evaluator.
 
@@ -57,11 +36,23 @@ class Judge:
         device: where to compute.
         listener: whom to tell.
         like: a model whose sample rate and clip length the real sounds take; where it is none, they keep their own.
+        spread: let a cluster compute features; see `fauxley.apps.cluster`.
+
+    Raises:
+        UsageError: a cluster's workers would not find the real sounds.
     """
 
     def __init__(
-        self, reference: Reference, protocol: Protocol, device: torch.device, listener: Listener, like: Path
+        self,
+        reference: Reference,
+        protocol: Protocol,
+        device: torch.device,
+        listener: Listener,
+        like: Path,
+        spread: bool = False,
     ) -> None:
+        if spread:
+            reference.check_prepared()
         self._device = device
         self._protocol = protocol
         rate, length = PackSettings.sample_rate, None
@@ -75,7 +66,10 @@ class Judge:
         train = open_or_prepare(reference.data, settings)
         test = open_or_prepare(reference.test, settings) if reference.test else None
         classifier = _classifier(reference.classifier, train)
-        self.evaluator = Evaluator(train, test, classifier, embeddings, quality, protocol, device, listener, length)
+        n_jobs = None if spread else 1
+        self.evaluator = Evaluator(
+            train, test, classifier, embeddings, quality, protocol, device, listener, length, n_jobs
+        )
 
     def open(self, path: Path, title: str | None = None) -> ClipSource:
         """The clips that a path means: those of a run or model, of a dataset, or of a folder of sounds.
@@ -93,7 +87,7 @@ class Judge:
         if is_run_or_model(path):
             model = Synthesizer.from_pretrained(path, self._device)
             step = f", step {model.provenance.step}" * (model.provenance.step > 0 and "step" not in title)
-            return ModelClips(model, title + step, count, seed)
+            return ModelClips(model, title + step, count, seed, path)
         length, rate = self.evaluator.train.clip_length, self.evaluator.train.sample_rate
         if (path / INFO_FILE).is_file():
             return DatasetClips(Dataset.open(path), title, count, seed, length)
@@ -109,16 +103,6 @@ class Judge:
 def is_run_or_model(path: Path) -> bool:
     """Whether a path is a run folder with a checkpoint, or a model folder."""
     return is_model(path) or bool(checkpoints(path))
-
-
-def check_out(out: Path, overwrite: bool) -> None:
-    """Whether results may be written into a folder.
-
-    Raises:
-        UsageError: it has something in it that is not to be replaced.
-    """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not overwrite:
-        raise UsageError(f"{printable(out)} has something in it; choose another --out, or give --overwrite")
 
 
 def print_summary(evaluator: Evaluator, judged: Sequence[Judged]) -> None:

@@ -107,6 +107,7 @@ def _measure(config: TrainingConfig, device: torch.device, steps: int) -> Figure
     generating = peak_megabytes(device)
     del generator, representation, synthesizer
     forget_peak(device)
+    keep_freed_memory()  # as `fauxley train` does
     state = TrainingState.new(
         architecture, config.optimizer, config.averaging.half_life > 0, config.seed, device, config.dtype
     )

@@ -2,17 +2,18 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-import torch
 import tyro
-from torch import Tensor
 
 from fauxley.apps.devices import Device, choose_device, keep_freed_memory
-from fauxley.apps.sounds import Output, Request, write_sounds
+from fauxley.apps.importing import importing
+from fauxley.apps.output import Output
 from fauxley.errors import UsageError
-from fauxley.models.synthesizer import Synthesizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def morph(
@@ -44,6 +45,12 @@ def morph(
     if count < len(seeds):
         raise UsageError(f"--count must be at least the number of seeds, {len(seeds)}; got {count}")
     keep_freed_memory()
+    with importing():
+        import torch
+
+        from fauxley.apps.sounds import Request, write_sounds
+        from fauxley.models.synthesizer import Synthesizer
+
     synthesizer = Synthesizer.from_pretrained(model, choose_device(device))
     between = spherical if path == "spherical" else torch.lerp
     latents = synthesizer.latents(seeds)
@@ -60,8 +67,10 @@ def morph(
     write_sounds(synthesizer, model, requests(), count, out, output, made_from=made_from)
 
 
-def spherical(start: Tensor, end: Tensor, share: float) -> Tensor:
+def spherical(start: "Tensor", end: "Tensor", share: float) -> "Tensor":
     """Spherical interpolation (Shoemake 1985) of two latents (latent_size,)."""
+    import torch
+
     angle = torch.arccos(torch.nn.functional.cosine_similarity(start, end, dim=0).clamp(-1, 1))
     if angle.sin() < 1e-4:
         return torch.lerp(start, end, share)

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,11 @@ import numpy as np
 from torch import Tensor
 
 from fauxley.apps.devices import in_memory
-from fauxley.apps.job import checksum
 from fauxley.apps.output import Output
 from fauxley.audio.files import write_audio
 from fauxley.audio.parallel import in_order
-from fauxley.errors import FauxleyError
 from fauxley.models.synthesizer import Synthesizer
+from fauxley.models.verified import load_verified
 
 _WRITERS = 4  # threads: they wait for the disk more than they compute
 _WAITING = 8  # batches at most, between computing and the disk
@@ -40,6 +38,12 @@ class Request:
 
 
 Batch = Sequence[Request]
+
+
+def from_seeds(synthesizer: Synthesizer, seeds: range) -> Iterator[Request]:
+    """One request per seed, named by it."""
+    for seed in seeds:
+        yield Request(synthesizer.latents([seed])[0], f"seed-{seed:08d}", {"seed": seed})
 
 
 @dataclass(frozen=True)
@@ -112,19 +116,9 @@ def render_on_cluster(
 
 
 def _render(batches: list[Batch], model: Path, sha256: str, to: Destination, keep: bool) -> np.ndarray:
-    synthesizer = _load(model, sha256).to(precision=to.output.precision)
+    synthesizer = load_verified(model, sha256).to(precision=to.output.precision)
     clips = np.concatenate(list(render_here(batches, synthesizer, to)))
     return clips if keep else np.empty((len(clips), 0), np.float32)
-
-
-@lru_cache(maxsize=1)
-def _load(model: Path, sha256: str) -> Synthesizer:
-    synthesizer = Synthesizer.from_pretrained(model)
-    if checksum(synthesizer) != sha256:
-        raise FauxleyError(
-            f"{model} is another model on a worker, or has changed; give a checkpoint's or model's folder"
-        )
-    return synthesizer
 
 
 def _compute(synthesizer: Synthesizer, batch: Batch) -> np.ndarray:

@@ -13,14 +13,15 @@ from rich.console import Console
 from rich.progress import Progress
 
 from fauxley.apps.cluster import cluster_backend
-from fauxley.apps.job import begin, checksum
+from fauxley.apps.job import begin
 from fauxley.apps.output import Output
-from fauxley.apps.rendering import Batch, Destination, Request, describe, render_here, render_on_cluster
+from fauxley.apps.rendering import Batch, Destination, Request, describe, from_seeds, render_here, render_on_cluster
 from fauxley.atomic import atomic_file
-from fauxley.audio.plots import write_sheet
+from fauxley.audio.sheet import write_sheet
 from fauxley.models.synthesizer import Synthesizer
+from fauxley.models.verified import checksum
 
-__all__ = ["Output", "Request", "write_sounds"]
+__all__ = ["Output", "Request", "from_seeds", "write_sounds"]
 
 _ON_SHEET = 32
 _LATENTS, _SHEET, _LISTING = "latents.npy", "sheet.png", "sounds.jsonl"

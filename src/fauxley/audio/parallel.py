@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TypeVar
 
-import joblib
-
 _T = TypeVar("_T")
 _GROUP = 8  # tasks for each worker at a time, where results cannot come one by one
 
@@ -23,6 +21,8 @@ def in_order(
         for each in arguments:
             yield function(*each)
         return
+    import joblib  # which takes longer than one short task
+
     calls = (joblib.delayed(function)(*each) for each in arguments)
     backend, _ = joblib.parallel.get_active_backend()
     if backend.supports_return_generator:

@@ -4,13 +4,17 @@ A source is a fixed, ordered set of clips that can be gone through in batches or
 random but a function of the seed, because the inception score looks at consecutive groups. What a model makes is
 rounded to 16 bits as its files are, so that a model and a folder of its sounds get the same figures.
 
+A source may be asked for its clips by another process, on another machine that sees the same files: see `elsewhere`.
+
 Letters: B batch, C channels, T samples.
 """
 
 import dataclasses
+import hashlib
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +28,10 @@ from fauxley.audio.slicing import Clips
 from fauxley.audio.sources import AudioFileError, printable, probe
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.synthesizer import Synthesizer
+from fauxley.models.verified import checksum, load_verified
 
 Audio = NDArray[np.float32]
+Reader = Callable[[], Audio]
 
 
 class ClipSource(ABC):
@@ -53,10 +59,9 @@ class ClipSource(ABC):
     def name(self, index: int) -> str:
         """What a clip is called: a file, a seed."""
 
-    def batches(self, batch_size: int) -> Iterator[Audio]:
-        """All clips in order, (<= batch_size, T)."""
-        for start in range(0, len(self), batch_size):
-            yield self.read(range(start, min(start + batch_size, len(self))))
+    def elsewhere(self, indices: Sequence[int]) -> Reader:
+        """What reads the same clips in another process: names rather than sounds, so that little has to be sent."""
+        return partial(self.read, indices)
 
 
 class DatasetClips(ClipSource):
@@ -88,34 +93,59 @@ class DatasetClips(ClipSource):
         return len(self.clips.file)
 
     def read(self, indices: Sequence[int]) -> Audio:
+        return _cut(self.dataset, self._chosen(indices), self.clip_length)
+
+    def elsewhere(self, indices: Sequence[int]) -> Reader:
+        folder, chosen = self.dataset.folder.absolute(), self._chosen(indices)
+        return partial(_cut_elsewhere, folder, self._contents, chosen, self.clip_length)
+
+    def _chosen(self, indices: Sequence[int]) -> Clips:
         chosen = np.asarray(indices, np.int64)
-        columns = Clips(*(column[chosen] for column in self.clips))
-        return np.asarray(self.dataset.read(columns, self.clip_length).mean(1) / 32768, np.float32)
+        return Clips(*(column[chosen] for column in self.clips))
+
+    @cached_property
+    def _contents(self) -> str:
+        return _hash(self.dataset)
 
     def name(self, index: int) -> str:
         return printable(self.dataset.entries[int(self.clips.file[index])].file)
 
 
 class ModelClips(ClipSource):
-    """What a model makes of the seeds from `seed` on."""
+    """What a model makes of the seeds from `seed` on.
 
-    def __init__(self, synthesizer: Synthesizer, title: str, count: int, seed: int = 0) -> None:
+    Args:
+        path: where other processes find the model; without, it is sent to them.
+    """
+
+    def __init__(
+        self, synthesizer: Synthesizer, title: str, count: int, seed: int = 0, path: Path | None = None
+    ) -> None:
         self.title = title
         self.sample_rate = synthesizer.sample_rate
         self.clip_length = synthesizer.architecture.clip_length
         self._synthesizer = synthesizer
         self._count = count
         self._seed = seed
+        self._path = path
 
     def __len__(self) -> int:
         return self._count
 
     def read(self, indices: Sequence[int]) -> Audio:
-        latents = self._synthesizer.latents([self._seed + int(index) for index in indices])
-        audio = self._synthesizer.generate(latents=latents, batch_size=max(1, len(indices)))
-        if not torch.isfinite(audio).all():
-            raise FauxleyError(f"{self.title} makes numbers that are not finite; it is damaged")
-        return np.asarray(quantise(audio.numpy().astype(np.float64)).mean(1) / 32768, np.float32)
+        return _make(self._synthesizer, self.title, self._seeds(indices))
+
+    def elsewhere(self, indices: Sequence[int]) -> Reader:
+        if self._path is None:
+            return super().elsewhere(indices)
+        return partial(_make_elsewhere, self._path.absolute(), self._checksum, self.title, self._seeds(indices))
+
+    @cached_property
+    def _checksum(self) -> str:
+        return checksum(self._synthesizer)
+
+    def _seeds(self, indices: Sequence[int]) -> list[int]:
+        return [self._seed + int(index) for index in indices]
 
     def name(self, index: int) -> str:
         return f"seed {self._seed + index}"
@@ -159,11 +189,50 @@ class FolderClips(ClipSource):
         return len(self._files)
 
     def read(self, indices: Sequence[int]) -> Audio:
-        clips = np.zeros((len(indices), self.clip_length), np.float32)
-        for row, index in zip(clips, indices, strict=True):
-            audio = read_audio(self._files[index], self.sample_rate, 1)[0, : self.clip_length]
-            row[: len(audio)] = audio
-        return clips
+        return _decode([self._files[index] for index in indices], self.sample_rate, self.clip_length)
+
+    def elsewhere(self, indices: Sequence[int]) -> Reader:
+        files = [self._files[index].absolute() for index in indices]
+        return partial(_decode, files, self.sample_rate, self.clip_length)
 
     def name(self, index: int) -> str:
         return printable(self._files[index].relative_to(self._folder))
+
+
+def _cut(dataset: Dataset, clips: Clips, clip_length: int) -> Audio:
+    return np.asarray(dataset.read(clips, clip_length).mean(1) / 32768, np.float32)
+
+
+def _make(synthesizer: Synthesizer, title: str, seeds: Sequence[int]) -> Audio:
+    audio = synthesizer.generate(latents=synthesizer.latents(seeds), batch_size=max(1, len(seeds)))
+    if not torch.isfinite(audio).all():
+        raise FauxleyError(f"{title} makes numbers that are not finite; it is damaged")
+    return np.asarray(quantise(audio.numpy().astype(np.float64)).mean(1) / 32768, np.float32)
+
+
+def _decode(files: Sequence[Path], sample_rate: int, clip_length: int) -> Audio:
+    clips = np.zeros((len(files), clip_length), np.float32)
+    for row, file in zip(clips, files, strict=True):
+        audio = read_audio(file, sample_rate, 1)[0, :clip_length]
+        row[: len(audio)] = audio
+    return clips
+
+
+def _cut_elsewhere(folder: Path, contents: str, clips: Clips, clip_length: int) -> Audio:
+    return _cut(_open(folder, contents), clips, clip_length)
+
+
+@lru_cache(maxsize=2)  # training and test data
+def _open(folder: Path, contents: str) -> Dataset:
+    dataset = Dataset.open(folder)
+    if _hash(dataset) != contents:
+        raise FauxleyError(f"{printable(folder)} is another dataset on a worker; all machines must see the same")
+    return dataset
+
+
+def _make_elsewhere(model: Path, sha256: str, title: str, seeds: Sequence[int]) -> Audio:
+    return _make(load_verified(model, sha256), title, seeds)
+
+
+def _hash(dataset: Dataset) -> str:
+    return hashlib.sha256(repr(dataset.contents()).encode(errors="surrogateescape")).hexdigest()

@@ -54,6 +54,7 @@ class Evaluator:
         device: where features are computed.
         listener: whom to tell.
         clip_length: samples that real clips are cut to; None: as the data was prepared.
+        n_jobs: processes that read or make clips and compute their features; see `features.extract`.
 
     Raises:
         FauxleyError: too few real clips, or test data that does not match.
@@ -70,11 +71,13 @@ class Evaluator:
         device: torch.device | str = "cpu",
         listener: Listener | None = None,
         clip_length: int | None = None,
+        n_jobs: int | None = 1,
     ) -> None:
         self.protocol = protocol
         self.classifier = classifier
         self._listener = listener or Listener()
         self._device = device
+        self._n_jobs = n_jobs
         self._extractors: dict[str, Extractor] = {"log-mel": LogMelNeighbours(device), **(embeddings or {})}
         self.embeddings = (*(embeddings or {}), "log-mel")
         if quality is not None:
@@ -181,13 +184,13 @@ class Evaluator:
 
     def _features(self, source: ClipSource, figures: Figures) -> dict[str, Array]:
         """Features by name; signal measures and the spectrum go into `figures` at once."""
-        meters = _Meters()
+        extractors = {**self._extractors, "signals": _Meters()}
         with self._timed(figures, "features", len(source)):
             keep = {} if source is self.train else dict.fromkeys(_SEARCHED, self.protocol.neighbours)
-            features = extract(source, {**self._extractors, "signals": meters}, keep, self._listener.advance)
-        measured = features.pop("signals")
+            features = extract(source, extractors, keep, self._listener.advance, self._n_jobs)
+        measured, spectrum = features.pop("signals"), features.pop("spectrum")
         figures.measures = {name: measured[:, column] for column, name in enumerate(signals.MEASURES)}
-        figures.spectrum = meters.spectrum / max(float(meters.spectrum.sum()), 1e-30)
+        figures.spectrum = spectrum / max(float(spectrum.sum()), 1e-30)
         if "speech_quality" in features:
             figures.scores["speech_quality"] = mean_and_spread(features.pop("speech_quality"))
         return features
@@ -223,13 +226,14 @@ class Evaluator:
 
 
 class _Meters(Extractor):
-    """Signal measures as features; the clips' spectra are summed up on the way."""
+    """Signal measures as features, and the sum of the clips' spectra."""
 
     title = "signals"
-
-    def __init__(self) -> None:
-        self.spectrum = np.zeros(_SPECTRUM_BINS)
+    totals = ("spectrum",)
 
     def extract(self, clips: Audio, sample_rate: int) -> Mapping[str, Array]:
-        self.spectrum += signals.mean_spectrum(clips, _SPECTRUM_BINS)
-        return {"signals": np.stack(list(signals.measure(clips, sample_rate).values()), 1)}
+        measures = signals.measure(clips, sample_rate)
+        return {
+            "signals": np.stack(list(measures.values()), 1),
+            "spectrum": signals.mean_spectrum(clips, _SPECTRUM_BINS),
+        }

@@ -1,15 +1,16 @@
 """From clips to features: what the metrics, pure functions of arrays, are computed on.
 
 An extractor turns a batch of clips into a row each. `extract` sends every clip of a source through several
-extractors at once, so that a model makes each sound only once. What would not fit in memory is kept in a file without a
-name, mapped into memory.
+extractors at once, so that a model makes each sound only once; on a cluster, the workers make it. What would not fit in
+memory is kept in a file without a name, mapped into memory.
 
 Letters: B batch, N clips, T samples, D dimensions, K bins, M bands, F frames.
 """
 
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from fauxley.audio.mel import mel_matrix
+from fauxley.audio.parallel import in_order
 from fauxley.audio.stft import stft
 from fauxley.evaluation.classifier import Classifier
-from fauxley.evaluation.clips import Audio, ClipSource
+from fauxley.evaluation.clips import Audio, ClipSource, Reader
 
 Float32 = NDArray[np.float32]
 Progress = Callable[[int], None]
@@ -37,14 +39,16 @@ class Extractor(ABC):
     Attributes:
         title: what the features are, for people.
         limit: clips of a source it is asked for at most, the first ones; None: all.
+        totals: names of features that are summed up over all clips instead of kept.
     """
 
     title: str
     limit: int | None = None
+    totals: tuple[str, ...] = ()
 
     @abstractmethod
     def extract(self, clips: Audio, sample_rate: int) -> Mapping[str, Float32]:
-        """Features of clips (B, T) in [-1, 1] at `sample_rate`, (B, D) under each name."""
+        """Features of clips (B, T) in [-1, 1] at `sample_rate`: (B, D) under each name; of totals their sum, (D,)."""
 
 
 class LogMelNeighbours(Extractor):
@@ -149,19 +153,55 @@ def extract(
     extractors: Mapping[str, Extractor],
     keep: Mapping[str, int],
     progress: Progress = lambda done: None,
+    n_jobs: int | None = 1,
 ) -> dict[str, NDArray[Any]]:
-    """Features of all clips of a source, (N, D) by name; of those named in `keep`, only the first so many."""
+    """Features of all clips of a source, (N, D) by name; of those named in `keep`, only the first so many.
+
+    Args:
+        n_jobs: processes at work, as in joblib: 1 is this one, None what is configured, such as a cluster. Batches, and
+            so the numbers, are the same whoever computes them.
+    """
     stores: dict[str, FeatureStore] = {}
-    done = 0
-    for clips in source.batches(BATCH_SIZE):
-        for extractor in extractors.values():
-            if extractor.limit is not None and done >= extractor.limit:
-                continue
-            for name, rows in extractor.extract(clips, source.sample_rate).items():
+    totals: dict[str, NDArray[Any]] = {}
+    starts = range(0, len(source), BATCH_SIZE)
+    asked = [[each for each in extractors.values() if each.limit is None or start < each.limit] for start in starts]
+    tasks = (
+        (
+            _reader(source, start, n_jobs),
+            source.sample_rate,
+            chosen,
+            {name: most - start for name, most in keep.items()},
+        )
+        for start, chosen in zip(starts, asked, strict=True)
+    )
+    for start, chosen, found in zip(starts, asked, in_order(_extract, tasks, n_jobs), strict=True):
+        for extractor, features in zip(chosen, found, strict=True):
+            for name, rows in features.items():
+                if name in extractor.totals:
+                    totals[name] = totals[name] + rows if name in totals else rows
+                    continue
                 if name not in stores:
                     most = (len(source), keep.get(name), extractor.limit)
                     stores[name] = FeatureStore(min(count for count in most if count is not None), rows)
                 stores[name].append(rows)
-        done += len(clips)
-        progress(len(clips))
-    return {name: store.array for name, store in stores.items()}
+        progress(min(BATCH_SIZE, len(source) - start))
+    return {name: store.array for name, store in stores.items()} | totals
+
+
+def _reader(source: ClipSource, start: int, n_jobs: int | None) -> Reader:
+    indices = range(start, min(start + BATCH_SIZE, len(source)))
+    return partial(source.read, indices) if n_jobs == 1 else source.elsewhere(indices)
+
+
+def _extract(
+    read: Reader, sample_rate: int, extractors: Sequence[Extractor], keep: Mapping[str, int]
+) -> list[dict[str, NDArray[Any]]]:
+    """What each extractor makes of a batch; of features in `keep` so many rows, so that no others have to travel."""
+    clips = read()
+    return [
+        {
+            name: rows[: max(0, keep.get(name, len(rows)))]
+            for name, rows in extractor.extract(clips, sample_rate).items()
+        }
+        for extractor in extractors
+    ]

@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from fauxley.audio.plots import spectrogram_image
+from fauxley.audio.pictures import spectrogram_image, write_png
 from fauxley.evaluation import charts as drawing
 from fauxley.evaluation.clips import ClipSource
 from fauxley.evaluation.evaluator import Evaluator
@@ -149,9 +149,7 @@ def _cell(source: ClipSource, index: int) -> dict[str, str]:
     """A clip to see and to hear."""
     clip = source.read([index])
     image = BytesIO()
-    from matplotlib.image import imsave
-
-    imsave(image, spectrogram_image(clip, source.sample_rate, height=96, width=144), format="png")
+    write_png(spectrogram_image(clip, source.sample_rate, height=96, width=144), image)
     return {"name": source.name(index), "image": _data("image/png", image), "sound": _sound(clip, source.sample_rate)}
 
 

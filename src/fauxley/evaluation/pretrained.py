@@ -6,13 +6,16 @@ Only the weight files are used, through onnxruntime; the packages' own code is n
     speech           Google's speech embedding (Lin et al. 2020), 96 numbers, from the package openwakeword
     speech quality   DNSMOS (Reddy et al. 2021), the opinion score a listener might give, 1 to 5, from speechmos
 
+Sessions of onnxruntime cannot be sent to another process: each opens its own, once.
+
 Letters: B batch, T samples, W windows, D dimensions.
 """
 
 import importlib.util
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,6 +39,9 @@ class SpeechEmbedding(Extractor):
     def __init__(self) -> None:
         self._spectrogram = _session("openwakeword", "resources/models/melspectrogram.onnx")
         self._embedding = _session("openwakeword", "resources/models/embedding_model.onnx")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), ()
 
     def extract(self, clips: Audio, sample_rate: int) -> Mapping[str, Float32]:
         audio = resample(clips, sample_rate, _RATE)
@@ -64,6 +70,9 @@ class SpeechQuality(Extractor):
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._model = _session("speechmos", "dnsmos_models/sig_bak_ovr.onnx")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.limit,)
 
     def extract(self, clips: Audio, sample_rate: int) -> Mapping[str, Float32]:
         audio = resample(clips, sample_rate, _RATE)[: self.limit]
@@ -100,6 +109,11 @@ def _session(package: str, file: str) -> "InferenceSession":
     path = Path(spec.submodule_search_locations[0]) / file
     if not path.is_file():
         raise FauxleyError(f"the installed {package} lacks {file}: {_HINT} --force-reinstall")
+    return _opened(path)
+
+
+@lru_cache
+def _opened(path: Path) -> "InferenceSession":
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

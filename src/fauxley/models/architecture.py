@@ -6,7 +6,7 @@ the rest of the program.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from fauxley.errors import UsageError
+from fauxley.models.convolution import input_gradients
 from fauxley.models.draws import Draws
 from fauxley.models.representations import Representation
 
@@ -149,20 +150,44 @@ class Critic(Network, ABC):
         self.mixes_examples = mixes_examples
 
     @abstractmethod
-    def forward(self, features: Tensor, shifts: list[list[int]]) -> Tensor:
-        """Score a batch: (B,). `shifts` holds, for each shuffled layer, the shift of each example."""
+    def forward(self, features: Tensor, shifts: Tensor) -> Tensor:
+        """Score a batch: (B,). `shifts` holds, for each shuffled layer, the shift of each example: (layers, B)."""
+
+    def differentiate(self, features: Tensor, shifts: Tensor, sloped: int) -> tuple[Tensor, Tensor]:
+        """Scores (B,), and their gradients by the last `sloped` examples, (sloped, ...).
+
+        Both can be differentiated by the weights, and the scores by the features.
+        """
+        plain, at = torch.split(features, [len(features) - sloped, sloped])
+        if not sloped:
+            return self(features, shifts), at
+        at = at.detach().requires_grad_()
+        scores: Tensor = self(torch.cat([plain, at]) if len(plain) else at, shifts)
+        return scores, input_gradients(scores[len(plain) :], at)[0]
 
     def score(self, *batches: Tensor, draws: Draws) -> tuple[Tensor, ...]:
         """Score several batches, each with phase shuffle drawn for itself, in one pass wherever that is the same."""
-        shifts = [
-            draws.shifts(self.shuffled_layers, len(batch), self.shuffle_radius, self.shuffle_per_example)
-            for batch in batches
-        ]
+        return self.score_with_gradients(*batches, at=(), draws=draws)[0]
+
+    def score_with_gradients(
+        self, *batches: Tensor, at: Sequence[Tensor], draws: Draws
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Score several batches and then those of `at`, and differentiate the scores of the latter by them.
+
+        Returns:
+            Scores (B,), batch by batch, and gradients like the batches `at`.
+        """
+        together = (*batches, *at)
+        sizes = [len(batch) for batch in together]
+        options = self.shuffle_radius, self.shuffle_per_example
+        shifts = [draws.shifts(self.shuffled_layers, size, *options).to(together[0].device) for size in sizes]
         if self.mixes_examples:
-            return tuple(self(batch, shift) for batch, shift in zip(batches, shifts, strict=True))
-        joint = [[s for part in layer for s in part] for layer in zip(*shifts, strict=True)]
-        scores: Tensor = self(torch.cat(batches) if len(batches) > 1 else batches[0], joint)
-        return torch.split(scores, [len(batch) for batch in batches])
+            sloped = [0] * len(batches) + sizes[len(batches) :]
+            found = [self.differentiate(*each) for each in zip(together, shifts, sloped, strict=True)]
+            return tuple(scores for scores, _ in found), tuple(gradients for _, gradients in found[len(batches) :])
+        features = torch.cat(together) if len(together) > 1 else together[0]
+        scores, gradients = self.differentiate(features, torch.cat(shifts, 1), sum(sizes[len(batches) :]))
+        return torch.split(scores, sizes), torch.split(gradients, sizes[len(batches) :]) if at else ()
 
 
 def initialize(module: ModuleT, draws: Draws | None) -> ModuleT:

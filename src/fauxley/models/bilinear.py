@@ -40,39 +40,41 @@ class BilinearConvolution(Convolution):
 
     taps: int
     tile: int
+    batch_dim = 1
 
     def prepare(self, weight: Tensor) -> Tensor:
-        """(T, I, O) to its transform A w, (M, I, O)."""
+        """A w, (M, I, O)."""
         transform = self._matrices(weight)[0]
         return (transform @ weight.flatten(1)).view(-1, *weight.shape[1:])
 
-    def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
-        products = torch.bmm(self._analyse(x), weight)  # (M, B·K, O)
-        tiles = self._matrices(x)[2] @ products.flatten(1)  # (h, B·K·O)
-        return tiles.view(self.tile, *products.shape[1:]).transpose(0, 1).reshape(len(x), x.shape[1], -1)
-
-    def transpose(self, y: Tensor, weight: Tensor) -> Tensor:
-        products = torch.bmm(self._spread(y), weight.transpose(1, 2))  # (M, B·K, I)
-        windows = self._matrices(y)[1].t() @ products.flatten(1)  # (N, B·K·I)
-        return self._overlap_add(windows.view(len(windows), len(y), -1, weight.shape[1]).permute(1, 2, 0, 3))
-
-    def correlate(self, x: Tensor, y: Tensor) -> Tensor:
-        return torch.bmm(self._analyse(x).transpose(1, 2), self._spread(y))
-
-    def _analyse(self, x: Tensor) -> Tensor:
-        """B x: all windows of N frames, a tile apart, transformed: (M, B·K, I)."""
+    def prepare_input(self, x: Tensor) -> Tensor:
+        """B x of all windows of N frames, a tile apart: (M, B, K, I)."""
         batch, frames, channels = x.shape
         forth = self._matrices(x)[1]
         padded = F.pad(x, (0, 0, self.taps // 2, self.taps // 2)).contiguous()
         shape = (forth.shape[1], batch, frames // self.tile, channels)
         windows = padded.as_strided(shape, (channels, padded.stride(0), self.tile * channels, 1))
-        return (forth @ windows.reshape(len(windows), -1)).view(len(forth), -1, channels)
+        return (forth @ windows.reshape(len(windows), -1)).view(len(forth), *shape[1:])
 
-    def _spread(self, y: Tensor) -> Tensor:
-        """Cᵀ y: (M, B·K, O)."""
+    def prepare_output(self, y: Tensor) -> Tensor:
+        """Cᵀ y: (M, B, K, O)."""
         back = self._matrices(y)[2]
-        tiles = y.reshape(-1, self.tile, y.shape[2]).transpose(0, 1)
-        return (back.t() @ tiles.reshape(self.tile, -1)).view(back.shape[1], -1, y.shape[2])
+        tiles = y.reshape(len(y), -1, self.tile, y.shape[2]).permute(2, 0, 1, 3)
+        return (back.t() @ tiles.reshape(self.tile, -1)).view(-1, *tiles.shape[1:])
+
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        products = torch.bmm(x.flatten(1, 2), weight)  # (M, B·K, O)
+        tiles = self._matrices(x)[2] @ products.flatten(1)  # (h, B·K·O)
+        signal = tiles.view(self.tile, *products.shape[1:]).transpose(0, 1).reshape(x.shape[1], -1, weight.shape[2])
+        return signal if bias is None else signal.add_(bias)
+
+    def transpose(self, y: Tensor, weight: Tensor) -> Tensor:
+        products = torch.bmm(y.flatten(1, 2), weight.transpose(1, 2))  # (M, B·K, I)
+        windows = self._matrices(y)[1].t() @ products.flatten(1)  # (N, B·K·I)
+        return self._overlap_add(windows.view(-1, *y.shape[1:3], weight.shape[1]).permute(1, 2, 0, 3))
+
+    def correlate(self, x: Tensor, y: Tensor) -> Tensor:
+        return torch.bmm(x.flatten(1, 2).transpose(1, 2), y.flatten(1, 2))
 
     def _overlap_add(self, windows: Tensor) -> Tensor:
         """Windows (B, K, N, I) laid over one another, a tile apart, without what lies outside: (B, L, I)."""

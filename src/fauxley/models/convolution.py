@@ -26,16 +26,28 @@ from torch import Tensor
 class Convolution(ABC):
     """A way to compute the three products, without derivatives.
 
-    The products take weights as `prepare` gives them, and `correlate` gives them so, too.
+    Each operand is first brought into the form in which this algorithm works with it. Who needs an operand twice keeps
+    that form. `correlate` gives a weight in its form; the other results are signals.
     """
+
+    batch_dim: int
+    """Where the examples of a prepared signal lie."""
 
     @abstractmethod
     def prepare(self, weight: Tensor) -> Tensor:
-        """The weights in the form in which this algorithm works with them: a linear function, differentiable."""
+        """w: a linear function, differentiable."""
 
     @abstractmethod
-    def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
-        """x, w → y."""
+    def prepare_input(self, x: Tensor) -> Tensor:
+        """x, (B, ...)."""
+
+    @abstractmethod
+    def prepare_output(self, y: Tensor) -> Tensor:
+        """y, (B, ...)."""
+
+    @abstractmethod
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """x, w → y, plus a bias (O,)."""
 
     @abstractmethod
     def transpose(self, y: Tensor, weight: Tensor) -> Tensor:
@@ -92,7 +104,7 @@ class _Convolve(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, by: Convolution) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.by = by
-        return by.convolve(x, weight)
+        return by.convolve(by.prepare_input(x), weight)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Gradients:
@@ -110,7 +122,7 @@ class _Transpose(torch.autograd.Function):
     def forward(ctx: Any, y: Tensor, weight: Tensor, by: Convolution) -> Tensor:
         ctx.save_for_backward(y, weight)
         ctx.by = by
-        return by.transpose(y, weight)
+        return by.transpose(by.prepare_output(y), weight)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Gradients:
@@ -128,7 +140,7 @@ class _Correlate(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, y: Tensor, by: Convolution) -> Tensor:
         ctx.save_for_backward(x, y)
         ctx.by = by
-        return by.correlate(x, y)
+        return by.correlate(by.prepare_input(x), by.prepare_output(y))
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Gradients:

@@ -48,23 +48,30 @@ class DirectConvolution(Convolution):
     """PyTorch's own; a height of 1 lets (B, L, I) pass, without a copy, as an image with channels last."""
 
     taps: int
+    batch_dim = 0
 
     def prepare(self, weight: Tensor) -> Tensor:
         """(T, I, O) to (O, I, 1, T), channels last."""
         return weight.permute(2, 1, 0).unsqueeze(2).contiguous(memory_format=torch.channels_last)
 
-    def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
-        return _signal(F.conv2d(_image(x), weight, padding=(0, self.taps // 2)))
+    def prepare_input(self, x: Tensor) -> Tensor:
+        return _image(x)
+
+    def prepare_output(self, y: Tensor) -> Tensor:
+        return _image(y)
+
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        return _signal(F.conv2d(x, weight, bias, padding=(0, self.taps // 2)))
 
     def transpose(self, y: Tensor, weight: Tensor) -> Tensor:
-        return _signal(F.conv_transpose2d(_image(y), weight, padding=(0, self.taps // 2)))
+        return _signal(F.conv_transpose2d(y, weight, padding=(0, self.taps // 2)))
 
     def correlate(self, x: Tensor, y: Tensor) -> Tensor:
         padding, ones, none = [0, self.taps // 2], [1, 1], [0, 0]
         # Of the weight itself only the shape counts.
-        shape = x.new_empty(1).expand(y.shape[2], x.shape[2], 1, self.taps)
+        shape = x.new_empty(1).expand(y.shape[1], x.shape[1], 1, self.taps)
         gradients = torch.ops.aten.convolution_backward(
-            _image(y), _image(x), shape, None, ones, padding, ones, False, none, 1, [False, True, False]
+            y, x, shape, None, ones, padding, ones, False, none, 1, [False, True, False]
         )
         weight: Tensor = gradients[1]
         return weight
@@ -75,14 +82,24 @@ class WindowsConvolution(Convolution):
     """One matrix product of all windows of x with the weights as they lie."""
 
     taps: int
+    batch_dim = 0
 
     def prepare(self, weight: Tensor) -> Tensor:
         """(T, I, O) as it is."""
         return weight
 
-    def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
-        batch, frames, _ = x.shape
-        return (self._windows(x) @ weight.flatten(0, 1)).view(batch, frames, -1)
+    def prepare_input(self, x: Tensor) -> Tensor:
+        """All windows of T frames: (B, L, T·I)."""
+        batch, frames, channels = x.shape
+        padded = F.pad(x, (0, 0, self.taps // 2, self.taps // 2)).contiguous()
+        windows = padded.as_strided((batch, frames, self.taps * channels), (padded.stride(0), channels, 1))
+        return windows.contiguous()
+
+    def prepare_output(self, y: Tensor) -> Tensor:
+        return y
+
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        return F.linear(x, weight.flatten(0, 1).t(), bias)
 
     def transpose(self, y: Tensor, weight: Tensor) -> Tensor:
         batch, frames, channels = y.shape
@@ -94,14 +111,7 @@ class WindowsConvolution(Convolution):
 
     def correlate(self, x: Tensor, y: Tensor) -> Tensor:
         outputs = y.shape[2]
-        return (self._windows(x).t() @ y.reshape(-1, outputs)).view(self.taps, x.shape[2], outputs)
-
-    def _windows(self, x: Tensor) -> Tensor:
-        """All windows of T frames, one a row: (B·L, T·I)."""
-        batch, frames, channels = x.shape
-        padded = F.pad(x, (0, 0, self.taps // 2, self.taps // 2)).contiguous()
-        windows = padded.as_strided((batch, frames, self.taps * channels), (padded.stride(0), channels, 1))
-        return windows.reshape(batch * frames, -1)
+        return (x.flatten(0, 1).t() @ y.reshape(-1, outputs)).view(self.taps, -1, outputs)
 
 
 def _image(x: Tensor) -> Tensor:

@@ -40,14 +40,13 @@ class Draws:
         """Where between a real and a generated example the gradient penalty looks, uniform in [0, 1]: (count,)."""
         return torch.rand(count, generator=self._generator)
 
-    def shifts(self, layers: int, count: int, radius: int, per_example: bool) -> list[list[int]]:
-        """Shifts for phase shuffle, uniform in -radius ... radius: one list of `count` for each layer.
+    def shifts(self, layers: int, count: int, radius: int, per_example: bool) -> Tensor:
+        """Shifts for phase shuffle, uniform in -radius ... radius: (layers, count) int64.
 
         The official code draws one shift a layer for the whole batch; `per_example` draws one for each example.
         """
         shape = (layers, count if per_example else 1)
-        drawn: list[list[int]] = torch.randint(-radius, radius + 1, shape, generator=self._generator).tolist()
-        return [row if per_example else row * count for row in drawn]
+        return torch.randint(-radius, radius + 1, shape, generator=self._generator).expand(layers, count)
 
 
 @dataclass(frozen=True)
@@ -87,9 +86,8 @@ class SharedDraws(Draws):
     def interpolation(self, count: int) -> Tensor:
         return super().interpolation(self._whole(count))[self._share.rows]
 
-    def shifts(self, layers: int, count: int, radius: int, per_example: bool) -> list[list[int]]:
-        drawn = super().shifts(layers, self._whole(count), radius, per_example)
-        return [layer[self._share.rows] for layer in drawn]
+    def shifts(self, layers: int, count: int, radius: int, per_example: bool) -> Tensor:
+        return super().shifts(layers, self._whole(count), radius, per_example)[:, self._share.rows]
 
     def _whole(self, count: int) -> int:
         if count != len(self._share):

@@ -1,4 +1,4 @@
-"""The layers of WaveGAN: resampling convolutions with TensorFlow's padding, phase shuffle, batch normalisation.
+"""The layers of WaveGAN: resampling convolutions with TensorFlow's padding, and batch normalisation.
 
 Signals inside the networks are (B, L, C), channels last. Then the s samples of a stride lie side by side in memory,
 and (B, L, C) *is* (B, L/s, s·C) without moving anything. In this polyphase view a convolution of stride s becomes
@@ -15,7 +15,6 @@ Letters: B batch, L samples, C channels, k kernel length, s stride, M radius and
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 from fauxley.models.convolution import convolve
 from fauxley.models.convolution_1d import choose_convolution
 from fauxley.models.convolution_packed import KeepingModule, Kept, PackedConvolution, choose_packed
+from fauxley.models.piecewise_linear import Layer
 
 
 class Downsampling(nn.Module):
@@ -42,13 +42,17 @@ class Downsampling(nn.Module):
         self.radius = max(math.ceil(self.front / stride), (kernel_length - 1 - self.front) // stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, length, channels = x.shape
-        phases = x.reshape(batch, length // self.stride, self.stride * channels)
-        weight = _polyphase(self.weight.to(x.dtype), self.front, self.radius, self.stride).flatten(
-            1, 2
-        )  # (T, s·in, out)
-        by = choose_convolution(phases, *weight.shape[::2])
-        return convolve(phases, by.prepare(weight), by) + self.bias.to(x.dtype)
+        layer = self.linearize(x)
+        return convolve(layer.fold(x), layer.weight, layer.by) + layer.bias
+
+    def linearize(self, x: Tensor, shifts: Tensor | None = None, radius: int = 0) -> Layer:
+        """This layer as part of a piecewise linear critic, for signals of the shape of `x`."""
+        weight = _polyphase(self.weight.to(x.dtype), self.front, self.radius, self.stride).flatten(1, 2)
+        by = choose_convolution(self._phases(x), *weight.shape[::2])  # weight: (T, s·in, out)
+        return Layer(by, by.prepare(weight), self.bias.to(x.dtype), self._phases, shifts, radius, time=1, channels=2)
+
+    def _phases(self, x: Tensor) -> Tensor:
+        return x.reshape(len(x), x.shape[1] // self.stride, self.stride * x.shape[2])
 
 
 class Upsampling(KeepingModule, ABC):
@@ -127,71 +131,6 @@ def _polyphase(weight: Tensor, front: int, radius: int, stride: int) -> Tensor:
     before = stride * radius - front
     after = stride * (2 * radius + 1) - before - len(weight)
     return F.pad(weight, (0, 0, 0, 0, before, after)).view(-1, stride, *weight.shape[1:])
-
-
-def leaky_relu(x: Tensor) -> Tensor:
-    """max(0.2 x, x).
-
-    PyTorch's own second derivative, although zero, is a tensor of zeros, which the gradient penalty would then carry
-    back through the whole critic. Here it is no tensor at all.
-    """
-    result: Tensor = _LeakyReLU.apply(x)  # type: ignore[no-untyped-call]
-    return result
-
-
-class _LeakyReLU(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return F.leaky_relu(x, 0.2)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        result: Tensor = _Slope.apply(grads[0], x)  # type: ignore[no-untyped-call]
-        return result
-
-
-class _Slope(torch.autograd.Function):
-    """g times the slope of the leaky ReLU at x: linear in g, constant in x wherever it has a derivative."""
-
-    @staticmethod
-    def forward(ctx: Any, grad: Tensor, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        product: Tensor = torch.ops.aten.leaky_relu_backward(grad, x, 0.2, False)
-        return product
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        (x,) = ctx.saved_tensors
-        result: Tensor = _Slope.apply(grads[0], x)  # type: ignore[no-untyped-call]
-        return result, None
-
-
-def phase_shuffle(x: Tensor, shifts: list[int], dim: int = 1) -> Tensor:
-    """Shift each example of `x` (B, ...) in time, filling the gap by reflection (paper, section 3.3).
-
-    Args:
-        shifts: samples, one per example; positive is later. Runs of equal shifts are moved as one.
-        dim: which dimension is time.
-    """
-    pieces = []
-    start = 0
-    for end in range(1, len(shifts) + 1):
-        if end == len(shifts) or shifts[end] != shifts[start]:
-            pieces.append(_shift(x[start:end], shifts[start], dim))
-            start = end
-    return torch.cat(pieces) if len(pieces) > 1 else pieces[0]
-
-
-def _shift(x: Tensor, shift: int, dim: int) -> Tensor:
-    size, gap = x.shape[dim], abs(shift)
-    # The edge sample itself is not repeated.
-    if shift > 0:
-        return torch.cat([x.narrow(dim, 1, gap).flip(dim), x.narrow(dim, 0, size - gap)], dim)
-    if shift < 0:
-        return torch.cat([x.narrow(dim, gap, size - gap), x.narrow(dim, size - 1 - gap, gap).flip(dim)], dim)
-    return x
 
 
 class BatchNorm(nn.Module):

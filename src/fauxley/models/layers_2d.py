@@ -1,7 +1,6 @@
 """The layers of SpecGAN: 5 × 5 filters that halve or double an image, with TensorFlow's padding and resizing.
 
-Images are (B, C, bins, frames). Of the max(k - s, 0) zeros of TensorFlow's "same" padding, half, rounded down, go in
-front: 1 and 2 for k = 5, s = 2.
+Images are (B, C, bins, frames).
 
 Letters: B batch, C channels, H × W size, k kernel length, s stride.
 """
@@ -9,13 +8,13 @@ Letters: B batch, C channels, H × W size, k kernel length, s stride.
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fauxley.models.convolution import convolve, transpose
 from fauxley.models.convolution_2d import StridedConvolution
 from fauxley.models.convolution_packed import KeepingModule
 from fauxley.models.convolution_packed_2d import PackedPhases
+from fauxley.models.piecewise_linear import Layer
 
 
 class Convolution2d(nn.Module):
@@ -30,7 +29,7 @@ class Convolution2d(nn.Module):
         self.convolution = StridedConvolution(kernel_length, self.stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = convolve(_pad_same(x, self.convolution), self.weight.to(x.dtype), self.convolution)
+        y = convolve(x, self.weight.to(x.dtype), self.convolution)
         return y + self.bias.to(x.dtype).view(-1, 1, 1)
 
 
@@ -38,6 +37,11 @@ class Downsampling2d(Convolution2d):
     """Halves an image: the critic's layer."""
 
     stride = 2
+
+    def linearize(self, x: Tensor, shifts: Tensor | None, radius: int) -> Layer:
+        """This layer as part of a piecewise linear critic, for signals like `x`."""
+        weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
+        return Layer(self.convolution, weight, bias, lambda x: x, shifts, radius, time=3, channels=1)
 
 
 class TransposedUpsampling2d(KeepingModule):
@@ -52,11 +56,8 @@ class TransposedUpsampling2d(KeepingModule):
     def forward(self, x: Tensor) -> Tensor:
         if not (self.training or torch.is_grad_enabled()) and PackedPhases.suits(x, self.weight.shape[-1]):
             return self._generate(x)
-        full = transpose(x, self.weight.to(x.dtype), self.convolution)
-        # From the full result of (H - 1)·2 + k, drop the front half of the padding and keep 2H.
-        front = max(self.weight.shape[-1] - 2, 0) // 2
-        backs = [2 * size - (full_size - front) for size, full_size in zip(x.shape[2:], full.shape[2:], strict=True)]
-        return F.pad(full, (-front, backs[1], -front, backs[0])) + self.bias.to(x.dtype).view(-1, 1, 1)
+        y = transpose(x, self.weight.to(x.dtype), self.convolution)
+        return y + self.bias.to(x.dtype).view(-1, 1, 1)
 
     def _generate(self, x: Tensor) -> Tensor:
         by = PackedPhases(self.weight.shape[-1], (x.shape[2], x.shape[3]))
@@ -104,10 +105,3 @@ class CubicUpsampling2d(ResizedUpsampling2d):
     """Bicubic (Keys 1981 with a = -3/4)."""
 
     between = (-0.09375, 0.59375, 0.59375, -0.09375)
-
-
-def _pad_same(x: Tensor, convolution: StridedConvolution) -> Tensor:
-    """Zeros so that a convolution gives H/s: fewer than none, where the windows do not reach the end."""
-    total = convolution.kernel_length - convolution.stride
-    front = max(total, 0) // 2
-    return F.pad(x, (front, total - front, front, total - front))

@@ -15,9 +15,10 @@ what makes them a model of sound is the representation. For d = 64:
 Longer clips and longer windows begin from a longer or taller grid than 4 × 4. Images are (B, C, bins, frames).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Literal
+from itertools import chain, pairwise, repeat
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -25,10 +26,9 @@ import tyro
 from torch import Tensor, nn
 
 from fauxley.errors import UsageError
-from fauxley.models.architecture import AdversarialArchitecture, Critic, Generator, initialize, require_at_least
+from fauxley.models.architecture import AdversarialArchitecture, Generator, initialize, require_at_least
 from fauxley.models.draws import Draws
 from fauxley.models.inversion import LearnedInversion, initialize_inversion
-from fauxley.models.layers import leaky_relu, phase_shuffle
 from fauxley.models.layers_2d import (
     CubicUpsampling2d,
     Downsampling2d,
@@ -37,7 +37,10 @@ from fauxley.models.layers_2d import (
     ResizedUpsampling2d,
     TransposedUpsampling2d,
 )
+from fauxley.models.leaky_relu import leaky_relu
 from fauxley.models.log_spectrogram import LogSpectrogram
+from fauxley.models.phase_shuffle import phase_shuffle
+from fauxley.models.piecewise_linear import Pieces, PiecewiseLinearCritic
 
 _LAYERS = 5
 _FACTOR = 2**_LAYERS
@@ -189,7 +192,7 @@ class SpecGANGenerator(Generator):
         return torch.tanh(self._widen(x))
 
 
-class SpecGANCritic(Critic):
+class SpecGANCritic(PiecewiseLinearCritic):
     """Spectrograms (B, C, bins, frames) to scores (B,)."""
 
     def __init__(self, architecture: SpecGAN) -> None:
@@ -207,18 +210,32 @@ class SpecGANCritic(Critic):
             _batch_norm(width, track=False) if architecture.batch_norm and number > 0 else nn.Identity()
             for number, width in enumerate(architecture.widths)
         )
-        bins, frames = architecture.grid
+        self.grid = bins, frames = architecture.grid
         self.dense = nn.Linear(bins * frames * widths[-1], 1)
 
-    def forward(self, features: Tensor, shifts: list[list[int]]) -> Tensor:
+    def forward(self, features: Tensor, shifts: Tensor) -> Tensor:
         x = self._narrow(features).contiguous(memory_format=torch.channels_last)  # the convolutions' fastest
         for number, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             x = leaky_relu(norm(layer(x)))  # (B, 2C, bins / 2, frames / 2)
             if number < len(shifts):
-                x = phase_shuffle(x, shifts[number], dim=3)
+                x = phase_shuffle(x, shifts[number], self.shuffle_radius, dim=3)
         flat = self._widen(x).transpose(1, 3).flatten(1)  # (B, frames · bins · channels), in this order as above
         # The same as self.dense(flat), but summed in pairs: scores are small differences of large sums.
         return (flat * self.dense.weight).sum(1) + self.dense.bias
+
+    def pieces(self, features: Tensor, shifts: Tensor) -> Pieces:
+        x = self._narrow(features).contiguous(memory_format=torch.channels_last)
+        layers = [
+            layer.linearize(x, shift, self.shuffle_radius)
+            for layer, shift in zip(
+                cast(Iterable[Downsampling2d], self.layers), chain(shifts, repeat(None)), strict=False
+            )
+        ]
+        bins, frames = self.grid
+        return Pieces(x, layers, self.dense.weight.view(frames, bins, -1).transpose(0, 2), self.dense.bias)
+
+    def as_features(self, signals: Tensor) -> Tensor:
+        return signals
 
 
 def _batch_norm(width: int, track: bool) -> nn.BatchNorm2d:

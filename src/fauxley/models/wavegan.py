@@ -17,24 +17,27 @@ every layer halves the channels.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from itertools import chain, repeat
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fauxley.errors import UsageError
-from fauxley.models.architecture import AdversarialArchitecture, Critic, Generator, initialize, require_at_least
+from fauxley.models.architecture import AdversarialArchitecture, Generator, initialize, require_at_least
 from fauxley.models.draws import Draws
 from fauxley.models.layers import (
     BatchNorm,
     Downsampling,
     NearestUpsampling,
     TransposedUpsampling,
-    leaky_relu,
-    phase_shuffle,
 )
+from fauxley.models.leaky_relu import leaky_relu
+from fauxley.models.phase_shuffle import phase_shuffle
+from fauxley.models.piecewise_linear import Pieces, PiecewiseLinearCritic
 from fauxley.models.representations import Waveform
 
 _FRAMES = 16  # samples before the generator's first upsampling and after the critic's last downsampling
@@ -161,7 +164,7 @@ class PostFilter(nn.Module):
         return F.conv1d(padded, self.weight.permute(2, 1, 0), groups=channels)
 
 
-class WaveGANCritic(Critic):
+class WaveGANCritic(PiecewiseLinearCritic):
     """Audio (B, C, T) to scores (B,)."""
 
     def __init__(self, architecture: WaveGAN) -> None:
@@ -183,11 +186,22 @@ class WaveGANCritic(Critic):
         )
         self.dense = nn.Linear(_FRAMES * widths[-1], 1)
 
-    def forward(self, features: Tensor, shifts: list[list[int]]) -> Tensor:
+    def forward(self, features: Tensor, shifts: Tensor) -> Tensor:
         x = self._narrow(features.transpose(1, 2))  # (B, T, C)
         for number, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             x = leaky_relu(norm(layer(x)))  # (B, L/s, 2C)
             if number < len(shifts):
-                x = phase_shuffle(x, shifts[number])
+                x = phase_shuffle(x, shifts[number], self.shuffle_radius)
         scores: Tensor = self.dense(self._widen(x.flatten(1))).squeeze(1)
         return scores
+
+    def pieces(self, features: Tensor, shifts: Tensor) -> Pieces:
+        signal = x = self._narrow(features.transpose(1, 2))
+        layers = []
+        for layer, shift in zip(cast(Iterable[Downsampling], self.layers), chain(shifts, repeat(None)), strict=False):
+            layers.append(layer.linearize(signal, shift, self.shuffle_radius))
+            signal = x.new_empty(1).expand(len(x), signal.shape[1] // layer.stride, len(layer.bias))  # its shape
+        return Pieces(x, layers, self.dense.weight.view(_FRAMES, -1), self.dense.bias)
+
+    def as_features(self, signals: Tensor) -> Tensor:
+        return signals.transpose(1, 2)

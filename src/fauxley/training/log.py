@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fauxley.atomic import atomic_file
-from fauxley.audio.plots import spectrogram_image
+from fauxley.audio.pictures import spectrogram_image
 from fauxley.training.run import Run
+from fauxley.training.watch import level_db
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -56,7 +57,7 @@ class Log:
         if self._board is None:
             return
         for title, clips in groups.items():
-            levels = 20 * np.log10(np.sqrt(np.mean(np.square(clips, dtype=np.float64), axis=(1, 2))) + 1e-6)
+            levels = np.array([level_db(clip) for clip in clips])
             self._board.add_histogram(f"level_db/{title}", levels, step)
             for number, clip in enumerate(clips[:_ON_BOARD]):
                 mono = clip.mean(axis=0, keepdims=True)

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from fauxley.errors import UsageError
 from fauxley.models.architecture import AdversarialArchitecture, Architecture, Critic, Generator
-from fauxley.models.convolution import input_gradients
 from fauxley.models.draws import Draws
 from fauxley.training.objective import Loss, Networks, Objective, Update
 
@@ -175,12 +174,9 @@ class WassersteinGP(Adversarial):
     """λ, weight of the gradient penalty."""
 
     def critic_loss(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> CriticLoss:
-        on_real, on_fake = critic.score(real, fake, draws=draws)
-        # Scored on its own: joined to the others, the penalty's derivative would be taken through all three.
         alpha = draws.interpolation(len(real)).to(real)
-        between = torch.lerp(real, fake, alpha.view(-1, *[1] * (real.dim() - 1))).requires_grad_()
-        (on_between,) = critic.score(between, draws=draws)
-        (gradient,) = input_gradients(on_between, between)
+        between = torch.lerp(real, fake, alpha.view(-1, *[1] * (real.dim() - 1)))
+        (on_real, on_fake, _), (gradient,) = critic.score_with_gradients(real, fake, at=(between,), draws=draws)
         slopes = _norms(gradient)
         penalty = (slopes - 1).square().mean()
         total = on_fake.mean() - on_real.mean() + self.penalty_weight * penalty
@@ -206,10 +202,8 @@ class Relativistic(Adversarial):
     """γ, weight of the penalties."""
 
     def critic_loss(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> CriticLoss:
-        real, fake = real.detach().requires_grad_(), fake.detach().requires_grad_()
-        on_real, on_fake = critic.score(real, fake, draws=draws)
-        with_real, with_fake = input_gradients(torch.cat([on_real, on_fake]), real, fake)
-        penalty = (_norms(with_real).square() + _norms(with_fake).square()).mean()
+        (on_real, on_fake), (by_real, by_fake) = critic.score_with_gradients(at=(real, fake), draws=draws)
+        penalty = (_norms(by_real).square() + _norms(by_fake).square()).mean()
         total = F.softplus(on_fake - on_real).mean() + self.penalty_weight / 2 * penalty
         return CriticLoss(total, on_real, on_fake, penalty)
 
@@ -235,18 +229,20 @@ class Hinge(Adversarial):
 
     def critic_loss(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> CriticLoss:
         penalized = draws.chance() * self.penalty_every < 1
-        real = real.detach().requires_grad_(penalized)
-        on_real, on_fake = critic.score(real, fake, draws=draws)
-        total = F.relu(1 - on_real).mean() + F.relu(1 + on_fake).mean()
         if not penalized:
-            return CriticLoss(total, on_real, on_fake)
-        (gradient,) = input_gradients(on_real, real)
+            on_real, on_fake = critic.score(real, fake, draws=draws)
+            return CriticLoss(self._hinges(on_real, on_fake), on_real, on_fake)
+        (on_fake, on_real), (gradient,) = critic.score_with_gradients(fake, at=(real,), draws=draws)
         penalty = _norms(gradient).square().mean()
-        return CriticLoss(total + self.penalty_every * self.penalty_weight / 2 * penalty, on_real, on_fake, penalty)
+        total = self._hinges(on_real, on_fake) + self.penalty_every * self.penalty_weight / 2 * penalty
+        return CriticLoss(total, on_real, on_fake, penalty)
 
     def generator_loss(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> Tensor:
         (score,) = critic.score(fake, draws=draws)
         return -score.mean()
+
+    def _hinges(self, on_real: Tensor, on_fake: Tensor) -> Tensor:
+        return F.relu(1 - on_real).mean() + F.relu(1 + on_fake).mean()
 
 
 def _norms(gradient: Tensor) -> Tensor:

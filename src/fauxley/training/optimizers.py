@@ -1,5 +1,6 @@
 """Optimisers for both players, with TensorFlow 1's update rules where PyTorch's are not the same."""
 
+import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
@@ -58,7 +59,16 @@ class Adam(Optimizer):
         return TensorFlowAdam(parameters, self.learning_rate, (self.beta1, self.beta2), fused=True)
 
 
-class TensorFlowAdam(torch.optim.Adam):
+class _Plain(torch.optim.Optimizer):
+    """PyTorch's optimisers import its compiler, to keep it out: a second, and 72 MB for as long as a run lasts."""
+
+    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
+    state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
+
+
+class TensorFlowAdam(_Plain, torch.optim.Adam):
     """Adam that adds epsilon, 1e-8, to √v before the correction of its bias, as TensorFlow does, not after.
 
     Early on, with β2 = 0.999 and small gradients, that is a visible difference.
@@ -70,7 +80,10 @@ class TensorFlowAdam(torch.optim.Adam):
         for group in self.param_groups:
             group["updates"] = group.get("updates", 0) + 1
             group["eps"] = 1e-8 / math.sqrt(1 - group["betas"][1] ** group["updates"])
-        super().step()
+        _adam_step(self)
+
+
+_adam_step = inspect.unwrap(torch.optim.Adam.step)
 
 
 @dataclass(frozen=True)
@@ -81,7 +94,7 @@ class RMSProp(Optimizer):
         return TensorFlowRMSProp(parameters, self.learning_rate)
 
 
-class TensorFlowRMSProp(torch.optim.Optimizer):
+class TensorFlowRMSProp(_Plain):
     """w -= lr · g / √(s + 1e-10),  s ← 0.9 s + 0.1 g²,  s = 1 at first (PyTorch's: s = 0, epsilon outside the root)."""
 
     def __init__(self, parameters: Iterable[nn.Parameter], learning_rate: float) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fauxley.audio.files import write_audio
-from fauxley.audio.plots import write_curves, write_sheet
+from fauxley.audio.plots import write_curves
+from fauxley.audio.sheet import write_sheet
 from fauxley.models.draws import Draws
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.training.log import Log, read_log

@@ -62,7 +62,7 @@ class Watch:
 
 
 def level_db(clips: Clips) -> float:
-    """Root mean square of all clips together, in dB of full scale; -120 for digital silence."""
+    """Root mean square of a clip, or of clips together, in dB of full scale; -120 for digital silence."""
     return float(20 * np.log10(np.sqrt(np.mean(np.square(clips, dtype=np.float64))) + 1e-6))
 
 
