@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fauxley.models import convolution_packed
+from fauxley.models import convolution_packed, convolution_packed_2d
 from fauxley.models.convolution_1d import DirectConvolution
 from fauxley.models.convolution_packed import (
     PackedBilinear,
@@ -15,6 +15,7 @@ from fauxley.models.convolution_packed import (
     Unpacked,
     choose_packed,
 )
+from fauxley.models.convolution_packed_2d import PackedPhases
 from fauxley.models.draws import Draws
 from fauxley.models.layers import NearestUpsampling, TransposedUpsampling
 from fauxley.models.layers_2d import TransposedUpsampling2d
@@ -133,8 +134,9 @@ def test_what_is_kept_is_forgotten_by_copies_and_by_other_types():
 @pytest.mark.parametrize("kernel_length", [2, 3, 4, 5, 6, 7])
 @pytest.mark.parametrize(("batch", "size", "outputs"), [(1, (4, 4), 8), (3, (2, 6), 1)])
 def test_an_image_layer_in_use_equals_plain_transposed_convolution(
-    kernel_length, batch, size, outputs, dtype, tolerance
+    kernel_length, batch, size, outputs, dtype, tolerance, monkeypatch
 ):
+    monkeypatch.setattr(convolution_packed_2d, "_MANY_CHANNELS", 1)
     torch.manual_seed(0)
     layer = TransposedUpsampling2d(6, outputs, kernel_length).eval()
     for parameter in layer.parameters():
@@ -150,3 +152,9 @@ def test_an_image_layer_in_use_equals_plain_transposed_convolution(
         y = layer(x)
     assert y.shape == expected.shape
     assert (y - expected).norm() < tolerance * expected.norm()
+
+
+def test_images_of_few_channels_are_left_to_the_usual_algorithm():
+    assert PackedPhases.suits(torch.empty(1).expand(1, 256, 4, 4), 5)
+    assert not PackedPhases.suits(torch.empty(1).expand(1, 128, 4, 4), 5)
+    assert not PackedPhases.suits(torch.empty(1).expand(8, 256, 4, 4), 5)

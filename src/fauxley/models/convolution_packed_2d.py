@@ -18,6 +18,10 @@ from torch import Tensor
 
 from fauxley.models.convolution_packed import has_packing
 
+# Measured for d = 16 and 64: with fewer channels, gathering windows takes longer than zeros between pixels.
+_MANY_CHANNELS = 256
+_MANY_CLIPS = 8
+
 
 @dataclass(frozen=True)
 class PackedPhases:
@@ -34,7 +38,8 @@ class PackedPhases:
     @staticmethod
     def suits(x: Tensor, kernel_length: int) -> bool:
         """Whether weights can be packed for x, and if so, whether that is faster."""
-        return x.device.type == "cpu" and kernel_length >= 2 and has_packing(x.dtype)
+        least = _MANY_CHANNELS if len(x) < _MANY_CLIPS else 2 * _MANY_CHANNELS
+        return x.device.type == "cpu" and kernel_length >= 2 and x.shape[1] >= least and has_packing(x.dtype)
 
     def prepare(self, weight: Tensor, bias: Tensor) -> tuple[list[Tensor], Tensor]:
         """The weights of the four phases, rows before columns."""
