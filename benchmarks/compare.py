@@ -27,7 +27,7 @@ def main() -> int:
             now = measured[key].get(name, 0.0)
             fell = now < before * (1 - options.tolerance)
             slower += fell
-            print(f"{key:36} {name:10} {before:6.2f} → {now:6.2f} × plain{'   slower' if fell else ''}")
+            print(f"{key:36} {name:14} {before:6.2f} → {now:6.2f} × plain{'   slower' if fell else ''}")
     if not measured.keys() & baseline.keys():
         print("nothing in common with the baseline")
     return 1 if slower else 0

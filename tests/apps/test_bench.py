@@ -40,6 +40,8 @@ def test_bench_prints_and_writes_figures_for_each_preset(
         assert 0 < entry["idle_megabytes"] < min(entry["training_megabytes"], entry["generating_megabytes"])
     gan, wavenet = figures
     assert gan["naive_single_seconds"] is None
+    assert min(gan["narrow_single_seconds"], gan["narrow_clips_per_second"]) > 0
+    assert wavenet["narrow_single_seconds"] is None
     assert wavenet["naive_single_seconds"] > wavenet["single_seconds"] > gan["single_seconds"]
     assert (gan["step_clips"], wavenet["step_clips"]) == (4, 2)  # two critic updates, one of the WaveNet
 

@@ -271,3 +271,15 @@ def test_a_folder_whose_name_is_no_text(run: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"caf\\udce9" in done.stdout
     assert (out / "seed-00000000.wav").is_file()
+
+
+def test_bfloat16_makes_nearly_the_same_sounds_says_so_and_is_not_mixed_with_others(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert generate(run, tmp_path / "exact", "--count", "3") == 0
+    assert generate(run, tmp_path / "narrow", "--count", "3", "--precision", "bfloat16") == 0
+    exact, narrow = (read(tmp_path / name / "seed-00000002.wav") for name in ("exact", "narrow"))
+    assert 0 < np.abs(exact - narrow).max() < 0.05 * np.abs(exact).max()
+    assert json.loads((tmp_path / "narrow" / "seed-00000002.json").read_text())["precision"] == "bfloat16"
+    assert generate(run, tmp_path / "narrow", "--count", "3") == 2
+    assert "another options" in capsys.readouterr().err

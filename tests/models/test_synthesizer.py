@@ -11,8 +11,9 @@ from safetensors.torch import load_file
 
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.draws import Draws
-from fauxley.models.synthesizer import FORMAT_VERSION, Provenance, Synthesizer, resolve
+from fauxley.models.synthesizer import FORMAT_VERSION, Provenance, Synthesizer, load, resolve
 from fauxley.models.wavegan import WaveGAN
+from fauxley.models.wavenet import WaveNet
 
 
 def make(seed=0, **changed):
@@ -213,3 +214,22 @@ def test_loading_a_model_unpickles_nothing(folder, tmp_path, name):
     else:
         assert Synthesizer.from_pretrained(folder).generate(1).shape == (1, 1, 4096)
     assert not (tmp_path / "boom").exists()
+
+
+def test_bfloat16_makes_nearly_the_same_sounds_and_changes_nothing_that_is_saved(folder, tmp_path):
+    exact, narrow = load(folder), load(folder, precision="bfloat16")
+    difference = (exact.generate(8) - narrow.generate(8)).norm() / exact.generate(8).norm()
+    assert 1e-5 < difference < 0.03
+    again = load(narrow.save(tmp_path / "again"))
+    assert torch.equal(again.generate(8), exact.generate(8))
+    assert torch.equal(narrow.to(precision="float32").generate(8), exact.generate(8))
+
+
+def test_a_precision_that_cannot_be_is_refused(folder):
+    with pytest.raises(UsageError, match="float32 or bfloat16; got 'int8'"):
+        load(folder, precision="int8")
+    architecture = WaveNet(8192, layers=6, cycle=6, skip_dim=4)
+    wavenet = Synthesizer(architecture, architecture.generator(Draws(0)), architecture.representation(), 8000)
+    with pytest.raises(UsageError, match="float32 only"):
+        wavenet.to(precision="bfloat16")
+    assert wavenet.to(precision="float32") is wavenet

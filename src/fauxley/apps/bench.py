@@ -94,6 +94,10 @@ def _machine(device: torch.device, threads: int) -> str:
     return f"{name}, {platform.machine()}, PyTorch {torch.__version__}"
 
 
+def _optional(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
 # Label → what stands in a column.
 _ROWS: dict[str, Callable[[Figures], str]] = {
     "model size d": lambda f: str(f.dim),
@@ -105,10 +109,12 @@ _ROWS: dict[str, Callable[[Figures], str]] = {
     "one clip: ms": lambda f: f"{1e3 * f.single_seconds:.3g}",
     "  s / s of audio": lambda f: f"{f.single_effort:.3g}",
     "  × real time": lambda f: f"{1 / f.single_effort:.3g}",
-    "  naive: s / s of audio ¹": lambda f: "–" if f.naive_effort is None else f"{f.naive_effort:.3g}",
+    "  naive: s / s of audio ¹": lambda f: _optional(f.naive_effort),
+    "  bfloat16: ms": lambda f: _optional(f.narrow_single_seconds and 1e3 * f.narrow_single_seconds),
     f"batches of {BATCH}: clips / s": lambda f: f"{f.clips_per_second:.3g}",
     "  s / s of audio ": lambda f: f"{f.batched_effort:.3g}",
     "  × real time ": lambda f: f"{1 / f.batched_effort:.3g}",
+    "  bfloat16: clips / s": lambda f: _optional(f.narrow_clips_per_second),
     "  MB ": lambda f: f"{f.generating_megabytes:.0f}",
 }
 

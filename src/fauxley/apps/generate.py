@@ -10,7 +10,7 @@ import tyro
 from numpy.typing import NDArray
 
 from fauxley.apps.cluster import Cluster
-from fauxley.apps.devices import Device, choose_device
+from fauxley.apps.devices import Device, choose_device, keep_freed_memory
 from fauxley.apps.importing import importing
 from fauxley.apps.output import Output
 from fauxley.errors import FauxleyError, UsageError
@@ -35,6 +35,9 @@ def generate(
 
     Example, very many: fauxley generate runs/mine --out many --count 50000 --listing --no-sheet
 
+    Example, in about half the time on a recent CPU, nearly the same sounds:
+    fauxley generate runs/mine --out quick --precision bfloat16
+
     Example, the very same sounds again: fauxley generate runs/mine --out again --latents new-sounds/latents.npy
 
     Args:
@@ -58,6 +61,7 @@ def generate(
         raise UsageError(f"--seed must not be negative; got {seed}")
     if inversion == "griffin-lim" and cluster:
         raise UsageError("--inversion griffin-lim is not for --cluster, whose machines take the model as it is")
+    keep_freed_memory()
     with importing():
         from fauxley.apps.sounds import Request, from_seeds, write_sounds
         from fauxley.models.synthesizer import Synthesizer

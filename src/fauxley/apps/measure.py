@@ -41,6 +41,10 @@ class Figures:
     """From one latent to one clip of audio."""
     clips_per_second: float
     """Generated in batches."""
+    narrow_single_seconds: float | None
+    """As `single_seconds`, computed in bfloat16; nothing, where that is not for a model."""
+    narrow_clips_per_second: float | None
+    """As `clips_per_second`, computed in bfloat16."""
     naive_single_seconds: float | None
     """As `single_seconds`, with everything computed anew for each sample; extrapolated from a few samples."""
     idle_megabytes: float
@@ -73,6 +77,7 @@ def prepare_process(threads: int) -> None:
     """Set up the process that measures."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # stopping is the parent's to report
     torch.set_num_threads(threads)
+    keep_freed_memory()
 
 
 def measure(config: TrainingConfig, device: torch.device, steps: int) -> Figures:
@@ -92,9 +97,13 @@ def _measure(config: TrainingConfig, device: torch.device, steps: int) -> Figure
     synthesizer = Synthesizer(architecture, generator, representation, SAMPLE_RATE).to(device)
     forget_peak(device)
     single, many, naive = _generation_seconds(synthesizer, 1), _generation_seconds(synthesizer, BATCH), None
+    narrow: tuple[float, float] | None = None
     if isinstance(generator, AutoregressiveGenerator):
         naive = _seconds(generator.naive, synthesizer.latents([0])[:, :NAIVE_EXCERPT].to(device), 1)
         naive *= architecture.clip_length / NAIVE_EXCERPT
+    else:
+        synthesizer.to(precision="bfloat16")
+        narrow = _generation_seconds(synthesizer, 1), _generation_seconds(synthesizer, BATCH)
     generating = peak_megabytes(device)
     del generator, representation, synthesizer
     forget_peak(device)
@@ -113,6 +122,8 @@ def _measure(config: TrainingConfig, device: torch.device, steps: int) -> Figure
         config.batch_size * config.objective.num_batches,
         single,
         BATCH / many,
+        narrow[0] if narrow else None,
+        BATCH / narrow[1] if narrow else None,
         naive,
         idle,
         peak_megabytes(device),

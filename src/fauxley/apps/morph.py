@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 import tyro
 
-from fauxley.apps.devices import Device, choose_device
+from fauxley.apps.devices import Device, choose_device, keep_freed_memory
 from fauxley.apps.importing import importing
 from fauxley.apps.output import Output
 from fauxley.errors import UsageError
@@ -44,6 +44,7 @@ def morph(
         raise UsageError(f"--seeds must not be negative; got {min(seeds)}")
     if count < len(seeds):
         raise UsageError(f"--count must be at least the number of seeds, {len(seeds)}; got {count}")
+    keep_freed_memory()
     with importing():
         import torch
 

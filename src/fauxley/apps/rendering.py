@@ -116,7 +116,7 @@ def render_on_cluster(
 
 
 def _render(batches: list[Batch], model: Path, sha256: str, to: Destination, keep: bool) -> np.ndarray:
-    synthesizer = load_verified(model, sha256)
+    synthesizer = load_verified(model, sha256).to(precision=to.output.precision)
     clips = np.concatenate(list(render_here(batches, synthesizer, to)))
     return clips if keep else np.empty((len(clips), 0), np.float32)
 
@@ -124,4 +124,4 @@ def _render(batches: list[Batch], model: Path, sha256: str, to: Destination, kee
 def _compute(synthesizer: Synthesizer, batch: Batch) -> np.ndarray:
     latents = np.stack([request.latent.numpy() for request in batch])
     with in_memory("lower --batch-size"):
-        return synthesizer.generate(latents=latents).numpy()
+        return synthesizer.generate(latents=latents, batch_size=len(batch)).numpy()

@@ -48,9 +48,10 @@ def write_sounds(
     Raises:
         UsageError: `out` has something else in it and is not to be overwritten.
     """
-    sha256 = checksum(synthesizer)
+    sha256 = checksum(synthesizer.to(precision=output.precision))
     job = {"model": sha256, "count": count, **(made_from or {}), "options": output.decisive()}
-    to = Destination(out.absolute(), output, describe(synthesizer, model))
+    about = {**describe(synthesizer, model), "precision": output.precision}
+    to = Destination(out.absolute(), output, about)
     console = Console(stderr=True)
     with ExitStack() as stack:
         done = stack.enter_context(begin(out, job, made_from is not None, output.overwrite))

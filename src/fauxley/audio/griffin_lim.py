@@ -38,7 +38,8 @@ def griffin_lim(
         consistent = stft(audio, window_length, hop_length, frames=magnitude.shape[-2])
         ahead = torch.view_as_real(consistent + momentum * (consistent - previous) if momentum else consistent)
         # X / max(|X|, 1e-8), without the complex absolute value and division, which take most of the time.
-        scale = magnitude * ahead.square().sum(-1).clamp(min=1e-16).rsqrt()
+        real, imaginary = ahead.unbind(-1)
+        scale = magnitude * torch.addcmul(real * real, imaginary, imaginary).clamp(min=1e-16).rsqrt()
         spectrum = torch.view_as_complex(ahead * scale.unsqueeze(-1))
         previous = consistent
     return istft(spectrum, window_length, hop_length, compensate=compensate)

@@ -9,6 +9,8 @@ frames half a window apart it ripples as sin⁴ + cos⁴, between 1/2 and 1. The
 Letters: T samples, N window length, H hop length, K = N/2 + 1 bins, F frames.
 """
 
+from functools import cache, reduce
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,7 +18,13 @@ from torch import Tensor
 
 def hann_window(length: int, like: Tensor) -> Tensor:
     """The periodic Hann window: (N,), with the device and precision of `like`."""
-    return torch.hann_window(length, periodic=True, device=like.device, dtype=like.dtype)
+    return _hann_window(length, like.device, like.dtype)
+
+
+@cache
+@torch.inference_mode(False)  # whose tensors no training could use later
+def _hann_window(length: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    return torch.hann_window(length, periodic=True, device=device, dtype=dtype)
 
 
 def num_frames(num_samples: int, hop_length: int) -> int:
@@ -60,5 +68,5 @@ def _overlap_add(windows: Tensor, hop_length: int) -> Tensor:
     padded = F.pad(windows, (0, pieces * hop_length - length))
     parts = padded.view(*windows.shape[:-1], pieces, hop_length)  # (..., F, P, H)
     moved = [F.pad(parts[..., p, :], (0, 0, p, pieces - 1 - p)) for p in range(pieces)]
-    audio = torch.stack(moved).sum(0).flatten(-2)
+    audio = reduce(torch.add, moved).flatten(-2)
     return audio[..., : (frames - 1) * hop_length + length]

@@ -89,12 +89,12 @@ class BilinearConvolution(Convolution):
         return x.view(batch, tiles * self.tile, channels)
 
     def _matrices(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return _matrices(self.taps, self.tile, like.device, like.dtype)
+        return bilinear_matrices(self.taps, self.tile, like.device, like.dtype)
 
 
 @cache
 @torch.inference_mode(False)
-def _matrices(taps: int, tile: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+def bilinear_matrices(taps: int, tile: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     """A (M, T), B (M, N) and C (h, M), kept; made outside inference mode, whose tensors no training could use later."""
     size = taps + tile - 1
     time = torch.arange(size, dtype=torch.float64)

@@ -15,14 +15,14 @@ Letters: B batch, L samples, C channels, k kernel length, s stride, M radius and
 
 import math
 from abc import ABC, abstractmethod
-from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fauxley.models.convolution import Convolution, convolve
+from fauxley.models.convolution import convolve
 from fauxley.models.convolution_1d import choose_convolution
+from fauxley.models.convolution_packed import KeepingModule, Kept, PackedConvolution, choose_packed
 from fauxley.models.piecewise_linear import Layer
 
 
@@ -55,7 +55,7 @@ class Downsampling(nn.Module):
         return x.reshape(len(x), x.shape[1] // self.stride, self.stride * x.shape[2])
 
 
-class Upsampling(nn.Module, ABC):
+class Upsampling(KeepingModule, ABC):
     """A convolution that makes a signal s times as long: (B, L, in) to (B, s·L, out)."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_length: int, stride: int, radius: int) -> None:
@@ -64,26 +64,24 @@ class Upsampling(nn.Module, ABC):
         self.radius = radius
         self.weight = nn.Parameter(torch.empty(kernel_length, in_channels, out_channels))
         self.bias = nn.Parameter(torch.empty(out_channels))
-        self._kept: dict[tuple[Convolution, torch.dtype], Tensor] = {}
 
     def forward(self, x: Tensor) -> Tensor:
         batch, length, _ = x.shape
-        by = choose_convolution(x, 2 * self.radius + 1, self.stride * len(self.bias))
-        y = convolve(x, self._kernel(by, x.dtype), by, self.bias.to(x.dtype).repeat(self.stride))  # (B, L, s·out)
+        if self.training or torch.is_grad_enabled():
+            by = choose_convolution(x, 2 * self.radius + 1, self.stride * len(self.bias))
+            weight = by.prepare(self.folded_weight(self.weight.to(x.dtype)))
+            y = convolve(x, weight, by, self.bias.to(x.dtype).repeat(self.stride))  # (B, L, s·out)
+        else:
+            y = self._generate(x)
         return y.reshape(batch, length * self.stride, -1)
 
-    def train(self, mode: bool = True) -> Self:
-        """Switch between training and use; in use, weights are taken not to change any more."""
-        self._kept.clear()
-        return super().train(mode)
+    def _generate(self, x: Tensor) -> Tensor:
+        """The phases, by weights that are kept: for a single clip, preparing them takes longer than everything else."""
+        by = choose_packed(x, 2 * self.radius + 1, self.stride * len(self.bias))
+        return by.convolve(x, self._keep((by, x.dtype), lambda: self._prepare(by, x.dtype)))
 
-    def _kernel(self, by: Convolution, dtype: torch.dtype) -> Tensor:
-        """The prepared weight. In use it is kept: for a single clip, preparing takes longer than everything else."""
-        if self.training or torch.is_grad_enabled():
-            return by.prepare(self.folded_weight(self.weight.to(dtype)))
-        if (by, dtype) not in self._kept:
-            self._kept[by, dtype] = by.prepare(self.folded_weight(self.weight.to(dtype))).contiguous()
-        return self._kept[by, dtype]
+    def _prepare(self, by: PackedConvolution, dtype: torch.dtype) -> Kept:
+        return by.prepare(self.folded_weight(self.weight.to(dtype)), self.bias.to(dtype).repeat(self.stride))
 
     @abstractmethod
     def folded_weight(self, weight: Tensor) -> Tensor:

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from fauxley.models.convolution import convolve, transpose
 from fauxley.models.convolution_2d import StridedConvolution
+from fauxley.models.convolution_packed import KeepingModule
+from fauxley.models.convolution_packed_2d import PackedPhases
 from fauxley.models.piecewise_linear import Layer
 
 
@@ -41,7 +43,7 @@ class Downsampling2d(Convolution2d):
         return Layer(self.convolution, weight, bias, lambda x: x, shifts, radius, time=3)
 
 
-class TransposedUpsampling2d(nn.Module):
+class TransposedUpsampling2d(KeepingModule):
     """Transposed convolution of stride 2, "same" (the paper's generator)."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_length: int) -> None:
@@ -51,8 +53,15 @@ class TransposedUpsampling2d(nn.Module):
         self.convolution = StridedConvolution(kernel_length, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
+        if not (self.training or torch.is_grad_enabled()) and PackedPhases.suits(x, self.weight.shape[-1]):
+            return self._generate(x)
         y = transpose(x, self.weight.to(x.dtype), self.convolution)
         return y + self.bias.to(x.dtype).view(-1, 1, 1)
+
+    def _generate(self, x: Tensor) -> Tensor:
+        by = PackedPhases(self.weight.shape[-1], (x.shape[2], x.shape[3]))
+        weights = self.weight, self.bias
+        return by.convolve(x, self._keep((by, x.dtype), lambda: by.prepare(*(each.to(x.dtype) for each in weights))))
 
 
 class ResizedUpsampling2d(Convolution2d):
