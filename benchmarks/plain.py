@@ -164,7 +164,7 @@ class Plain:
             return F.softplus(on_fake - on_real).mean() + objective.penalty_weight / 2 * penalty
         if not isinstance(objective, Hinge):
             raise TypeError(f"no plain {type(objective).__name__}")
-        if drawn.chance() * objective.penalty_every < 1:
+        if drawn.happens(1 / max(objective.penalty_every, 1)):
             real.requires_grad_()
             on_fake, on_real = (self._score(x, drawn) for x in (fake, real))
             penalty = objective.penalty_every * objective.penalty_weight / 2 * _squares(on_real, real).mean()

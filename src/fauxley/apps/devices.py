@@ -49,6 +49,8 @@ def prefer_speed() -> None:
     is left exact. Sizes never change, so that trying out cuDNN's algorithms once pays; which one wins may differ from
     run to run, and with it the last bits.
     """
+    import torch
+
     torch.backends.cudnn.benchmark = True
     torch.backends.cudnn.conv.fp32_precision = "tf32"  # type: ignore[attr-defined]
     torch.backends.cuda.matmul.fp32_precision = "ieee"
