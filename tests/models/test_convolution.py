@@ -9,7 +9,7 @@ from fauxley.models import convolution
 from fauxley.models.bilinear import BilinearConvolution
 from fauxley.models.convolution import input_gradients
 from fauxley.models.convolution_1d import DirectConvolution, WindowsConvolution, choose_convolution
-from fauxley.models.convolution_2d import StridedConvolution
+from fauxley.models.convolution_2d import FewChannelsConvolution, StridedConvolution
 
 # Batch, frames, inputs, outputs, taps.
 SHAPES = {
@@ -171,10 +171,11 @@ def test_each_shape_has_its_algorithm(shape, taps, outputs, algorithm):
     assert isinstance(choose_convolution(torch.empty(shape, device="meta"), taps, outputs), algorithm)
 
 
-@pytest.mark.parametrize(("kernel_length", "stride"), [(5, 2), (4, 2), (1, 2), (3, 1)])
-def test_images_products_equal_plain_ones_in_value_and_derivatives_of_both_orders(kernel_length, stride):
+@pytest.mark.parametrize("algorithm", [StridedConvolution, FewChannelsConvolution])
+@pytest.mark.parametrize(("kernel_length", "stride"), [(5, 2), (4, 2), (1, 2), (3, 1), (6, 3)])
+def test_images_products_equal_plain_ones_in_value_and_derivatives_of_both_orders(algorithm, kernel_length, stride):
     torch.manual_seed(0)
-    by = StridedConvolution(kernel_length, stride)
+    by = algorithm(kernel_length, stride)
     weight = random(3, 2, kernel_length, kernel_length)
     x, y = random(2, 2, 4 * stride, 3 * stride), random(2, 3, 4, 3)
     total = kernel_length - stride
@@ -187,6 +188,6 @@ def test_images_products_equal_plain_ones_in_value_and_derivatives_of_both_order
         return F.pad(F.conv_transpose2d(y, weight, stride=stride), (-front, -back, -front, -back))
 
     for ours, theirs, signal in ((convolution.convolve, same, x), (convolution.transpose, transposed, y)):
-        torch.testing.assert_close(ours(signal, weight, by), theirs(signal, weight))
-        assert gradcheck(lambda a, w, f=ours: f(a, w, by), (signal, weight), fast_mode=True)
-        assert gradgradcheck(lambda a, w, f=ours: f(a, w, by), (signal, weight), fast_mode=True)
+        torch.testing.assert_close(ours(signal, by.prepare(weight), by), theirs(signal, weight))
+        assert gradcheck(lambda a, w, f=ours: f(a, by.prepare(w), by), (signal, weight), fast_mode=True)
+        assert gradgradcheck(lambda a, w, f=ours: f(a, by.prepare(w), by), (signal, weight), fast_mode=True)

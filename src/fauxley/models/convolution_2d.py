@@ -3,7 +3,8 @@
     y[b, o, m, n] = sum over i, j, k of  x[b, i, s·m + j - front, s·n + k - front] · w[o, i, j, k]
 
 Unlike audio's 25 taps of stride 4, 5 × 5 taps of stride 2 gain nothing from a polyphase view (it would cost 1.44 times
-the arithmetic), so they go to PyTorch's convolutions as they are.
+the arithmetic), so they go to PyTorch's convolutions as they are, which on a CPU run near its peak. Only where an image
+has hardly any channels, at the ends of both networks, most of a vector register would be empty; there it pays.
 
 Letters: B batch, I and O channels in and out, k kernel length, s stride.
 """
@@ -17,7 +18,13 @@ from torch import Tensor
 
 from fauxley.models.convolution import Convolution
 
-_FEW_CHANNELS = 4  # up to which the transposed convolution leaves most of a vector register empty
+_FEW_CHANNELS = 4  # of x
+
+
+def choose_convolution_2d(kernel_length: int, stride: int, channels: int) -> "StridedConvolution":
+    """The fastest way to convolve images of so many channels."""
+    few = channels <= _FEW_CHANNELS and stride > 1
+    return FewChannelsConvolution(kernel_length, stride) if few else StridedConvolution(kernel_length, stride)
 
 
 @dataclass(frozen=True)
@@ -48,38 +55,77 @@ class StridedConvolution(Convolution):
         return F.conv2d(x, weight, bias, stride=self.stride)
 
     def transpose(self, y: Tensor, weight: Tensor) -> Tensor:
-        if weight.shape[1] <= _FEW_CHANNELS and self.stride > 1:
-            return self._transpose_by_phases(y, weight)
         front, back = self._padding
         return F.pad(F.conv_transpose2d(y, weight, stride=self.stride), (-front, -back, -front, -back))
 
     def correlate(self, x: Tensor, y: Tensor) -> Tensor:
-        size = (y.shape[1], x.shape[1], self.kernel_length, self.kernel_length)
-        strides, none, ones = [self.stride] * 2, [0, 0], [1, 1]
-        # Of the weight itself only the shape counts.
-        gradients = torch.ops.aten.convolution_backward(
-            y, x, x.new_empty(1).expand(size), None, strides, none, ones, False, none, 1, [False, True, False]
-        )
-        weight: Tensor = gradients[1]
-        return weight
-
-    def _transpose_by_phases(self, y: Tensor, weight: Tensor) -> Tensor:
-        """s · s small images, a channel each of one convolution of stride 1: more arithmetic, better used."""
-        front, stride = self._padding[0], self.stride
-        radius = max(math.ceil(front / stride), (self.kernel_length - 1 - front) // stride)
-        taps, before = 2 * radius + 1, stride * radius - front
-        after = stride * taps - before - self.kernel_length
-        # Phase r of pixel m is the sum over d of y[m - d] w[s·d + r + front], in both directions.
-        outputs, inputs = weight.shape[:2]
-        phases = F.pad(weight, (before, after, before, after)).view(outputs, inputs, taps, stride, taps, stride)
-        kernel = phases.flip(2, 4).permute(3, 5, 1, 0, 2, 4).reshape(-1, outputs, taps, taps)
-        small = F.conv2d(y, kernel.contiguous(memory_format=torch.channels_last), padding=radius)
-        batch, _, height, width = small.shape
-        interleaved = small.view(batch, stride, stride, inputs, height, width).permute(0, 3, 4, 1, 5, 2)
-        return interleaved.reshape(batch, inputs, height * stride, width * stride)
+        return correlate_2d(x, y, (self.kernel_length,) * 2, (self.stride,) * 2, (0, 0))
 
     @property
     def _padding(self) -> tuple[int, int]:
         total = self.kernel_length - self.stride
         front = max(total, 0) // 2
         return front, total - front
+
+
+@dataclass(frozen=True)
+class FewChannelsConvolution(StridedConvolution):
+    """The same with more to do at a time: s columns of x side by side as channels; of the transposed, s · s phases.
+
+    Letters: R radius and T = 2R + 1 taps of the folded kernel.
+    """
+
+    def prepare(self, weight: Tensor) -> Tensor:
+        """(O, I, k, k) to (O, s·I, k, T): polyphase along a row."""
+        outputs, inputs, height, _ = weight.shape
+        folded = F.pad(weight, self._zeros).view(outputs, inputs, height, -1, self.stride)
+        return folded.permute(0, 4, 1, 2, 3).reshape(outputs, -1, height, folded.shape[3])
+
+    def prepare_input(self, x: Tensor) -> Tensor:
+        """(B, I, H, W) to (B, s·I, H + k - s, W / s), channels last."""
+        batch, channels, height, width = x.shape
+        columns = x.permute(0, 2, 3, 1).reshape(batch, height, width // self.stride, self.stride * channels)
+        return F.pad(columns.permute(0, 3, 1, 2), (0, 0, *self._padding))
+
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        return F.conv2d(x, weight, bias, stride=(self.stride, 1), padding=(0, weight.shape[3] // 2))
+
+    def transpose(self, y: Tensor, weight: Tensor) -> Tensor:
+        front, back = self._zeros
+        outputs, _, height, taps = weight.shape
+        # Along the columns the kernel is folded already; along the rows in the same way.
+        columns = weight.view(outputs, self.stride, -1, height, taps)
+        phases = F.pad(columns, (0, 0, front, back)).view(
+            *columns.shape[:3], taps, self.stride, taps
+        )  # (O, sc, I, T, sr, T)
+        # Phase r of pixel m is the sum over d of y[m - d] w[s·d + r + front]: taps in reverse order.
+        kernel = phases.flip(3, 5).permute(4, 1, 2, 0, 3, 5).reshape(-1, outputs, taps, taps)
+        small = F.conv2d(y, kernel.contiguous(memory_format=torch.channels_last), padding=taps // 2)
+        batch, _, rows, across = small.shape
+        interleaved = small.reshape(batch, self.stride, self.stride, -1, rows, across).permute(0, 3, 4, 1, 5, 2)
+        return interleaved.reshape(batch, -1, rows * self.stride, across * self.stride)
+
+    def correlate(self, x: Tensor, y: Tensor) -> Tensor:
+        taps = (self.kernel_length + sum(self._zeros)) // self.stride
+        return correlate_2d(x, y, (self.kernel_length, taps), (self.stride, 1), (0, taps // 2))
+
+    @property
+    def _zeros(self) -> tuple[int, int]:
+        """In front of the taps of a row and behind them, so that they fill an odd number of strides."""
+        front = self._padding[0]
+        radius = max(math.ceil(front / self.stride), (self.kernel_length - 1 - front) // self.stride)
+        before = self.stride * radius - front
+        return before, self.stride * (2 * radius + 1) - before - self.kernel_length
+
+
+def correlate_2d(
+    x: Tensor, y: Tensor, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]
+) -> Tensor:
+    """PyTorch's derivative of <x * w, y> by w, (O, I, *kernel)."""
+    # Of the weight itself only the shape counts.
+    shape = x.new_empty(1).expand(y.shape[1], x.shape[1], *kernel)
+    gradients = torch.ops.aten.convolution_backward(
+        y, x, shape, None, stride, padding, [1, 1], False, [0, 0], 1, [False, True, False]
+    )
+    weight: Tensor = gradients[1]
+    return weight

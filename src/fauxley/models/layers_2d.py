@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fauxley.models.convolution import convolve, transpose
-from fauxley.models.convolution_2d import StridedConvolution
+from fauxley.models.convolution_2d import choose_convolution_2d
 from fauxley.models.convolution_packed import KeepingModule
 from fauxley.models.convolution_packed_2d import PackedPhases
 from fauxley.models.piecewise_linear import Layer
@@ -26,10 +26,11 @@ class Convolution2d(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_length, kernel_length))
         self.bias = nn.Parameter(torch.empty(out_channels))
-        self.convolution = StridedConvolution(kernel_length, self.stride)
+        self.convolution = choose_convolution_2d(kernel_length, self.stride, in_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return convolve(x, self.weight.to(x.dtype), self.convolution, self.bias.to(x.dtype))
+        weight = self.convolution.prepare(self.weight.to(x.dtype))
+        return convolve(x, weight, self.convolution, self.bias.to(x.dtype))
 
 
 class Downsampling2d(Convolution2d):
@@ -39,8 +40,8 @@ class Downsampling2d(Convolution2d):
 
     def linearize(self, x: Tensor, shifts: Tensor | None, radius: int) -> Layer:
         """This layer as part of a piecewise linear critic, for signals like `x`."""
-        weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
-        return Layer(self.convolution, weight, bias, lambda x: x, shifts, radius, time=3)
+        weight = self.convolution.prepare(self.weight.to(x.dtype))
+        return Layer(self.convolution, weight, self.bias.to(x.dtype), lambda x: x, shifts, radius, time=3)
 
 
 class TransposedUpsampling2d(KeepingModule):
@@ -50,12 +51,12 @@ class TransposedUpsampling2d(KeepingModule):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(in_channels, out_channels, kernel_length, kernel_length))
         self.bias = nn.Parameter(torch.empty(out_channels))
-        self.convolution = StridedConvolution(kernel_length, stride=2)
+        self.convolution = choose_convolution_2d(kernel_length, 2, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         if not (self.training or torch.is_grad_enabled()) and PackedPhases.suits(x, self.weight.shape[-1]):
             return self._generate(x)
-        y = transpose(x, self.weight.to(x.dtype), self.convolution)
+        y = transpose(x, self.convolution.prepare(self.weight.to(x.dtype)), self.convolution)
         return y + self.bias.to(x.dtype).view(-1, 1, 1)
 
     def _generate(self, x: Tensor) -> Tensor:
