@@ -24,7 +24,7 @@ from fauxley.models.convolution import Convolution
 
 # Numbers found by `benchmarks/convolution.py`.
 _TILE = 16
-_FEW_FRAMES = 512
+_FEW_FRAMES = 384
 _MANY_WEIGHTS = 2**20
 _LEAST_CHANNELS = 64
 

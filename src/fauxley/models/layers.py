@@ -15,9 +15,10 @@ Letters: B batch, L samples, C channels, k kernel length, s stride, M radius and
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fauxley.models.convolution import convolve
@@ -47,7 +48,7 @@ class Downsampling(nn.Module):
 
     def linearize(self, x: Tensor, shifts: Tensor | None = None, radius: int = 0) -> Layer:
         """This layer as part of a piecewise linear critic, for signals of the shape of `x`."""
-        weight = _polyphase(self.weight.to(x.dtype), self.front, self.radius, self.stride).flatten(1, 2)
+        weight = fold_taps(self.weight, self.front, self.radius, self.stride, x.dtype).flatten(1, 2)
         by = choose_convolution(self._phases(x), *weight.shape[::2])  # weight: (T, s·in, out)
         return Layer(by, by.prepare(weight), self.bias.to(x.dtype), self._phases, shifts, radius, time=1)
 
@@ -69,7 +70,7 @@ class Upsampling(KeepingModule, ABC):
         batch, length, _ = x.shape
         if self.training or torch.is_grad_enabled():
             by = choose_convolution(x, 2 * self.radius + 1, self.stride * len(self.bias))
-            weight = by.prepare(self.folded_weight(self.weight.to(x.dtype)))
+            weight = by.prepare(self.folded_weight(x.dtype))
             y = convolve(x, weight, by, self.bias.to(x.dtype).repeat(self.stride))  # (B, L, s·out)
         else:
             y = self._generate(x)
@@ -81,10 +82,10 @@ class Upsampling(KeepingModule, ABC):
         return by.convolve(x, self._keep((by, x.dtype), lambda: self._prepare(by, x.dtype)))
 
     def _prepare(self, by: PackedConvolution, dtype: torch.dtype) -> Kept:
-        return by.prepare(self.folded_weight(self.weight.to(dtype)), self.bias.to(dtype).repeat(self.stride))
+        return by.prepare(self.folded_weight(dtype), self.bias.to(dtype).repeat(self.stride))
 
     @abstractmethod
-    def folded_weight(self, weight: Tensor) -> Tensor:
+    def folded_weight(self, dtype: torch.dtype) -> Tensor:
         """The kernel of the equivalent convolution of stride 1: (T, in, s·out), phases slow, channels fast."""
 
 
@@ -97,10 +98,9 @@ class TransposedUpsampling(Upsampling):
         radius = max(math.ceil(self.front / stride), (kernel_length - 1 - self.front) // stride)
         super().__init__(in_channels, out_channels, kernel_length, stride, radius)
 
-    def folded_weight(self, weight: Tensor) -> Tensor:
+    def folded_weight(self, dtype: torch.dtype) -> Tensor:
         # Phase r of output frame m is the sum over d of x[m - d] w[s·d + r + front]: taps in reverse order.
-        phases = _polyphase(weight, self.front, self.radius, self.stride)  # (T, s, in, out)
-        return phases.flip(0).transpose(1, 2).flatten(2, 3)
+        return fold_taps(self.weight, self.front, self.radius, self.stride, dtype, upsampling=True).flatten(2, 3)
 
 
 class NearestUpsampling(Upsampling):
@@ -116,23 +116,87 @@ class NearestUpsampling(Upsampling):
         radius = max(math.ceil(self.front / stride), last // stride)
         super().__init__(in_channels, out_channels, kernel_length, stride, radius)
 
-    def folded_weight(self, weight: Tensor) -> Tensor:
+    def folded_weight(self, dtype: torch.dtype) -> Tensor:
         # Phase r reads input frame floor((r + j - front) / s) with tap j.
         phases = [
-            _polyphase(weight, self.front - phase, self.radius, self.stride).sum(1)  # (T, in, out)
+            fold_taps(self.weight, self.front - phase, self.radius, self.stride, dtype).sum(1)  # (T, in, out)
             for phase in range(self.stride)
         ]
         return torch.stack(phases, dim=2).flatten(2, 3)
 
 
-def _polyphase(weight: Tensor, front: int, radius: int, stride: int) -> Tensor:
-    """Split the taps of `weight` (k, in, out) into frames of one stride each: (T, s, in, out).
+def fold_taps(
+    weight: Tensor, front: int, radius: int, stride: int, dtype: torch.dtype, upsampling: bool = False
+) -> Tensor:
+    """Split the taps of `weight` (k, in, out) into frames of one stride each: (T, s, in, out), differentiable.
 
     Tap j stands for the displacement j - front, from -s·M on; what has no tap is zero.
+
+    Args:
+        dtype: of the result.
+        upsampling: frames in reverse order, (T, in, s, out).
     """
-    before = stride * radius - front
-    after = stride * (2 * radius + 1) - before - len(weight)
-    return F.pad(weight, (0, 0, 0, 0, before, after)).view(-1, stride, *weight.shape[1:])
+    frames: Tensor = _FoldTaps.apply(weight, front, radius, stride, dtype, upsampling)  # type: ignore[no-untyped-call]
+    return frames
+
+
+# One pass over what may be tens of megabytes; padding, converting, flipping and transposing would take one each.
+class _FoldTaps(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, weight: Tensor, front: int, radius: int, stride: int, dtype: torch.dtype, upsampling: bool
+    ) -> Tensor:
+        ctx.arguments = weight.shape, front, radius, stride, weight.dtype, upsampling
+        count, (inputs, outputs) = 2 * radius + 1, weight.shape[1:]
+        shape = (count, inputs, stride, outputs) if upsampling else (count, stride, inputs, outputs)
+        frames = weight.new_empty(shape, dtype=dtype)
+        for frame, taps, missing in _frames(frames, len(weight), front, radius, stride, upsampling):
+            frame.copy_(weight[taps])
+            for each in missing:
+                each.zero_()
+        return frames
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        gathered: Tensor = _GatherTaps.apply(grads[0], *ctx.arguments)  # type: ignore[no-untyped-call]
+        return gathered, None, None, None, None, None
+
+
+class _GatherTaps(torch.autograd.Function):
+    """The transposed map."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        frames: Tensor,
+        shape: torch.Size,
+        front: int,
+        radius: int,
+        stride: int,
+        dtype: torch.dtype,
+        upsampling: bool,
+    ) -> Tensor:
+        ctx.arguments = front, radius, stride, frames.dtype, upsampling
+        weight = frames.new_empty(shape, dtype=dtype)
+        for frame, taps, _ in _frames(frames, len(weight), front, radius, stride, upsampling):
+            weight[taps] = frame
+        return weight
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        folded: Tensor = _FoldTaps.apply(grads[0], *ctx.arguments)  # type: ignore[no-untyped-call]
+        return folded, *[None] * 6
+
+
+def _frames(
+    frames: Tensor, count: int, front: int, radius: int, stride: int, upsampling: bool
+) -> Iterator[tuple[Tensor, slice, tuple[Tensor, Tensor]]]:
+    """For each frame: the part of it that has taps (., in, out), which taps these are, and the parts that have none."""
+    for number in range(2 * radius + 1):
+        frame = frames[2 * radius - number].transpose(0, 1) if upsampling else frames[number]  # (s, in, out)
+        start = stride * (number - radius) + front  # tap of its first phase
+        first, end = (min(max(tap - start, 0), stride) for tap in (0, count))
+        yield frame[first:end], slice(start + first, start + end), (frame[:first], frame[end:])
 
 
 class BatchNorm(nn.Module):
