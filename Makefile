@@ -26,6 +26,8 @@ bench: $(VENV)/.installed-dev
 	mkdir -p build && rm -f build/bench.json
 	$(BIN)/python benchmarks/train_step.py --dim 16 --batch-size 16 --json build/bench.json
 	$(BIN)/python benchmarks/train_step.py --dim 64 --batch-size 8 --repeats 3 --json build/bench.json
+	$(BIN)/python benchmarks/train_step.py --objective relativistic --dim 16 --batch-size 16 --json build/bench.json
+	$(BIN)/python benchmarks/train_step.py --model specgan --dim 16 --batch-size 16 --json build/bench.json
 	$(BIN)/python benchmarks/generation.py --json build/bench.json
 	$(BIN)/python benchmarks/generation.py --dim 16 --json build/bench.json
 	$(BIN)/python benchmarks/data_loading.py

@@ -9,7 +9,7 @@ from fauxley.models import convolution
 from fauxley.models.bilinear import BilinearConvolution
 from fauxley.models.convolution import input_gradients
 from fauxley.models.convolution_1d import DirectConvolution, WindowsConvolution, choose_convolution
-from fauxley.models.convolution_2d import FewChannelsConvolution, StridedConvolution
+from fauxley.models.convolution_2d import FewChannelsConvolution, StridedConvolution, WindowsConvolution2d
 
 # Batch, frames, inputs, outputs, taps.
 SHAPES = {
@@ -171,7 +171,7 @@ def test_each_shape_has_its_algorithm(shape, taps, outputs, algorithm):
     assert isinstance(choose_convolution(torch.empty(shape, device="meta"), taps, outputs), algorithm)
 
 
-@pytest.mark.parametrize("algorithm", [StridedConvolution, FewChannelsConvolution])
+@pytest.mark.parametrize("algorithm", [StridedConvolution, FewChannelsConvolution, WindowsConvolution2d])
 @pytest.mark.parametrize(("kernel_length", "stride"), [(5, 2), (4, 2), (1, 2), (3, 1), (6, 3)])
 def test_images_products_equal_plain_ones_in_value_and_derivatives_of_both_orders(algorithm, kernel_length, stride):
     torch.manual_seed(0)

@@ -18,13 +18,21 @@ from torch import Tensor
 
 from fauxley.models.convolution import Convolution
 
+# Found by measuring on a CPU.
 _FEW_CHANNELS = 4  # of x
+_MANY_WEIGHTS = 2**15  # for each pixel of an example's y
 
 
-def choose_convolution_2d(kernel_length: int, stride: int, channels: int) -> "StridedConvolution":
-    """The fastest way to convolve images of so many channels."""
-    few = channels <= _FEW_CHANNELS and stride > 1
-    return FewChannelsConvolution(kernel_length, stride) if few else StridedConvolution(kernel_length, stride)
+def choose_convolution_2d(
+    kernel_length: int, stride: int, y: tuple[int, ...], inputs: int, on_gpu: bool
+) -> Convolution:
+    """The fastest way to convolve images with `inputs` channels to images (B, O, m, n), the shape of `y`."""
+    if inputs <= _FEW_CHANNELS and stride > 1:
+        return FewChannelsConvolution(kernel_length, stride)
+    _, outputs, *size = y
+    if not on_gpu and kernel_length**2 * inputs * outputs >= _MANY_WEIGHTS * math.prod(size):
+        return WindowsConvolution2d(kernel_length, stride)
+    return StridedConvolution(kernel_length, stride)
 
 
 @dataclass(frozen=True)
@@ -116,6 +124,46 @@ class FewChannelsConvolution(StridedConvolution):
         radius = max(math.ceil(front / self.stride), (self.kernel_length - 1 - front) // self.stride)
         before = self.stride * radius - front
         return before, self.stride * (2 * radius + 1) - before - self.kernel_length
+
+
+@dataclass(frozen=True)
+class WindowsConvolution2d(StridedConvolution):
+    """One matrix product of all windows with all weights: for few pixels and many channels.
+
+    Letters: m × n pixels of y.
+    """
+
+    def prepare(self, weight: Tensor) -> Tensor:
+        """(O, I, k, k) to (O, k · k · I)."""
+        return weight.permute(0, 2, 3, 1).flatten(1)
+
+    def prepare_input(self, x: Tensor) -> Tensor:
+        """(B, I, s·m, s·n) to (B, m, n, k · k · I)."""
+        padded = super().prepare_input(x).permute(0, 2, 3, 1).contiguous()
+        size, stride = self.kernel_length, self.stride
+        windows = padded.unfold(1, size, stride).unfold(2, size, stride)  # (B, m, n, I, k, k)
+        return windows.permute(0, 1, 2, 4, 5, 3).flatten(3)
+
+    def prepare_output(self, y: Tensor) -> Tensor:
+        """(B, O, m, n) to (B, m, n, O)."""
+        return y.permute(0, 2, 3, 1)
+
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        return F.linear(x, weight, bias).permute(0, 3, 1, 2)
+
+    def transpose(self, y: Tensor, weight: Tensor) -> Tensor:
+        batch, rows, across, outputs = y.shape
+        size, stride = self.kernel_length, self.stride
+        windows = (y.reshape(-1, outputs) @ weight).view(batch, rows, across, size, size, -1)
+        x = y.new_zeros(batch, (rows - 1) * stride + size, (across - 1) * stride + size, windows.shape[5])
+        for j in range(size):
+            for k in range(size):
+                x[:, j : j + rows * stride : stride, k : k + across * stride : stride] += windows[:, :, :, j, k]
+        front, back = self._padding
+        return F.pad(x.permute(0, 3, 1, 2), (-front, -back, -front, -back))
+
+    def correlate(self, x: Tensor, y: Tensor) -> Tensor:
+        return y.reshape(-1, y.shape[3]).t() @ x.flatten(0, 2)
 
 
 def correlate_2d(

@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from fauxley.models.convolution import convolve, transpose
+from fauxley.models.convolution import Convolution, convolve, transpose
 from fauxley.models.convolution_2d import choose_convolution_2d
 from fauxley.models.convolution_packed import KeepingModule
 from fauxley.models.convolution_packed_2d import PackedPhases
@@ -26,11 +26,15 @@ class Convolution2d(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_length, kernel_length))
         self.bias = nn.Parameter(torch.empty(out_channels))
-        self.convolution = choose_convolution_2d(kernel_length, self.stride, in_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = self.convolution.prepare(self.weight.to(x.dtype))
-        return convolve(x, weight, self.convolution, self.bias.to(x.dtype))
+        by = self._choose(x)
+        return convolve(x, by.prepare(self.weight.to(x.dtype)), by, self.bias.to(x.dtype))
+
+    def _choose(self, x: Tensor) -> Convolution:
+        outputs, inputs, size, _ = self.weight.shape
+        y = len(x), outputs, x.shape[2] // self.stride, x.shape[3] // self.stride
+        return choose_convolution_2d(size, self.stride, y, inputs, x.is_cuda)
 
 
 class Downsampling2d(Convolution2d):
@@ -39,9 +43,11 @@ class Downsampling2d(Convolution2d):
     stride = 2
 
     def linearize(self, x: Tensor, shifts: Tensor | None, radius: int) -> Layer:
-        """This layer as part of a piecewise linear critic, for signals like `x`."""
-        weight = self.convolution.prepare(self.weight.to(x.dtype))
-        return Layer(self.convolution, weight, self.bias.to(x.dtype), lambda x: x, shifts, radius, time=3)
+        """This layer as part of a piecewise linear critic, for signals of the shape of `x`."""
+        by = self._choose(x)
+        return Layer(
+            by, by.prepare(self.weight.to(x.dtype)), self.bias.to(x.dtype), lambda x: x, shifts, radius, time=3
+        )
 
 
 class TransposedUpsampling2d(KeepingModule):
@@ -51,12 +57,12 @@ class TransposedUpsampling2d(KeepingModule):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(in_channels, out_channels, kernel_length, kernel_length))
         self.bias = nn.Parameter(torch.empty(out_channels))
-        self.convolution = choose_convolution_2d(kernel_length, 2, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         if not (self.training or torch.is_grad_enabled()) and PackedPhases.suits(x, self.weight.shape[-1]):
             return self._generate(x)
-        y = transpose(x, self.convolution.prepare(self.weight.to(x.dtype)), self.convolution)
+        by = choose_convolution_2d(self.weight.shape[-1], 2, tuple(x.shape), self.weight.shape[1], x.is_cuda)
+        y = transpose(x, by.prepare(self.weight.to(x.dtype)), by)
         return y + self.bias.to(x.dtype).view(-1, 1, 1)
 
     def _generate(self, x: Tensor) -> Tensor:

@@ -225,12 +225,11 @@ class SpecGANCritic(PiecewiseLinearCritic):
 
     def pieces(self, features: Tensor, shifts: Tensor) -> Pieces:
         x = self._narrow(features).contiguous(memory_format=torch.channels_last)
-        layers = [
-            layer.linearize(x, shift, self.shuffle_radius)
-            for layer, shift in zip(
-                cast(Iterable[Downsampling2d], self.layers), chain(shifts, repeat(None)), strict=False
-            )
-        ]
+        signal, layers = x, []
+        for layer, shift in zip(cast(Iterable[Downsampling2d], self.layers), chain(shifts, repeat(None)), strict=False):
+            layers.append(layer.linearize(signal, shift, self.shuffle_radius))
+            size = len(layer.bias), signal.shape[2] // layer.stride, signal.shape[3] // layer.stride
+            signal = x.new_empty(1).expand(len(x), *size)  # its shape
         bins, frames = self.grid
         return Pieces(x, layers, self.dense.weight.view(frames, bins, -1).transpose(0, 2), self.dense.bias)
 
