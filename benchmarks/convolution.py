@@ -101,9 +101,9 @@ def measure(dim: int, layer: Downsampling, batch_size: int, length: int, repeats
 def products(by: Convolution, x: torch.Tensor, grad: torch.Tensor, weight: torch.Tensor) -> dict[str, Product]:
     """The three products of one algorithm."""
     return {
-        "forward": lambda: by.convolve(x, weight),
-        "d input": lambda: by.transpose(grad, weight),
-        "d weight": lambda: by.correlate(x, grad),
+        "forward": lambda: by.convolve(by.prepare_input(x), weight),
+        "d input": lambda: by.transpose(by.prepare_output(grad), weight),
+        "d weight": lambda: by.correlate(by.prepare_input(x), by.prepare_output(grad)),
     }
 
 
