@@ -29,7 +29,6 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/train_step.py --objective relativistic --dim 16 --batch-size 16 --json build/bench.json
 	$(BIN)/python benchmarks/train_step.py --model specgan --dim 16 --batch-size 16 --json build/bench.json
 	$(BIN)/python benchmarks/generation.py --json build/bench.json
-	$(BIN)/python benchmarks/generation.py --dim 16 --json build/bench.json
 	$(BIN)/python benchmarks/data_loading.py
 	$(BIN)/python benchmarks/compare.py build/bench.json
 
