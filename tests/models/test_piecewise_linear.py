@@ -15,6 +15,7 @@ ARCHITECTURES = {
     "wavegan, by transforms": WaveGAN(4096, dim=32, phase_shuffle=1),
     "specgan": SpecGAN(4096, dim=2),
     "specgan, shuffled": SpecGAN(4096, dim=2, phase_shuffle=1),
+    "specgan, by windows, of one column": SpecGAN(4096, dim=7),
 }
 
 
@@ -54,7 +55,8 @@ def test_sweeps_equal_automatic_differentiation(critic, plain, sloped, monkeypat
             scores, gradients = critic.score_with_gradients(
                 *([batches] if plain else []), at=(at,) if sloped else (), draws=Draws(5)
             )
-        loss = (torch.cat(scores).tanh() * weights).sum()
+        # Not through what saturates: with derivatives by the scores near zero, half of the sweeps would go untested.
+        loss = (torch.cat(scores) * weights).sum()
         if sloped:
             loss = loss + (gradients[0].flatten(1).norm(dim=1) - 1).square().sum()
         results.append((*scores, *gradients, *torch.autograd.grad(loss, list(critic.parameters()))))

@@ -121,6 +121,14 @@ def test_a_synthesizer_of_weights_that_have_changed_since_the_last_one_plays_the
     assert torch.equal(again.generate(2), expected)
 
 
+@pytest.mark.parametrize("assign", [False, True])
+def test_weights_loaded_between_sounds_are_played(assign):
+    one, other = make(seed=1), make(seed=2)
+    one.generate(2)
+    one.generator.load_state_dict(other.generator.state_dict(), assign=assign)
+    assert torch.equal(one.generate(2), other.generate(2))
+
+
 def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning(tmp_path):
     for step in (5, 10):
         make(seed=step).save(tmp_path / "checkpoints" / f"step-{step:08d}")

@@ -142,7 +142,8 @@ class WindowsConvolution2d(StridedConvolution):
         padded = super().prepare_input(x).permute(0, 2, 3, 1).contiguous()
         size, stride = self.kernel_length, self.stride
         windows = padded.unfold(1, size, stride).unfold(2, size, stride)  # (B, m, n, I, k, k)
-        return windows.permute(0, 1, 2, 4, 5, 3).flatten(3)
+        # Windows of a single column lie in memory as they are wanted, over one another; each has to have its own.
+        return windows.permute(0, 1, 2, 4, 5, 3).flatten(3).contiguous()
 
     def prepare_output(self, y: Tensor) -> Tensor:
         """(B, O, m, n) to (B, m, n, O)."""

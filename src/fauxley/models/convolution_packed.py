@@ -182,7 +182,7 @@ class PackedFrames(PackedConvolution):
 
 
 class KeepingModule(nn.Module):
-    """A layer that prepares its weights once. In use (`eval`) they are taken not to change any more."""
+    """A layer that prepares its weights once. In use (`eval`) they are taken not to change but by being loaded."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -203,6 +203,10 @@ class KeepingModule(nn.Module):
     def _apply(self, *args: Any, **kwargs: Any) -> Self:  # what `to` and `half` go through
         self._kept.clear()
         return super()._apply(*args, **kwargs)  # type: ignore[no-any-return, no-untyped-call]
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:  # what a parent's `load_state_dict` comes to
+        self._kept.clear()
+        super()._load_from_state_dict(*args, **kwargs)  # type: ignore[no-untyped-call]
 
     def __getstate__(self) -> dict[str, Any]:  # for copies; what is kept may be in a form that cannot be copied
         return {**self.__dict__, "_kept": {}}
