@@ -206,7 +206,7 @@ class KeepingModule(nn.Module):
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:  # what a parent's `load_state_dict` comes to
         self._kept.clear()
-        super()._load_from_state_dict(*args, **kwargs)  # type: ignore[no-untyped-call]
+        super()._load_from_state_dict(*args, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:  # for copies; what is kept may be in a form that cannot be copied
         return {**self.__dict__, "_kept": {}}
