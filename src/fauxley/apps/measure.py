@@ -77,7 +77,7 @@ def prepare_process(threads: int) -> None:
     """Set up the process that measures."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # stopping is the parent's to report
     torch.set_num_threads(threads)
-    keep_freed_memory()
+    keep_freed_memory()  # as `fauxley generate` and `train` do
 
 
 def measure(config: TrainingConfig, device: torch.device, steps: int) -> Figures:
@@ -107,7 +107,6 @@ def _measure(config: TrainingConfig, device: torch.device, steps: int) -> Figure
     generating = peak_megabytes(device)
     del generator, representation, synthesizer
     forget_peak(device)
-    keep_freed_memory()  # as `fauxley train` does
     state = TrainingState.new(
         architecture, config.optimizer, config.averaging.half_life > 0, config.seed, device, config.dtype
     )

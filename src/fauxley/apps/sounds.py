@@ -48,7 +48,8 @@ def write_sounds(
     Raises:
         UsageError: `out` has something else in it and is not to be overwritten.
     """
-    sha256 = checksum(synthesizer.to(precision=output.precision))
+    synthesizer.to(precision=output.precision)
+    sha256 = checksum(synthesizer)
     job = {"model": sha256, "count": count, **(made_from or {}), "options": output.decisive()}
     about = {**describe(synthesizer, model), "precision": output.precision}
     to = Destination(out.absolute(), output, about)

@@ -14,6 +14,7 @@ a convolution with kernels as long as the signal.
 How the products are computed is the business of a `Convolution`: see `convolution_1d` and `convolution_2d`.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,6 +76,32 @@ def transpose(y: Tensor, weight: Tensor, by: Convolution) -> Tensor:
 def _correlate(x: Tensor, y: Tensor, by: Convolution) -> Tensor:
     result: Tensor = _Correlate.apply(x, y, by)  # type: ignore[no-untyped-call]
     return result
+
+
+def same_padding(kernel_length: int, stride: int) -> tuple[int, int]:
+    """Zeros in front and behind by TensorFlow's rule "same": the smaller half in front; fewer than none behind, where
+    windows do not reach the end."""
+    total = kernel_length - stride
+    front = max(total, 0) // 2
+    return front, total - front
+
+
+def folded_radius(kernel_length: int, stride: int, front: int) -> int:
+    """Strides that taps reach to either side of the first one's, after `front` zeros: those of a polyphase kernel."""
+    return max(math.ceil(front / stride), (kernel_length - 1 - front) // stride)
+
+
+def correlate_images(
+    x: Tensor, y: Tensor, kernel: tuple[int, int], stride: tuple[int, int] = (1, 1), padding: tuple[int, int] = (0, 0)
+) -> Tensor:
+    """x (B, I, H, W), y (B, O, m, n) → w (O, I, *kernel) by PyTorch's own derivative, which it does not offer alone."""
+    # Of the weight itself only the shape counts.
+    shape = x.new_empty(1).expand(y.shape[1], x.shape[1], *kernel)
+    gradients = torch.ops.aten.convolution_backward(
+        y, x, shape, None, stride, padding, [1, 1], False, [0, 0], 1, [False, True, False]
+    )
+    weight: Tensor = gradients[1]
+    return weight
 
 
 def input_gradients(scores: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fauxley.models.bilinear import BilinearConvolution
-from fauxley.models.convolution import Convolution
+from fauxley.models.convolution import Convolution, correlate_images
 
 # Numbers found by `benchmarks/convolution.py`.
 _TILE = 16
@@ -68,14 +68,7 @@ class DirectConvolution(Convolution):
         return _signal(F.conv_transpose2d(y, weight, padding=(0, self.taps // 2)))
 
     def correlate(self, x: Tensor, y: Tensor) -> Tensor:
-        padding, ones, none = [0, self.taps // 2], [1, 1], [0, 0]
-        # Of the weight itself only the shape counts.
-        shape = x.new_empty(1).expand(y.shape[1], x.shape[1], 1, self.taps)
-        gradients = torch.ops.aten.convolution_backward(
-            y, x, shape, None, ones, padding, ones, False, none, 1, [False, True, False]
-        )
-        weight: Tensor = gradients[1]
-        return weight
+        return correlate_images(x, y, (1, self.taps), padding=(0, self.taps // 2))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@
 
 Unlike audio's 25 taps of stride 4, 5 × 5 taps of stride 2 gain nothing from a polyphase view (it would cost 1.44 times
 the arithmetic), so they go to PyTorch's convolutions as they are, which on a CPU run near its peak. Only where an image
-has hardly any channels, at the ends of both networks, most of a vector register would be empty; there it pays.
+has hardly any channels, at the ends of both networks, most of a vector register would be empty; there it pays. And
+where weights are many for few pixels, in the deepest layers, one matrix product reads them best.
 
 Letters: B batch, I and O channels in and out, k kernel length, s stride.
 """
@@ -16,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fauxley.models.convolution import Convolution
+from fauxley.models.convolution import Convolution, correlate_images, folded_radius, same_padding
 
 # Found by measuring on a CPU.
 _FEW_CHANNELS = 4  # of x
@@ -53,7 +54,7 @@ class StridedConvolution(Convolution):
 
     def prepare_input(self, x: Tensor) -> Tensor:
         """With zeros around it; fewer than none, where the windows do not reach the end."""
-        front, back = self._padding
+        front, back = same_padding(self.kernel_length, self.stride)
         return F.pad(x, (front, back, front, back))
 
     def prepare_output(self, y: Tensor) -> Tensor:
@@ -63,17 +64,11 @@ class StridedConvolution(Convolution):
         return F.conv2d(x, weight, bias, stride=self.stride)
 
     def transpose(self, y: Tensor, weight: Tensor) -> Tensor:
-        front, back = self._padding
+        front, back = same_padding(self.kernel_length, self.stride)
         return F.pad(F.conv_transpose2d(y, weight, stride=self.stride), (-front, -back, -front, -back))
 
     def correlate(self, x: Tensor, y: Tensor) -> Tensor:
-        return correlate_2d(x, y, (self.kernel_length,) * 2, (self.stride,) * 2, (0, 0))
-
-    @property
-    def _padding(self) -> tuple[int, int]:
-        total = self.kernel_length - self.stride
-        front = max(total, 0) // 2
-        return front, total - front
+        return correlate_images(x, y, (self.kernel_length,) * 2, (self.stride,) * 2)
 
 
 @dataclass(frozen=True)
@@ -93,7 +88,7 @@ class FewChannelsConvolution(StridedConvolution):
         """(B, I, H, W) to (B, s·I, H + k - s, W / s), channels last."""
         batch, channels, height, width = x.shape
         columns = x.permute(0, 2, 3, 1).reshape(batch, height, width // self.stride, self.stride * channels)
-        return F.pad(columns.permute(0, 3, 1, 2), (0, 0, *self._padding))
+        return F.pad(columns.permute(0, 3, 1, 2), (0, 0, *same_padding(self.kernel_length, self.stride)))
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return F.conv2d(x, weight, bias, stride=(self.stride, 1), padding=(0, weight.shape[3] // 2))
@@ -115,13 +110,13 @@ class FewChannelsConvolution(StridedConvolution):
 
     def correlate(self, x: Tensor, y: Tensor) -> Tensor:
         taps = (self.kernel_length + sum(self._zeros)) // self.stride
-        return correlate_2d(x, y, (self.kernel_length, taps), (self.stride, 1), (0, taps // 2))
+        return correlate_images(x, y, (self.kernel_length, taps), (self.stride, 1), (0, taps // 2))
 
     @property
     def _zeros(self) -> tuple[int, int]:
         """In front of the taps of a row and behind them, so that they fill an odd number of strides."""
-        front = self._padding[0]
-        radius = max(math.ceil(front / self.stride), (self.kernel_length - 1 - front) // self.stride)
+        front, _ = same_padding(self.kernel_length, self.stride)
+        radius = folded_radius(self.kernel_length, self.stride, front)
         before = self.stride * radius - front
         return before, self.stride * (2 * radius + 1) - before - self.kernel_length
 
@@ -160,21 +155,8 @@ class WindowsConvolution2d(StridedConvolution):
         for j in range(size):
             for k in range(size):
                 x[:, j : j + rows * stride : stride, k : k + across * stride : stride] += windows[:, :, :, j, k]
-        front, back = self._padding
+        front, back = same_padding(self.kernel_length, self.stride)
         return F.pad(x.permute(0, 3, 1, 2), (-front, -back, -front, -back))
 
     def correlate(self, x: Tensor, y: Tensor) -> Tensor:
         return y.reshape(-1, y.shape[3]).t() @ x.flatten(0, 2)
-
-
-def correlate_2d(
-    x: Tensor, y: Tensor, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]
-) -> Tensor:
-    """PyTorch's derivative of <x * w, y> by w, (O, I, *kernel)."""
-    # Of the weight itself only the shape counts.
-    shape = x.new_empty(1).expand(y.shape[1], x.shape[1], *kernel)
-    gradients = torch.ops.aten.convolution_backward(
-        y, x, shape, None, stride, padding, [1, 1], False, [0, 0], 1, [False, True, False]
-    )
-    weight: Tensor = gradients[1]
-    return weight

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from fauxley.models.bilinear import BilinearConvolution, bilinear_matrices
 from fauxley.models.convolution import Convolution, convolve
-from fauxley.models.convolution_1d import DirectConvolution, choose_convolution
+from fauxley.models.convolution_1d import DirectConvolution, WindowsConvolution, choose_convolution
 
 KeptT = TypeVar("KeptT")
 Kept = tuple[Tensor, Tensor]  # a weight in an order of its own, and a bias
@@ -106,11 +106,7 @@ class PackedWindows(PackedConvolution):
         return torch.ops.mkldnn._reorder_linear_weight(rows, self.frames), bias
 
     def convolve(self, x: Tensor, kept: Kept) -> Tensor:
-        channels = x.shape[2]
-        padded = F.pad(x, (0, 0, self.taps // 2, self.taps // 2))
-        windows = padded.as_strided(
-            (len(x), self.frames, self.taps * channels), (padded.stride(0), channels, 1)
-        ).contiguous()
+        windows = WindowsConvolution(self.taps).prepare_input(x)  # (B, L, T·I)
         return torch.stack([torch.ops.mkldnn._linear_pointwise(clip, *kept, "none", [], "") for clip in windows])
 
 
@@ -176,9 +172,9 @@ class PackedFrames(PackedConvolution):
 
     def convolve(self, x: Tensor, kept: Kept) -> Tensor:
         weight, bias = kept
-        groups = x.reshape(len(x), x.shape[1] // self.wider, -1).transpose(1, 2).unsqueeze(2)  # (B, q·I, 1, L/q)
-        y = F.conv2d(groups, weight, bias, padding=(0, weight.shape[3] // 2))
-        return y.squeeze(2).transpose(1, 2).reshape(*x.shape[:2], -1)
+        groups = x.reshape(len(x), x.shape[1] // self.wider, -1)  # (B, L/q, q·I)
+        by = DirectConvolution(weight.shape[3])
+        return by.convolve(by.prepare_input(groups), weight, bias).reshape(*x.shape[:2], -1)
 
 
 class KeepingModule(nn.Module):

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fauxley.models.convolution import same_padding
 from fauxley.models.convolution_packed import has_packing
 
 # Measured for d = 16 and 64: with fewer channels, gathering windows takes longer than zeros between pixels.
@@ -70,7 +71,7 @@ class PackedPhases:
 
     def _phases(self) -> Iterator[tuple[list[int], list[int]]]:
         """The taps of each phase along both axes, in the order of the pixels that they meet."""
-        front = (self.kernel_length - 2) // 2
+        front, _ = same_padding(self.kernel_length, 2)
         taps = []
         for phase in (0, 1):
             first, last = self._taps(phase)
@@ -81,5 +82,5 @@ class PackedPhases:
 
     def _taps(self, phase: int) -> tuple[int, int]:
         """The least and the greatest d of a phase."""
-        front = (self.kernel_length - 2) // 2
+        front, _ = same_padding(self.kernel_length, 2)
         return -((phase + front) // 2), (self.kernel_length - 1 - phase - front) // 2

@@ -16,14 +16,14 @@ Letters: B batch, L samples, C channels, k kernel length, s stride, M radius and
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from fauxley.models.convolution import convolve
+from fauxley.models.convolution import convolve, folded_radius, same_padding
 from fauxley.models.convolution_1d import choose_convolution
-from fauxley.models.convolution_packed import KeepingModule, Kept, PackedConvolution, choose_packed
+from fauxley.models.convolution_packed import KeepingModule, choose_packed
+from fauxley.models.linear_map import apply_linear
 from fauxley.models.piecewise_linear import Layer
 
 
@@ -39,8 +39,8 @@ class Downsampling(nn.Module):
         self.weight = nn.Parameter(torch.empty(kernel_length, in_channels, out_channels))
         self.bias = nn.Parameter(torch.empty(out_channels))
         # y[m] = sum over j of w[j] x[s·m + j - front]; with j - front = s·d + r, tap d of phase r.
-        self.front = max(kernel_length - stride, 0) // 2
-        self.radius = max(math.ceil(self.front / stride), (kernel_length - 1 - self.front) // stride)
+        self.front, _ = same_padding(kernel_length, stride)
+        self.radius = folded_radius(kernel_length, stride, self.front)
 
     def forward(self, x: Tensor) -> Tensor:
         layer = self.linearize(x)
@@ -51,6 +51,9 @@ class Downsampling(nn.Module):
         weight = fold_taps(self.weight, self.front, self.radius, self.stride, x.dtype).flatten(1, 2)
         by = choose_convolution(self._phases(x), *weight.shape[::2])  # weight: (T, s·in, out)
         return Layer(by, by.prepare(weight), self.bias.to(x.dtype), self._phases, shifts, radius, time=1)
+
+    def shape_behind(self, x: Tensor) -> tuple[int, ...]:
+        return len(x), x.shape[1] // self.stride, len(self.bias)
 
     def _phases(self, x: Tensor) -> Tensor:
         return x.reshape(len(x), x.shape[1] // self.stride, self.stride * x.shape[2])
@@ -68,21 +71,19 @@ class Upsampling(KeepingModule, ABC):
 
     def forward(self, x: Tensor) -> Tensor:
         batch, length, _ = x.shape
+        taps, outputs = 2 * self.radius + 1, self.stride * len(self.bias)
         if self.training or torch.is_grad_enabled():
-            by = choose_convolution(x, 2 * self.radius + 1, self.stride * len(self.bias))
-            weight = by.prepare(self.folded_weight(x.dtype))
-            y = convolve(x, weight, by, self.bias.to(x.dtype).repeat(self.stride))  # (B, L, s·out)
-        else:
-            y = self._generate(x)
+            by = choose_convolution(x, taps, outputs)
+            weight, bias = self._folded(x.dtype)
+            y = convolve(x, by.prepare(weight), by, bias)  # (B, L, s·out)
+        else:  # by weights that are kept: for a single clip, preparing them takes longer than everything else
+            packed = choose_packed(x, taps, outputs)
+            y = packed.convolve(x, self._keep((packed, x.dtype), lambda: packed.prepare(*self._folded(x.dtype))))
         return y.reshape(batch, length * self.stride, -1)
 
-    def _generate(self, x: Tensor) -> Tensor:
-        """The phases, by weights that are kept: for a single clip, preparing them takes longer than everything else."""
-        by = choose_packed(x, 2 * self.radius + 1, self.stride * len(self.bias))
-        return by.convolve(x, self._keep((by, x.dtype), lambda: self._prepare(by, x.dtype)))
-
-    def _prepare(self, by: PackedConvolution, dtype: torch.dtype) -> Kept:
-        return by.prepare(self.folded_weight(dtype), self.bias.to(dtype).repeat(self.stride))
+    def _folded(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Weight and bias (s·out,) of the equivalent convolution."""
+        return self.folded_weight(dtype), self.bias.to(dtype).repeat(self.stride)
 
     @abstractmethod
     def folded_weight(self, dtype: torch.dtype) -> Tensor:
@@ -94,8 +95,8 @@ class TransposedUpsampling(Upsampling):
 
     def __init__(self, in_channels: int, out_channels: int, kernel_length: int, stride: int) -> None:
         # y[s·i + j - front] += x[i] w[j]; the first `front` samples of the full result are dropped.
-        self.front = max(kernel_length - stride, 0) // 2
-        radius = max(math.ceil(self.front / stride), (kernel_length - 1 - self.front) // stride)
+        self.front, _ = same_padding(kernel_length, stride)
+        radius = folded_radius(kernel_length, stride, self.front)
         super().__init__(in_channels, out_channels, kernel_length, stride, radius)
 
     def folded_weight(self, dtype: torch.dtype) -> Tensor:
@@ -136,56 +137,28 @@ def fold_taps(
         dtype: of the result.
         upsampling: frames in reverse order, (T, in, s, out).
     """
-    frames: Tensor = _FoldTaps.apply(weight, front, radius, stride, dtype, upsampling)  # type: ignore[no-untyped-call]
-    return frames
+    # Each way in one pass over what may be tens of megabytes; padding, converting, flipping and transposing would take
+    # one each.
+    count, (inputs, outputs) = 2 * radius + 1, weight.shape[1:]
+    shape = (count, inputs, stride, outputs) if upsampling else (count, stride, inputs, outputs)
+    geometry = len(weight), front, radius, stride, upsampling
+    size, precision = weight.shape, weight.dtype
 
-
-# One pass over what may be tens of megabytes; padding, converting, flipping and transposing would take one each.
-class _FoldTaps(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, weight: Tensor, front: int, radius: int, stride: int, dtype: torch.dtype, upsampling: bool
-    ) -> Tensor:
-        ctx.arguments = weight.shape, front, radius, stride, weight.dtype, upsampling
-        count, (inputs, outputs) = 2 * radius + 1, weight.shape[1:]
-        shape = (count, inputs, stride, outputs) if upsampling else (count, stride, inputs, outputs)
+    def fold(weight: Tensor) -> Tensor:
         frames = weight.new_empty(shape, dtype=dtype)
-        for frame, taps, missing in _frames(frames, len(weight), front, radius, stride, upsampling):
+        for frame, taps, missing in _frames(frames, *geometry):
             frame.copy_(weight[taps])
             for each in missing:
                 each.zero_()
         return frames
 
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        gathered: Tensor = _GatherTaps.apply(grads[0], *ctx.arguments)  # type: ignore[no-untyped-call]
-        return gathered, None, None, None, None, None
-
-
-class _GatherTaps(torch.autograd.Function):
-    """The transposed map."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        frames: Tensor,
-        shape: torch.Size,
-        front: int,
-        radius: int,
-        stride: int,
-        dtype: torch.dtype,
-        upsampling: bool,
-    ) -> Tensor:
-        ctx.arguments = front, radius, stride, frames.dtype, upsampling
-        weight = frames.new_empty(shape, dtype=dtype)
-        for frame, taps, _ in _frames(frames, len(weight), front, radius, stride, upsampling):
+    def gather(frames: Tensor) -> Tensor:
+        weight = frames.new_empty(size, dtype=precision)
+        for frame, taps, _ in _frames(frames, *geometry):
             weight[taps] = frame
         return weight
 
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        folded: Tensor = _FoldTaps.apply(grads[0], *ctx.arguments)  # type: ignore[no-untyped-call]
-        return folded, *[None] * 6
+    return apply_linear(weight, fold, gather)
 
 
 def _frames(

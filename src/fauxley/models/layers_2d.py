@@ -32,9 +32,11 @@ class Convolution2d(nn.Module):
         return convolve(x, by.prepare(self.weight.to(x.dtype)), by, self.bias.to(x.dtype))
 
     def _choose(self, x: Tensor) -> Convolution:
-        outputs, inputs, size, _ = self.weight.shape
-        y = len(x), outputs, x.shape[2] // self.stride, x.shape[3] // self.stride
-        return choose_convolution_2d(size, self.stride, y, inputs, x.is_cuda)
+        _, inputs, size, _ = self.weight.shape
+        return choose_convolution_2d(size, self.stride, self.shape_behind(x), inputs, x.is_cuda)
+
+    def shape_behind(self, x: Tensor) -> tuple[int, ...]:
+        return len(x), len(self.bias), x.shape[2] // self.stride, x.shape[3] // self.stride
 
 
 class Downsampling2d(Convolution2d):

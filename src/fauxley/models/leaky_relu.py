@@ -39,8 +39,7 @@ class _Slope(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, grad: Tensor, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
-        product: Tensor = torch.ops.aten.leaky_relu_backward(grad, x, SLOPE, False)
-        return product
+        return slopes(grad, x)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
@@ -50,6 +49,6 @@ class _Slope(torch.autograd.Function):
 
 
 def slopes(signal: Tensor, output: Tensor) -> Tensor:
-    """A signal times the slopes of the leaky ReLU whose output is given, which has the sign of its input."""
+    """A signal times the slopes of the leaky ReLU whose output, or input, which has the same sign, is given."""
     product: Tensor = torch.ops.aten.leaky_relu_backward(signal, output, SLOPE, True)
     return product

@@ -10,10 +10,11 @@ Letters: B batch, L samples or frames, s shifts (B,), r radius: no shift is larg
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
+
+from fauxley.models.linear_map import apply_linear
 
 
 def phase_shuffle(x: Tensor, shifts: Tensor, radius: int, dim: int = 1) -> Tensor:
@@ -23,36 +24,22 @@ def phase_shuffle(x: Tensor, shifts: Tensor, radius: int, dim: int = 1) -> Tenso
         shifts: s, int64, one per example; positive is later.
         radius: r < L.
     """
-    result: Tensor = _Shuffle.apply(x, shifts, radius, dim)  # type: ignore[no-untyped-call]
-    return result
+    arguments = shifts, radius, dim
+    return apply_linear(x, lambda x: _shift(x, *arguments), lambda y: _shift_back(y, *arguments))
 
 
 def phase_shuffle_transposed(y: Tensor, shifts: Tensor, radius: int, dim: int = 1) -> Tensor:
     """The transposed map: what went to two places comes back as their sum. Differentiable to any order."""
-    result: Tensor = _Transposed.apply(y, shifts, radius, dim)  # type: ignore[no-untyped-call]
-    return result
+    arguments = shifts, radius, dim
+    return apply_linear(y, lambda y: _shift_back(y, *arguments), lambda x: _shift(x, *arguments))
 
 
-class _Shuffle(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, *arguments: Any) -> Tensor:
-        ctx.arguments = arguments
-        return shift_by_gathering(x, *arguments) if x.is_cuda else shift_by_slices(x, *arguments)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        return phase_shuffle_transposed(grads[0], *ctx.arguments), None, None, None
+def _shift(x: Tensor, shifts: Tensor, radius: int, dim: int) -> Tensor:
+    return (shift_by_gathering if x.is_cuda else shift_by_slices)(x, shifts, radius, dim)
 
 
-class _Transposed(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, y: Tensor, *arguments: Any) -> Tensor:
-        ctx.arguments = arguments
-        return shift_back_by_gathering(y, *arguments) if y.is_cuda else shift_back_by_slices(y, *arguments)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        return phase_shuffle(grads[0], *ctx.arguments), None, None, None
+def _shift_back(y: Tensor, shifts: Tensor, radius: int, dim: int) -> Tensor:
+    return (shift_back_by_gathering if y.is_cuda else shift_back_by_slices)(y, shifts, radius, dim)
 
 
 def shift_by_slices(x: Tensor, shifts: Tensor, radius: int, dim: int) -> Tensor:

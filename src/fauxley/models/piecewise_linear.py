@@ -17,9 +17,10 @@ fewer copies, and no second derivatives that are zero.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain, repeat
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -52,6 +53,16 @@ class Layer:
     shifts: Tensor | None
     radius: int
     time: int
+
+
+class Linearizable(Protocol):
+    """A layer of a critic."""
+
+    def linearize(self, x: Tensor, shifts: Tensor | None, radius: int) -> Layer:
+        """It, for signals of the shape of `x`."""
+
+    def shape_behind(self, x: Tensor) -> tuple[int, ...]:
+        """Of the signal that becomes of x."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +100,14 @@ class PiecewiseLinearCritic(Critic):
     @abstractmethod
     def as_features(self, signals: Tensor) -> Tensor:
         """Signals in the layout of the first layer's input as features."""
+
+    def linearize(self, x: Tensor, layers: Iterable[Linearizable], shifts: Tensor) -> list[Layer]:
+        """Layers for the signals that become of x, (layers, B) shifts behind the first of them."""
+        signal, found = x, []
+        for layer, shift in zip(layers, chain(shifts, repeat(None)), strict=False):
+            found.append(layer.linearize(signal, shift, self.shuffle_radius))
+            signal = x.new_empty(1).expand(layer.shape_behind(signal))  # no numbers, but its shape
+        return found
 
     def differentiate(self, features: Tensor, shifts: Tensor, sloped: int) -> tuple[Tensor, Tensor]:
         if self.mixes_examples:

@@ -17,7 +17,7 @@ Longer clips and longer windows begin from a longer or taller grid than 4 × 4. 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain, pairwise, repeat
+from itertools import pairwise
 from typing import Literal, cast
 
 import torch
@@ -40,7 +40,7 @@ from fauxley.models.layers_2d import (
 from fauxley.models.leaky_relu import leaky_relu
 from fauxley.models.log_spectrogram import LogSpectrogram
 from fauxley.models.phase_shuffle import phase_shuffle
-from fauxley.models.piecewise_linear import Pieces, PiecewiseLinearCritic
+from fauxley.models.piecewise_linear import Linearizable, Pieces, PiecewiseLinearCritic
 
 _LAYERS = 5
 _FACTOR = 2**_LAYERS
@@ -225,11 +225,7 @@ class SpecGANCritic(PiecewiseLinearCritic):
 
     def pieces(self, features: Tensor, shifts: Tensor) -> Pieces:
         x = self._narrow(features).contiguous(memory_format=torch.channels_last)
-        signal, layers = x, []
-        for layer, shift in zip(cast(Iterable[Downsampling2d], self.layers), chain(shifts, repeat(None)), strict=False):
-            layers.append(layer.linearize(signal, shift, self.shuffle_radius))
-            size = len(layer.bias), signal.shape[2] // layer.stride, signal.shape[3] // layer.stride
-            signal = x.new_empty(1).expand(len(x), *size)  # its shape
+        layers = self.linearize(x, cast(Iterable[Linearizable], self.layers), shifts)
         bins, frames = self.grid
         return Pieces(x, layers, self.dense.weight.view(frames, bins, -1).transpose(0, 2), self.dense.bias)
 

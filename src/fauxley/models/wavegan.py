@@ -19,7 +19,6 @@ every layer halves the channels.
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain, repeat
 from typing import Literal, cast
 
 import torch
@@ -37,7 +36,7 @@ from fauxley.models.layers import (
 )
 from fauxley.models.leaky_relu import leaky_relu
 from fauxley.models.phase_shuffle import phase_shuffle
-from fauxley.models.piecewise_linear import Pieces, PiecewiseLinearCritic
+from fauxley.models.piecewise_linear import Linearizable, Pieces, PiecewiseLinearCritic
 from fauxley.models.representations import Waveform
 
 _FRAMES = 16  # samples before the generator's first upsampling and after the critic's last downsampling
@@ -196,11 +195,8 @@ class WaveGANCritic(PiecewiseLinearCritic):
         return scores
 
     def pieces(self, features: Tensor, shifts: Tensor) -> Pieces:
-        signal = x = self._narrow(features.transpose(1, 2))
-        layers = []
-        for layer, shift in zip(cast(Iterable[Downsampling], self.layers), chain(shifts, repeat(None)), strict=False):
-            layers.append(layer.linearize(signal, shift, self.shuffle_radius))
-            signal = x.new_empty(1).expand(len(x), signal.shape[1] // layer.stride, len(layer.bias))  # its shape
+        x = self._narrow(features.transpose(1, 2))
+        layers = self.linearize(x, cast(Iterable[Linearizable], self.layers), shifts)
         return Pieces(x, layers, self.dense.weight.view(_FRAMES, -1), self.dense.bias)
 
     def as_features(self, signals: Tensor) -> Tensor:
