@@ -1,7 +1,5 @@
 import errno
-import fcntl
 import json
-import os
 import subprocess
 import sys
 import time
@@ -14,6 +12,7 @@ import soundfile
 import fauxley
 from fauxley.apps import rendering
 from fauxley.apps.cli import main
+from fauxley.locks import alone_in
 
 from .conftest import train_arguments
 
@@ -183,13 +182,10 @@ def test_a_job_is_known_by_its_model_and_options(
 
 def test_two_at_once_do_not_mix(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert generate(run, tmp_path / "out", "--count", "1") == 0
-    descriptor = os.open(tmp_path / "out", os.O_RDONLY)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    try:
+    with alone_in(tmp_path / "out"):
         assert generate(run, tmp_path / "out", "--count", "1") == 1
-        assert "another process" in capsys.readouterr().err
-    finally:
-        os.close(descriptor)
+    assert "another process" in capsys.readouterr().err
+    assert generate(run, tmp_path / "out", "--count", "1") == 0
 
 
 def test_a_listing_says_what_the_sidecars_would(run: Path, tmp_path: Path) -> None:

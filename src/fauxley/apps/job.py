@@ -4,7 +4,6 @@
 it would write itself, and passes over the sounds that are there; files appear whole, so being there is being done.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from typing import Any
 
 from fauxley.atomic import atomic_file, is_leftover, sweep_leftovers
 from fauxley.errors import FauxleyError, UsageError
+from fauxley.locks import LOCK_FILE, alone_in
 
 JOB_FILE = "generate.json"
 
@@ -32,7 +32,9 @@ def begin(out: Path, job: Mapping[str, Any], resumable: bool, overwrite: bool) -
     if found and not overwrite and not resumed:
         raise UsageError(f"{out} {_contradiction(_read(out), job)}; choose another --out, or give --overwrite")
     out.mkdir(parents=True, exist_ok=True)
-    with _alone_in(out):
+    with alone_in(out) as alone:
+        if not alone:
+            raise FauxleyError(f"another process is making sounds in {out}; wait for it, or choose another --out")
         sweep_leftovers(out)
         if not resumed:
             with atomic_file(out / JOB_FILE) as partial:
@@ -57,21 +59,7 @@ def _contradiction(begun: dict[str, Any] | None, job: Mapping[str, Any]) -> str:
 
 
 def _is_nothing(entry: Path) -> bool:
-    return is_leftover(entry) or entry.name == JOB_FILE
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        raise FauxleyError(
-            f"another process is making sounds in {folder}; wait for it, or choose another --out"
-        ) from error
-    finally:
-        os.close(descriptor)
+    return is_leftover(entry) or entry.name == JOB_FILE or entry.name.startswith(LOCK_FILE)
 
 
 def _files(folder: Path) -> set[str]:

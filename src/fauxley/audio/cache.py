@@ -8,7 +8,6 @@ opened longest ago goes; a process that still has it mapped keeps what it has.
     FAUXLEY_CACHE_SIZE  what it may hold, such as 200GB; by default 20GB
 """
 
-import fcntl
 import hashlib
 import os
 import re
@@ -22,6 +21,7 @@ import numpy as np
 from fauxley.atomic import atomic_file, is_leftover
 from fauxley.audio.location import Bytes
 from fauxley.errors import UsageError
+from fauxley.locks import take
 
 _DEFAULT_SIZE = "20GB"
 _ABANDONED_SECONDS = 3600  # a download that has not grown for so long belongs to a process that was killed
@@ -133,12 +133,12 @@ class Cache:
     @contextmanager
     def _lock(self, name: str) -> Iterator[None]:
         """Hold one of the cache's locks against other processes and threads."""
-        descriptor = os.open(self.folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        lock = take(self.folder / f"{name}.lock", wait=True)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
-            os.close(descriptor)
+            if lock is not None:
+                lock.release()
 
 
 def parse_size(text: str, what: str) -> int:

@@ -9,15 +9,14 @@ carries a warning; `scan` shows them.
 """
 
 import errno
-import fcntl
 import os
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from fauxley.atomic import flush, replace
 from fauxley.audio.assembly import WORKER_DIED, Assembly, Progress, check_jobs, complain
 from fauxley.audio.cache import cache_folder
 from fauxley.audio.catalogue import Catalogue, list_sounds
@@ -44,6 +43,7 @@ from fauxley.audio.store import (
     write_tables,
 )
 from fauxley.errors import FauxleyError, UsageError
+from fauxley.locks import alone_in, remove_unless_held
 
 
 def pack(
@@ -137,7 +137,8 @@ def open_or_prepare(
     try:
         return Dataset.open(cached)
     except FauxleyError:
-        return pack(path, cached, settings, overwrite=True, n_jobs=n_jobs, progress=progress)
+        pass  # not there, or damaged: left before it is replaced, as Windows replaces nothing that is still open
+    return pack(path, cached, settings, overwrite=True, n_jobs=n_jobs, progress=progress)
 
 
 def find_finished(
@@ -212,47 +213,26 @@ def _work_folder(dataset: Path, key: str) -> Iterator[Path]:
     mark, name = ".partial-", dataset.name
     work = dataset.parent / f"{mark}{key}-{name}"
     work.mkdir(parents=True, exist_ok=True)
-    with _lock(work) as ours:
-        if not ours:
-            raise FauxleyError(f"another process is preparing {printable(dataset)}; wait for it")
-        for other in dataset.parent.iterdir():  # left by runs with other settings or files
-            if other != work and other.is_dir() and re.fullmatch(f"{mark}[0-9a-f]{{16}}-{re.escape(name)}", other.name):
-                with _lock(other) as unused:
-                    if unused:
-                        shutil.rmtree(other)
-        try:
-            yield work
-        except FauxleyError:  # would be the same next time
-            shutil.rmtree(work)
-            raise
-        shutil.rmtree(work)
-
-
-@contextmanager
-def _lock(folder: Path) -> Iterator[bool]:
-    """Hold `folder` for this process, if no other does. The lock ends with the process, however that ends."""
-    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            ours = True
-        except BlockingIOError:
-            ours = False
-        yield ours
-    finally:
-        os.close(descriptor)
+        with alone_in(work) as ours:
+            if not ours:
+                raise FauxleyError(f"another process is preparing {printable(dataset)}; wait for it")
+            for other in dataset.parent.iterdir():  # left by runs with other settings or files
+                if other != work and re.fullmatch(f"{mark}[0-9a-f]{{16}}-{re.escape(name)}", other.name):
+                    remove_unless_held(other)
+            yield work
+    except FauxleyError:  # would be the same next time
+        remove_unless_held(work)
+        raise
+    remove_unless_held(work)
 
 
 def _replace(finished: Path, dataset: Path) -> None:
     """Rename `finished` to `dataset`; a dataset that is there makes way first."""
-    for path in (*finished.iterdir(), finished):
-        descriptor = os.open(path, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)
+    flush(*finished.iterdir(), finished)
     if dataset.exists():
-        old = finished.with_name("old")
-        dataset.rename(old)
-    finished.rename(dataset)
+        replace(dataset, finished.with_name("old"))
+    replace(finished, dataset)
 
 
 def _is_replaceable(dataset: Path) -> bool:

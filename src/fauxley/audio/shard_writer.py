@@ -13,6 +13,7 @@ from typing import IO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fauxley.atomic import sync
 from fauxley.audio.parts import hash_file
 from fauxley.audio.store import AUDIO_FILE, Shard, shard_file
 from fauxley.errors import UsageError
@@ -54,7 +55,7 @@ class ShardWriter:
             with self.path(shard).open("ab") as file:
                 copy_bytes(source, file, sum(place.end - place.begin for place in places))
                 file.flush()
-                os.fsync(file.fileno())
+                sync(file.fileno())
 
     def recover(self, parts: Sequence[Sequence[int]]) -> int:
         """How many of the parts, of sounds of these sizes, are on the disk whole; the rest of what is there is cut."""

@@ -11,9 +11,7 @@ A checkpoint appears whole or not at all, so that a kill or a full disk costs at
 """
 
 import dataclasses
-import fcntl
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import Any
 
 from fauxley.atomic import atomic_file, atomic_folder, sweep_leftovers
 from fauxley.errors import FauxleyError, UsageError
+from fauxley.locks import take
 from fauxley.models.best import read_best
 from fauxley.models.synthesizer import STEP_FOLDERS, checkpoints
 from fauxley.serialization import from_json, to_json
@@ -82,15 +81,10 @@ class Run:
             partial.write_text(text + "\n", encoding="utf-8")
 
     def _lock(self) -> None:
-        """Keep other processes from training here. The lock is this process's and ends with it, however it ends."""
-        descriptor = os.open(self.path / "run.lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError) as error:
-            os.close(descriptor)
-            raise UsageError(
-                f"{self.path} is being trained by another process; wait for it, or give another --run"
-            ) from error
+        """Keep other processes from training here, as long as this object lives."""
+        self._held = take(self.path / "run.lock", whole_process=True)
+        if self._held is None:
+            raise UsageError(f"{self.path} is being trained by another process; wait for it, or give another --run")
 
     def read(self) -> tuple[TrainingConfig, str]:
         """The configuration and the data's fingerprint.
