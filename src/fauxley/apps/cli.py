@@ -10,6 +10,7 @@ import errno
 import importlib
 import io
 import os
+import signal
 import sys
 import time
 import warnings
@@ -18,6 +19,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from fauxley import __version__
+from fauxley.apps.ending import Stopped, lacks_reader, open_outputs, release_outputs, say, stoppable
 from fauxley.apps.importing import importing
 from fauxley.atomic import destination
 from fauxley.errors import FauxleyError, UsageError
@@ -45,10 +47,13 @@ _PATIENCE = 3
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 (ok), 1 (failed) or 2 (wrong use)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    open_outputs()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name of a file may be no text, or not in the terminal's alphabet
         sys.stdout.reconfigure(errors="backslashreplace")
     if arguments[:1] != ["train"] or os.environ.get("RANK", "0") == "0" or "MASTER_ADDR" not in os.environ:
-        return _run(arguments)
+        code = _run(arguments)
+        release_outputs()
+        return code
     # One of many processes that torchrun has started, of which rank 0 speaks for all.
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
         code = _run(arguments)
@@ -59,20 +64,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     try:
-        with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+        with stoppable(), warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: say(f"warning: {message}")
             return _dispatch(arguments)
     except FauxleyError as error:
-        print(f"fauxley: {error}", file=sys.stderr)
+        say(f"fauxley: {error}")
         return error.exit_code
-    except KeyboardInterrupt:
-        print("fauxley: stopped", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # `fauxley ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:  # a full disk, a missing permission
-        print(f"fauxley: {_describe(error)}", file=sys.stderr)
+    except (KeyboardInterrupt, Stopped) as stop:
+        say("fauxley: stopped")
+        return 128 + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
+    except OSError as error:
+        if lacks_reader(error):
+            return 0
+        say(f"fauxley: {_describe(error)}")  # a full disk, a missing permission
         return 1
 
 
@@ -99,8 +103,10 @@ def _dispatch(arguments: Sequence[str]) -> int:
             tyro.extras.subcommand_cli_from_dict(command, args=rest, prog=prog)
         else:
             tyro.cli(command, args=rest, prog=prog)
-    except SystemExit as stop:  # tyro prints its own help and errors
-        return stop.code if isinstance(stop.code, int) else 1
+    except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):  # rich ends the program where nobody reads its tables
+            return 0
+        return stop.code if isinstance(stop.code, int) else 1  # tyro prints its own help and errors
     return 0
 
 

@@ -1,6 +1,5 @@
 """`fauxley train`: from sounds to a model, stopping and resuming at will."""
 
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fauxley.apps.devices import Device, in_memory, keep_freed_memory, prefer_speed
+from fauxley.apps.ending import messages
 from fauxley.apps.estimate import describe
 from fauxley.apps.torchrun import together
 from fauxley.audio.dataset import Dataset
@@ -156,7 +156,7 @@ class TerminalReporter:
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
-        self._console = Console(stderr=True)
+        self._console = Console(file=messages())
         self._live = self._console.is_terminal and not quiet
         self._progress = Progress(
             TextColumn("step"),
@@ -201,4 +201,3 @@ class TerminalReporter:
 
     def warn(self, text: str) -> None:
         self._console.print(f"warning: {text}", style="yellow", highlight=False, markup=False, soft_wrap=True)
-        sys.stderr.flush()

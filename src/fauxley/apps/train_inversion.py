@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fauxley.apps.devices import Device, choose_device, in_memory
+from fauxley.apps.ending import messages
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.pack_settings import PackSettings
 from fauxley.audio.packing import open_or_prepare
@@ -154,7 +155,7 @@ def _open(data: Path, architecture: SpecGAN, sample_rate: int) -> Dataset:
 
 def _train(trainer: InversionTrainer, quiet: bool) -> int:
     """Train with a live line while there is a terminal, a line now and then where there is none."""
-    console = Console(stderr=True)
+    console = Console(file=messages())
     live = console.is_terminal and not quiet
     spoken = time.monotonic()
     held_out = ""

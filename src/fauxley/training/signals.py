@@ -1,4 +1,7 @@
-"""Signals that ask a run to end."""
+"""Signals that ask a process to end: Ctrl-C, the end of a job, a terminal that is closed, a scheduler's warning.
+
+No system knows all of them, hence the names: SIGHUP and SIGUSR1 are POSIX's, SIGBREAK (Ctrl-Break) is Windows'.
+"""
 
 import signal
 import threading
@@ -6,25 +9,38 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGBREAK")
+
+
+def stopping_signals() -> list[signal.Signals]:
+    """Those of this system that are not ignored; `nohup` has SIGHUP ignored by all that it starts.
+
+    Shells have SIGINT ignored in the background, where Ctrl-C is not meant; who sends it by its number means it.
+    """
+    present = [signal.Signals[name] for name in _NAMES if name in signal.Signals.__members__]
+    return [each for each in present if each == signal.SIGINT or signal.getsignal(each) is not signal.SIG_IGN]
+
 
 @contextmanager
 def stop_signals(insistent: bool = True) -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM instead of dying of them.
+    """Collect the signals that ask to end instead of dying of them.
 
     Args:
-        insistent: a second one kills as usual. Not so under torchrun, which passes on a Ctrl-C that the terminal has
-            sent to all processes already, and kills by SIGKILL what has not ended 30 s later.
+        insistent: a second Ctrl-C kills as usual. Not so under torchrun, which passes on a Ctrl-C that the terminal has
+            sent to all processes already, and kills by SIGKILL what has not ended 30 s later. The other signals may
+            come twice for one reason: `timeout` sends to a process and then to its group, a terminal that is closed
+            tells the shell, which tells its jobs, and the jobs.
     """
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():  # where Python allows no handlers
         yield received
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in stopping_signals()}
 
     def receive(number: int, frame: FrameType | None) -> None:
         received.append(number)
-        if insistent:
-            signal.signal(number, before[signal.Signals(number)])
+        if insistent and number == signal.SIGINT:
+            signal.signal(number, before[signal.SIGINT])
 
     try:
         for number in before:
