@@ -38,6 +38,7 @@ COMMANDS = {
     "compare": "several models in one table",
     "listen": "ask people in the browser how good a model sounds: create, serve, report, export",
     "bench": "how fast this machine trains and generates",
+    "cache": "what is kept on this machine to save work; empties it",
     "import-tensorflow": "turn a checkpoint of the official code into a model",
 }
 # Seconds. As soon as one process fails, torchrun ends the others, and must not end the one that has yet to speak.

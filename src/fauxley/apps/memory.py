@@ -1,6 +1,7 @@
 """How much memory was needed at most."""
 
-import resource
+import importlib
+import math
 import sys
 from pathlib import Path
 
@@ -10,13 +11,20 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def peak_megabytes(device: torch.device) -> float:
-    """The most memory in use so far: tensors on a GPU; on a CPU the whole process, with Python and PyTorch."""
+    """The most memory in use so far: tensors on a GPU; on a CPU the whole process, with Python and PyTorch.
+
+    NaN on Windows, which keeps no such count that Python can ask for.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
     if _STATUS.is_file():  # Linux's ru_maxrss would include the process that started this one
         (line,) = (line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024 / 1e6
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    try:
+        resource = importlib.import_module("resource")
+    except ModuleNotFoundError:
+        return math.nan
+    peak: int = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e3 if sys.platform != "darwin" else peak / 1e6
 
 

@@ -16,6 +16,7 @@ from fauxley.evaluation.classifier import Classifier
 from fauxley.evaluation.classifier_cache import SENSIBLE_ACCURACY, cached_path
 from fauxley.evaluation.classifier_training import Recipe
 from fauxley.evaluation.classifier_training import train_classifier as fit
+from fauxley.user_cache import writable_folder
 
 
 def train_classifier(
@@ -52,6 +53,7 @@ def train_classifier(
     try:
         classifier = Classifier.load(path)
     except FauxleyError:  # not there, or not usable: made anew
+        writable_folder("classifiers")
         classifier = trained = _train(dataset, recipe, asked, device, quiet)
         shutil.rmtree(path, ignore_errors=True)
         trained.save(path)

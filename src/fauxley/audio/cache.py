@@ -4,8 +4,7 @@ Any number of processes may use it at the same time. A copy appears whole or not
 and again when a process first opens it, and is fetched once however many ask for it. When room is needed, what was
 opened longest ago goes; a process that still has it mapped keeps what it has.
 
-    FAUXLEY_CACHE_DIR   where it is: in `shards` there; by default ~/.cache/fauxley
-    FAUXLEY_CACHE_SIZE  what it may hold, such as 200GB; by default 20GB
+    FAUXLEY_CACHE_SIZE  what it may hold, such as 200GB; by default 20GB. Where it is: see `fauxley.user_cache`
 """
 
 import hashlib
@@ -22,15 +21,11 @@ from fauxley.atomic import atomic_file, is_leftover
 from fauxley.audio.location import Bytes
 from fauxley.errors import UsageError
 from fauxley.locks import take
+from fauxley.user_cache import writable_folder
 
 _DEFAULT_SIZE = "20GB"
 _ABANDONED_SECONDS = 3600  # a download that has not grown for so long belongs to a process that was killed
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
-
-
-def cache_folder() -> Path:
-    """Where everything lies that is kept for a user and could be made or fetched again."""
-    return Path(os.environ.get("FAUXLEY_CACHE_DIR") or Path.home() / ".cache" / "fauxley")
 
 
 class DamagedError(Exception):
@@ -54,7 +49,7 @@ class Cache:
     def default(cls) -> "Cache":
         """As the environment says."""
         size = os.environ.get("FAUXLEY_CACHE_SIZE") or _DEFAULT_SIZE
-        return cls(cache_folder() / "shards", parse_size(size, "FAUXLEY_CACHE_SIZE"))
+        return cls(writable_folder("shards"), parse_size(size, "FAUXLEY_CACHE_SIZE"))
 
     def map(self, sha256: str, num_bytes: int, fetch: Callable[[Path], None]) -> Bytes:
         """A file, memory-mapped; got by `fetch`, which writes it to the path it is given, if it is not there.

@@ -18,7 +18,6 @@ from pathlib import Path
 
 from fauxley.atomic import flush, replace
 from fauxley.audio.assembly import WORKER_DIED, Assembly, Progress, check_jobs, complain
-from fauxley.audio.cache import cache_folder
 from fauxley.audio.catalogue import Catalogue, list_sounds
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.files import Skipped
@@ -44,6 +43,7 @@ from fauxley.audio.store import (
 )
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.locks import alone_in, remove_unless_held
+from fauxley.user_cache import cache_folder, writable_folder
 
 
 def pack(
@@ -122,8 +122,8 @@ def open_or_prepare(
 ) -> Dataset:
     """Open a dataset, in a folder or behind a URL, or pack a folder of sounds into the cache and open that.
 
-    The cache is `cache_dir`, else $FAUXLEY_CACHE_DIR, else ~/.cache/fauxley; another set of files, a changed file or
-    other settings make another dataset there. A dataset folder is opened as it is, whatever `settings` say.
+    The cache is `cache_dir`, else that of `fauxley.user_cache`; another set of files, a changed file or other settings
+    make another dataset there. A dataset folder is opened as it is, whatever `settings` say.
     """
     if is_url(place):
         return Dataset.open(place)
@@ -136,8 +136,10 @@ def open_or_prepare(
     cached = Path(cache) / "datasets" / f"{os.fsencode(path.resolve().name)[:100].decode(errors='ignore')}-{key}"
     try:
         return Dataset.open(cached)
-    except FauxleyError:
+    except (FauxleyError, PermissionError):
         pass  # not there, or damaged: left before it is replaced, as Windows replaces nothing that is still open
+    if cache_dir is None:
+        writable_folder("datasets")
     return pack(path, cached, settings, overwrite=True, n_jobs=n_jobs, progress=progress)
 
 

@@ -1,5 +1,6 @@
 """The curves of a training run, by matplotlib."""
 
+import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ def write_curves(path: Path, columns: Mapping[str, Sequence[float]], steps: Sequ
     Raises:
         UsageError: there is no column, or one is not as long as `steps`.
     """
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it has much to say where there is no home folder
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 

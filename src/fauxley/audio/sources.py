@@ -11,6 +11,7 @@ import importlib
 import os
 import re
 import stat
+import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -36,6 +37,8 @@ _CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,asf,aac,mp3,ogg,flac,wav,w64,aiff,caf,au,avi,flv,mpegts,mpeg,"
     "ac3,eac3,dts,amr,ape,wv,tta,tak,mpc,mpc8,shn,rm,voc,dsf,oma,aa,aax"
 )
+# Without waiting, where that can be; as bytes, where there is another way.
+_OPENING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _FFMPEG_HINT = 'for more formats: pip install "fauxley[ffmpeg]"'
 _PROMISED = re.compile(r"^\s*(?:data|SSND)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
 
@@ -137,7 +140,8 @@ def open_source(path: Path) -> Iterator[Source]:
     path = Path(path)
     with _open_regular(path) as file, _quiet_stderr() if _looks_like_mpeg(file) else nullcontext():
         try:
-            opened = soundfile.SoundFile(file.fileno(), closefd=False)
+            # On Windows a descriptor is a number of one C library, and libsndfile comes with another.
+            opened = soundfile.SoundFile(file if sys.platform == "win32" else file.fileno(), closefd=False)
         except soundfile.LibsndfileError as error:
             file.seek(0)
             with _open_ffmpeg(path, file, _reason(error)) as source:
@@ -177,7 +181,7 @@ def _open_regular(path: Path) -> Iterator[BinaryIO]:
     else would make them try what the content does not call for.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | _OPENING)
     except OSError as error:
         raise AudioFileError(path, f"cannot be opened: {error.strerror}") from error
     with os.fdopen(descriptor, "rb") as file:
@@ -215,7 +219,8 @@ def _reason(error: soundfile.LibsndfileError) -> str:
 
 
 def _looks_like_mpeg(file: BinaryIO) -> bool:
-    start = os.pread(file.fileno(), 3, 0)
+    start = os.read(file.fileno(), 3)
+    os.lseek(file.fileno(), 0, os.SEEK_SET)
     return start == b"ID3" or (len(start) > 1 and start[0] == 0xFF and start[1] & 0xE0 == 0xE0)
 
 

@@ -1,16 +1,16 @@
 """Classifiers are trained once for each dataset and kept where datasets prepared on the way are kept.
 
-$FAUXLEY_CACHE_DIR (else ~/.cache/fauxley)/classifiers/<fingerprint of the data>-<hash of recipe and test data>/
+CACHE/classifiers/<fingerprint of the data>-<hash of recipe and test data>/
 """
 
 import hashlib
 from pathlib import Path
 
-from fauxley.audio.cache import cache_folder
 from fauxley.audio.dataset import Dataset
 from fauxley.errors import FauxleyError
 from fauxley.evaluation.classifier import Classifier
 from fauxley.evaluation.classifier_training import Recipe, fingerprint
+from fauxley.user_cache import cache_folder
 
 # Below this, "the classifier does not know" and "the sound is bad" look the same.
 SENSIBLE_ACCURACY = 0.7
@@ -24,8 +24,12 @@ def cached_path(data: Dataset, recipe: Recipe, test: Dataset | None) -> Path:
 
 def find_cached(data: Dataset) -> Classifier | None:
     """The most accurate classifier that was trained on this data, if it is good enough to judge by."""
+    try:
+        folders = sorted(_cache().glob(f"{fingerprint(data)}-*"))
+    except (FauxleyError, OSError):  # a user without a home, or without a right to it
+        return None
     best = None
-    for folder in sorted(_cache().glob(f"{fingerprint(data)}-*")):
+    for folder in folders:
         try:
             classifier = Classifier.load(folder)
         except FauxleyError:  # damaged, or of another version: as if it were not there
