@@ -8,7 +8,6 @@ as a dictionary of such functions when it has sub-commands of its own.
 import difflib
 import errno
 import importlib
-import io
 import os
 import signal
 import sys
@@ -19,8 +18,9 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from fauxley import __version__
-from fauxley.apps.ending import Stopped, lacks_reader, open_outputs, release_outputs, say, stoppable
+from fauxley.apps.ending import Stopped, lacks_reader, release_outputs, say, stoppable
 from fauxley.apps.importing import importing
+from fauxley.apps.terminal import prepare_outputs
 from fauxley.atomic import destination
 from fauxley.errors import FauxleyError, UsageError
 
@@ -48,15 +48,13 @@ _PATIENCE = 3
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 (ok), 1 (failed) or 2 (wrong use)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    open_outputs()
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a name of a file may be no text, or not in the terminal's alphabet
-        sys.stdout.reconfigure(errors="backslashreplace")
+    prepare_outputs()
     if arguments[:1] != ["train"] or os.environ.get("RANK", "0") == "0" or "MASTER_ADDR" not in os.environ:
         code = _run(arguments)
         release_outputs()
         return code
     # One of many processes that torchrun has started, of which rank 0 speaks for all.
-    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
         code = _run(arguments)
         if code and sys.stderr is nowhere:
             time.sleep(_PATIENCE)

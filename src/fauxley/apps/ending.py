@@ -64,17 +64,6 @@ def lacks_reader(error: OSError) -> bool:
     return error.errno in _NO_READER and error.filename is None and release_outputs()
 
 
-def open_outputs() -> None:
-    """Open to nowhere what was closed before we were started (`>&-`, a program without a console)."""
-    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
-        try:
-            os.fstat(descriptor)
-        except OSError:  # the lowest that is free is this one; workers need it as well
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
-        if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(descriptor, "w" if descriptor else "r", encoding="utf-8", closefd=False))
-
-
 def release_outputs() -> bool:
     """Send what would still be said where nobody reads to nowhere; whether there is such an output.
 
@@ -83,7 +72,7 @@ def release_outputs() -> bool:
     streams = [stream for stream in (sys.stdout, sys.stderr) if stream is not None and not stream.closed]
     unread = [stream for stream in streams if _is_unread(stream)]
     for stream in unread:
-        with Path(os.devnull).open("w") as nowhere:
+        with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), stream.fileno())
     return bool(unread)
 

@@ -18,7 +18,8 @@ def peak_megabytes(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
     if _STATUS.is_file():  # Linux's ru_maxrss would include the process that started this one
-        (line,) = (line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
+        lines = _STATUS.read_text(encoding="ascii", errors="replace").splitlines()
+        (line,) = (line for line in lines if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024 / 1e6
     try:
         resource = importlib.import_module("resource")
@@ -34,6 +35,6 @@ def forget_peak(device: torch.device) -> None:
         torch.cuda.reset_peak_memory_stats(device)
     elif _CLEAR.exists():
         try:
-            _CLEAR.write_text("5")
+            _CLEAR.write_text("5", encoding="ascii")
         except OSError:  # not allowed in some containers
             return
