@@ -188,6 +188,12 @@ def _watch(event, arguments):
         _AUDITED[event](*arguments)
 
 
+def _temporary_file(mode="w+b", buffering=-1, dir=None, prefix=None, **_):  # noqa: A002
+    """As there: with a name, until it is closed."""
+    descriptor, path = tempfile.mkstemp(dir=dir, prefix=prefix)
+    return tempfile._TemporaryFileWrapper(os.fdopen(descriptor, mode, buffering), path)
+
+
 _fsync, _rename, _open = os.fsync, os.rename, io.open
 
 
@@ -214,5 +220,5 @@ def _open_as_on_windows(file, mode="r", buffering=-1, encoding=None, *more, **na
 os.fsync, os.rename = _fsync_writable, _rename_never_replacing
 io.open = builtins.open = _open_as_on_windows
 shutil._use_fd_functions = False  # which open folders
-tempfile.TemporaryFile = tempfile.NamedTemporaryFile
+tempfile.TemporaryFile = _temporary_file
 sys.addaudithook(_watch)

@@ -42,11 +42,11 @@ def run(tmp_path):
 
 @pytest.fixture
 def sounds(tmp_path):
-    """Eight sounds of two labels, with names that a console of Windows may not know."""
+    """24 sounds of two labels, with names that a console of Windows may not know."""
     folder = tmp_path / "звуки"
     for instrument, label in (("kick", "鼓 – kick"), ("snare", "straße")):
-        for seed, name in enumerate(_NAMES):
-            path = folder / label / f"{name}.wav"
+        for seed in range(12):
+            path = folder / label / f"{_NAMES[seed % 4]} {seed}.wav"
             path.parent.mkdir(parents=True, exist_ok=True)
             write_audio(path, synthesize(instrument, seed, 16000, 0.256), 16000)
     return folder
@@ -61,7 +61,7 @@ def test_every_module_can_be_imported(run):
 def test_sounds_are_scanned_and_prepared(run, sounds, tmp_path):
     (sounds / "straße" / "no sound ✂.wav").write_bytes(b"RIFF, but no more")
     report = run("scan", sounds, "--json", tmp_path / "report.json", "--jobs", 2)
-    assert "8 usable files" in report
+    assert "24 usable files" in report
     assert r"no sound \u2702.wav" in report
     assert "straße" in report
     run("prepare", sounds, "dataset", "--clip-length", 4096, "--jobs", 2)

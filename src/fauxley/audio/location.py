@@ -17,7 +17,7 @@ from fauxley.audio.sources import printable
 from fauxley.errors import FauxleyError
 
 Bytes = NDArray[np.uint8]
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 def is_url(text: Path | str) -> bool:
