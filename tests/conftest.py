@@ -15,6 +15,7 @@ from fauxley.audio.pack_settings import PackSettings
 from fauxley.audio.packing import pack
 
 _PARITY = Path(os.environ.get("FAUXLEY_PARITY_DIR") or Path(__file__).parents[2] / "shared" / "parity")
+_CASES = Path(os.environ.get("FAUXLEY_CASES_DIR") or Path(__file__).parents[2] / "shared" / "cases")
 
 # Two cores, and tests of many small tensors: more threads only wait for each other.
 torch.set_num_threads(1)
@@ -79,6 +80,14 @@ def pytest_generate_tests(metafunc):
 @pytest.fixture
 def recorded(request):
     return Recorded(request.param)
+
+
+@pytest.fixture(scope="session")
+def cases():
+    """The folder of small inputs that went wrong."""
+    if not _CASES.is_dir():
+        pytest.skip(f"there are no cases in {_CASES}; set FAUXLEY_CASES_DIR")
+    return _CASES
 
 
 @pytest.fixture(scope="session")

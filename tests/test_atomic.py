@@ -1,5 +1,6 @@
 """Files and folders appear whole or not at all, also when the process is killed while writing."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fauxley.atomic import atomic_file, atomic_folder, destination, is_leftover, sweep_leftovers
+from fauxley.atomic import atomic_file, atomic_folder, destination, is_leftover, replace, sweep_leftovers, sync
 
 
 class Failure(Exception):  # noqa: N818
@@ -99,3 +100,56 @@ def test_messages_can_name_what_a_temporary_file_was_to_become(tmp_path: Path) -
         partial.write_bytes(b"")
         assert destination(partial) == tmp_path / "a.wav"
     assert destination(tmp_path / "a.wav") == tmp_path / "a.wav"
+
+
+@pytest.mark.parametrize("name", ["a" * 255, "ä" * 127, "鼓" * 85, "a" * 251 + ".wav"])
+def test_a_name_may_be_as_long_as_the_file_system_takes(tmp_path: Path, name: str) -> None:
+    with atomic_file(tmp_path / name) as partial:
+        partial.write_text("whole")
+        assert is_leftover(partial)
+        assert partial.suffix == Path(name).suffix
+    assert (tmp_path / name).read_text() == "whole"
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EIO, errno.ENOSPC])
+def test_only_a_disk_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int) -> None:
+    def fsync(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with (tmp_path / "file").open("w") as file:
+        if number in (errno.EIO, errno.ENOSPC):
+            with pytest.raises(OSError, match=os.strerror(number)):
+                sync(file.fileno())
+        else:
+            sync(file.fileno())
+
+
+class _BusyError(PermissionError):
+    """What Windows raises for a file that a virus scanner looks at."""
+
+    winerror = 32
+
+
+@pytest.mark.parametrize(
+    ("error", "times", "succeeds"), [(_BusyError, 3, True), (_BusyError, 1000, False), (PermissionError, 1, False)]
+)
+def test_a_file_that_is_looked_at_is_renamed_when_it_is_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: type[OSError], times: int, succeeds: bool
+) -> None:
+    rename, refusals = Path.replace, iter([error()] * times)
+
+    def busy(self: Path, target: Path) -> Path:
+        if refusal := next(refusals, None):
+            raise refusal
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", busy)
+    monkeypatch.setattr("fauxley.atomic._PATIENCE_SECONDS", 0.5)
+    (tmp_path / "a").write_text("")
+    if succeeds:
+        replace(tmp_path / "a", tmp_path / "b")
+    else:
+        with pytest.raises(error):
+            replace(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b").exists() == succeeds

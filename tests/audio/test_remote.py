@@ -224,6 +224,8 @@ def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 def test_urls() -> None:
     assert is_url("s3://bucket/x")
     assert not is_url("simplecache::s3://bucket/x")
+    for windows in (r"C:\sounds", "C:/sounds", "c://sounds", r"\\server\sounds", "//server/sounds", r"a\b://c"):
+        assert not is_url(windows)
     assert not is_url("C:/x")
     assert not is_url(Path("s3://bucket"))
     assert redact("https://me:hush@host/a/b?X-Signature=hush#hush") == "https://host/a/b"

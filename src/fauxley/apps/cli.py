@@ -9,7 +9,6 @@ import difflib
 import errno
 import importlib
 import os
-import signal
 import sys
 import time
 import warnings
@@ -18,7 +17,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from fauxley import __version__
-from fauxley.apps.ending import Stopped, lacks_reader, release_outputs, say, stoppable
+from fauxley.apps.ending import lacks_reader, release_outputs, say, stoppable
 from fauxley.apps.importing import importing
 from fauxley.apps.terminal import prepare_outputs
 from fauxley.atomic import destination
@@ -62,21 +61,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
+    requests: list[int] = []
     try:
-        with stoppable(), warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_: say(f"warning: {message}")
+        with stoppable(requests), warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: None if requests else say(f"warning: {message}")
             return _dispatch(arguments)
-    except FauxleyError as error:
+    except BaseException as error:
+        if requests:
+            say("fauxley: stopped")
+            return 128 + requests[0]
+        return _explain(error)
+
+
+def _explain(error: BaseException) -> int:
+    """Say in one line what went wrong, and give the exit code for it; what is a bug is raised again."""
+    if isinstance(error, FauxleyError):
         say(f"fauxley: {error}")
         return error.exit_code
-    except (KeyboardInterrupt, Stopped) as stop:
-        say("fauxley: stopped")
-        return 128 + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
-    except OSError as error:
-        if lacks_reader(error):
-            return 0
-        say(f"fauxley: {_describe(error)}")  # a full disk, a missing permission
-        return 1
+    if not isinstance(error, OSError):
+        raise error
+    if lacks_reader(error):
+        return 0
+    say(f"fauxley: {_describe(error)}")  # a full disk, a missing permission
+    return 1
 
 
 def _dispatch(arguments: Sequence[str]) -> int:

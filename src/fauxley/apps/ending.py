@@ -6,6 +6,7 @@ failure: the output is let go of, and the exit code stays 0.
 """
 
 import errno
+import multiprocessing
 import os
 import select
 import signal
@@ -23,26 +24,29 @@ from fauxley.training.signals import stopping_signals
 _NO_READER = {errno.EPIPE, errno.EIO, errno.EINVAL}
 
 
-class Stopped(BaseException):
-    """The process was asked to end by a signal, its `number`."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
+class Stopped(KeyboardInterrupt):
+    """The process was asked to end, by whatever signal."""
 
 
 @contextmanager
-def stoppable() -> Iterator[None]:
-    """Within the block, signals that ask to end raise `Stopped`, once."""
+def stoppable(requests: list[int]) -> Iterator[None]:
+    """Within the block, the first signal that asks to end raises `Stopped`; its number is added to `requests`.
+
+    It may come in the midst of anything, and what it interrupts may fail in its own way: whatever is raised after a
+    request is its consequence.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in stopping_signals() if number != signal.SIGINT}
+    before = {number: signal.getsignal(number) for number in stopping_signals()}
 
     def stop(number: int, frame: FrameType | None) -> None:
-        for each in before:  # cleaning up is not to be interrupted by the same request, sent again
-            signal.signal(each, signal.SIG_IGN)
-        raise Stopped(number)
+        for each in before:  # cleaning up is not to be interrupted by the same request, sent again; by Ctrl-C it may be
+            signal.signal(each, signal.default_int_handler if each == signal.SIGINT else signal.SIG_IGN)
+        requests.append(number)
+        for worker in multiprocessing.active_children():  # before they can complain that we are gone
+            worker.kill()
+        raise Stopped
 
     try:
         for number in before:
