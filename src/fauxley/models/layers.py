@@ -24,10 +24,11 @@ from fauxley.models.convolution import convolve, folded_radius, same_padding
 from fauxley.models.convolution_1d import choose_convolution
 from fauxley.models.convolution_packed import KeepingModule, choose_packed
 from fauxley.models.linear_map import apply_linear
-from fauxley.models.piecewise_linear import Layer
+from fauxley.models.piecewise_linear import Layer, LinearizableLayer
+from fauxley.models.shortcut import shortcut_of
 
 
-class Downsampling(nn.Module):
+class Downsampling(LinearizableLayer):
     """Convolution of stride s with "same" padding: (B, L, in) to (B, L/s, out). s must divide L.
 
     The critic's layer (paper, Table 4).
@@ -46,6 +47,7 @@ class Downsampling(nn.Module):
         layer = self.linearize(x)
         return convolve(layer.fold(x), layer.weight, layer.by, layer.bias)
 
+    @shortcut_of(forward)
     def linearize(self, x: Tensor, shifts: Tensor | None = None, radius: int = 0) -> Layer:
         """This layer as part of a piecewise linear critic, for signals of the shape of `x`."""
         weight = fold_taps(self.weight, self.front, self.radius, self.stride, x.dtype).flatten(1, 2)

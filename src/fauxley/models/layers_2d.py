@@ -14,7 +14,8 @@ from fauxley.models.convolution import Convolution, convolve, transpose
 from fauxley.models.convolution_2d import choose_convolution_2d
 from fauxley.models.convolution_packed import KeepingModule
 from fauxley.models.convolution_packed_2d import PackedPhases
-from fauxley.models.piecewise_linear import Layer
+from fauxley.models.piecewise_linear import Layer, LinearizableLayer
+from fauxley.models.shortcut import shortcut_of
 
 
 class Convolution2d(nn.Module):
@@ -39,11 +40,12 @@ class Convolution2d(nn.Module):
         return len(x), len(self.bias), x.shape[2] // self.stride, x.shape[3] // self.stride
 
 
-class Downsampling2d(Convolution2d):
+class Downsampling2d(Convolution2d, LinearizableLayer):
     """Halves an image: the critic's layer."""
 
     stride = 2
 
+    @shortcut_of(Convolution2d.forward)
     def linearize(self, x: Tensor, shifts: Tensor | None, radius: int) -> Layer:
         """This layer as part of a piecewise linear critic, for signals of the shape of `x`."""
         by = self._choose(x)

@@ -17,9 +17,8 @@ every layer halves the channels.
 """
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -36,8 +35,9 @@ from fauxley.models.layers import (
 )
 from fauxley.models.leaky_relu import leaky_relu
 from fauxley.models.phase_shuffle import phase_shuffle
-from fauxley.models.piecewise_linear import Linearizable, Pieces, PiecewiseLinearCritic
+from fauxley.models.piecewise_linear import Pieces, PiecewiseLinearCritic, Readout
 from fauxley.models.representations import Waveform
+from fauxley.models.shortcut import shortcut_of
 
 _FRAMES = 16  # samples before the generator's first upsampling and after the critic's last downsampling
 _CLIP_LENGTHS = tuple(2**power for power in range(12, 19))
@@ -183,7 +183,7 @@ class WaveGANCritic(PiecewiseLinearCritic):
             BatchNorm(width, track=False) if normalized and number > 0 else nn.Identity()
             for number, width in enumerate(architecture.widths)
         )
-        self.dense = nn.Linear(_FRAMES * widths[-1], 1)
+        self.dense = Readout(_FRAMES * widths[-1])
 
     def forward(self, features: Tensor, shifts: Tensor) -> Tensor:
         x = self._narrow(features.transpose(1, 2))  # (B, T, C)
@@ -191,12 +191,13 @@ class WaveGANCritic(PiecewiseLinearCritic):
             x = leaky_relu(norm(layer(x)))  # (B, L/s, 2C)
             if number < len(shifts):
                 x = phase_shuffle(x, shifts[number], self.shuffle_radius)
-        scores: Tensor = self.dense(self._widen(x.flatten(1))).squeeze(1)
+        scores: Tensor = self.dense(self._widen(x.flatten(1)))
         return scores
 
+    @shortcut_of(forward)
     def pieces(self, features: Tensor, shifts: Tensor) -> Pieces:
         x = self._narrow(features.transpose(1, 2))
-        layers = self.linearize(x, cast(Iterable[Linearizable], self.layers), shifts)
+        layers = self.linearize(x, shifts)
         return Pieces(x, layers, self.dense.weight.view(_FRAMES, -1), self.dense.bias)
 
     def as_features(self, signals: Tensor) -> Tensor:
