@@ -12,8 +12,6 @@ from torch import Tensor, nn
 
 from fauxley.models.convolution import Convolution, convolve, transpose
 from fauxley.models.convolution_2d import choose_convolution_2d
-from fauxley.models.convolution_packed import KeepingModule
-from fauxley.models.convolution_packed_2d import PackedPhases
 from fauxley.models.piecewise_linear import Layer, LinearizableLayer
 from fauxley.models.shortcut import shortcut_of
 
@@ -54,7 +52,7 @@ class Downsampling2d(Convolution2d, LinearizableLayer):
         )
 
 
-class TransposedUpsampling2d(KeepingModule):
+class TransposedUpsampling2d(nn.Module):
     """Transposed convolution of stride 2, "same" (the paper's generator)."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_length: int) -> None:
@@ -63,16 +61,9 @@ class TransposedUpsampling2d(KeepingModule):
         self.bias = nn.Parameter(torch.empty(out_channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        if not (self.training or torch.is_grad_enabled()) and PackedPhases.suits(x, self.weight.shape[-1]):
-            return self._generate(x)
         by = choose_convolution_2d(self.weight.shape[-1], 2, tuple(x.shape), self.weight.shape[1], x.is_cuda)
         y = transpose(x, by.prepare(self.weight.to(x.dtype)), by)
         return y + self.bias.to(x.dtype).view(-1, 1, 1)
-
-    def _generate(self, x: Tensor) -> Tensor:
-        by = PackedPhases(self.weight.shape[-1], (x.shape[2], x.shape[3]))
-        weights = self.weight, self.bias
-        return by.convolve(x, self._keep((by, x.dtype), lambda: by.prepare(*(each.to(x.dtype) for each in weights))))
 
 
 class ResizedUpsampling2d(Convolution2d):

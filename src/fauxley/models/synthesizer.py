@@ -24,6 +24,7 @@ from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.architecture import Architecture, AutoregressiveGenerator, Network
 from fauxley.models.best import read_best
 from fauxley.models.draws import Draws
+from fauxley.models.packed import PackedLayers
 from fauxley.models.representations import Representation
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
@@ -69,6 +70,7 @@ class Synthesizer:
 
     def __post_init__(self) -> None:
         self.generator.eval()
+        self._packed = PackedLayers()
 
     @property
     def device(self) -> torch.device:
@@ -133,7 +135,8 @@ class Synthesizer:
         _at_least(1, batch_size, "batch_size")
         for batch in torch.split(z, batch_size) if len(z) else ():
             with torch.inference_mode():
-                audio: Tensor = self.representation.to_audio(self.generator(batch.to(self.device)))
+                generator = self._packed.copy(self.generator)
+                audio: Tensor = self.representation.to_audio(generator(batch.to(self.device)))
             yield audio.cpu()
 
     def latents(self, seeds: Sequence[int]) -> Tensor:
