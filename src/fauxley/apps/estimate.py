@@ -18,6 +18,7 @@ _TRIAL = 2  # clips in a trial step
 
 def describe(config: TrainingConfig, device: torch.device) -> str:
     """The configuration as JSON, the networks' sizes, and the estimated time and memory of a step."""
+    config, _ = config.settle(device)
     state = TrainingState.new(
         config.architecture, config.optimizer, config.averaging.half_life > 0, config.seed, device, config.dtype
     )

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fauxley.atomic import atomic_file, is_leftover, sweep_leftovers
 from fauxley.errors import FauxleyError, UsageError
@@ -40,6 +40,13 @@ def begin(out: Path, job: Mapping[str, Any], resumable: bool, overwrite: bool) -
             with atomic_file(out / JOB_FILE) as partial:
                 partial.write_text(json.dumps(job, indent=2) + "\n", encoding="utf-8")
         yield _files(out) if resumed else set()
+
+
+def begun_precision(out: Path) -> Literal["float32", "bfloat16"] | None:
+    """The precision of the sounds that are being made in a folder, with which they go on; None where there are none."""
+    options = (_read(out) or {}).get("options")
+    found = options.get("precision") if isinstance(options, dict) else None
+    return found if found in ("float32", "bfloat16") else None
 
 
 def _read(out: Path) -> dict[str, Any] | None:

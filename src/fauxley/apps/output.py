@@ -34,8 +34,9 @@ class Output:
     """Write all that into one file, sounds.jsonl, instead, a line for each sound: quicker for very many."""
     batch_size: int = 32
     """Sounds computed at a time."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Of computing; bfloat16 takes half the time where the processor has it, and makes nearly the same sounds."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of computing; bfloat16 takes half the time where the processor has it, and makes nearly the same sounds. auto
+    takes it only where it is fast. Ask for float32 to have a seed be the same sound on other machines, too."""
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Write into a folder that has something else in it, replacing files of the same name."""
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False

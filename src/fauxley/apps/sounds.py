@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from fauxley.apps.cluster import cluster_backend
-from fauxley.apps.job import begin
+from fauxley.apps.job import begin, begun_precision
 from fauxley.apps.output import Output
 from fauxley.apps.rendering import Batch, Destination, Request, describe, from_seeds, render_here, render_on_cluster
 from fauxley.atomic import atomic_file
@@ -48,7 +49,10 @@ def write_sounds(
     Raises:
         UsageError: `out` has something else in it and is not to be overwritten.
     """
-    synthesizer.to(precision=output.precision)
+    precision = output.precision
+    if precision == "auto" and made_from is not None and not output.overwrite:
+        precision = begun_precision(out) or "auto"
+    output = replace(output, precision=synthesizer.to(precision=precision).precision)
     sha256 = checksum(synthesizer)
     job = {"model": sha256, "count": count, **(made_from or {}), "options": output.decisive()}
     about = {**describe(synthesizer, model), "precision": output.precision}
@@ -75,7 +79,7 @@ def write_sounds(
             captions = {"generated": [request.name for request in first]}
             write_sheet(out / _SHEET, {"generated": np.stack(shown)}, synthesizer.sample_rate, captions=captions)
     if not output.quiet:
-        print(f"{count} sounds in {out}")
+        print(f"{count} sounds in {out}, computed in {output.precision}")
 
 
 def _recording(requests: Iterable[Request], to: Destination, shape: tuple[int, int]) -> Iterator[Request]:

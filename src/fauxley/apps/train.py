@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -98,14 +99,18 @@ def train_run(
     """Begin or resume a run and train it to its end; False if a signal stopped it before."""
     with ranks.in_turn():
         dataset = open_data(config, data)
+    run = Run(path)
+    config, warning = _settle(config, run, device, ranks)
     content = fingerprint(config, dataset)
     ranks.check_agreed("data", content)
     ranks.check_agreed("flags", config)
-    run = Run(path)
     resumed = run.exists
     if ranks.leads:
         run.begin(config, content)
     with TerminalReporter(quiet) as reporter:
+        if warning and ranks.leads:
+            reporter.warn(warning)
+        reporter.say(f"computing in {config.precision}")
         assess = None
         if config.evaluate_every and ranks.leads:
             from fauxley.apps.checkpoints import assessor  # only for those who ask
@@ -121,6 +126,17 @@ def train_run(
     if not quiet:
         print(f"{'finished' if finished else 'stopped, saved'} at step {step}: {path}")
     return finished
+
+
+def _settle(config: TrainingConfig, run: Run, device: torch.device, ranks: Ranks) -> tuple[TrainingConfig, str]:
+    """The configuration with its precision settled: as the run was begun, or else as rank 0 finds it; and a warning."""
+    if config.precision == "auto" and run.exists and run.checkpoints():
+        config = replace(config, precision=run.read()[0].precision)
+    if config.precision != "auto":
+        return config.settle(device)
+    settled, warning = config.settle(device) if ranks.leads else (replace(config, precision="float32"), "")
+    narrow = ranks.any(settled.precision == "bfloat16")
+    return replace(config, precision="bfloat16" if narrow else "float32"), warning
 
 
 def open_data(config: TrainingConfig, data: Path | str) -> Dataset:
