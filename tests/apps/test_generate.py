@@ -277,5 +277,19 @@ def test_bfloat16_makes_nearly_the_same_sounds_says_so_and_is_not_mixed_with_oth
     exact, narrow = (read(tmp_path / name / "seed-00000002.wav") for name in ("exact", "narrow"))
     assert 0 < np.abs(exact - narrow).max() < 0.05 * np.abs(exact).max()
     assert json.loads((tmp_path / "narrow" / "seed-00000002.json").read_text())["precision"] == "bfloat16"
-    assert generate(run, tmp_path / "narrow", "--count", "3") == 2
+    assert generate(run, tmp_path / "narrow", "--count", "3", "--precision", "float32") == 2
     assert "another options" in capsys.readouterr().err
+
+
+def test_what_was_begun_in_a_precision_goes_on_in_it_on_any_machine(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAUXLEY_PRECISION", "bfloat16")
+    assert generate(run, tmp_path / "out", "--count", "3") == 0
+    made = read(tmp_path / "out" / "seed-00000002.wav")
+    (tmp_path / "out" / "seed-00000002.wav").unlink()
+    monkeypatch.setenv("FAUXLEY_PRECISION", "float32")
+    assert generate(run, tmp_path / "out", "--count", "3") == 0
+    assert np.array_equal(read(tmp_path / "out" / "seed-00000002.wav"), made)
+    assert generate(run, tmp_path / "new", "--count", "3") == 0
+    assert json.loads((tmp_path / "new" / "seed-00000002.json").read_text())["precision"] == "float32"
