@@ -3,8 +3,8 @@
 Layers know nothing of it. `PackedLayers.copy` gives a copy of a generator that shares everything with it but its
 convolutions, whose weights are packed (see `convolution_packed`) and kept from one sound to the next. Whether they are
 still those of the generator is looked at before every batch, by reading all of them once: PyTorch counts some of the
-ways in which a tensor can be written to, but not those by way of `data` or of NumPy. Reading 20 million weights takes
-3.5 ms on one core, packing them anew three times as long.
+ways in which a tensor can be written to, but not those by way of `data` or of NumPy. For 20 million weights
+that adds two fifths to the time of a single clip, and 3 % in batches; packing anew would take twice the time.
 
 A generator or a layer of which `forward` was overridden, or that has hooks, is played as it is.
 """
@@ -143,10 +143,11 @@ def fingerprint(values: Tensor) -> Tensor:
     flat = values.detach().flatten()
     if flat.dtype != torch.float64:
         flat = flat.float()
-    key = _key(flat.dtype)
     whole = len(flat) // _ROW * _ROW
-    rest = flat[whole:]
-    return torch.cat([flat[:whole].view(-1, _ROW) @ key, (rest @ key[: len(rest)]).view(1)])
+    if not whole:
+        return flat.clone()
+    rows = flat[:whole].view(-1, _ROW) @ _key(flat.dtype)
+    return rows if whole == len(flat) else torch.cat([rows, flat[whole:]])
 
 
 @cache
