@@ -80,7 +80,7 @@ def test_the_measure_is_taken_once_and_kept_for_this_machine_and_pytorch(machine
         choose_precision("auto", CPU)
         precision._gain.cache_clear()  # another process
     assert measures == [2.0]
-    (kept,) = json.loads((tmp_path / "cache" / "precision.json").read_text())
+    (kept,) = json.loads((tmp_path / "cache" / "measures" / "precision.json").read_text())
     assert torch.__version__ in kept
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
     choose_precision("auto", CPU)
@@ -90,8 +90,8 @@ def test_the_measure_is_taken_once_and_kept_for_this_machine_and_pytorch(machine
 @pytest.mark.parametrize("content", ["", "[]", '{"a": "b"}', "null", "[" * 10_000, '{"PyTorch": 1e999}', "\0"])
 def test_a_damaged_record_is_measured_anew(machine, tmp_path, content):
     machine(True, 2.0)
-    file = tmp_path / "cache" / "precision.json"
-    file.parent.mkdir()
+    file = tmp_path / "cache" / "measures" / "precision.json"
+    file.parent.mkdir(parents=True)
     file.write_text(content)
     assert choose_precision("auto", CPU).precision == "bfloat16"
     assert list(json.loads(file.read_text()).values())[-1] == 2.0

@@ -130,8 +130,7 @@ def train_run(
 
 def _settle(config: TrainingConfig, run: Run, device: torch.device, ranks: Ranks) -> tuple[TrainingConfig, str]:
     """The configuration with its precision settled: as the run was begun, or else as rank 0 finds it; and a warning."""
-    if config.precision == "auto" and run.exists and run.checkpoints():
-        config = replace(config, precision=run.read()[0].precision)
+    config = run.settle(config)
     if config.precision != "auto":
         return config.settle(device)
     settled, warning = config.settle(device) if ranks.leads else (replace(config, precision="float32"), "")

@@ -24,9 +24,9 @@ from typing import Literal, cast
 import torch
 
 from fauxley.atomic import atomic_file
-from fauxley.audio.cache import cache_folder
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.layers import Downsampling
+from fauxley.user_cache import cache_folder
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Settled = Literal["float32", "bfloat16"]
@@ -36,7 +36,7 @@ _ROUNDS = 4
 # Of this thread alone: other work on the machine shall not decide. Windows counts it in ticks longer than the work.
 _clock = time.perf_counter if sys.platform == "win32" else time.thread_time
 _ISA = "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY"  # what may keep PyTorch from what there is
-_FILE = "precision.json"
+_FILE = Path("measures", "precision.json")
 
 
 @dataclass(frozen=True)
@@ -173,8 +173,9 @@ def _read() -> dict[str, float]:
 
 def _write(gains: dict[str, float]) -> None:
     try:
-        cache_folder().mkdir(parents=True, exist_ok=True)
-        with atomic_file(cache_folder() / _FILE) as partial:
+        file = cache_folder() / _FILE
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(file) as partial:
             partial.write_text(json.dumps(gains, indent=2) + "\n", encoding="utf-8")
     except (OSError, RuntimeError, FauxleyError):
         pass  # measured anew next time

@@ -52,6 +52,12 @@ class Run:
     def exists(self) -> bool:
         return self._config_file.is_file()
 
+    def settle(self, config: TrainingConfig) -> TrainingConfig:
+        """The configuration with the precision that the run was begun with, where it leaves that open."""
+        if config.precision == "auto" and self.exists and self.checkpoints():
+            return dataclasses.replace(config, precision=self.read()[0].precision)
+        return config
+
     def begin(self, config: TrainingConfig, data: str) -> None:
         """Make the folder, or check that it may go on with this configuration and this data.
 
@@ -61,6 +67,7 @@ class Run:
         Raises:
             UsageError: the folder holds something else, or a run that was begun otherwise; the field is named.
         """
+        config = self.settle(config)
         if self.exists and self.checkpoints():  # without one, nothing has been learnt yet that could be contradicted
             begun, begun_data = self.read()
             _compare(begun, config, "")
