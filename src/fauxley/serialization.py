@@ -18,6 +18,10 @@ from fauxley.errors import FauxleyError
 _TAG = "type"
 
 
+class UnknownFieldError(FauxleyError):
+    """There is a field that this version does not know: nothing is damaged, it may come from a newer one."""
+
+
 def to_json(value: Any) -> Any:
     """Turn a dataclass, with all that it holds, into what `json.dumps` takes.
 
@@ -42,7 +46,8 @@ def from_json(data: Any, classes: Iterable[type]) -> Any:
     """Rebuild the dataclass that `to_json` wrote; `classes` are those that may appear in it.
 
     Raises:
-        FauxleyError: an unknown type or field, a missing field, or a value of the wrong kind.
+        UnknownFieldError: an unknown field.
+        FauxleyError: an unknown type, a missing field, or a value of the wrong kind.
     """
     by_name = {cls.__name__: cls for cls in classes}
     if not isinstance(data, dict) or _TAG not in data:
@@ -59,7 +64,7 @@ def _build(data: dict[str, Any], by_name: Mapping[str, type]) -> Any:
         if name != _TAG and name not in fields:
             near = difflib.get_close_matches(name, fields, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise FauxleyError(f"{cls.__name__} has no field {name!r}{hint}")
+            raise UnknownFieldError(f"{cls.__name__} has no field {name!r}{hint}")
     hints = typing.get_type_hints(cls)
     values = {}
     for name, field in fields.items():

@@ -36,7 +36,7 @@ def compare(
         models: Run folders, model folders, datasets or folders of sounds.
         reference: What to judge by.
         out: Folder for report.html and report.json; without it there is only the table.
-        protocol: How.
+        protocol: How to judge.
         device: Where to compute; auto takes a GPU if there is one.
         precision: Of the models' computing; auto takes bfloat16 where that is fast, which the table names, else
             float32. Give one by name to compare with figures from other machines.

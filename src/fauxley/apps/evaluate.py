@@ -40,7 +40,7 @@ def evaluate(
         model: A run folder, a model folder, a dataset, or a folder of sounds.
         out: Folder for the report.
         reference: What to judge by.
-        protocol: How.
+        protocol: How to judge.
         all_checkpoints: Judge every checkpoint of a run, draw the figures over training, and record the best in
             RUN/best.json: from then on RUN means that one.
         best_by: The figure that decides, as report.json names it, such as frechet/log-mel; by default the kernel

@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from fauxley.apps.places import check_folder_place
 from fauxley.atomic import atomic_file, is_leftover, sweep_leftovers
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.locks import LOCK_FILE, alone_in
 
-JOB_FILE = "generate.json"
+JOB_FILE, LATENTS_FILE, LISTING_FILE = "generate.json", "latents.npy", "sounds.jsonl"
+_BESIDE_SOUNDS = (JOB_FILE, LATENTS_FILE, LISTING_FILE)
 
 
 @contextmanager
@@ -26,11 +28,13 @@ def begin(out: Path, job: Mapping[str, Any], resumable: bool, overwrite: bool) -
         UsageError: there is something else in it, and it is not to be overwritten.
         FauxleyError: another process is at work in it.
     """
+    check_folder_place(out)
     job = json.loads(json.dumps(job))
     found = out.exists() and (not out.is_dir() or not all(map(_is_nothing, out.iterdir())))
     resumed = found and not overwrite and resumable and _read(out) == job
     if found and not overwrite and not resumed:
         raise UsageError(f"{out} {_contradiction(_read(out), job)}; choose another --out, or give --overwrite")
+    new = not out.exists()
     out.mkdir(parents=True, exist_ok=True)
     with alone_in(out) as alone:
         if not alone:
@@ -39,7 +43,21 @@ def begin(out: Path, job: Mapping[str, Any], resumable: bool, overwrite: bool) -
         if not resumed:
             with atomic_file(out / JOB_FILE) as partial:
                 partial.write_text(json.dumps(job, indent=2) + "\n", encoding="utf-8")
-        yield _files(out) if resumed else set()
+        try:
+            yield _files(out) if resumed else set()
+        except BaseException:
+            if not found:
+                _leave_nothing(out, new)
+            raise
+
+
+def _leave_nothing(out: Path, new: bool) -> None:
+    """Undo what a job began that ended before its first sound, so that another may begin here."""
+    if all(entry.name in _BESIDE_SOUNDS for entry in out.iterdir()):
+        for name in _BESIDE_SOUNDS:
+            (out / name).unlink(missing_ok=True)
+        if new:
+            out.rmdir()
 
 
 def begun_precision(out: Path) -> Literal["float32", "bfloat16"] | None:

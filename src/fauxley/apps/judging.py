@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
+from fauxley.apps.console import output_console
 from fauxley.apps.reference import Reference
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.pack_settings import PackSettings
@@ -112,9 +112,7 @@ def is_run_or_model(path: Path) -> bool:
 
 def print_summary(evaluator: Evaluator, judged: Sequence[Judged]) -> None:
     """Print the table of figures, remarks and warnings."""
-    console = Console(highlight=False, soft_wrap=True)
-    if not console.is_terminal:  # a file has no width to keep to
-        console.width = 1000
+    console = output_console()
     console.print(_table(evaluator, judged))
     for text in warnings_for(evaluator, judged):
         console.print(f"note: {text}", style="yellow", markup=False)

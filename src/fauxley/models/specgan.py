@@ -25,7 +25,14 @@ import tyro
 from torch import Tensor, nn
 
 from fauxley.errors import UsageError
-from fauxley.models.architecture import AdversarialArchitecture, Generator, initialize, require_at_least
+from fauxley.models.architecture import (
+    AdversarialArchitecture,
+    Generator,
+    Work,
+    initialize,
+    pyramid_work,
+    require_at_least,
+)
 from fauxley.models.draws import Draws
 from fauxley.models.inversion import LearnedInversion, initialize_inversion
 from fauxley.models.layers_2d import (
@@ -140,6 +147,13 @@ class SpecGAN(AdversarialArchitecture):
     @property
     def mixes_examples(self) -> bool:
         return self.batch_norm
+
+    @property
+    def work(self) -> Work:
+        points = self.window_length // 2 * (self.clip_length // self.hop_length)
+        return pyramid_work(
+            self.latent_size, points, self.channels, self.kernel_length**2, self.widths, (4,) * len(self.widths)
+        )
 
     def representation(self) -> LogSpectrogram:
         return LogSpectrogram(

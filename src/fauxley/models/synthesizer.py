@@ -30,7 +30,7 @@ from fauxley.models.representations import Representation
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
 from fauxley.models.wavenet import WaveNet
-from fauxley.serialization import from_json, to_json
+from fauxley.serialization import UnknownFieldError, from_json, to_json
 
 FORMAT_VERSION = 1
 ARCHITECTURES = (WaveGAN, SpecGAN, WaveNet)
@@ -198,7 +198,8 @@ class Synthesizer:
             try:
                 found = _read(folder)
             except FauxleyError as error:
-                warnings.warn(f"passing over a damaged checkpoint: {error}", stacklevel=2)
+                kind = "checkpoint of another version" if isinstance(error, UnknownFieldError) else "damaged checkpoint"
+                warnings.warn(f"passing over a {kind}: {error}", stacklevel=2)
             else:
                 return found.to(device, precision=precision)
         return _read(candidates[-1]).to(device, precision=precision)
@@ -284,6 +285,10 @@ def _read(folder: Path) -> Synthesizer:
         _load_prefixed("representation", representation, tensors)
         sample_rate = _at_least(1, int(config["sample_rate"]), "sample_rate")
         provenance = from_json(config["provenance"], (Provenance,))
+    except UnknownFieldError as error:
+        raise UnknownFieldError(
+            f"{folder} holds a setting that this fauxley does not know ({error}); install the newest fauxley"
+        ) from error
     except (FauxleyError, OSError, KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         raise FauxleyError(f"{folder} is not a usable model: {_one_line(error)}") from error
     return Synthesizer(architecture, generator, representation, sample_rate, provenance)

@@ -25,7 +25,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fauxley.errors import UsageError
-from fauxley.models.architecture import AdversarialArchitecture, Generator, initialize, require_at_least
+from fauxley.models.architecture import (
+    AdversarialArchitecture,
+    Generator,
+    Work,
+    initialize,
+    pyramid_work,
+    require_at_least,
+)
 from fauxley.models.draws import Draws
 from fauxley.models.layers import (
     BatchNorm,
@@ -108,6 +115,16 @@ class WaveGAN(AdversarialArchitecture):
     @property
     def mixes_examples(self) -> bool:
         return self.batch_norm
+
+    @property
+    def work(self) -> Work:
+        found = pyramid_work(
+            self.latent_size, self.clip_length, self.channels, self.kernel_length, self.widths, self.strides
+        )
+        filtered = self.post_filter_length * self.channels
+        return found._replace(
+            weights=found.weights + filtered, multiply_adds=found.multiply_adds + filtered * self.clip_length
+        )
 
     def representation(self) -> Waveform:
         return Waveform()

@@ -43,7 +43,7 @@ class Data:
     normalize: bool = True
     """Scale each file to peak at 1; only when preparing a folder."""
     slicing: Literal["auto", "first", "all", "random"] = "auto"
-    """Which clips of a file: the first, all of them, all from a random start; auto: as the dataset was prepared."""
+    """Clips of a file to use: the first, all of them, all from a random start; auto: as the dataset was prepared."""
     overlap: float = 0.0
     """Share of a clip that the next clip of the file repeats."""
     balance_labels: bool = False
@@ -67,11 +67,11 @@ class TrainingConfig:
     accumulate: int = 1
     """Parts that a batch is computed in, to save memory."""
     precision: Precision = "auto"
-    """Of the signals between the layers. bfloat16 is about twice as fast where the hardware has it (recent CPUs and
-    GPUs), and much slower elsewhere; auto takes it only where it is fast, else float32, and a run keeps what it was
-    begun with. Weights, losses and what is saved stay in float32, a WaveNet altogether."""
+    """Precision of the signals between the layers. bfloat16 is about twice as fast where the hardware has it (recent
+    processors), and much slower elsewhere; auto takes it only where it is fast, else float32, and a run keeps what it
+    was begun with. Weights, losses and what is saved stay in float32, a WaveNet altogether."""
     seed: int = 0
-    """Of the initial weights, the order of the data, and every random number."""
+    """Decides the initial weights, the order of the data, and every random number."""
     log_every: int = 20
     """Steps between lines in log.jsonl."""
     checkpoint_every: int = 1000

@@ -17,15 +17,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fauxley.atomic import atomic_file, atomic_folder, sweep_leftovers
+from fauxley.atomic import atomic_file, atomic_folder, is_leftover, sweep_leftovers
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.locks import take
 from fauxley.models.best import read_best
 from fauxley.models.synthesizer import STEP_FOLDERS, checkpoints
-from fauxley.serialization import from_json, to_json
+from fauxley.serialization import UnknownFieldError, from_json, to_json
 from fauxley.training.config import CLASSES, TrainingConfig
 
 _FORMAT_VERSION = 1
+_LOCK = "run.lock"
 # Fields that say when things are recorded, or how far to go; all others decide what is learnt.
 _FREE = {
     *("steps", "log_every", "checkpoint_every", "preview_every", "preview_count", "evaluate_every", "evaluate_count"),
@@ -68,28 +69,48 @@ class Run:
             UsageError: the folder holds something else, or a run that was begun otherwise; the field is named.
         """
         config = self.settle(config)
-        if self.exists and self.checkpoints():  # without one, nothing has been learnt yet that could be contradicted
-            begun, begun_data = self.read()
-            _compare(begun, config, "")
-            if begun_data != data:
-                raise UsageError(
-                    f"{self.path} was begun on other data, or on other clips of it (the sounds or their slicing have "
-                    "changed); give that data, or another --run"
-                )
-        elif not self.exists and self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        changed = False
+        if self.exists:
+            try:
+                self._check(config, data)
+            except UsageError:
+                if self._has_learnt():
+                    raise
+                changed = True
+        elif self.path.exists() and not (self.path.is_dir() and all(map(_is_trace, self.path.iterdir()))):
             raise UsageError(f"{self.path} exists and is not a run; choose another --run")
         self._checkpoints.mkdir(parents=True, exist_ok=True)
         self._lock()
         self.samples.mkdir(exist_ok=True)
         for folder in (self.path, self._checkpoints, self.samples):
             sweep_leftovers(folder)
+        if changed:
+            self.forget_after(-1)
         text = json.dumps({"format_version": _FORMAT_VERSION, "config": to_json(config), "data": data}, indent=2)
         with atomic_file(self._config_file) as partial:
             partial.write_text(text + "\n", encoding="utf-8")
 
+    def _check(self, config: TrainingConfig, data: str) -> None:
+        """Raise `UsageError` if the run was begun with anything else; the field is named."""
+        begun, begun_data = self.read()
+        _compare(begun, config, "")
+        if begun_data != data:
+            raise UsageError(
+                f"{self.path} was begun on other data, or on other clips of it (the sounds or their slicing have "
+                "changed); give that data, or another --run"
+            )
+
+    def _has_learnt(self) -> bool:
+        """Whether there is anything that another configuration would contradict: a checkpoint after the first step.
+
+        What comes before follows from the configuration, so that a run which was refused, or ran out of memory at
+        once, does not stand in the way of the corrected one.
+        """
+        return any(step_of(folder) for folder in self.checkpoints())
+
     def _lock(self) -> None:
         """Keep other processes from training here, as long as this object lives."""
-        self._held = take(self.path / "run.lock", whole_process=True)
+        self._held = take(self.path / _LOCK, whole_process=True)
         if self._held is None:
             raise UsageError(f"{self.path} is being trained by another process; wait for it, or give another --run")
 
@@ -105,6 +126,11 @@ class Run:
                 raise FauxleyError(f"{self.path} was made by another version of fauxley")
             config: TrainingConfig = from_json(content["config"], CLASSES)
             return config, str(content["data"])
+        except UnknownFieldError as error:
+            raise FauxleyError(
+                f"{self._config_file} holds a setting that this fauxley does not know ({error}); "
+                "install the newest fauxley, or give another --run"
+            ) from error
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise FauxleyError(f"{self._config_file} is not a run's configuration: {error}") from error
 
@@ -142,6 +168,11 @@ def step_name(step: int) -> str:
 def step_of(folder: Path) -> int:
     """The step a folder was named for."""
     return int(folder.name.removeprefix("step-"))
+
+
+def _is_trace(entry: Path) -> bool:
+    """Whether `entry` is what a run leaves that was ended before its configuration was written."""
+    return is_leftover(entry) or entry.name == _LOCK or (entry.is_dir() and not any(entry.iterdir()))
 
 
 def _compare(begun: Any, now: Any, prefix: str) -> None:
