@@ -7,7 +7,7 @@ it would write itself, and passes over the sounds that are there; files appear w
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,28 +36,31 @@ def begin(out: Path, job: Mapping[str, Any], resumable: bool, overwrite: bool) -
         raise UsageError(f"{out} {_contradiction(_read(out), job)}; choose another --out, or give --overwrite")
     new = not out.exists()
     out.mkdir(parents=True, exist_ok=True)
-    with alone_in(out) as alone:
-        if not alone:
-            raise FauxleyError(f"another process is making sounds in {out}; wait for it, or choose another --out")
-        sweep_leftovers(out)
-        if not resumed:
-            with atomic_file(out / JOB_FILE) as partial:
-                partial.write_text(json.dumps(job, indent=2) + "\n", encoding="utf-8")
-        try:
-            yield _files(out) if resumed else set()
-        except BaseException:
-            if not found:
-                _leave_nothing(out, new)
-            raise
+    try:
+        with alone_in(out) as alone:
+            if not alone:
+                raise FauxleyError(f"another process is making sounds in {out}; wait for it, or choose another --out")
+            sweep_leftovers(out)
+            if not resumed:
+                with atomic_file(out / JOB_FILE) as partial:
+                    partial.write_text(json.dumps(job, indent=2) + "\n", encoding="utf-8")
+            try:
+                yield _files(out) if resumed else set()
+            except BaseException:
+                if not found:
+                    _leave_nothing(out)
+                raise
+    finally:
+        if new:
+            with suppress(OSError):  # there is something in it now
+                out.rmdir()
 
 
-def _leave_nothing(out: Path, new: bool) -> None:
+def _leave_nothing(out: Path) -> None:
     """Undo what a job began that ended before its first sound, so that another may begin here."""
-    if all(entry.name in _BESIDE_SOUNDS for entry in out.iterdir()):
+    if all(entry.name in (*_BESIDE_SOUNDS, LOCK_FILE) for entry in out.iterdir()):
         for name in _BESIDE_SOUNDS:
             (out / name).unlink(missing_ok=True)
-        if new:
-            out.rmdir()
 
 
 def begun_precision(out: Path) -> Literal["float32", "bfloat16"] | None:
