@@ -38,7 +38,7 @@ def compare(
         out: Folder for report.html and report.json; without it there is only the table.
         protocol: How to judge.
         device: Where to compute; auto takes a GPU if there is one.
-        precision: Of the models' computing; auto takes bfloat16 where that is fast, which the table names, else
+        precision: Precision that models compute in; auto takes bfloat16 where that is fast, which the table names, else
             float32. Give one by name to compare with figures from other machines.
         cluster: Spread the making, reading and analysing of clips over dask://HOST:PORT or ray://HOST:PORT, whose
             machines all see all that is judged and the datasets; they compute on their CPUs.

@@ -46,7 +46,7 @@ def evaluate(
         best_by: The figure that decides, as report.json names it, such as frechet/log-mel; by default the kernel
             distance in the classifier's embedding, or in log-mel without a classifier.
         device: Where to compute; auto takes a GPU if there is one.
-        precision: Of the models' computing; auto takes bfloat16 where that is fast, which the table names, else
+        precision: Precision that models compute in; auto takes bfloat16 where that is fast, which the table names, else
             float32. Give one by name to compare with figures from other machines.
         cluster: Spread the making, reading and analysing of clips over dask://HOST:PORT or ray://HOST:PORT, whose
             machines all see MODEL_OR_FOLDER and the datasets; they compute on their CPUs.
