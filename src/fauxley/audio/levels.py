@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from fauxley.audio.sources import Float, Source, SourceInfo
+from fauxley.audio.sources import Float, Source
 
 STEP = 2.0**-15  # one step of 16 bits; what stays below it is silence
 
@@ -91,16 +91,16 @@ class Levels:
             return f"{self.num_non_finite} samples are NaN or infinite"
         return ""
 
-    def warnings(self, info: SourceInfo, mono: bool) -> tuple[str, ...]:
+    def warnings(self, source: Source, mono: bool) -> tuple[str, ...]:
         """What an ear or a network would stumble over although the file can be used.
 
         Args:
-            info: the file's header.
+            source: the file, all of whose blocks were added.
             mono: whether the file is wanted as one channel.
         """
-        found = [info.warning] if info.warning else []
-        # 2 %: the length of an MP3 is an estimate.
-        if not info.warning and self.num_samples < 0.98 * info.num_samples:
+        info, found = source.info, list(source.warnings)
+        # 2 %: lengths of compressed files are in whole frames.
+        if not found and self.num_samples < 0.98 * info.num_samples:
             found.append(f"truncated: ends after {self.num_samples} of {info.num_samples} samples")
         if self.num_samples < 0.005 * info.sample_rate:
             found.append(f"very short: {self.num_samples} samples")

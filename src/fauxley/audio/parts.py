@@ -130,7 +130,7 @@ def _decode(path: Path, source: Source, spool: IO[bytes], encoding: Encoding) ->
         raise AudioFileError(path, defect)
     if not spool.tell():
         raise AudioFileError(path, f"too short: nothing is left of it at {encoding.sample_rate} Hz")
-    return peak, levels.warnings(source.info, mono=encoding.channels == 1)
+    return peak, levels.warnings(source, mono=encoding.channels == 1)
 
 
 def _read_back(spool: IO[bytes]) -> Iterator[np.ndarray]:

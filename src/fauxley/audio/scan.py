@@ -168,7 +168,7 @@ def measure(folder: Path, file: str, label: str = "") -> FileReport | Skipped:
         num_front=levels.num_front,
         peak=levels.peak,
         rms=levels.rms,
-        problems=levels.warnings(info, mono=True),
+        problems=levels.warnings(source, mono=True),
         sha256=sha256,
     )
 
