@@ -73,7 +73,8 @@ class Assembly:
         for packed, offset in zip(used, self.writer.offsets, strict=True):
             sound = sounds[packed.file]
             first = first_of.setdefault(packed.sha256, packed.file)
-            odd = [*packed.warnings, *([f"same content as {first}"] if first != packed.file else [])]
+            same = f"same content as {first}" if first != packed.file else ""
+            odd = [text for text in (*packed.warnings, sound.warning, same) if text]
             entry = Entry(
                 file=packed.file,
                 label=sound.label,

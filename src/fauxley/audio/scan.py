@@ -14,7 +14,7 @@ import joblib
 import numpy as np
 
 from fauxley.audio.assembly import WORKER_DIED, Progress, check_jobs
-from fauxley.audio.catalogue import list_sounds
+from fauxley.audio.catalogue import Sound, list_sounds
 from fauxley.audio.files import Skipped
 from fauxley.audio.levels import Levels
 from fauxley.audio.parts import hash_file, split_into_parts
@@ -119,12 +119,12 @@ def scan_folder(
     """
     check_jobs(n_jobs)
     catalogue = list_sounds(folder, where)
-    labels = {sound.file: sound.label for sound in catalogue.sounds}
+    sounds = {sound.file: sound for sound in catalogue.sounds}
     parts = split_into_parts(catalogue.sounds)
     measured: list[FileReport | Skipped] = []
     workers = joblib.Parallel(n_jobs=n_jobs if len(parts) > 1 else 1, return_as="generator", batch_size=1)
     try:
-        for reports in workers(joblib.delayed(_measure_all)(catalogue.folder, part, labels) for part in parts):
+        for reports in workers(joblib.delayed(_measure_all)(catalogue.folder, [sounds[file] for file in part]) for part in parts):
             measured += reports
             if progress:
                 progress(len(measured), len(catalogue.sounds))
@@ -142,8 +142,8 @@ def scan_folder(
     )
 
 
-def measure(folder: Path, file: str, label: str = "") -> FileReport | Skipped:
-    """Decode `file` of `folder` once and report on it."""
+def measure(folder: Path, file: str, label: str = "", warning: str = "") -> FileReport | Skipped:
+    """Decode `file` of `folder` once and report on it; `warning` is what is known to be odd about it."""
     levels = Levels()
     path = folder / file
     try:
@@ -168,7 +168,7 @@ def measure(folder: Path, file: str, label: str = "") -> FileReport | Skipped:
         num_front=levels.num_front,
         peak=levels.peak,
         rms=levels.rms,
-        problems=levels.warnings(source, mono=True),
+        problems=(*levels.warnings(source, mono=True), *filter(None, [warning])),
         sha256=sha256,
     )
 
@@ -228,8 +228,8 @@ def _on_sources(files: Sequence[FileReport], sample_rate: int) -> list[str]:
     return remarks
 
 
-def _measure_all(folder: Path, files: Sequence[str], labels: dict[str, str]) -> list[FileReport | Skipped]:
-    return [measure(folder, file, labels[file]) for file in files]
+def _measure_all(folder: Path, sounds: Sequence[Sound]) -> list[FileReport | Skipped]:
+    return [measure(folder, sound.file, sound.label, sound.warning) for sound in sounds]
 
 
 def _find_duplicates(files: Sequence[FileReport]) -> tuple[tuple[str, ...], ...]:
