@@ -48,7 +48,8 @@ def scan(
 
     Args:
         folder: where the sounds are; sub-folders are searched too.
-        where: only files for which these columns of manifest.csv have these values, such as split=train.
+        where: only files with these labels, such as label=snare, or with these values in columns of manifest.csv, such
+            as split=train.
         json: write the full report there too; "-" prints it instead of the tables.
         show: how many files with problems to list.
         jobs: parallel workers; -1: one for each core.
@@ -61,7 +62,9 @@ def scan(
     if json is not None:
         _write_json(report, json)
     if json != Path("-"):
-        console = Console(highlight=False)
+        # A pipe or a file has no width: nothing is cut or broken there.
+        terminal = sys.stdout.isatty()
+        console = Console(highlight=False, width=None if terminal else _UNLIMITED)
         _print_contents(console, report)
         _print_problems(console, report, show)
         _print_advice(console, report)
@@ -94,6 +97,16 @@ def _write_json(report: FolderReport, path: Path) -> None:
         return
     with atomic_file(path) as partial:
         partial.write_text(text, encoding="ascii")
+
+
+_UNLIMITED = 1_000_000
+
+
+def _shortened(name: str, console: Console) -> str:
+    """A name for a table: on a terminal cut in the middle, since both ends tell files apart."""
+    name, room = printable(name), max(console.width // 2, 20)
+    left = (room - 1) // 2
+    return name if len(name) <= room else f"{name[:left]}…{name[left + 1 - room :]}"
 
 
 def _table(*columns: str) -> Table:
@@ -140,7 +153,7 @@ def _print_problems(console: Console, report: FolderReport, show: int) -> None:
         return
     table = _table("file", "problem")
     for name, problem in problems[:show]:
-        table.add_row(escape(printable(name)), problem)
+        table.add_row(escape(_shortened(name, console)), problem)
     if show:
         console.print(table)
     if len(problems) > show:

@@ -3,7 +3,7 @@
 `scan` and `prepare` see a file through the same eyes: both feed every decoded block `(n, C)` to a `Levels`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,32 +42,43 @@ class Levels:
         self._front_energy = np.zeros(len(_FRONTS))
         self._channels = 1
 
-    def watch(self, source: Source) -> Iterator[Float]:
-        """Pass the blocks of `source` on, measuring them."""
+    def watch(self, source: Source, heard: Callable[[float], None] | None = None) -> Iterator[Float]:
+        """Pass the blocks of `source` on, measuring them; `heard` is told the share of the file that is done."""
         for block in source.blocks():
             yield self.add(block)
+            if heard is not None and source.info.num_samples:
+                heard(min(self.num_samples / source.info.num_samples, 1.0))
 
     def add(self, block: Float) -> Float:
         """Take `(n, C)` into account; return it with zeros where it is not finite."""
         begin = self.num_samples
         self.num_samples += len(block)
         self._channels = block.shape[1]
-        finite = np.isfinite(block)
-        if not finite.all():
+        with np.errstate(invalid="ignore"):
+            sums = block.sum(axis=0, dtype=np.float64)
+        if not np.isfinite(sums).all():
+            finite = np.isfinite(block)
             self.num_non_finite += int(block.size - finite.sum())
             block = np.where(finite, block, 0)
-        magnitude = np.abs(block)
-        peak = float(magnitude.max(initial=0))
+            sums = block.sum(axis=0, dtype=np.float64)
+        self._sum = self._sum + sums
+        peak = max(float(block.max(initial=0)), -float(block.min(initial=0)))
         self.peak = max(self.peak, peak)
-        self.mono_peak = max(self.mono_peak, float(np.abs(block.mean(axis=1)).max(initial=0)))
-        self._sum = self._sum + block.sum(axis=0, dtype=np.float64)
-        energy = np.square(block, dtype=np.float64).sum(axis=1)
-        self._energy += float(energy.sum())
-        self._front_energy += [energy[: max(front - begin, 0)].sum() for front in _FRONTS]
-        if peak >= 0.5:
-            top = (magnitude[1:-1] >= 0.98 * peak) & (block[1:-1] == block[:-2]) & (block[1:-1] == block[2:])
-            self.num_flat += int(top.sum())
+        if peak:  # else it is silence, of which there may be hours
+            self._add_sound(block, peak, begin)
         return block
+
+    def _add_sound(self, block: Float, peak: float, begin: int) -> None:
+        mono = block[:, 0] if self._channels == 1 else block.mean(axis=1)
+        self.mono_peak = max(self.mono_peak, float(mono.max(initial=0)), -float(mono.min(initial=0)))
+        energy = np.square(block, dtype=np.float64)
+        if begin < _FRONTS[-1]:
+            each = energy.sum(axis=1)
+            self._front_energy += [each[: max(front - begin, 0)].sum() for front in _FRONTS]
+        self._energy += float(energy.sum())
+        if peak >= 0.5:
+            top = (np.abs(block[1:-1]) >= 0.98 * peak) & (block[1:-1] == block[:-2]) & (block[1:-1] == block[2:])
+            self.num_flat += int(top.sum())
 
     @property
     def rms(self) -> float:
