@@ -39,7 +39,7 @@ _SNDFILE = [
 ]  # fmt: skip
 # Written by FFmpeg: ending → codec.
 _FFMPEG = [
-    ("m4a", "aac"), ("m4a", "alac"), ("aac", "aac"), ("mp4", "aac"), ("webm", "libopus"), ("mka", "flac"),
+    ("m4a", "aac"), ("m4a", "alac"), ("aac", "aac"), ("mp4", "aac"), ("webm", "libopus"), ("mka", "pcm_s16le"),
     ("ac3", "ac3"), ("wma", "wmav2"), ("wv", "wavpack"), ("mov", "pcm_s16be"), ("mp3", "libmp3lame"),
 ]  # fmt: skip
 _LIES = (0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFF8, 0xFFFFFFFF, 0x10000, 0x00FFFFFF)
@@ -81,6 +81,7 @@ def encode(av, suffix: str, codec: str, sound: np.ndarray) -> bytes:
             stream = container.add_stream(codec, rate=48000, layout="mono")
             frame = av.AudioFrame.from_ndarray(sound[None], format="fltp", layout="mono")
             frame.sample_rate = 48000
+            stream.bit_rate = 64_000
             size = stream.frame_size or 960
             queue = av.AudioResampler(format=stream.format, layout="mono", rate=48000, frame_size=size)
             for part in [*queue.resample(frame), *queue.resample(None), None]:

@@ -10,6 +10,7 @@ from fauxley.audio.sources import Float
 
 # Rates from which files are brought to a higher one; half of them is where the cliff would be.
 _LOWER_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000)
+_LOUDEST = 1e6  # damaged floats may be anything; their squares must not overflow
 _WINDOW = 4096
 _PLACES = 3  # windows of a block, besides the loudest
 _CLIFF = 10 ** (30 / 10)  # power
@@ -25,11 +26,12 @@ class Bandwidth:
 
     def add(self, block: Float) -> None:
         """Take the loudest of a few spectra of `block`, bin by bin, into account."""
-        loudest = int(np.argmax(np.abs(block[:, 0])))
+        channel = np.clip(block[:, 0], -_LOUDEST, _LOUDEST)
+        loudest = int(np.argmax(np.abs(channel)))
         last = max(len(block) - _WINDOW, 0)
         starts = {min(max(loudest - _WINDOW // 8, 0), last), *(last * place // _PLACES for place in range(_PLACES))}
         for start in starts:
-            window = block[start : start + _WINDOW, 0]
+            window = channel[start : start + _WINDOW]
             spectrum = np.fft.rfft(window * self._hann[: len(window)], _WINDOW)
             np.maximum(self._power, np.square(np.abs(spectrum)), out=self._power)
 

@@ -69,7 +69,9 @@ class Window(io.RawIOBase):
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         begin = self._part.start + self._place
-        view = memoryview(buffer)[: max(min(len(buffer), self._part.end - begin), 0)]
+        if begin >= self._part.end:  # a decoder may have been sent anywhere
+            return 0
+        view = memoryview(buffer)[: min(len(buffer), self._part.end - begin)]
         self._file.seek(begin)
         count = self._file.readinto(view) or 0  # type: ignore[attr-defined]
         for place, patch in self._part.patches.items():

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from fauxley.errors import FauxleyError
@@ -241,10 +242,13 @@ class Outlet:
 
 
 def _limit_memory() -> None:
-    """Let allocations beyond what any honest file needs fail, where the system can (Linux)."""
-    with contextlib.suppress(ImportError, OSError, ValueError):
+    """Let allocations beyond what any honest file needs fail, where the system can (Linux).
+
+    Mapped files do not count, or else large ones could not be examined.
+    """
+    with contextlib.suppress(ImportError, OSError, ValueError, IndexError):
         import resource
 
-        pages = int(open("/proc/self/statm").read().split()[0])  # noqa: PTH123, SIM115
-        limit = pages * resource.getpagesize() + _MEMORY_BYTES
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        text = Path("/proc/self/status").read_text()
+        limit = 1024 * int(text.partition("VmData:")[2].split()[0]) + _MEMORY_BYTES
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))

@@ -327,19 +327,26 @@ def _refusal(file: BinaryIO, part: Part, error: soundfile.LibsndfileError) -> st
     """Why libsndfile refuses a stream, in our words: its own are often about something else."""
     file.seek(part.start)
     head = file.read(1 << 12)
+    text = str(error.error_string)
     if not is_audio_like(head) and not part.counted:
         kind = foreign_kind(head)
         return f"{_NOT_RECOGNISED}: {kind}" if kind else _NOT_RECOGNISED
     if part.codec.startswith("WAV"):
         return f"no decoder for its codec ({part.codec})"
-    text = str(error.error_string)
+    if "unimplemented" in text:
+        return "no decoder for its codec"
     return _NOT_RECOGNISED if "not recognised" in text else _broken(error)
 
 
+# Of what libsndfile says, what is about something else than the content.
+_VAGUE = ("No Error", "System error", "Internal", "internal", "does not exist", "unspecified", "Unspecified", "bug")
+
+
 def _broken(error: soundfile.LibsndfileError) -> str:
-    text = str(error.error_string).strip().removeprefix("Error : ").rstrip(".")
-    vague = not text or "No Error" in text or "System error" in text or "internal" in text.lower()
-    return "broken: its header and its content contradict one another" if vague else f"broken: {text}"
+    text = str(error.error_string).strip().removeprefix("Error : ").removeprefix("Error in ").rstrip(".")
+    if not text or any(word in text for word in _VAGUE):
+        return "broken: its header and its content contradict one another"
+    return f"broken: {text}"
 
 
 @contextmanager

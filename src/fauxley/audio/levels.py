@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from fauxley.audio.sources import Float, Source
 
+# Beyond 32-bit integers that were taken for floats, which normalising sets right, there is no audio.
+_ABSURD = 1e10
 STEP = 2.0**-15  # one step of 16 bits; what stays below it is silence
 
 # A file is a one-shot for a clip length if what follows its first clip is less than this share of its energy: 20 dB
@@ -54,23 +56,21 @@ class Levels:
         begin = self.num_samples
         self.num_samples += len(block)
         self._channels = block.shape[1]
-        with np.errstate(invalid="ignore"):
-            sums = block.sum(axis=0, dtype=np.float64)
-        if not np.isfinite(sums).all():
+        peak = _peak(block)
+        if not np.isfinite(peak):
             finite = np.isfinite(block)
             self.num_non_finite += int(block.size - finite.sum())
             block = np.where(finite, block, 0)
-            sums = block.sum(axis=0, dtype=np.float64)
-        self._sum = self._sum + sums
-        peak = max(float(block.max(initial=0)), -float(block.min(initial=0)))
+            peak = _peak(block)
         self.peak = max(self.peak, peak)
         if peak:  # else it is silence, of which there may be hours
             self._add_sound(block, peak, begin)
         return block
 
     def _add_sound(self, block: Float, peak: float, begin: int) -> None:
+        self._sum = self._sum + block.sum(axis=0, dtype=np.float64)
         mono = block[:, 0] if self._channels == 1 else block.mean(axis=1)
-        self.mono_peak = max(self.mono_peak, float(mono.max(initial=0)), -float(mono.min(initial=0)))
+        self.mono_peak = max(self.mono_peak, _peak(mono))
         energy = np.square(block, dtype=np.float64)
         if begin < _FRONTS[-1]:
             each = energy.sum(axis=1)
@@ -100,6 +100,8 @@ class Levels:
             return "has no samples"
         if self.num_non_finite:
             return f"{self.num_non_finite} samples are NaN or infinite"
+        if self.peak > _ABSURD:
+            return f"absurd values: its samples reach {self.peak:.1g} times full scale"
         return ""
 
     def warnings(self, source: Source, mono: bool) -> tuple[str, ...]:
@@ -126,6 +128,12 @@ class Levels:
         if self.num_samples >= 256 and self.dc_offset > 0.02 and self.dc_offset > 0.1 * self.rms:
             found.append(f"DC offset: {self.dc_offset:.3f}")
         return tuple(found)
+
+
+def _peak(values: Float) -> float:
+    """The largest magnitude; NaN or infinite where there is such a value."""
+    with np.errstate(invalid="ignore"):
+        return max(float(values.max(initial=0)), -float(values.min(initial=0)))
 
 
 def is_one_shot(audio: NDArray[np.int16], clip_length: int) -> bool:
