@@ -19,8 +19,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from fauxley.atomic import atomic_file
-from fauxley.audio.assembly import Progress as Report
 from fauxley.audio.assembly import complain
+from fauxley.audio.board import Progress as Report
 from fauxley.audio.scan import FolderReport, scan_folder
 from fauxley.audio.sources import printable
 from fauxley.errors import UsageError

@@ -1,7 +1,7 @@
 """Notices files that were made at a lower rate than they say: upsampled, they hold nothing above the old half rate.
 
 What gives them away is a cliff in the spectrum just there, with nothing but rounding noise beyond. A dark sound has no
-cliff: it fades. Spectra are taken at the loudest place of a block and at a few others, where highs are if there are any.
+cliff: it fades. Spectra are taken at the loudest place of a block, where highs are if there are any, and at a few more.
 """
 
 import numpy as np

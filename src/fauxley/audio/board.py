@@ -19,12 +19,19 @@ class Place:
         self._board = board
         self._index = index
 
+    def within(self, done: int) -> Callable[[float], None]:
+        """What takes the share of the file in work that is done, after `done` whole ones."""
+        return lambda share: self.write(done + share)
+
     def write(self, done: float) -> None:
         """Say that `done` files are done, the last one perhaps in part. Where the board cannot be reached, nothing."""
         if self._board is not None:
             with suppress(OSError, ValueError):
                 lines = np.memmap(self._board, np.float64, "r+")
                 lines[self._index] = done
+
+
+NOWHERE = Place()
 
 
 class Board:

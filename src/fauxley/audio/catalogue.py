@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fauxley.audio.files import AUDIO_SUFFIXES, Skipped, find_audio
-from fauxley.audio.listing import LISTING_FILE, Row, read_listing
+from fauxley.audio.listing import LISTING_FILE, Listing, Row, read_listing
 from fauxley.audio.sources import printable
 from fauxley.errors import FauxleyError, UsageError
 
@@ -80,19 +80,21 @@ def list_sounds(folder: Path, where: Sequence[str] = ()) -> Catalogue:
     listing = read_listing(folder, list(paths), [skip.file for skip in found.skipped])
     if listing is None:
         rows: dict[str, Row] = {name: {"label": _folder_label(name)} for name in paths}
-        unused, warnings, columns = [], {}, ("label",)
+        listed = Listing(())
     else:
         rows = {name: {"label": _folder_label(name)} | row for name, row in listing.rows.items()}
-        unused, warnings, columns = listing.unused, listing.warnings, tuple(dict.fromkeys((*listing.columns, "label")))
-    conditions = _conditions(where, [*rows.values(), *(row for _, row in unused)], columns, folder, listing is not None)
+        listed = listing
+    columns = list(dict.fromkeys((*listed.columns, "label")))
+    known = [*rows.values(), *(row for _, row in listed.unused)]
+    conditions = _conditions(where, known, columns, folder, listing is not None)
     return Catalogue(
         folder,
         sounds=tuple(
-            _sound(name, paths[name], rows[name], warnings.get(name, ""))
+            _sound(name, paths[name], rows[name], listed.warnings.get(name, ""))
             for name in paths
             if name in rows and _holds(rows[name], conditions)
         ),
-        skipped=(*found.skipped, *(skip for skip, row in unused if _holds(row, conditions))),
+        skipped=(*found.skipped, *(skip for skip, row in listed.unused if _holds(row, conditions))),
         unlisted=tuple(Skipped(name, f"not listed in {LISTING_FILE}") for name in paths if name not in rows),
     )
 

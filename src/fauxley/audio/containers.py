@@ -6,87 +6,33 @@ read the first. `examine` walks the structure (chunks, pages, frames; never the 
 file that are streams of their own, each with the corrections that a decoder must see in place of the file's bytes.
 """
 
-import io
 import mmap
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import BinaryIO
 
-UNFILLED = "its sizes were never filled in, as when a recorder dies; read to the end of the file"
+from fauxley.audio.frames import walk_flac, walk_mpeg, walk_ogg
+from fauxley.audio.window import UNFILLED, Bytes, Part
 
-Bytes = mmap.mmap | bytes
+_FULL = 0xFFFFFFFF
+_PROMISED = re.compile(r"^\s*(?:data|SSND)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
+_WELL_KNOWN = {1: (8, 16, 24, 32), 3: (32, 64)}  # of these, what cannot be read is broken and not of a strange codec
+_TRAILER = 1024  # bytes of no known kind behind the samples that nobody needs to hear of
+_W64_RIFF = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
+_W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 
 
-class Contradiction(Exception):
+class ContradictionError(Exception):
     """A structure that decoders must not be given; the message says what is wrong."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """A stream inside a file.
-
-    Attributes:
-        start, end: where it lies, in bytes.
-        patches: bytes to read in place of the file's, by their place in the file.
-        num_samples: per channel, by its frames or by its header; 0: unknown.
-        counted: whether `num_samples` was counted and a decoder that reads far fewer has stopped too early.
-        codec: what its header calls the codec, for messages; "" where this module does not know.
-        warning: what is odd about it, or "".
-    """
-
-    start: int
-    end: int
-    patches: dict[int, bytes] = field(default_factory=dict)
-    num_samples: int = 0
-    counted: bool = False
-    codec: str = ""
-    warning: str = ""
-
-
-class Window(io.RawIOBase):
-    """A part of `file` as a file of its own, with its corrections."""
-
-    def __init__(self, file: BinaryIO, part: Part) -> None:
-        self._file = file
-        self._part = part
-        self._place = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._part.end - self._part.start}[whence]
-        self._place = max(base + offset, 0)
-        return self._place
-
-    def tell(self) -> int:
-        return self._place
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        begin = self._part.start + self._place
-        if begin >= self._part.end:  # a decoder may have been sent anywhere
-            return 0
-        view = memoryview(buffer)[: min(len(buffer), self._part.end - begin)]
-        self._file.seek(begin)
-        count = self._file.readinto(view) or 0  # type: ignore[attr-defined]
-        for place, patch in self._part.patches.items():
-            first, last = max(place, begin), min(place + len(patch), begin + count)
-            if first < last:
-                view[first - begin : last - begin] = patch[first - place : last - place]
-        self._place += count
-        return count
 
 
 def examine(file: BinaryIO) -> tuple[Part, ...]:
     """The streams in `file`, a regular file that is not empty, in order; one for all of it where nothing is known.
 
     Raises:
-        Contradiction: sizes inside it contradict one another so that decoders may never return.
+        ContradictionError: sizes inside it contradict one another so that decoders may never return.
     """
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         head = data[:16]
@@ -94,19 +40,16 @@ def examine(file: BinaryIO) -> tuple[Part, ...]:
             return tuple(_wave(data))
         if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
             return tuple(_aiff(data))
-        for magic, walk in ((_W64_RIFF, _wave64), (b".snd", _au), (b"caff", _caf), (b"OggS", _ogg), (b"fLaC", _flac)):
+        for magic, walk in (
+            (_W64_RIFF, _wave64),
+            (b".snd", _au),
+            (b"caff", _caf),
+            (b"OggS", walk_ogg),
+            (b"fLaC", walk_flac),
+        ):
             if head.startswith(magic):
                 return tuple(walk(data))
-        return tuple(_mpeg(data)) or (Part(0, len(data)),)
-
-
-# --- RIFF, AIFF and their kind: chunks of four letters and a size -----------------------------------------------------
-
-_FULL = 0xFFFFFFFF
-_PROMISED = re.compile(r"^\s*(?:data|SSND)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
-_WELL_KNOWN = {1: (8, 16, 24, 32), 3: (32, 64)}  # of these, what cannot be read is broken and not of a strange codec
-_W64_RIFF = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
-_W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
+        return tuple(walk_mpeg(data)) or (Part(0, len(data)),)
 
 
 def _chunks(data: Bytes, place: int, end: int, order: str = "<") -> Iterator[tuple[bytes, int, int]]:
@@ -132,9 +75,9 @@ def _joined_end(data: Bytes, start: int, order: str) -> int:
     """Where the file of the same kind that begins at `start` ends: at the next one's header, or at the file's end."""
     (size,) = struct.unpack_from(f"{order}I", data, start + 4)
     for next_start in (start + 8 + size, start + 8 + size + size % 2):
-        if size > 8 and data[next_start : next_start + 4] == data[start : start + 4]:
-            if data[next_start + 8 : next_start + 12] == data[start + 8 : start + 12]:
-                return next_start
+        kinds = [(data[place : place + 4], data[place + 8 : place + 12]) for place in (start, next_start)]
+        if size > 8 and kinds[0] == kinds[1]:
+            return int(next_start)
     return len(data)
 
 
@@ -142,27 +85,42 @@ def _wave(data: Bytes) -> Iterator[Part]:
     end = 0
     while end < len(data):
         start, end = end, _joined_end(data, end, "<")
-        codec, patches, warning = "", {}, ""
-        wide: tuple[int, int] | None = None  # RF64: where the true size of the samples stands, and that size
+        codec, wide, part = "", None, Part(start, end)
         for name, begin, size in _chunks(data, start + 12, end):
             if name == b"LIST":
                 _check_list(data, begin, min(begin + size, end), end)
             elif name == b"ds64" and begin + 16 <= end:
-                wide = begin + 8, struct.unpack_from("<Q", data, begin + 8)[0]
+                wide = begin
             elif name == b"fmt " and begin + 16 <= end:
-                tag, _, _, _, _, bits = struct.unpack_from("<HHIIHH", data, begin)
-                if bits not in _WELL_KNOWN.get(tag, ()):
-                    codec = f"WAV format 0x{tag:04X} at {bits} bits"
+                codec = _wave_codec(data, begin)
             elif name == b"data":
-                claimed = wide[1] if wide and size in (_FULL, 0) else size
-                if _is_unfilled(data, begin, claimed, end):
-                    warning = UNFILLED
-                    patches[begin - 4] = struct.pack("<I", min(end - begin, _FULL))
-                    if wide:
-                        patches[begin - 4] = struct.pack("<I", _FULL)
-                        patches[wide[0] - 8] = struct.pack("<QQ", end - start - 8, end - begin)
+                part = _wave_data(data, part, begin, size, wide)
                 break
-        yield Part(start, end, patches, codec=codec, warning=warning)
+        yield replace(part, codec=codec)
+
+
+def _wave_codec(data: Bytes, begin: int) -> str:
+    """What to call the codec of a `fmt ` chunk, if it is none of the well known ones."""
+    tag, _, _, _, _, bits = struct.unpack_from("<HHIIHH", data, begin)
+    return "" if bits in _WELL_KNOWN.get(tag, ()) else f"WAV format 0x{tag:04X} at {bits} bits"
+
+
+def _wave_data(data: Bytes, part: Part, begin: int, size: int, wide: int | None) -> Part:
+    """`part` with what is wrong about its samples, which begin at `begin`; `wide`: where RF64's 64-bit sizes stand."""
+    held = part.end - begin
+    if wide is not None and size in (_FULL, 0):
+        size = struct.unpack_from("<Q", data, wide + 8)[0]
+    if _is_unfilled(data, begin, size, part.end):
+        patches = {begin - 4: struct.pack("<I", min(held, _FULL))}
+        if wide is not None:
+            patches = {begin - 4: struct.pack("<I", _FULL), wide: struct.pack("<QQ", part.end - part.start - 8, held)}
+        return replace(part, patches=patches, warning=UNFILLED)
+    if wide is not None and size > held:
+        return replace(part, warning=truncated(size, held))
+    behind = held - size
+    if behind > _TRAILER and not _are_chunks(data, begin + size + size % 2, part.end):
+        return replace(part, warning=f"less was read than is there: {behind} bytes of something follow the samples")
+    return part
 
 
 def _is_unfilled(data: Bytes, begin: int, size: int, end: int, order: str = "<") -> bool:
@@ -183,25 +141,26 @@ def _check_list(data: Bytes, begin: int, end: int, file_end: int) -> None:
     """Decoders go round in circles on entries that claim more than the whole file holds."""
     for _, place, size in _chunks(data, begin + 4, end):
         if size > file_end - place + 8:
-            raise Contradiction("broken: an entry of its LIST chunk claims to be larger than the file")
+            raise ContradictionError("broken: an entry of its LIST chunk claims to be larger than the file")
 
 
 def _aiff(data: Bytes) -> Iterator[Part]:
     end = 0
     while end < len(data):
         start, end = end, _joined_end(data, end, ">")
-        patches, warning, frames = {}, "", -1
+        patches, warning, frames, place = {}, "", -1, 0
         for name, begin, size in _chunks(data, start + 12, end, ">"):
             if name == b"COMM" and begin + 6 <= end:
                 (frames,) = struct.unpack_from(">I", data, begin + 2)
+                place = begin + 2
             elif name == b"SSND":
-                samples = end - begin - 8
-                if samples > 0 and ((frames == 0 and size != 8) or _is_unfilled(data, begin, max(size, 8), end, ">")):
+                held = end - begin
+                empty = size == 8 and _are_chunks(data, begin + 8, end, ">")
+                if held > 8 and not empty and (frames == 0 or _is_unfilled(data, begin, max(size, 8), end, ">")):
                     warning = UNFILLED
-                    patches[begin - 4] = struct.pack(">I", min(end - begin, _FULL))
-                elif samples > 0 and size == 8 and not _are_chunks(data, begin + 8, end, ">"):
-                    warning = UNFILLED
-                    patches[begin - 4] = struct.pack(">I", min(end - begin, _FULL))
+                    patches[begin - 4] = struct.pack(">I", min(held, _FULL))
+                    if frames == 0:  # compressed ones believe it
+                        patches[place] = struct.pack(">I", 0x7FFFFFFF)
                 break
         yield Part(start, end, patches, warning=warning)
 
@@ -216,6 +175,9 @@ def _wave64(data: Bytes) -> Iterator[Part]:
                 patches = {16: struct.pack("<Q", end), place + 16: struct.pack("<Q", held)}
                 yield Part(0, end, patches, warning=UNFILLED)
                 return
+            if size > held:
+                yield Part(0, end, {place + 16: struct.pack("<Q", held)}, warning=truncated(size - 24, held - 24))
+                return
             break
         place += max(size + -size % 8, 24)
     yield Part(0, end)
@@ -226,8 +188,11 @@ def _au(data: Bytes) -> Iterator[Part]:
     if len(data) >= 24:
         offset, size = struct.unpack_from(">II", data, 4)
         left = len(data) - offset
-        if size != _FULL and 0 < left and size < left // 2:
+        if size != _FULL and left > 0 and size < left // 2:
             yield Part(0, len(data), {8: struct.pack(">I", _FULL)}, warning=UNFILLED)
+            return
+        if 0 < left < size < 0x7FFF0000:
+            yield Part(0, len(data), {8: struct.pack(">I", _FULL)}, warning=truncated(size, left))
             return
     yield Part(0, len(data))
 
@@ -270,165 +235,4 @@ def truncation_in(log: str) -> str:
     return ""
 
 
-# --- Streams of pages and frames --------------------------------------------------------------------------------------
-
-
-def _ogg(data: Bytes) -> Iterator[Part]:
-    """One part for each link of a chain: a beginning-of-stream page after pages of content starts the next."""
-    starts, place, in_content = [0], 0, False
-    while place >= 0 and place + 27 <= len(data):
-        flags, segments = data[place + 5], data[place + 26]
-        begins = bool(flags & 2)
-        if begins and in_content:
-            starts.append(place)
-        in_content = not begins
-        place += 27 + segments + sum(data[place + 27 : place + 27 + segments])
-        if data[place : place + 4] != b"OggS":
-            place = data.find(b"OggS", place)
-    for start, end in zip(starts, [*starts[1:], len(data)], strict=True):
-        yield Part(start, end)
-
-
-def _flac(data: Bytes) -> Iterator[Part]:
-    """Decoders stop at the total of samples in the header and fail on joined files; they are told "unknown"."""
-    marker = b"fLaC\0\0\0\x22"
-    starts, place = [0], data.find(marker, 8)
-    while place > 0:
-        starts.append(place)
-        place = data.find(marker, place + 8)
-    for start, end in zip(starts, [*starts[1:], len(data)], strict=True):
-        if end - start < 42:
-            yield Part(start, end)
-            continue
-        fields = int.from_bytes(data[start + 18 : start + 26], "big")
-        total = fields & ((1 << 36) - 1)
-        yield Part(start, end, {start + 18: (fields - total).to_bytes(8, "big")}, num_samples=total)
-
-
-_KBITS = {  # (MPEG-1?, layer) → kbit/s by index
-    (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
-    (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
-    (True, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
-    (False, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
-    (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-}
-_KBITS[False, 3] = _KBITS[False, 2]
-_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
-_MPEG_RESYNC = 1 << 16  # bytes searched for the next frame after garbage
-
-
-@dataclass(frozen=True)
-class _Frame:
-    size: int
-    num_samples: int
-    kind: tuple[int, int, int, bool]  # version, layer, rate, mono
-
-
-def _frame(data: Bytes, place: int) -> _Frame | None:
-    """The MPEG audio frame at `place` by its header (ISO 11172-3, 2.4.1.3)."""
-    if place + 4 > len(data) or data[place] != 0xFF or data[place + 1] & 0xE0 != 0xE0:
-        return None
-    second, third, fourth = data[place + 1], data[place + 2], data[place + 3]
-    version, layer, index, rate_index = second >> 3 & 3, 4 - (second >> 1 & 3), third >> 4, third >> 2 & 3
-    if version == 1 or layer == 4 or index in (0, 15) or rate_index == 3:
-        return None
-    rate = _RATES[version][rate_index]
-    bits = 1000 * _KBITS[version == 3, layer][index - 1]
-    padding = third >> 1 & 1
-    if layer == 1:
-        size, samples = 4 * (12 * bits // rate + padding), 384
-    else:
-        samples = 576 if layer == 3 and version != 3 else 1152
-        size = samples // 8 * bits // rate + padding
-    return _Frame(size, samples, (version, layer, rate, fourth >> 6 == 3))
-
-
-def _mpeg(data: Bytes) -> Iterator[Part]:
-    """Count the frames of an MPEG stream; nothing where there are not three in a row.
-
-    A new part begins where another file was joined: at a second frame of lengths (Xing, Info), behind the number of
-    frames that the first promises, and where rate or channels change.
-    """
-    place = _skip_tags(data, 0)
-    found = _find_frames(data, place)
-    if found is None:
-        return
-    start, place = 0, found
-    while place < len(data):
-        place, samples = _count_frames(data, place)
-        yield Part(start, place, num_samples=samples, counted=True, codec="MPEG audio")
-        start = place
-
-
-def _count_frames(data: Bytes, place: int) -> tuple[int, int]:
-    """Where the stream that begins with the frame at `place` ends, and how many samples it has."""
-    first = _frame(data, place)
-    assert first is not None
-    promised = _promised_frames(data, place, first)
-    if promised >= 0:
-        place += first.size  # it holds no sound
-    frames = 0
-    while place < len(data):
-        frame = _frame(data, place)
-        if frame is None or (frame.kind != first.kind and not _follows(data, place, frame)):
-            found = _find_frames(data, _skip_tags(data, place))
-            if found is None:
-                break
-            place, frame = found, _frame(data, found)
-            assert frame is not None
-        begins = frame.kind != first.kind or _promised_frames(data, place, frame) >= 0
-        if begins or (0 < promised <= frames and _follows(data, place, frame, 4)):
-            return place, frames * first.num_samples
-        frames += 1
-        place += frame.size
-    return len(data), frames * first.num_samples
-
-
-def _promised_frames(data: Bytes, place: int, frame: _Frame) -> int:
-    """The number of frames in a Xing or Info header, 0 if it does not say; -1: the frame is none of these."""
-    version, layer, _, mono = frame.kind
-    if layer != 3:
-        return -1
-    tag = place + 4 + ((17 if mono else 32) if version == 3 else (9 if mono else 17))
-    if data[tag : tag + 4] not in (b"Xing", b"Info"):
-        return -1 if data[place + 36 : place + 40] != b"VBRI" else 0
-    flags = int.from_bytes(data[tag + 4 : tag + 8], "big")
-    return int.from_bytes(data[tag + 8 : tag + 12], "big") if flags & 1 else 0
-
-
-def _follows(data: Bytes, place: int, frame: _Frame, count: int = 2) -> bool:
-    """Whether `count` more frames of the same kind follow the one at `place`."""
-    for _ in range(count):
-        place += frame.size
-        after = _frame(data, place)
-        if after is None or after.kind != frame.kind:
-            return False
-        frame = after
-    return True
-
-
-def _find_frames(data: Bytes, place: int) -> int | None:
-    """The next place, within reach, where three frames of a kind follow one another."""
-    limit = min(place + _MPEG_RESYNC, len(data))
-    while 0 <= (place := data.find(b"\xff", place, limit)):
-        frame = _frame(data, place)
-        if frame is not None and _follows(data, place, frame):
-            return place
-        place += 1
-    return None
-
-
-def _skip_tags(data: Bytes, place: int) -> int:
-    """Behind the ID3 and APE tags at `place`."""
-    while True:
-        if data[place : place + 3] == b"ID3" and place + 10 <= len(data):
-            size = 0
-            for byte in data[place + 6 : place + 10]:
-                size = size << 7 | byte & 0x7F
-            place += 10 + size
-        elif data[place : place + 3] == b"TAG" and place + 128 <= len(data):
-            place += 128
-        elif data[place : place + 8] == b"APETAGEX" and place + 32 <= len(data):
-            place += 32 + int.from_bytes(data[place + 12 : place + 16], "little")
-        else:
-            return place
+_WALKS = {_W64_RIFF: _wave64, b".snd": _au, b"caff": _caf, b"OggS": walk_ogg, b"fLaC": walk_flac}

@@ -43,7 +43,7 @@ _START = (
 )
 
 
-class DecoderLost(Exception):
+class DecoderLostError(Exception):
     """The decoder process is gone: it crashed or, if it is `late`, was killed."""
 
     def __init__(self, late: bool) -> None:
@@ -90,7 +90,7 @@ class DecoderProcess:
         if self.is_fresh:
             try:
                 self._message()
-            except DecoderLost as error:
+            except DecoderLostError as error:
                 self.close()
                 raise FauxleyError("a process for decoding cannot be started; is the memory used up?") from error
         self.is_at_rest = False
@@ -103,7 +103,7 @@ class DecoderProcess:
         """The next message; the one before held `heard_seconds` of sound.
 
         Raises:
-            DecoderLost: the process crashed, or kept us waiting too long and was killed.
+            DecoderLostError: the process crashed, or kept us waiting too long and was killed.
         """
         self._patience = min(self._patience + heard_seconds, PATIENCE_SECONDS)
         kind, content = self._message()
@@ -132,7 +132,7 @@ class DecoderProcess:
                 raise EOFError
             return kind, _read(self._output, size)
         except (EOFError, OSError) as error:
-            raise DecoderLost(self._late) from error
+            raise DecoderLostError(self._late) from error
         finally:
             self._waits = False
 
@@ -212,7 +212,7 @@ class Outlet:
     """The decoder process's end: requests come out of it, messages go in."""
 
     def __init__(self) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all of a terminal's processes; our end is our parent's
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all of a terminal; we end with our parent
         self._output = os.fdopen(os.dup(1), "wb", buffering=1 << 20)
         with open(os.devnull, "wb") as null:  # noqa: PTH123
             os.dup2(null.fileno(), 1)  # what libraries print is no message

@@ -16,16 +16,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from io import BufferedReader
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
 
-from fauxley.audio.containers import Contradiction, Part, Window, examine, truncation_in
+from fauxley.audio.containers import ContradictionError, examine, truncation_in
 from fauxley.audio.decoder_process import BLOCK, DONE, INFO, REFUSED, Outlet
 from fauxley.audio.foreign import foreign_kind, is_audio_like
 from fauxley.audio.sources import BLOCK_VALUES, LONGEST_HOURS, Float, SourceInfo, too_long
+from fauxley.audio.window import Part, Window
 
 # Outside of this a sample rate is a broken header; a file "at 1 Hz" would become 16,000 times as long.
 _SAMPLE_RATES = range(1_000, 768_001)
@@ -40,11 +40,12 @@ _NOT_RECOGNISED = "not recognised as audio"
 # What a decoder may read less than was counted: MP3 has a delay and fills up its last frame.
 _SLACK = 0.98
 _SLACK_SAMPLES = 4 * 1152
+_WITHOUT_LENGTH = ("AAC", "AC3", "EAC3", "DTS", "MP3", "AMR", "MPEG", "MPEGTS")
 # libsndfile's subtypes of which a file's size tells the length.
 _PLAIN = ("PCM", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A stream that cannot be used; the message is the reason."""
 
 
@@ -61,7 +62,7 @@ class Stream:
 
 
 class _Unseekable(soundfile.SoundFile):  # type: ignore[misc]
-    """Read strictly forward: soundfile else seeks after each read, which fails or loses sound where totals are wrong."""
+    """Read strictly forward. Else soundfile seeks after each read, which loses sound where totals are wrong."""
 
     def seekable(self) -> bool:
         return False
@@ -92,19 +93,19 @@ class FFmpegStream(Stream):
     """What FFmpeg reads, at rate and layout of the first frame, whatever comes behind.
 
     Raises:
-        Refused: no track, no decoder, or nothing that can be decoded.
+        RefusedError: no track, no decoder, or nothing that can be decoded.
     """
 
     def __init__(self, av: Any, container: Any, part: Part) -> None:
         super().__init__()
         self._av = av
         self._container = container
-        tracks = container.streams.audio  # a cover picture is a stream too, of video
+        tracks: Any = container.streams.audio  # a cover picture is a stream too, of video
         if not tracks:
-            raise Refused("has no audio track")
-        self._track = next((track for track in tracks if track.codec_context is not None), None)
+            raise RefusedError("has no audio track")
+        self._track: Any = next((track for track in tracks if track.codec_context is not None), None)
         if self._track is None:
-            raise Refused(f"no decoder for its codec{f' ({part.codec})' if part.codec else ''}")
+            raise RefusedError(f"no decoder for its codec{f' ({part.codec})' if part.codec else ''}")
         self._track.codec_context.thread_count = 1
         self._damaged = 0
         self._decoded = 0
@@ -112,12 +113,11 @@ class FFmpegStream(Stream):
         self._first = next(self._frames, None)
         codec = self._track.codec_context.name.upper()
         if self._first is None:
-            raise Refused(f"broken: nothing in it can be decoded as {codec}" if self._damaged else "has no samples")
-        container_name = container.format.name.split(",")[0].upper()
+            raise RefusedError(f"broken: nothing in it can be decoded as {codec}")
+        form = container.format.name.split(",")[0].upper()
         self._rate, self._layout = self._first.sample_rate, self._first.layout
-        seconds = float(self._track.duration * self._track.time_base) if self._track.duration else 0.0
-        promised = part.num_samples or (round(seconds * self._rate) if 0 < seconds < 1e9 else 0)
-        self.info = SourceInfo(container_name, codec, self._rate, self._layout.nb_channels, promised)
+        promised = part.num_samples or round(self._seconds(form) * self._rate)
+        self.info = SourceInfo(form, codec, self._rate, self._layout.nb_channels, promised, is_rough=True)
 
     def blocks(self) -> Iterator[Float]:
         frames, self._frames = self._frames, iter(())
@@ -136,14 +136,21 @@ class FFmpegStream(Stream):
         if resampler is not None:
             yield from self._converted(resampler, None)
         if self._damaged > self._decoded:
-            raise Refused(f"broken: {self._damaged} of {self._damaged + self._decoded} pieces cannot be decoded")
+            raise RefusedError(f"broken: {self._damaged} of {self._damaged + self._decoded} pieces cannot be decoded")
         if self._damaged:
             self.warnings.append(f"damaged: {self._damaged} pieces that cannot be decoded are left out")
         if changes:
-            channels = self.info.channels
-            self.warnings.append(
-                f"changes rate or channels inside; all brought to {self._rate} Hz, {channels} channel{'s'[:channels - 1]}"
-            )
+            first = f"{self._rate} Hz and {self.info.channels} channels"
+            self.warnings.append(f"changes rate or channels inside; all brought to the first: {first}")
+
+    def _seconds(self, form: str) -> float:
+        """How long the track is by its header; 0 where FFmpeg would have to guess from the bit rate."""
+        seconds = 0.0
+        if form not in _WITHOUT_LENGTH and self._track.duration:
+            seconds = float(self._track.duration * self._track.time_base)
+        elif form not in _WITHOUT_LENGTH and self._container.duration:
+            seconds = self._container.duration / self._av.time_base
+        return seconds if 0 < seconds < 1e9 else 0.0
 
     def _converted(self, resampler: Any, frame: Any) -> Iterator[Float]:
         for part in resampler.resample(frame):
@@ -166,7 +173,7 @@ class FFmpegStream(Stream):
             except self._av.EOFError:
                 return
             except self._av.DecoderNotFoundError:
-                raise Refused("no decoder for its codec") from None
+                raise RefusedError("no decoder for its codec") from None
             except self._av.FFmpegError:
                 self._damaged += 1
                 if self._damaged > 1000 + self._decoded:
@@ -177,12 +184,12 @@ def decode(file: BinaryIO, header_only: bool, outlet: Outlet) -> None:
     """Send the streams of `file`, as one, to `outlet`.
 
     Raises:
-        Refused: it cannot be used.
+        RefusedError: it cannot be used.
     """
     try:
         parts = examine(file)
-    except Contradiction as error:
-        raise Refused(str(error)) from error
+    except ContradictionError as error:
+        raise RefusedError(str(error)) from error
     with _opened(file, parts[0]) as stream:
         info = _checked(stream.info)
         promised = [info.num_samples, *(0 if part.counted else part.num_samples for part in parts[1:])]
@@ -201,7 +208,7 @@ def decode(file: BinaryIO, header_only: bool, outlet: Outlet) -> None:
                 for block in _brought_to(info, _checked(stream.info), _whole(file, part, stream)):
                     outlet.send(BLOCK, block.data.cast("B"))
                 warnings += stream.warnings
-        except Refused as error:
+        except RefusedError as error:
             warnings.append(f"joined of {len(parts)} recordings, of which number {number} cannot be used: {error}")
     outlet.send(DONE, json.dumps(list(dict.fromkeys(warnings))).encode())
 
@@ -226,10 +233,10 @@ def _whole(file: BinaryIO, part: Part, stream: Stream) -> Iterator[Float]:
             with _ffmpeg(file, part, refusal) as dry:
                 count = sum(map(len, dry.blocks()))
             if dry.warnings or not promised or abs(count - promised) > (1 - _SLACK) * promised:
-                raise Refused(refusal)
+                raise RefusedError(refusal)
             other = stack.enter_context(_ffmpeg(file, part, refusal))
-        except Refused:
-            raise Refused(refusal) from None
+        except RefusedError:
+            raise RefusedError(refusal) from None
         place = 0
         for block in other.blocks():
             if len(new := block[max(num_samples - place, 0) :]):
@@ -256,7 +263,7 @@ def _opened(file: BinaryIO, part: Part) -> Iterator[Stream]:
     """Open with libsndfile or, where it refuses or would stop too early, with FFmpeg."""
     with ExitStack() as stack:
         try:
-            stream: Stream = SndfileStream(stack.enter_context(_sndfile(file, part)), part)
+            stream = SndfileStream(stack.enter_context(_sndfile(file, part)), part)
         except soundfile.LibsndfileError as error:
             yield stack.enter_context(_ffmpeg(file, part, _refusal(file, part, error)))
             return
@@ -265,7 +272,7 @@ def _opened(file: BinaryIO, part: Part) -> Iterator[Stream]:
             with ExitStack() as attempt:
                 try:
                     other = attempt.enter_context(_ffmpeg(file, part, ""))
-                except Refused:
+                except RefusedError:
                     stream.warnings.append(
                         f"less was read than is there: {stream.frames} of about {part.num_samples} samples"
                     )
@@ -293,34 +300,34 @@ def _ffmpeg(file: BinaryIO, part: Part, refusal: str) -> Iterator[FFmpegStream]:
     try:
         av = importlib.import_module("av")
     except ImportError as error:
-        raise Refused(f"{refusal}; {_FFMPEG_HINT}") from error
+        raise RefusedError(f"{refusal}; {_FFMPEG_HINT}") from error
     # A name, a fragment of a URL, means nothing to FFmpeg here: it gets the bytes.
     opened = BufferedReader(Window(file, part), 1 << 16)
     options = {"probesize": "1048576", "format_whitelist": _CONTAINERS}
     try:
         container = av.open(opened, options=options, metadata_errors="ignore")
     except (av.FFmpegError, ValueError) as error:
-        raise Refused(refusal or "broken") from error
+        raise RefusedError(refusal or "broken") from error
     with container:
         try:
             yield FFmpegStream(av, container, part)
         except av.FFmpegError as error:
-            raise Refused(f"broken: {error.strerror}") from error
+            raise RefusedError(f"broken: {error.strerror}") from error
 
 
 def _checked(info: SourceInfo) -> SourceInfo:
     if info.sample_rate not in _SAMPLE_RATES:
-        raise Refused(f"a sample rate of {info.sample_rate} Hz is not plausible")
+        raise RefusedError(f"a sample rate of {info.sample_rate} Hz is not plausible")
     if info.channels < 1:
-        raise Refused("has no channels")
+        raise RefusedError("has no channels")
     if info.channels > _MOST_CHANNELS:
-        raise Refused(f"has {info.channels} channels; at most {_MOST_CHANNELS} can be used")
+        raise RefusedError(f"has {info.channels} channels; at most {_MOST_CHANNELS} can be used")
     return info
 
 
 def _check_length(info: SourceInfo) -> None:
     if info.num_samples > LONGEST_HOURS * 3600 * max(info.sample_rate, 1):
-        raise Refused(too_long())
+        raise RefusedError(too_long())
 
 
 def _refusal(file: BinaryIO, part: Part, error: soundfile.LibsndfileError) -> str:
@@ -360,14 +367,14 @@ def _open_regular(path: str) -> Iterator[BinaryIO]:
     try:
         descriptor = os.open(path, flags)
     except OSError as error:
-        raise Refused(f"cannot be opened: {error.strerror}") from error
+        raise RefusedError(f"cannot be opened: {error.strerror}") from error
     with os.fdopen(descriptor, "rb", buffering=0) as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise Refused("is not a regular file")
+            raise RefusedError("is not a regular file")
         if status.st_size == 0:
-            raise Refused("is empty (0 bytes)")
-        yield file  # type: ignore[misc]
+            raise RefusedError("is empty (0 bytes)")
+        yield file
 
 
 def serve() -> None:
@@ -377,7 +384,7 @@ def serve() -> None:
         try:
             with _open_regular(request["path"]) as file:
                 decode(file, request["header_only"], outlet)
-        except Refused as error:
+        except RefusedError as error:
             outlet.send(REFUSED, str(error).encode())
         except MemoryError:
             outlet.send(REFUSED, b"broken: decoding it takes too much memory")

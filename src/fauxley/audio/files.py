@@ -104,7 +104,7 @@ class _Walk:
         try:
             status = path.stat() if follow else path.lstat()
         except OSError as error:
-            annexed = ".git/annex/objects" in os.fspath(path.parent / os.readlink(path)) if path.is_symlink() else False
+            annexed = path.is_symlink() and ".git/annex/objects" in path.readlink().as_posix()
             hint = "; 'git annex get' fetches the file" if annexed else ""
             self._skip(path, f"a link that leads nowhere: {error.strerror}{hint}")
             return ()

@@ -64,7 +64,8 @@ class Levels:
             peak = _peak(block)
         self.peak = max(self.peak, peak)
         if peak:  # else it is silence, of which there may be hours
-            self._add_sound(block, peak, begin)
+            with np.errstate(over="ignore"):  # damaged floats may be anything
+                self._add_sound(block, peak, begin)
         return block
 
     def _add_sound(self, block: Float, peak: float, begin: int) -> None:
@@ -113,7 +114,8 @@ class Levels:
         """
         info, found = source.info, list(source.warnings)
         # 2 %: lengths of compressed files are in whole frames.
-        if not found and self.num_samples < 0.98 * info.num_samples:
+        missing = info.num_samples - self.num_samples - (0.1 * info.sample_rate if info.is_rough else 0)
+        if not found and missing > 0.02 * info.num_samples:
             found.append(f"truncated: ends after {self.num_samples} of {info.num_samples} samples")
         if self.num_samples < 0.005 * info.sample_rate:
             found.append(f"very short: {self.num_samples} samples")

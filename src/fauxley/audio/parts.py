@@ -17,7 +17,7 @@ from typing import IO
 import numpy as np
 
 from fauxley.atomic import atomic_file
-from fauxley.audio.board import Place
+from fauxley.audio.board import NOWHERE, Place
 from fauxley.audio.catalogue import Sound
 from fauxley.audio.decode import check_channels, convert_blocks
 from fauxley.audio.files import Skipped, quantise
@@ -66,10 +66,10 @@ def split_into_parts(sounds: Sequence[Sound]) -> list[list[str]]:
     return parts
 
 
-def write_part(
-    folder: Path, files: Sequence[str], part: Path, encoding: Encoding, place: Place | None = None
-) -> None:
-    """Decode `files` of `folder` into `part`.int16 and say in `part`.json what became of each; on `place`, how far it is.
+def write_part(folder: Path, files: Sequence[str], part: Path, encoding: Encoding, place: Place = NOWHERE) -> None:
+    """Decode `files` of `folder` into `part`.int16 and say in `part`.json what became of each.
+
+    `place` shows how far it is.
 
     Raises:
         OSError: the part cannot be written. What is wrong with a file is never raised.
@@ -79,10 +79,8 @@ def write_part(
     results: list[Packed | Skipped] = []
     with atomic_file(part.with_suffix(".int16")) as path, path.open("wb") as out:
         for done, file in enumerate(files):
-            heard = None if place is None else (lambda share, done=done: place.write(done + share))
-            results.append(_append(folder, file, out, part.parent, encoding, heard))
-    if place is not None:
-        place.write(len(files))
+            results.append(_append(folder, file, out, part.parent, encoding, place.within(done)))
+    place.write(len(files))
     with atomic_file(part.with_suffix(".json")) as path:
         path.write_text(json.dumps([asdict(result) for result in results]))
 
@@ -136,9 +134,10 @@ def _decode(
     check_channels(path, source.info, encoding.channels)
     levels = Levels()
     peak = 0.0
-    for block in convert_blocks(levels.watch(source, heard), source.info, encoding.sample_rate, encoding.channels):
-        peak = max(peak, float(np.abs(block).max(initial=0)))
-        spool.write(block.T.astype("<f4").tobytes())
+    with np.errstate(over="ignore", invalid="ignore"):  # damaged floats may be anything; `levels` judges them
+        for block in convert_blocks(levels.watch(source, heard), source.info, encoding.sample_rate, encoding.channels):
+            peak = max(peak, float(np.abs(block).max(initial=0)))
+            spool.write(block.T.astype("<f4").tobytes())
     if defect := levels.defect():
         raise AudioFileError(path, defect)
     if not spool.tell():

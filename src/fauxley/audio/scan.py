@@ -24,9 +24,7 @@ from fauxley.audio.parts import hash_file, split_into_parts
 from fauxley.audio.sources import AudioFileError, open_source
 from fauxley.errors import FauxleyError
 
-_LOSSY = frozenset(
-    "MPEG_LAYER_I MPEG_LAYER_II MPEG_LAYER_III VORBIS OPUS AAC MP3 MP3FLOAT AC3 EAC3 WMAV1 WMAV2 WMAPRO".split()
-)
+_LOSSY = ("MPEG_LAYER", "VORBIS", "OPUS", "AAC", "MP2", "MP3", "AC3", "EAC3", "DCA", "WMA")  # how their names begin
 _CLIP_LENGTHS = [1 << power for power in range(12, 19)]  # 4096 ... 262144, what the models can be built for
 
 
@@ -188,7 +186,7 @@ def measure(
     except OSError as error:
         return Skipped(file, f"cannot be read: {error.strerror}")
     # Lossy codecs take highs away at any rate.
-    upsampled_from = 0 if info.subtype in _LOSSY else bandwidth.upsampled_from(info.sample_rate)
+    upsampled_from = 0 if info.subtype.startswith(_LOSSY) else bandwidth.upsampled_from(info.sample_rate)
     upsampled = f"nothing above {upsampled_from // 2} Hz: upsampled from {upsampled_from} Hz, or once compressed"
     problems = [*levels.warnings(source, mono=True), upsampled if upsampled_from else "", warning]
     return FileReport(
@@ -265,9 +263,7 @@ def _on_sources(files: Sequence[FileReport], sample_rate: int) -> list[str]:
 def _measure_all(folder: Path, sounds: Sequence[Sound], place: Place) -> list[FileReport | Skipped]:
     reports: list[FileReport | Skipped] = []
     for done, sound in enumerate(sounds):
-        reports.append(
-            measure(folder, sound.file, sound.label, sound.warning, lambda share, done=done: place.write(done + share))
-        )
+        reports.append(measure(folder, sound.file, sound.label, sound.warning, place.within(done)))
     place.write(len(sounds))
     return reports
 

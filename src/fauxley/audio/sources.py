@@ -1,7 +1,8 @@
 """Opens any audio file, whatever it claims to be, for decoding block by block.
 
 The decoding itself is done by `decoders` in a process of its own, since a stranger's file can make a decoder hang or
-crash (see `decoder_process`). Nothing is believed that a header says about length: blocks are taken until none are left.
+crash (see `decoder_process`). Nothing is believed that a header says about length: blocks are taken until none
+are left.
 
 Shapes: n samples, C channels; blocks are `(n, C)`, as decoders deliver them.
 """
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fauxley.audio import decoder_process
-from fauxley.audio.decoder_process import BLOCK, DONE, INFO, REFUSED, DecoderLost
+from fauxley.audio.decoder_process import BLOCK, DONE, INFO, REFUSED, DecoderLostError
 from fauxley.errors import FauxleyError
 
 Float = NDArray[np.float32]
@@ -54,6 +55,7 @@ class SourceInfo:
         sample_rate: in Hz.
         channels: how many.
         num_samples: length according to the header, per channel; 0 if it says nothing.
+        is_rough: whether that may be off by some frames of the codec.
     """
 
     format: str
@@ -61,6 +63,7 @@ class SourceInfo:
     sample_rate: int
     channels: int
     num_samples: int
+    is_rough: bool = False
 
 
 class Source:
@@ -127,7 +130,7 @@ class Source:
         """The next message, after beginning again where that is fair."""
         try:
             kind, content = self._process.receive(heard_seconds)
-        except DecoderLost as lost:
+        except DecoderLostError as lost:
             if lost.late or self._process.is_fresh:
                 raise AudioFileError(self._path, str(lost)) from lost
             # An earlier file may have damaged the process that this one made fall; a fresh one tells whose fault it is.
