@@ -170,9 +170,8 @@ def main() -> None:
         print(f"{title}:")
         for what, count in counts.most_common(25):
             print(f"  {count:5d}  {what}")
-    print(
-        f"slowest: {slowest[0]:.1f} s ({slowest[1]}); scan with 2 workers {scanned:.1f} s; at most {megabytes:.0f} MB a process"
-    )
+    print(f"slowest: {slowest[0]:.1f} s ({slowest[1]}); scan with 2 workers {scanned:.1f} s")
+    print(f"at most {max(usages) / 1024:.0f} MB a process")
 
 
 def kind_of(text: str) -> str:

@@ -40,13 +40,7 @@ def examine(file: BinaryIO) -> tuple[Part, ...]:
             return tuple(_wave(data))
         if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
             return tuple(_aiff(data))
-        for magic, walk in (
-            (_W64_RIFF, _wave64),
-            (b".snd", _au),
-            (b"caff", _caf),
-            (b"OggS", walk_ogg),
-            (b"fLaC", walk_flac),
-        ):
+        for magic, walk in _WALKS.items():
             if head.startswith(magic):
                 return tuple(walk(data))
         return tuple(walk_mpeg(data)) or (Part(0, len(data)),)
@@ -118,7 +112,9 @@ def _wave_data(data: Bytes, part: Part, begin: int, size: int, wide: int | None)
     if wide is not None and size > held:
         return replace(part, warning=truncated(size, held))
     behind = held - size
-    if behind > _TRAILER and not _are_chunks(data, begin + size + size % 2, part.end):
+    after = begin + size + size % 2
+    something = behind > _TRAILER and data[after : after + _TRAILER].strip(b"\0")
+    if something and not _are_chunks(data, after, part.end):
         return replace(part, warning=f"less was read than is there: {behind} bytes of something follow the samples")
     return part
 

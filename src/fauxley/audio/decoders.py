@@ -75,8 +75,9 @@ class SndfileStream(Stream):
         super().__init__()
         self._file = file
         self.frames = file.frames if 0 < file.frames < 1 << 62 else 0
-        # What was counted includes the delay of the encoder, which is not played.
-        promised = self.frames if part.counted else part.num_samples or self.frames
+        promised = self.frames or part.num_samples
+        if part.counted and not part.num_samples:  # libsndfile has guessed
+            promised = min(promised, part.counted)
         self.info = SourceInfo(file.format, file.subtype, file.samplerate, file.channels, promised)
         if not part.warning and (warning := truncation_in(file.extra_info)):
             self.warnings.append(warning)
@@ -116,7 +117,7 @@ class FFmpegStream(Stream):
             raise RefusedError(f"broken: nothing in it can be decoded as {codec}")
         form = container.format.name.split(",")[0].upper()
         self._rate, self._layout = self._first.sample_rate, self._first.layout
-        promised = part.num_samples or round(self._seconds(form) * self._rate)
+        promised = part.num_samples or part.counted or round(self._seconds(form) * self._rate)
         self.info = SourceInfo(form, codec, self._rate, self._layout.nb_channels, promised, is_rough=True)
 
     def blocks(self) -> Iterator[Float]:
@@ -192,8 +193,7 @@ def decode(file: BinaryIO, header_only: bool, outlet: Outlet) -> None:
         raise RefusedError(str(error)) from error
     with _opened(file, parts[0]) as stream:
         info = _checked(stream.info)
-        promised = [info.num_samples, *(0 if part.counted else part.num_samples for part in parts[1:])]
-        total = sum(promised) if all(promised) else 0
+        total = info.num_samples if len(parts) == 1 else 0  # the others may be of other rates
         outlet.send(INFO, json.dumps(asdict(info) | {"num_samples": total}).encode())
         if header_only:
             outlet.send(DONE, b"[]")
@@ -267,14 +267,13 @@ def _opened(file: BinaryIO, part: Part) -> Iterator[Stream]:
         except soundfile.LibsndfileError as error:
             yield stack.enter_context(_ffmpeg(file, part, _refusal(file, part, error)))
             return
-        missing = part.num_samples - stream.frames if part.counted else 0
-        if missing > max(_SLACK_SAMPLES, (1 - _SLACK) * part.num_samples):
+        if part.counted - stream.frames > max(_SLACK_SAMPLES, (1 - _SLACK) * part.counted):
             with ExitStack() as attempt:
                 try:
                     other = attempt.enter_context(_ffmpeg(file, part, ""))
                 except RefusedError:
                     stream.warnings.append(
-                        f"less was read than is there: {stream.frames} of about {part.num_samples} samples"
+                        f"less was read than is there: {stream.frames} of about {part.counted} samples"
                     )
                 else:
                     yield other

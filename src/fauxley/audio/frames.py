@@ -88,19 +88,19 @@ def walk_mpeg(data: Bytes) -> Iterator[Part]:
         return
     start, place = 0, found
     while place < len(data):
-        place, samples = _count_frames(data, place)
-        yield Part(start, place, num_samples=samples, counted=True, codec="MPEG audio")
+        place, samples, promised = _count_frames(data, place)
+        yield Part(start, place, num_samples=promised, counted=samples, codec="MPEG audio")
         start = place
 
 
-def _count_frames(data: Bytes, place: int) -> tuple[int, int]:
-    """Where the stream that begins with the frame at `place` ends, and how many samples it has."""
+def _count_frames(data: Bytes, place: int) -> tuple[int, int, int]:
+    """Where the stream that begins with the frame at `place` ends, the samples it has, and those it promises."""
     first = _frame(data, place)
     assert first is not None
     promised = _promised_frames(data, place, first)
     if promised >= 0:
         place += first.size  # it holds no sound
-    frames = 0
+    frames, end = 0, len(data)
     while place < len(data):
         frame = _frame(data, place)
         if frame is None or (frame.kind != first.kind and not _follows(data, place, frame)):
@@ -111,10 +111,11 @@ def _count_frames(data: Bytes, place: int) -> tuple[int, int]:
             assert frame is not None
         begins = frame.kind != first.kind or _promised_frames(data, place, frame) >= 0
         if begins or (0 < promised <= frames and _follows(data, place, frame, 4)):
-            return place, frames * first.num_samples
+            end = place
+            break
         frames += 1
         place += frame.size
-    return len(data), frames * first.num_samples
+    return end, frames * first.num_samples, max(promised, 0) * first.num_samples
 
 
 def _promised_frames(data: Bytes, place: int, frame: _Frame) -> int:

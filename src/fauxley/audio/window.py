@@ -17,8 +17,8 @@ class Part:
     Attributes:
         start, end: where it lies, in bytes.
         patches: bytes to read in place of the file's, by their place in the file.
-        num_samples: per channel, by its frames or by its header; 0: unknown.
-        counted: whether `num_samples` was counted and a decoder that reads far fewer has stopped too early.
+        num_samples: per channel, as its header promises; 0: unknown.
+        counted: samples in its frames, one by one; a decoder that reads far fewer has stopped too early. 0: not counted.
         codec: what its header calls the codec, for messages; "" where this module does not know.
         warning: what is odd about it, or "".
     """
@@ -27,7 +27,7 @@ class Part:
     end: int
     patches: dict[int, bytes] = field(default_factory=dict)
     num_samples: int = 0
-    counted: bool = False
+    counted: int = 0
     codec: str = ""
     warning: str = ""
 
