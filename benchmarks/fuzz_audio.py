@@ -162,9 +162,7 @@ def main() -> None:
         dataset = pack(folder, Path(temporary) / "dataset", n_jobs=2)
         assert {file.file for file in report.files} == {entry.file for entry in dataset.entries}
         assert sum(file.file.startswith("good-") for file in report.files) == 10
-    megabytes = (
-        max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
-    )
+    usages = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     print(f"{arguments.count} damaged files, seed {arguments.seed}, and 10 whole ones among them")
     for title, counts in (("outcomes", outcomes), ("reasons", reasons), ("warnings", odd)):
         print(f"{title}:")

@@ -232,3 +232,25 @@ def test_entries_larger_than_the_file_are_not_given_to_decoders(tmp_path: Path, 
             (tmp_path / "a.wav").write_bytes(content)
             with pytest.raises(AudioFileError, match="larger than the file"):
                 probe(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("tag", [b"apac", b"ac-4", b"mhm1", b"xyz1"])
+def test_the_first_track_that_can_be_decoded_is_taken(tmp_path: Path, tag: bytes) -> None:
+    av = pytest.importorskip("av", reason="needs fauxley[ffmpeg]")
+    path = tmp_path / "tracks.m4a"
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("aac", rate=rate, layout="mono") for rate in (44100, 48000)]
+        for stream, rate in zip(streams, (44100, 48000), strict=True):
+            frame = av.AudioFrame.from_ndarray(_tone(1, rate).T.astype(np.float32).copy(), format="fltp", layout="mono")
+            frame.sample_rate = rate
+            for part in [*av.AudioResampler("fltp", "mono", rate, frame_size=1024).resample(frame), None]:
+                for packet in stream.encode(part):
+                    container.mux(packet)
+    content = path.read_bytes()
+    assert content.count(b"mp4a") == 2
+    path.write_bytes(content.replace(b"mp4a", tag, 1).replace(b"esds", b"xxxx", 1))
+    assert probe(path).sample_rate == 48000
+    assert abs(read_audio(path).shape[1] - 48000) < 2500
+    path.write_bytes(content.replace(b"mp4a", tag).replace(b"esds", b"xxxx"))
+    with pytest.raises(AudioFileError, match="no decoder for its codec"):
+        probe(path)

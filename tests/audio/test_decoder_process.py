@@ -107,9 +107,8 @@ def test_who_finds_a_damaged_process_is_not_blamed(haunted: Path) -> None:
 def test_giving_up_in_the_middle_leaves_nothing_behind(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "long.wav", np.zeros(1 << 20), 16000)
     soundfile.write(tmp_path / "short.wav", np.full(100, 0.5), 16000)
-    with pytest.raises(KeyError), open_source(tmp_path / "long.wav") as source:
-        next(source.blocks())
-        raise KeyError
+    with open_source(tmp_path / "long.wav") as source:
+        assert len(next(source.blocks())) < 1 << 20
     assert read_audio(tmp_path / "short.wav")[0, 0] == 0.5
     assert probe(tmp_path / "long.wav").num_samples == 1 << 20
     assert read_audio(tmp_path / "short.wav")[0, 0] == 0.5

@@ -113,7 +113,7 @@ def test_labels_can_be_selected_wherever_they_come_from(folder: Path) -> None:
         (("label = kick",), ["kick/one.wav", "kick/two.wav"]),
     ):
         assert [sound.file for sound in list_sounds(folder, where).sounds] == expected
-    with pytest.raises(UsageError, match="values of 'label': .*kick, snare"):
+    with pytest.raises(UsageError, match=r"values of 'label': .*kick, snare"):
         list_sounds(folder, ("label=tom",))
     with pytest.raises(UsageError, match=r"needs a manifest\.csv"):
         list_sounds(folder, ("split=train",))

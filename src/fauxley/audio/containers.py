@@ -6,6 +6,7 @@ read the first. `examine` walks the structure (chunks, pages, frames; never the 
 file that are streams of their own, each with the corrections that a decoder must see in place of the file's bytes.
 """
 
+import io
 import mmap
 import re
 import struct
@@ -34,7 +35,11 @@ def examine(file: BinaryIO) -> tuple[Part, ...]:
     Raises:
         ContradictionError: sizes inside it contradict one another so that decoders may never return.
     """
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    try:
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError):  # a file system that cannot map files
+        return (Part(0, file.seek(0, io.SEEK_END)),)
+    with data:
         head = data[:16]
         if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
             return tuple(_wave(data))

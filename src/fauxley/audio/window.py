@@ -18,7 +18,7 @@ class Part:
         start, end: where it lies, in bytes.
         patches: bytes to read in place of the file's, by their place in the file.
         num_samples: per channel, as its header promises; 0: unknown.
-        counted: samples in its frames, one by one; a decoder that reads far fewer has stopped too early. 0: not counted.
+        counted: samples in its frames, one by one; a decoder that reads far fewer stops too early. 0: not counted.
         codec: what its header calls the codec, for messages; "" where this module does not know.
         warning: what is odd about it, or "".
     """
