@@ -1,6 +1,7 @@
 """A board on which several processes write how far they are, so that hours inside one file show, too."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,22 +14,26 @@ _EVERY_SECONDS = 0.5
 
 
 class Place:
-    """One worker's line on the board; made anew for each part of the work, travels between processes."""
+    """One worker's line on the board, or none; travels between processes."""
 
     def __init__(self, board: Path | None = None, index: int = 0) -> None:
         self._board = board
         self._index = index
+        self._next_write = 0.0
 
     def within(self, done: int) -> Callable[[float], None]:
         """What takes the share of the file in work that is done, after `done` whole ones."""
         return lambda share: self.write(done + share)
 
     def write(self, done: float) -> None:
-        """Say that `done` files are done, the last one perhaps in part. Where the board cannot be reached, nothing."""
-        if self._board is not None:
-            with suppress(OSError, ValueError):
-                lines = np.memmap(self._board, np.float64, "r+")
-                lines[self._index] = done
+        """Say, now and then, that `done` files are done, the last perhaps in part; nothing if the board is away."""
+        now = time.monotonic()
+        if self._board is None or now < self._next_write:
+            return
+        self._next_write = now + _EVERY_SECONDS / 2
+        with suppress(OSError, ValueError):
+            lines = np.memmap(self._board, np.float64, "r+")
+            lines[self._index] = done
 
 
 NOWHERE = Place()
