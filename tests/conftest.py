@@ -117,12 +117,3 @@ def _cases():
 @cache
 def _arrays(file):
     return dict(np.load(_PARITY / file, allow_pickle=False))
-
-
-@pytest.fixture
-def cases():
-    """A folder of small inputs that once went wrong."""
-    folder = Path(os.environ.get("FAUXLEY_CASES_DIR") or Path(__file__).parents[2] / "shared" / "cases")
-    if not folder.is_dir():
-        pytest.skip(f"{folder} is not there; set FAUXLEY_CASES_DIR")
-    return folder
