@@ -50,6 +50,13 @@ def test_a_tone_keeps_pitch_level_and_length_when_resampled(tmp_path: Path, rate
     np.testing.assert_allclose(middle, expected, atol=1e-4)
 
 
+def test_no_more_is_kept_than_is_asked_for(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "ramp.wav", np.arange(-16000, 16000) / 32768, 16000)
+    audio = read_audio(tmp_path / "ramp.wav", longest=100)
+    np.testing.assert_array_equal(audio[0] * 32768, np.arange(-16000, -15900))
+    assert read_audio(tmp_path / "ramp.wav", longest=10**9).shape == (1, 32000)
+
+
 def test_what_is_above_the_new_nyquist_frequency_is_gone(tmp_path: Path) -> None:
     tone = 0.9 * np.sin(2 * np.pi * 9000 * np.arange(44100) / 44100)
     soundfile.write(tmp_path / "tone.wav", tone, 44100, subtype="FLOAT")

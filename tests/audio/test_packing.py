@@ -321,3 +321,22 @@ def test_parts_depend_on_the_list_alone_and_are_bounded(sounds: Path, monkeypatc
     dealt = parts.split_into_parts(catalogue.sounds)
     assert [len(part) for part in dealt] == [7, 7, 7, 7, 2]
     assert [name for part in dealt for name in part] == [sound.file for sound in catalogue.sounds]
+
+
+@pytest.mark.parametrize("work", ["scan", "pack"])
+def test_progress_shows_inside_a_long_file(tmp_path: Path, work: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fauxley.audio.board._EVERY_SECONDS", 0.001)
+    folder = tmp_path / "sounds"
+    folder.mkdir()
+    soundfile.write(folder / "long.flac", np.zeros(8000 * 600), 8000)
+    seen: list[tuple[float, int]] = []
+    if work == "scan":
+        scan_folder(folder, n_jobs=1, progress=lambda done, total: seen.append((done, total)))
+    else:
+        pack(folder, tmp_path / "dataset", n_jobs=1, progress=lambda done, total: seen.append((done, total)))
+    done = [share for share, _ in seen]
+    assert done == sorted(done)
+    assert done[0] == 0
+    assert done[-1] == 1
+    assert sum(0 < share < 1 for share in done) >= 3
+    assert {total for _, total in seen} == {1}

@@ -62,7 +62,8 @@ def prepare(
         overlap: share of a clip that the next one repeats.
         pad_end: fill the last clip of a file with zeros; otherwise drop it.
         normalize: scale each file to a peak of 1.
-        where: only files for which these columns of the folder's manifest.csv have these values, such as split=train.
+        where: only files with these labels, such as label=snare, or with these values in columns of the folder's
+            manifest.csv, such as split=train.
         strict: fail if any file cannot be used.
         overwrite: replace a dataset that is there already.
         shard_size: write the audio in several files of about this size, such as 256MB, the sounds in mixed order: for

@@ -36,7 +36,8 @@ class Stages(Listener):
             transient=True,
         )
         self._task: TaskID | None = None
-        self._what, self._done, self._total, self._since = "", 0, 0, time.monotonic()
+        self._what, self._total, self._since = "", 0, time.monotonic()
+        self._done: float = 0
         self._ended = threading.Event()
         self._speaker = None if live or quiet else threading.Thread(target=self._speak, daemon=True)
 
@@ -61,8 +62,8 @@ class Stages(Listener):
     def advance(self, count: int) -> None:
         self.reach(self._done + count, self._total)
 
-    def reach(self, done: int, total: int, what: str | None = None) -> None:
-        """So many of so many are done; `what` renames the stage."""
+    def reach(self, done: float, total: int, what: str | None = None) -> None:
+        """So many of so many are done, one of them perhaps in part; `what` renames the stage."""
         self._done, self._total, self._what = done, total, what or self._what
         if self._task is not None:
             self._progress.update(self._task, completed=done, total=total or None, description=self._what)
@@ -74,12 +75,13 @@ class Stages(Listener):
                 say(progress_line(self._what, self._done, self._total, elapsed))
 
 
-def progress_line(what: str, done: int, total: int, seconds: float) -> str:
+def progress_line(what: str, done: float, total: int, seconds: float) -> str:
     """A line such as `scanning: 120 of 1,000, 24 a second, 37 s left`."""
+    count = f"{done:,.0f}" if done == int(done) else f"{done:,.2f}"
     if not total:
-        return f"{what}: {f'{done:,} done, ' if done else ''}{long(seconds)} so far"
+        return f"{what}: {f'{count} done, ' if done else ''}{long(seconds)} so far"
     if not done or seconds <= 0:
-        return f"{what}: {done:,} of {total:,}, {long(seconds)} so far"
+        return f"{what}: {count} of {total:,}, {long(seconds)} so far"
     rate = done / seconds
     pace = f"{rate:,.1f} a second" if rate >= 1 else f"{1 / rate:,.1f} s each"
-    return f"{what}: {done:,} of {total:,}, {pace}, {long((total - done) / rate)} left"
+    return f"{what}: {count} of {total:,}, {pace}, {long((total - done) / rate)} left"

@@ -23,8 +23,8 @@ from fauxley.apps.plan import plan_training
 from fauxley.apps.progress import Stages
 from fauxley.apps.words import counted, duration
 from fauxley.atomic import atomic_file
-from fauxley.audio.assembly import Progress as Report
 from fauxley.audio.assembly import complain
+from fauxley.audio.board import Progress as Report
 from fauxley.audio.scan import FolderReport, scan_folder
 from fauxley.audio.sources import printable
 from fauxley.errors import UsageError
@@ -52,7 +52,8 @@ def scan(
 
     Args:
         folder: where the sounds are; sub-folders are searched too.
-        where: only files for which these columns of manifest.csv have these values, such as split=train.
+        where: only files with these labels, such as label=snare, or with these values in columns of manifest.csv, such
+            as split=train.
         json: write the full report there too; "-" prints it instead of the tables.
         show: how many files with problems to list.
         jobs: parallel workers; -1: one for each core.

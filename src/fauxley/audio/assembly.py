@@ -6,11 +6,13 @@ run before: there is no journal that could contradict them.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+from fauxley.audio.board import Progress, board
 from fauxley.audio.catalogue import Catalogue
+from fauxley.audio.decoder_process import close_idle
 from fauxley.audio.files import Skipped
 from fauxley.audio.parallel import in_order
 from fauxley.audio.parts import Encoding, Packed, read_part, split_into_parts, write_part
@@ -19,7 +21,6 @@ from fauxley.audio.sources import printable
 from fauxley.audio.store import Entry
 from fauxley.errors import FauxleyError, UsageError
 
-Progress = Callable[[int, int], None]  # files done, files in all
 WORKER_DIED = "a worker process died: out of memory, or a decoder crashed on a hostile file; try --jobs 1"
 
 
@@ -50,16 +51,20 @@ class Assembly:
         first = self._recover()
         missing = [index for index in range(first, len(self._parts)) if not self._is_written(index)]
         folder = self._catalogue.folder.absolute()  # a worker may live in another folder
-        tasks = ((folder, self._parts[index], self._names[index].absolute(), self._encoding) for index in missing)
         total = sum(map(len, self._parts))
-        progress(len(self._results), total)
         unwritten = set(missing)
-        with closing(in_order(write_part, tasks, n_jobs if len(missing) > 1 else 1)) as written:
-            for index in range(first, len(self._parts)):
-                if index in unwritten:
-                    next(written)
-                self._append(index)
-                progress(len(self._results), total)
+        with board(len(missing), total, progress, len(self._results)) as shown:
+            tasks = (
+                (folder, self._parts[index], self._names[index].absolute(), self._encoding, shown.place(number))
+                for number, index in enumerate(missing)
+            )
+            with closing(in_order(write_part, tasks, n_jobs if len(missing) > 1 else 1)) as written:
+                for index in range(first, len(self._parts)):
+                    if index in unwritten:
+                        next(written)
+                    self._append(index)
+                    shown.report(len(self._results))
+        close_idle()
 
     def entries(self) -> list[Entry]:
         """The rows of manifest.csv, after `run`.
@@ -74,7 +79,8 @@ class Assembly:
         for packed, offset in zip(used, self.writer.offsets, strict=True):
             sound = sounds[packed.file]
             first = first_of.setdefault(packed.sha256, packed.file)
-            odd = [*packed.warnings, *([f"same content as {first}"] if first != packed.file else [])]
+            same = f"same content as {first}" if first != packed.file else ""
+            odd = [text for text in (*packed.warnings, sound.warning, same) if text]
             entry = Entry(
                 file=packed.file,
                 label=sound.label,

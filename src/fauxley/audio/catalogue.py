@@ -2,10 +2,10 @@
 
 A manifest.csv needs a column `file` (names relative to the folder) and may have `label`, `license` and any others to
 select by, such as `split`. Then it decides: audio files that it does not list are reported and not used. Without one,
-a file's label is the first folder of its name, and files directly in the folder have none.
+or where it has no column `label`, a file's label is the first folder of its name; files directly in the folder have
+none.
 """
 
-import csv
 import hashlib
 import json
 import os
@@ -14,21 +14,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fauxley.audio.files import AUDIO_SUFFIXES, Skipped, find_audio
+from fauxley.audio.listing import LISTING_FILE, Listing, Row, read_listing
 from fauxley.audio.sources import printable
 from fauxley.errors import FauxleyError, UsageError
-
-LISTING_FILE = "manifest.csv"
 
 
 @dataclass(frozen=True)
 class Sound:
-    """An audio file of a folder: its name with forward slashes, its label and licence ("" if unknown), its state."""
+    """An audio file of a folder: its name with forward slashes, its label and licence ("" if unknown), its state.
+
+    `warning` says what the folder's manifest.csv contradicts itself in about it, or "".
+    """
 
     file: str
     label: str
     license: str
     num_bytes: int
     modified_ns: int
+    warning: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ def list_sounds(folder: Path, where: Sequence[str] = ()) -> Catalogue:
 
     Args:
         folder: searched as `find_audio` does.
-        where: conditions `column=value` on its manifest.csv that all must hold, such as `split=train`.
+        where: conditions `column=value` that all must hold: on columns of its manifest.csv, such as split=train, or on
+            labels, wherever they come from, such as label=snare.
 
     Raises:
         UsageError: `folder` is missing, or a condition that can never hold.
@@ -70,65 +74,60 @@ def list_sounds(folder: Path, where: Sequence[str] = ()) -> Catalogue:
     """
     folder = Path(folder)
     found = find_audio(folder)
-    files = {path.relative_to(folder).as_posix(): path for path in found.files}
-    if not files and not found.skipped:
+    paths = {path.relative_to(folder).as_posix(): path for path in found.files}
+    if not paths and not found.skipped:
         raise FauxleyError(f"no audio in {printable(folder)}: looked for {', '.join(sorted(AUDIO_SUFFIXES))}")
-    rows = _read_listing(folder / LISTING_FILE)
-    conditions = _conditions(where, rows, folder)
-    skipped, unlisted = list(found.skipped), []
-    if rows:
-        named = {skip.file for skip in skipped}
-        unlisted = [Skipped(name, f"not listed in {LISTING_FILE}") for name in files if name not in rows]
-        selected = {name: row for name, row in rows.items() if _holds(row, conditions)}
-        skipped += [
-            Skipped(name, f"listed in {LISTING_FILE} but missing")
-            for name in selected
-            if name not in files and name not in named and not (folder / name).is_file()
-        ]
-        files = {name: path for name, path in files.items() if name in selected}
-    sounds = tuple(_sound(name, path, rows.get(name, {})) for name, path in files.items())
-    return Catalogue(folder, sounds, tuple(skipped), tuple(unlisted))
+    listing = read_listing(folder, list(paths), [skip.file for skip in found.skipped])
+    if listing is None:
+        rows: dict[str, Row] = {name: {"label": _folder_label(name)} for name in paths}
+        listed = Listing(())
+    else:
+        rows = {name: {"label": _folder_label(name)} | row for name, row in listing.rows.items()}
+        listed = listing
+    columns = list(dict.fromkeys((*listed.columns, "label")))
+    known = [*rows.values(), *(row for _, row in listed.unused)]
+    conditions = _conditions(where, known, columns, folder, listing is not None)
+    return Catalogue(
+        folder,
+        sounds=tuple(
+            _sound(name, paths[name], rows[name], listed.warnings.get(name, ""))
+            for name in paths
+            if name in rows and _holds(rows[name], conditions)
+        ),
+        skipped=(*found.skipped, *(skip for skip, row in listed.unused if _holds(row, conditions))),
+        unlisted=tuple(Skipped(name, f"not listed in {LISTING_FILE}") for name in paths if name not in rows),
+    )
 
 
-def _sound(name: str, path: Path, row: Mapping[str, str]) -> Sound:
+def _folder_label(name: str) -> str:
     folder, slash, _ = name.partition("/")
+    return folder if slash else ""
+
+
+def _sound(name: str, path: Path, row: Row, warning: str) -> Sound:
     status = path.stat()
-    label = row.get("label", folder if slash else "")
-    return Sound(name, label, row.get("license", ""), status.st_size, status.st_mtime_ns)
+    return Sound(name, row["label"], row.get("license", ""), status.st_size, status.st_mtime_ns, warning)
 
 
-def _read_listing(path: Path) -> dict[str, dict[str, str]]:
-    """The rows of a manifest.csv by file; empty if there is none."""
-    if not path.is_file():
-        return {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as stream:
-            reader = csv.DictReader(stream, strict=True, restval="")
-            if "file" not in (reader.fieldnames or ()):
-                raise FauxleyError(
-                    f"{printable(path)} has no column 'file' (columns are separated by commas, the text is UTF-8); "
-                    "name the column so, or rename the table if it is not about the sounds"
-                )
-            rows = [{key: value for key, value in row.items() if key is not None} for row in reader]
-    except (OSError, csv.Error) as error:
-        raise FauxleyError(f"{printable(path)} cannot be read: {error}") from error
-    return {Path(row["file"]).as_posix(): row for row in rows if row["file"]}
-
-
-def _conditions(where: Sequence[str], rows: Mapping[str, Mapping[str, str]], folder: Path) -> list[tuple[str, str]]:
+def _conditions(
+    where: Sequence[str], rows: Sequence[Row], columns: Sequence[str], folder: Path, has_listing: bool
+) -> list[tuple[str, str]]:
     conditions = []
     for condition in where:
-        column, equals, value = condition.partition("=")
+        column, equals, value = (text.strip() for text in condition.partition("="))
         if not equals:
             raise UsageError(f"a condition is written column=value, such as split=train; got {condition!r}")
-        if not rows:
-            raise UsageError(f"{condition!r} needs a {LISTING_FILE} with a column 'file' in {printable(folder)}")
-        values = sorted({row[column] for row in rows.values() if column in row})
-        if not values:
-            columns = ", ".join(next(iter(rows.values())))
-            raise UsageError(f"{LISTING_FILE} has no column {column!r}; it has {columns}")
+        if column not in columns and not has_listing:
+            raise UsageError(
+                f"{condition!r} needs a {LISTING_FILE} with the columns 'file' and {column!r} in {printable(folder)}; "
+                "without one, sounds can be selected by label alone, which is the name of their folder"
+            )
+        if column not in columns:
+            raise UsageError(f"{LISTING_FILE} has no column {column!r}; it has {', '.join(columns)}")
+        values = sorted({row[column] for row in rows if column in row})
         if value not in values:
-            raise UsageError(f"no file has {condition}; values of {column!r}: {', '.join(values[:10])}")
+            known = f"values of {column!r}: {', '.join(map(printable, values[:10]))}"
+            raise UsageError(f"no file has {condition}; {known}")
         conditions.append((column, value))
     return conditions
 

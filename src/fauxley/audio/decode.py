@@ -29,21 +29,28 @@ def convert_blocks(
     yield resampler.resample_chunk(np.zeros((0, count), np.float32), last=True).T
 
 
-def read_audio(path: Path, sample_rate: int | None = None, channels: int | None = None) -> Float:
+def read_audio(
+    path: Path, sample_rate: int | None = None, channels: int | None = None, longest: int | None = None
+) -> Float:
     """Decode a whole file to `(C, T)` float32, full scale at ±1; integers are divided by 2^(bits-1).
 
     Args:
         path: any format that libsndfile knows; with the extra `ffmpeg`, any that FFmpeg knows.
         sample_rate: in Hz; None keeps the file's (`probe` tells it).
         channels: to one by mean, from one by copying, None keeps the file's.
+        longest: keep no more than so many samples from the beginning, whatever the length of the file; None keeps all.
 
     Raises:
         AudioFileError: not audio, broken, or of another channel count.
     """
     with open_source(path) as source:
         check_channels(Path(path), source.info, channels)
-        blocks = list(convert_blocks(source.blocks(), source.info, sample_rate, channels))
-        return np.concatenate([np.zeros((channels or source.info.channels, 0), np.float32), *blocks], axis=1)
+        blocks, num_samples = [np.zeros((channels or source.info.channels, 0), np.float32)], 0
+        for block in convert_blocks(source.blocks(), source.info, sample_rate, channels):
+            if longest is None or num_samples < longest:  # to the end all the same, for it may be broken there
+                blocks.append(block)
+                num_samples += block.shape[1]
+        return np.concatenate(blocks, axis=1)[:, :longest]
 
 
 def change_channels(audio: Float, channels: int | None) -> Float:

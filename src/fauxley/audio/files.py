@@ -20,6 +20,7 @@ import soundfile
 from numpy.typing import ArrayLike, NDArray
 
 from fauxley.atomic import atomic_file
+from fauxley.audio.foreign import SAMPLER_ENDINGS
 from fauxley.audio.sources import printable
 from fauxley.errors import FauxleyError, UsageError
 
@@ -93,7 +94,9 @@ class _Walk:
                 self._skip(current, f"cannot be opened: {error.strerror}")
                 continue
             for entry in entries:
-                if not entry.name.startswith("."):
+                if entry.name.startswith("."):
+                    self._hint_at_placeholder(entry)
+                else:
                     pending.extend(self._take(entry, follow=False))
 
     def _take(self, path: Path, follow: bool) -> tuple[Path, ...]:
@@ -101,7 +104,9 @@ class _Walk:
         try:
             status = path.stat() if follow else path.lstat()
         except OSError as error:
-            self._skip(path, f"a link that leads nowhere: {error.strerror}")
+            annexed = path.is_symlink() and ".git/annex/objects" in path.readlink().as_posix()
+            hint = "; 'git annex get' fetches the file" if annexed else ""
+            self._skip(path, f"a link that leads nowhere: {error.strerror}{hint}")
             return ()
         if stat.S_ISLNK(status.st_mode):
             self._links.append(path)
@@ -110,11 +115,24 @@ class _Walk:
                 return (path,)
             self._enter(path)
         elif stat.S_ISREG(status.st_mode):
-            if path.suffix.lower() in AUDIO_SUFFIXES and self._first_time(status):
+            suffix = path.suffix.lower()
+            if suffix in AUDIO_SUFFIXES and self._first_time(status):
                 self.files.append(path)
+            elif suffix in SAMPLER_ENDINGS:
+                self.skipped.append(Skipped(self._name(path), f"not recognised as audio: {SAMPLER_ENDINGS[suffix]}"))
         else:
             self._skip(path, "is not a regular file")
         return ()
+
+    def _hint_at_placeholder(self, path: Path) -> None:
+        """iCloud leaves `.kick.wav.icloud` behind where it keeps kick.wav elsewhere."""
+        name = path.name.removeprefix(".").removesuffix(".icloud")
+        if path.name.endswith(".icloud") and Path(name).suffix.lower() in AUDIO_SUFFIXES:
+            reason = "only a placeholder of iCloud is here; download the file first"
+            self.skipped.append(Skipped(self._name(path.with_name(name)), reason))
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
 
     def _first_time(self, status: os.stat_result) -> bool:
         identity = _identity(status)
@@ -126,7 +144,7 @@ class _Walk:
 
     def _skip(self, path: Path, reason: str) -> None:
         if path.is_dir() or path.suffix.lower() in AUDIO_SUFFIXES:
-            self.skipped.append(Skipped(path.relative_to(self.folder).as_posix(), reason))
+            self.skipped.append(Skipped(self._name(path), reason))
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

@@ -3,13 +3,15 @@
 `scan` and `prepare` see a file through the same eyes: both feed every decoded block `(n, C)` to a `Levels`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fauxley.audio.sources import Float, Source, SourceInfo
+from fauxley.audio.sources import Float, Source
 
+# Beyond 32-bit integers that were taken for floats, which normalising sets right, there is no audio.
+_ABSURD = 1e10
 STEP = 2.0**-15  # one step of 16 bits; what stays below it is silence
 
 # A file is a one-shot for a clip length if what follows its first clip is less than this share of its energy: 20 dB
@@ -42,32 +44,42 @@ class Levels:
         self._front_energy = np.zeros(len(_FRONTS))
         self._channels = 1
 
-    def watch(self, source: Source) -> Iterator[Float]:
-        """Pass the blocks of `source` on, measuring them."""
+    def watch(self, source: Source, heard: Callable[[float], None] | None = None) -> Iterator[Float]:
+        """Pass the blocks of `source` on, measuring them; `heard` is told the share of the file that is done."""
         for block in source.blocks():
             yield self.add(block)
+            if heard is not None and source.info.num_samples:
+                heard(min(self.num_samples / source.info.num_samples, 1.0))
 
     def add(self, block: Float) -> Float:
         """Take `(n, C)` into account; return it with zeros where it is not finite."""
         begin = self.num_samples
         self.num_samples += len(block)
         self._channels = block.shape[1]
-        finite = np.isfinite(block)
-        if not finite.all():
+        peak = _peak(block)
+        if not np.isfinite(peak):
+            finite = np.isfinite(block)
             self.num_non_finite += int(block.size - finite.sum())
             block = np.where(finite, block, 0)
-        magnitude = np.abs(block)
-        peak = float(magnitude.max(initial=0))
+            peak = _peak(block)
         self.peak = max(self.peak, peak)
-        self.mono_peak = max(self.mono_peak, float(np.abs(block.mean(axis=1)).max(initial=0)))
-        self._sum = self._sum + block.sum(axis=0, dtype=np.float64)
-        energy = np.square(block, dtype=np.float64).sum(axis=1)
-        self._energy += float(energy.sum())
-        self._front_energy += [energy[: max(front - begin, 0)].sum() for front in _FRONTS]
-        if peak >= 0.5:
-            top = (magnitude[1:-1] >= 0.98 * peak) & (block[1:-1] == block[:-2]) & (block[1:-1] == block[2:])
-            self.num_flat += int(top.sum())
+        if peak:  # else it is silence, of which there may be hours
+            with np.errstate(over="ignore"):  # damaged floats may be anything
+                self._add_sound(block, peak, begin)
         return block
+
+    def _add_sound(self, block: Float, peak: float, begin: int) -> None:
+        self._sum = self._sum + block.sum(axis=0, dtype=np.float64)
+        mono = block[:, 0] if self._channels == 1 else block.mean(axis=1)
+        self.mono_peak = max(self.mono_peak, _peak(mono))
+        energy = np.square(block, dtype=np.float64)
+        if begin < _FRONTS[-1]:
+            each = energy.sum(axis=1)
+            self._front_energy += [each[: max(front - begin, 0)].sum() for front in _FRONTS]
+        self._energy += float(energy.sum())
+        if peak >= 0.5:
+            top = (np.abs(block[1:-1]) >= 0.98 * peak) & (block[1:-1] == block[:-2]) & (block[1:-1] == block[2:])
+            self.num_flat += int(top.sum())
 
     @property
     def rms(self) -> float:
@@ -89,18 +101,21 @@ class Levels:
             return "has no samples"
         if self.num_non_finite:
             return f"{self.num_non_finite} samples are NaN or infinite"
+        if self.peak > _ABSURD:
+            return f"absurd values: its samples reach {self.peak:.1g} times full scale"
         return ""
 
-    def warnings(self, info: SourceInfo, mono: bool) -> tuple[str, ...]:
+    def warnings(self, source: Source, mono: bool) -> tuple[str, ...]:
         """What an ear or a network would stumble over although the file can be used.
 
         Args:
-            info: the file's header.
+            source: the file, all of whose blocks were added.
             mono: whether the file is wanted as one channel.
         """
-        found = [info.warning] if info.warning else []
-        # 2 %: the length of an MP3 is an estimate.
-        if not info.warning and self.num_samples < 0.98 * info.num_samples:
+        info, found = source.info, list(source.warnings)
+        # 2 %: lengths of compressed files are in whole frames.
+        missing = info.num_samples - self.num_samples - (0.1 * info.sample_rate if info.is_rough else 0)
+        if not found and missing > 0.02 * info.num_samples:
             found.append(f"truncated: ends after {self.num_samples} of {info.num_samples} samples")
         if self.num_samples < 0.005 * info.sample_rate:
             found.append(f"very short: {self.num_samples} samples")
@@ -115,6 +130,12 @@ class Levels:
         if self.num_samples >= 256 and self.dc_offset > 0.02 and self.dc_offset > 0.1 * self.rms:
             found.append(f"DC offset: {self.dc_offset:.3f}")
         return tuple(found)
+
+
+def _peak(values: Float) -> float:
+    """The largest magnitude; NaN or infinite where there is such a value."""
+    with np.errstate(invalid="ignore"):
+        return max(float(values.max(initial=0)), -float(values.min(initial=0)))
 
 
 def is_one_shot(audio: NDArray[np.int16], clip_length: int) -> bool:

@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fauxley.atomic import flush, replace
-from fauxley.audio.assembly import WORKER_DIED, Assembly, Progress, check_jobs, complain
+from fauxley.audio.assembly import WORKER_DIED, Assembly, check_jobs, complain
+from fauxley.audio.board import Progress
 from fauxley.audio.catalogue import Catalogue, list_sounds
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.files import Skipped

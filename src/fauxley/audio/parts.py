@@ -8,7 +8,7 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
@@ -17,11 +17,14 @@ from typing import IO
 import numpy as np
 
 from fauxley.atomic import atomic_file
+from fauxley.audio.board import NOWHERE, Place
 from fauxley.audio.catalogue import Sound
 from fauxley.audio.decode import check_channels, convert_blocks
 from fauxley.audio.files import Skipped, quantise
 from fauxley.audio.levels import STEP, Levels
 from fauxley.audio.sources import BLOCK_VALUES, AudioFileError, Source, open_source
+
+Heard = Callable[[float], None] | None  # told the share of a file that is done
 
 _PART_FILES = 64
 _PART_BYTES = 64 << 20
@@ -63,8 +66,10 @@ def split_into_parts(sounds: Sequence[Sound]) -> list[list[str]]:
     return parts
 
 
-def write_part(folder: Path, files: Sequence[str], part: Path, encoding: Encoding) -> None:
+def write_part(folder: Path, files: Sequence[str], part: Path, encoding: Encoding, place: Place = NOWHERE) -> None:
     """Decode `files` of `folder` into `part`.int16 and say in `part`.json what became of each.
+
+    `place` shows how far it is.
 
     Raises:
         OSError: the part cannot be written. What is wrong with a file is never raised.
@@ -73,7 +78,9 @@ def write_part(folder: Path, files: Sequence[str], part: Path, encoding: Encodin
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
     results: list[Packed | Skipped] = []
     with atomic_file(part.with_suffix(".int16")) as path, path.open("wb") as out:
-        results.extend(_append(folder, file, out, part.parent, encoding) for file in files)
+        for done, file in enumerate(files):
+            results.append(_append(folder, file, out, part.parent, encoding, place.within(done)))
+    place.write(len(files))
     with atomic_file(part.with_suffix(".json")) as path:
         path.write_text(json.dumps([asdict(result) for result in results]))
 
@@ -97,7 +104,9 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _append(folder: Path, file: str, out: IO[bytes], scratch: Path, encoding: Encoding) -> Packed | Skipped:
+def _append(
+    folder: Path, file: str, out: IO[bytes], scratch: Path, encoding: Encoding, heard: Heard
+) -> Packed | Skipped:
     path = folder / file
     try:
         sha256 = hash_file(path)
@@ -106,7 +115,7 @@ def _append(folder: Path, file: str, out: IO[bytes], scratch: Path, encoding: En
     with SpooledTemporaryFile(max_size=_SPOOL_BYTES, dir=str(scratch), prefix=".partial-") as spool:
         try:
             with open_source(path) as source:
-                peak, warnings = _decode(path, source, spool, encoding)
+                peak, warnings = _decode(path, source, spool, encoding, heard)
         except AudioFileError as error:
             return Skipped(file, error.reason, sha256)
         num_samples = spool.tell() // (4 * encoding.channels)
@@ -118,19 +127,22 @@ def _append(folder: Path, file: str, out: IO[bytes], scratch: Path, encoding: En
     return Packed(file, num_samples, peak, sha256, warnings)
 
 
-def _decode(path: Path, source: Source, spool: IO[bytes], encoding: Encoding) -> tuple[float, tuple[str, ...]]:
+def _decode(
+    path: Path, source: Source, spool: IO[bytes], encoding: Encoding, heard: Heard
+) -> tuple[float, tuple[str, ...]]:
     """Write `(T, C)` float32 to `spool`; return the peak and what is odd about the file."""
     check_channels(path, source.info, encoding.channels)
     levels = Levels()
     peak = 0.0
-    for block in convert_blocks(levels.watch(source), source.info, encoding.sample_rate, encoding.channels):
-        peak = max(peak, float(np.abs(block).max(initial=0)))
-        spool.write(block.T.astype("<f4").tobytes())
+    with np.errstate(over="ignore", invalid="ignore"):  # damaged floats may be anything; `levels` judges them
+        for block in convert_blocks(levels.watch(source, heard), source.info, encoding.sample_rate, encoding.channels):
+            peak = max(peak, float(np.abs(block).max(initial=0)))
+            spool.write(block.T.astype("<f4").tobytes())
     if defect := levels.defect():
         raise AudioFileError(path, defect)
     if not spool.tell():
         raise AudioFileError(path, f"too short: nothing is left of it at {encoding.sample_rate} Hz")
-    return peak, levels.warnings(source.info, mono=encoding.channels == 1)
+    return peak, levels.warnings(source, mono=encoding.channels == 1)
 
 
 def _read_back(spool: IO[bytes]) -> Iterator[np.ndarray]:

@@ -4,7 +4,7 @@ Advice is a handful of rules of thumb, all in `advise`, from what training WaveG
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +13,18 @@ from typing import Literal
 import joblib
 import numpy as np
 
-from fauxley.audio.assembly import WORKER_DIED, Progress, check_jobs
-from fauxley.audio.catalogue import list_sounds
+from fauxley.audio.assembly import WORKER_DIED, check_jobs
+from fauxley.audio.bandwidth import Bandwidth
+from fauxley.audio.board import Place, Progress, board
+from fauxley.audio.catalogue import Sound, list_sounds
+from fauxley.audio.decoder_process import close_idle
 from fauxley.audio.files import Skipped
 from fauxley.audio.levels import Levels
 from fauxley.audio.parts import hash_file, split_into_parts
 from fauxley.audio.sources import AudioFileError, open_source
 from fauxley.errors import FauxleyError
 
+_LOSSY = ("MPEG_LAYER", "VORBIS", "OPUS", "AAC", "MP2", "MP3", "AC3", "EAC3", "DCA", "WMA")  # how their names begin
 _CLIP_LENGTHS = [1 << power for power in range(12, 19)]  # 4096 ... 262144, what the models can be built for
 
 
@@ -38,6 +42,7 @@ class FileReport:
         num_front: see `Levels.num_front`.
         peak: largest |x|, full scale is 1.
         rms: root mean square over all channels.
+        upsampled_from: a lower rate, in Hz, at which it seems to have been made (see `Bandwidth`); 0 if there is none.
         problems: what is odd about it.
         sha256: of its content.
     """
@@ -51,12 +56,18 @@ class FileReport:
     num_front: int
     peak: float
     rms: float
+    upsampled_from: int
     problems: tuple[str, ...]
     sha256: str
 
     @property
     def duration_seconds(self) -> float:
         return self.num_samples / self.sample_rate
+
+    @property
+    def true_rate(self) -> int:
+        """The rate that its content needs, in Hz."""
+        return self.upsampled_from or self.sample_rate
 
 
 @dataclass(frozen=True)
@@ -119,17 +130,23 @@ def scan_folder(
     """
     check_jobs(n_jobs)
     catalogue = list_sounds(folder, where)
-    labels = {sound.file: sound.label for sound in catalogue.sounds}
+    sounds = {sound.file: sound for sound in catalogue.sounds}
     parts = split_into_parts(catalogue.sounds)
     measured: list[FileReport | Skipped] = []
     workers = joblib.Parallel(n_jobs=n_jobs if len(parts) > 1 else 1, return_as="generator", batch_size=1)
     try:
-        for reports in workers(joblib.delayed(_measure_all)(catalogue.folder, part, labels) for part in parts):
-            measured += reports
-            if progress:
-                progress(len(measured), len(catalogue.sounds))
+        with board(len(parts), len(catalogue.sounds), progress) as shown:
+            calls = (
+                joblib.delayed(_measure_all)(catalogue.folder, [sounds[file] for file in part], shown.place(index))
+                for index, part in enumerate(parts)
+            )
+            for reports in workers(calls):
+                measured += reports
+                shown.report(len(measured))
     except BrokenExecutor as error:
         raise FauxleyError(WORKER_DIED) from error
+    finally:
+        close_idle()
     files = tuple(report for report in measured if isinstance(report, FileReport))
     skipped = [*catalogue.skipped, *(report for report in measured if isinstance(report, Skipped))]
     return FolderReport(
@@ -142,15 +159,25 @@ def scan_folder(
     )
 
 
-def measure(folder: Path, file: str, label: str = "") -> FileReport | Skipped:
-    """Decode `file` of `folder` once and report on it."""
-    levels = Levels()
+def measure(
+    folder: Path, file: str, label: str = "", warning: str = "", heard: Callable[[float], None] | None = None
+) -> FileReport | Skipped:
+    """Decode `file` of `folder` once and report on it.
+
+    Args:
+        folder: where the file is.
+        file: its name, relative to `folder`.
+        label: goes into the report.
+        warning: what is known to be odd about it, or "".
+        heard: told which share of the file is done.
+    """
+    levels, bandwidth = Levels(), Bandwidth()
     path = folder / file
     try:
         sha256 = hash_file(path)
         with open_source(path) as source:
-            for _ in levels.watch(source):
-                pass
+            for block in levels.watch(source, heard):
+                bandwidth.add(block)
             info = source.info
         if defect := levels.defect():
             raise AudioFileError(path, defect)
@@ -158,6 +185,10 @@ def measure(folder: Path, file: str, label: str = "") -> FileReport | Skipped:
         return Skipped(file, error.reason)
     except OSError as error:
         return Skipped(file, f"cannot be read: {error.strerror}")
+    # Lossy codecs take highs away at any rate.
+    upsampled_from = 0 if info.subtype.startswith(_LOSSY) else bandwidth.upsampled_from(info.sample_rate)
+    upsampled = f"nothing above {upsampled_from // 2} Hz: upsampled from {upsampled_from} Hz, or once compressed"
+    problems = [*levels.warnings(source, mono=True), upsampled if upsampled_from else "", warning]
     return FileReport(
         file=file,
         label=label,
@@ -168,7 +199,8 @@ def measure(folder: Path, file: str, label: str = "") -> FileReport | Skipped:
         num_front=levels.num_front,
         peak=levels.peak,
         rms=levels.rms,
-        problems=levels.warnings(info, mono=True),
+        upsampled_from=upsampled_from,
+        problems=tuple(filter(None, problems)),
         sha256=sha256,
     )
 
@@ -178,7 +210,7 @@ def advise(files: Sequence[FileReport]) -> Advice:
     seconds = np.array([file.duration_seconds for file in files])
     rates: Counter[int] = Counter()
     for file in files:
-        rates[file.sample_rate] += file.num_samples + 1
+        rates[file.true_rate] += file.num_samples + 1
     # The rate of most of the material: above it there is nothing to learn, below it highs are lost.
     sample_rate = min(max(rates.most_common(1)[0][0], 16000), 48000)
     most = float(np.percentile(seconds, 90))
@@ -217,7 +249,7 @@ def _on_sources(files: Sequence[FileReport], sample_rate: int) -> list[str]:
     remarks = []
     if sample_rate > 16000:
         remarks.append(f"--sample-rate 16000 trains about {sample_rate / 16000:.1f} times as fast, without highs")
-    low = [file.sample_rate for file in files if file.sample_rate < 0.9 * sample_rate]
+    low = [file.true_rate for file in files if file.true_rate < 0.9 * sample_rate]
     if low:
         remarks.append(f"of a lower rate: {len(low)} of {len(files)} files; they have nothing above {max(low) // 2} Hz")
     if _are_stereo(files):
@@ -230,8 +262,12 @@ def _are_stereo(files: Sequence[FileReport]) -> bool:
     return sum(file.channels == 2 for file in files) > len(files) / 2
 
 
-def _measure_all(folder: Path, files: Sequence[str], labels: dict[str, str]) -> list[FileReport | Skipped]:
-    return [measure(folder, file, labels[file]) for file in files]
+def _measure_all(folder: Path, sounds: Sequence[Sound], place: Place) -> list[FileReport | Skipped]:
+    reports: list[FileReport | Skipped] = []
+    for done, sound in enumerate(sounds):
+        reports.append(measure(folder, sound.file, sound.label, sound.warning, place.within(done)))
+    place.write(len(sounds))
+    return reports
 
 
 def _find_duplicates(files: Sequence[FileReport]) -> tuple[tuple[str, ...], ...]:

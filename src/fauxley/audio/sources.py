@@ -1,46 +1,30 @@
 """Opens any audio file, whatever it claims to be, for decoding block by block.
 
-libsndfile goes first, by content and not by name; what it does not know (m4a, aac, wma, webm, soundtracks of videos)
-goes to FFmpeg through PyAV, an extra. Nothing is believed that a header says about length: blocks are read until
-none are left.
+The decoding itself is done by `decoders` in a process of its own, since a stranger's file can make a decoder hang or
+crash (see `decoder_process`). Nothing is believed that a header says about length: blocks are taken until none
+are left.
 
 Shapes: n samples, C channels; blocks are `(n, C)`, as decoders deliver them.
 """
 
-import importlib
+import json
 import os
-import re
-import stat
-import sys
-import threading
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import Any, BinaryIO
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
+from fauxley.audio import decoder_process
+from fauxley.audio.decoder_process import BLOCK, DONE, INFO, REFUSED, DecoderLostError
 from fauxley.errors import FauxleyError
 
 Float = NDArray[np.float32]
 
 BLOCK_VALUES = 1 << 18  # values in a block, over all channels: 1 MiB of float32
-# Outside of this a sample rate is a broken header; a file "at 1 Hz" would become 16,000 times as long.
-_SAMPLE_RATES = range(1_000, 768_001)
-# FFmpeg sniffs contents, and some of what it knows (HLS playlists, concat scripts) opens further files and URLs.
-_CONTAINERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,asf,aac,mp3,ogg,flac,wav,w64,aiff,caf,au,avi,flv,mpegts,mpeg,"
-    "ac3,eac3,dts,amr,ape,wv,tta,tak,mpc,mpc8,shn,rm,voc,dsf,oma,aa,aax"
-)
-# Without waiting, where that can be; as bytes, where there is another way.
-_OPENING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-_FFMPEG_HINT = 'for more formats: pip install "fauxley[ffmpeg]"'
-_PROMISED = re.compile(r"^\s*(?:data|SSND)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
+LONGEST_HOURS = 24  # of sound in a file; what is longer is a mistake or a trap, such as 4 GB of nothing
 
 
 class AudioFileError(FauxleyError):
@@ -71,7 +55,7 @@ class SourceInfo:
         sample_rate: in Hz.
         channels: how many.
         num_samples: length according to the header, per channel; 0 if it says nothing.
-        warning: what is odd about the file although it can be read, such as fewer data than promised; or "".
+        is_rough: whether that may be off by some frames of the codec.
     """
 
     format: str
@@ -79,49 +63,84 @@ class SourceInfo:
     sample_rate: int
     channels: int
     num_samples: int
-    warning: str = ""
+    is_rough: bool = False
 
 
-class Source(ABC):
-    """An open file; `blocks` can be taken once."""
+class Source:
+    """An open file; `blocks` can be taken once. To be closed.
 
-    info: SourceInfo
+    Attributes:
+        info: what the file says about itself.
+        warnings: what is odd about it although it can be read; complete when all blocks were taken.
 
-    @abstractmethod
-    def blocks(self) -> Iterator[Float]:
-        """Yield `(n, C)` float32 at the file's own rate and level, n at most `BLOCK_VALUES / C`."""
+    Raises:
+        AudioFileError: not audio, or not plausible.
+    """
 
-
-class _SndfileSource(Source):
-    def __init__(self, file: Any) -> None:
-        self._file = file
-        self.info = SourceInfo(
-            file.format, file.subtype, file.samplerate, file.channels, max(file.frames, 0), _truncation(file.extra_info)
-        )
-
-    def blocks(self) -> Iterator[Float]:
-        size = max(BLOCK_VALUES // self.info.channels, 1)
-        while len(block := self._file.read(size, dtype="float32", always_2d=True)):
-            yield block
-
-
-class _FFmpegSource(Source):
-    def __init__(self, av: ModuleType, container: Any) -> None:
-        self._av = av
-        self._container = container
-        self._stream = container.streams.audio[0]  # a cover picture is a stream too, of video
-        codec = self._stream.codec_context
-        self.info = SourceInfo(
-            container.format.name.split(",")[0].upper(), codec.name.upper(), codec.sample_rate or 0, codec.channels, 0
-        )
+    def __init__(self, path: Path, header_only: bool = False) -> None:
+        self.warnings: tuple[str, ...] = ()
+        self._path = path
+        self._header_only = header_only
+        self._process = decoder_process.take()
+        try:
+            self._request()
+            kind, content = self._receive()
+            while kind != INFO:  # lost, and begun again
+                kind, content = self._receive()
+            self.info = SourceInfo(**json.loads(content))
+        except BaseException:
+            self.close()
+            raise
 
     def blocks(self) -> Iterator[Float]:
-        resampler = self._av.AudioResampler(format="fltp", layout=self._stream.layout, rate=self.info.sample_rate)
-        for frame in self._container.decode(self._stream):
-            for part in resampler.resample(frame):
-                yield np.ascontiguousarray(part.to_ndarray().T)
-        for part in resampler.resample(None):
-            yield np.ascontiguousarray(part.to_ndarray().T)
+        """Yield `(n, C)` float32 at the file's own rate and level, n at most `BLOCK_VALUES / C`.
+
+        Raises:
+            AudioFileError: the file is broken or too long.
+        """
+        taken = place = 0  # samples; `place` falls back when a decoder had to be replaced
+        heard_seconds = 0.0
+        while True:
+            kind, content = self._receive(heard_seconds)
+            heard_seconds = 0.0
+            if kind == DONE:
+                self.warnings = tuple(json.loads(content))
+                return
+            if kind == INFO:
+                place = 0
+            if kind == BLOCK:
+                block = np.frombuffer(content, np.float32).reshape(-1, self.info.channels)
+                heard_seconds = len(block) / self.info.sample_rate
+                new = block[max(taken - place, 0) :]
+                place += len(block)
+                taken = max(taken, place)
+                if taken > LONGEST_HOURS * 3600 * self.info.sample_rate:
+                    raise AudioFileError(self._path, too_long())
+                if len(new):
+                    yield new
+
+    def close(self) -> None:
+        decoder_process.give_back(self._process)
+
+    def _request(self) -> None:
+        # Absolute, for the process keeps the working folder that was ours when it began.
+        self._process.request(path=os.path.abspath(self._path), header_only=self._header_only)  # noqa: PTH100
+
+    def _receive(self, heard_seconds: float = 0.0) -> tuple[bytes, bytearray]:
+        """The next message, after beginning again where that is fair."""
+        try:
+            kind, content = self._process.receive(heard_seconds)
+        except DecoderLostError as lost:
+            if lost.late or self._process.is_fresh:
+                raise AudioFileError(self._path, str(lost)) from lost
+            # An earlier file may have damaged the process that this one made fall; a fresh one tells whose fault it is.
+            self._process.close()
+            self._process = decoder_process.DecoderProcess()
+            self._request()
+            return self._receive()
+        if kind == REFUSED:
+            raise AudioFileError(self._path, content.decode())
+        return kind, content
 
 
 def probe(path: Path) -> SourceInfo:
@@ -130,119 +149,19 @@ def probe(path: Path) -> SourceInfo:
     Raises:
         AudioFileError: not audio, or not plausible.
     """
-    with open_source(path) as source:
+    with closing(Source(Path(path), header_only=True)) as source:
+        for _ in source.blocks():
+            pass
         return source.info
 
 
 @contextmanager
 def open_source(path: Path) -> Iterator[Source]:
     """Open `path` for decoding. Whatever the decoders find wrong inside the block comes out as `AudioFileError`."""
-    path = Path(path)
-    with _open_regular(path) as file, _quiet_stderr() if _looks_like_mpeg(file) else nullcontext():
-        try:
-            # On Windows a descriptor is a number of one C library, and libsndfile comes with another.
-            opened = soundfile.SoundFile(file if sys.platform == "win32" else file.fileno(), closefd=False)
-        except soundfile.LibsndfileError as error:
-            file.seek(0)
-            with _open_ffmpeg(path, file, _reason(error)) as source:
-                yield _checked(path, source)
-            return
-        with opened:
-            try:
-                yield _checked(path, _SndfileSource(opened))
-            except soundfile.LibsndfileError as error:
-                raise AudioFileError(path, _reason(error)) from error
+    with closing(Source(Path(path))) as source:
+        yield source
 
 
-def _checked(path: Path, source: Source) -> Source:
-    if source.info.sample_rate not in _SAMPLE_RATES:
-        raise AudioFileError(path, f"a sample rate of {source.info.sample_rate} Hz is not plausible")
-    if source.info.channels < 1:
-        raise AudioFileError(path, "has no channels")
-    return source
-
-
-def _truncation(log: str) -> str:
-    """What libsndfile noted about data chunks longer than the file.
-
-    A size near 2^31 or 2^32 is no promise: it is what programs write that stream and cannot know the length.
-    """
-    for promised, actual in _PROMISED.findall(log):
-        if int(actual) < int(promised) < 0x7FFF0000:
-            return f"truncated: the header promises {promised} bytes of audio, the file has {actual}"
-    return ""
-
-
-@contextmanager
-def _open_regular(path: Path) -> Iterator[BinaryIO]:
-    """Open without ever blocking: opening a FIFO would wait for a writer for ever.
-
-    Decoders get the descriptor, not the name: a name such as `http:...` or an ending such as `.mp3` on something
-    else would make them try what the content does not call for.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | _OPENING)
-    except OSError as error:
-        raise AudioFileError(path, f"cannot be opened: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise AudioFileError(path, "is not a regular file")
-        if status.st_size == 0:
-            raise AudioFileError(path, "is empty (0 bytes)")
-        yield file
-
-
-@contextmanager
-def _open_ffmpeg(path: Path, file: BinaryIO, refusal: str) -> Iterator[Source]:
-    """Open with FFmpeg what libsndfile refused for the reason `refusal`."""
-    try:
-        av = importlib.import_module("av")
-    except ImportError as error:
-        raise AudioFileError(path, f"{refusal}; {_FFMPEG_HINT}") from error
-    try:
-        container = av.open(file, options={"probesize": "32768", "format_whitelist": _CONTAINERS})
-    except (av.FFmpegError, ValueError) as error:
-        raise AudioFileError(path, refusal) from error
-    with container:
-        if not container.streams.audio:
-            raise AudioFileError(path, "has no audio track")
-        try:
-            yield _FFmpegSource(av, container)
-        except av.FFmpegError as error:
-            raise AudioFileError(path, f"broken: {error.strerror}") from error
-
-
-def _reason(error: soundfile.LibsndfileError) -> str:
-    text = str(error.error_string).strip().removeprefix("Error : ").rstrip(".")
-    return "not recognised as audio" if text == "Format not recognised" else f"broken: {text}"
-
-
-def _looks_like_mpeg(file: BinaryIO) -> bool:
-    start = os.read(file.fileno(), 3)
-    os.lseek(file.fileno(), 0, os.SEEK_SET)
-    return start == b"ID3" or (len(start) > 1 and start[0] == 0xFF and start[1] & 0xE0 == 0xE0)
-
-
-_STDERR_LOCK = threading.RLock()
-
-
-@contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Keep mpg123 inside libsndfile, which cannot be told to be quiet, from printing notes on stderr.
-
-    The descriptor belongs to the whole process, hence only for MPEG content and one at a time.
-    """
-    with _STDERR_LOCK:
-        try:
-            saved = os.dup(2)
-        except OSError:  # closed already
-            yield
-            return
-        with open(os.devnull, "wb") as null:  # noqa: PTH123
-            os.dup2(null.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
+def too_long() -> str:
+    """Why a file of more than `LONGEST_HOURS` is refused."""
+    return f"longer than {LONGEST_HOURS} hours; cut it into pieces"

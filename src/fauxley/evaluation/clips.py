@@ -215,7 +215,7 @@ def _make(synthesizer: Synthesizer, title: str, seeds: Sequence[int]) -> Audio:
 def _decode(files: Sequence[Path], sample_rate: int, clip_length: int) -> Audio:
     clips = np.zeros((len(files), clip_length), np.float32)
     for row, file in zip(clips, files, strict=True):
-        audio = read_audio(file, sample_rate, 1)[0, :clip_length]
+        audio = read_audio(file, sample_rate, 1, longest=clip_length)[0]
         row[: len(audio)] = audio
     return clips
 
