@@ -85,6 +85,7 @@ class Assembly:
                 sha256=packed.sha256,
                 license=sound.license,
                 warnings="; ".join(odd),
+                source=sound.source,
             )
             entries.append(entry)
         if not entries:

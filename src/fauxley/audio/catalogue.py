@@ -1,8 +1,9 @@
 """Which sounds a folder holds, with label and licence: from its manifest.csv if it has one, else from sub-folders.
 
-A manifest.csv needs a column `file` (names relative to the folder) and may have `label`, `license` and any others to
-select by, such as `split`. Then it decides: audio files that it does not list are reported and not used. Without one,
-a file's label is the first folder of its name, and files directly in the folder have none.
+A manifest.csv needs a column `file` (names relative to the folder) and may have `label`, `license`, who or what made
+the sound (`source`, `speaker` or `speaker_or_source`) and any others to select by, such as `split`. Then it decides:
+audio files that it does not list are reported and not used. Without one, a file's label is the first folder of its
+name, and files directly in the folder have none.
 """
 
 import csv
@@ -18,17 +19,19 @@ from fauxley.audio.sources import printable
 from fauxley.errors import FauxleyError, UsageError
 
 LISTING_FILE = "manifest.csv"
+_SOURCE_COLUMNS = ("source", "speaker", "speaker_or_source")  # the first that there is
 
 
 @dataclass(frozen=True)
 class Sound:
-    """An audio file of a folder: its name with forward slashes, its label and licence ("" if unknown), its state."""
+    """An audio file of a folder: its name with forward slashes; label, licence and source ("": unknown); its state."""
 
     file: str
     label: str
     license: str
     num_bytes: int
     modified_ns: int
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Catalogue:
 
     def fingerprint(self, settings: str) -> str:
         """Changes with the list, the size or the time of the files, and with `settings`; not with their place."""
-        rows = [[s.file, s.label, s.license, s.num_bytes, s.modified_ns] for s in self.sounds]
+        rows = [[s.file, s.label, s.license, s.num_bytes, s.modified_ns, s.source] for s in self.sounds]
         text = json.dumps([settings, rows, [[s.file, s.reason] for s in self.unused]])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -94,7 +97,8 @@ def _sound(name: str, path: Path, row: Mapping[str, str]) -> Sound:
     folder, slash, _ = name.partition("/")
     status = path.stat()
     label = row.get("label", folder if slash else "")
-    return Sound(name, label, row.get("license", ""), status.st_size, status.st_mtime_ns)
+    source = next((row[column] for column in _SOURCE_COLUMNS if column in row), "")
+    return Sound(name, label, row.get("license", ""), status.st_size, status.st_mtime_ns, source)
 
 
 def _read_listing(path: Path) -> dict[str, dict[str, str]]:

@@ -1,6 +1,6 @@
 """Classifiers are trained once for each dataset and kept where datasets prepared on the way are kept.
 
-CACHE/classifiers/<fingerprint of the data>-<hash of recipe and test data>/
+CACHE/classifiers/<fingerprint of the data>-<hash of how it is taught and tested>/
 """
 
 import hashlib
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fauxley.audio.dataset import Dataset
 from fauxley.errors import FauxleyError
-from fauxley.evaluation.classifier import Classifier
+from fauxley.evaluation.classifier import FORMAT_VERSION, Classifier
 from fauxley.evaluation.classifier_training import Recipe, fingerprint
 from fauxley.user_cache import cache_folder
 
@@ -18,7 +18,9 @@ SENSIBLE_ACCURACY = 0.7
 
 def cached_path(data: Dataset, recipe: Recipe, test: Dataset | None) -> Path:
     """Where the classifier of this data, recipe and test data is, or would be."""
-    rest = repr((recipe, None if test is None else fingerprint(test)))
+    # Sources decide what is held out; the format rises with the way of teaching.
+    sources = [[entry.source for entry in each.entries] for each in (data, test) if each is not None]
+    rest = repr((FORMAT_VERSION, recipe, None if test is None else fingerprint(test), sources))
     return _cache() / f"{fingerprint(data)}-{hashlib.sha256(rest.encode()).hexdigest()[:8]}"
 
 

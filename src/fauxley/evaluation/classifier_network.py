@@ -92,12 +92,22 @@ class LogMel(nn.Module):
         """Audio (B, T) to (B, 1, M, F), not standardised."""
         settings = self.settings
         peak = audio.abs().amax(-1, keepdim=True).clamp(min=_QUIETEST_PEAK)
-        magnitude = stft(audio / peak, settings.window_length, settings.hop_length).abs()  # (B, F, bins)
         if self._matrix is None or self._matrix.device != audio.device:
             bins = settings.window_length // 2 + 1
             matrix = mel_matrix(bins, settings.sample_rate, settings.num_bands, settings.low, settings.high)
-            self._matrix = torch.from_numpy(matrix).to(magnitude)
-        return torch.log(magnitude @ self._matrix + _FLOOR).transpose(1, 2).unsqueeze(1)
+            self._matrix = torch.from_numpy(matrix).to(audio)
+        few = 4 if audio.device.type == "cpu" else len(audio)  # whose windows fit in a processor's cache
+        parts = []
+        for part in torch.split(audio / peak, few):
+            magnitude = stft(part, settings.window_length, settings.hop_length).abs()  # (B, F, bins)
+            parts.append(torch.log(magnitude @ self._matrix + _FLOOR))
+        return torch.cat(parts).transpose(1, 2).unsqueeze(1)
+
+    def fit_scale(self, audio: Tensor) -> None:
+        """Take mean and spread of each band from clips (N, T)."""
+        raw = self.raw(audio)
+        self.mean.copy_(raw.mean((0, 1, 3)))
+        self.std.copy_(raw.std((0, 1, 3)).clamp(min=1e-3))
 
     def standardise(self, raw: Tensor) -> Tensor:
         return (raw - self.mean[:, None]) / self.std[:, None]
