@@ -52,12 +52,15 @@ _SPOILT: dict[str, Spoil] = {
     "5 % faster": lambda clip, rng, rate: moved(clip, 0, 1.05),
     "40 dB quieter": lambda clip, rng, rate: clip / 100,
     "backwards": lambda clip, rng, rate: clip[::-1].copy(),
+    "upside down in frequency": lambda clip, rng, rate: clip * (-1) ** np.arange(len(clip), dtype=np.float32),
     "white noise alone": lambda clip, rng, rate: noise(len(clip), 0, rng) / 5,
     "pink noise alone": lambda clip, rng, rate: noise(len(clip), 1, rng),
     "brown noise alone": lambda clip, rng, rate: noise(len(clip), 2, rng),
     "silence": lambda clip, rng, rate: 0 * clip,
 }
-_MEANINGLESS = [name for name in _SPOILT if "alone" in name or name in ("backwards", "silence")]
+_MEANINGLESS = [
+    name for name in _SPOILT if "alone" in name or name in ("backwards", "upside down in frequency", "silence")
+]
 
 
 def main() -> None:

@@ -51,6 +51,24 @@ def test_sources_that_a_manifest_lists_are_kept_in_the_dataset(tmp_path, column)
     assert sorted(groups.sizes()) == [2, 2, 2, 3, 3]
 
 
+@pytest.mark.parametrize("source", ["", "the internet", "{label}"])
+def test_sources_that_tell_nothing_are_no_sources(tmp_path, source):
+    """None, one for all, or one a label: nobody could be asked about another."""
+    names = [f"{n}.wav" for n in range(12)]
+    rows = [
+        {"file": name, "label": "ab"[n % 2], "source": source.format(label="ab"[n % 2])} for n, name in enumerate(names)
+    ]
+    groups = find_groups(_sounds(tmp_path / "in", names, rows))
+    assert not groups.known
+    assert len(groups.names) == 12
+
+
+def test_of_two_giants_one_is_held_out(tmp_path):
+    names = [f"{n}.wav" for n in range(12)]
+    rows = [{"file": name, "label": "ab"[n % 2], "source": "xy"[n // 6]} for n, name in enumerate(names)]
+    assert held_out(find_groups(_sounds(tmp_path / "in", names, rows)), 0.1).sum() == 6
+
+
 def test_without_sources_copies_stay_together(tmp_path):
     dataset = _sounds(tmp_path / "in", [f"a/{n}.wav" for n in range(6)])
     (tmp_path / "in" / "b").mkdir()
@@ -110,6 +128,12 @@ def test_a_temperature_that_helps_on_no_other_source_is_not_used():
     assert abs(np.log(fit_temperature(logits, labels))) > 0.1  # fitted on all, it would not be 1
     assert helpful_temperature(logits, labels, groups) == 1
     assert helpful_temperature(*_answers(rng, 200, 3.0), np.zeros(200, np.int64)) == 1  # of one source
+
+
+def test_a_few_right_answers_are_no_certainty():
+    logits, labels = np.eye(4).repeat(3, 0), np.arange(4).repeat(3)
+    probabilities = softmax(logits / fit_temperature(logits, labels))
+    assert 0.85 < probabilities.max(1).mean() < 0.97
 
 
 def test_few_sources_are_cross_validated(tmp_path):

@@ -25,21 +25,23 @@ def cached_path(data: Dataset, recipe: Recipe, test: Dataset | None) -> Path:
 
 
 def find_cached(data: Dataset) -> Classifier | None:
-    """The most accurate classifier that was trained on this data, if it is good enough to judge by."""
+    """The best classifier that was trained on this data, if one is good enough to judge by.
+
+    It is the most accurate, with and without noise: one that was taught without noise may be better without.
+    """
     try:
         folders = sorted(_cache().glob(f"{fingerprint(data)}-*"))
     except (FauxleyError, OSError):  # a user without a home, or without a right to it
         return None
-    best = None
+    good = []
     for folder in folders:
         try:
             classifier = Classifier.load(folder)
         except FauxleyError:  # damaged, or of another version: as if it were not there
             continue
-        enough = classifier.judgement.accuracy >= SENSIBLE_ACCURACY
-        if enough and (best is None or classifier.judgement.accuracy > best.judgement.accuracy):
-            best = classifier
-    return best
+        if classifier.judgement.accuracy >= SENSIBLE_ACCURACY:
+            good.append(classifier)
+    return max(good, key=lambda one: one.judgement.accuracy + one.judgement.noisy_accuracy, default=None)
 
 
 def _cache() -> Path:

@@ -49,9 +49,9 @@ _FEW_HELD_OUT = 10  # sources; fewer tell too little
 class Recipe:
     """How a classifier is trained."""
 
-    epochs: int = 40
+    epochs: int = 30
     """Passes over the data."""
-    least_steps: int = 1500
+    least_steps: int = 1000
     """Updates that are made at least, by more passes over small data."""
     batch_size: int = 64
     """Clips in a batch."""
@@ -119,7 +119,7 @@ def train_classifier(
         progress: called with epochs done and epochs in all.
 
     Raises:
-        FauxleyError: too few clips or labels, or a test set that does not match.
+        FauxleyError: too few clips, labels or sources, or a test set that does not match.
     """
     _check(dataset, test)
     slicing = dataset.info.slicing
@@ -199,6 +199,8 @@ def _read(dataset: Dataset, settings: ClassifierSettings) -> _Clips:
 
 def _folds(groups: Groups, recipe: Recipe) -> tuple[list[Mask], str]:
     """What is held out, once or in turns, (N,) each, and in words how it was chosen."""
+    if len(groups.names) < 2:
+        raise FauxleyError("all labelled clips are of one source, so none is left to test with")
     few = groups.known and round(recipe.held_out * len(groups.names)) < _FEW_HELD_OUT
     count = min(recipe.folds, len(groups.names))
     if few and count > 1:

@@ -48,8 +48,9 @@ class Groups:
 def find_groups(dataset: Dataset) -> Groups:
     """The groups of a dataset's labelled clips: listed sources, else what file names tell, else single files.
 
-    Copies of one file are one group. Beginnings of file names, up to the first "_" or "-", are taken for sources if
-    there are twenty or more and most of them have files of several labels, as speakers do.
+    Copies of one file are one group. Listed sources are of use if most labels have two or more; where each label is one
+    source, nobody could be asked about another. Beginnings of file names, up to the first "_" or "-", are taken for
+    sources if there are twenty or more and most of them have files of several labels, as speakers do.
     """
     keys, kind, known = _keys(dataset.entries)
     labelled = dataset.clip_labels() >= 0
@@ -63,11 +64,11 @@ def held_out(groups: Groups, share: float) -> Mask:
     """About a share of the clips, by whole groups, (N,).
 
     Which side a group is on is a function of its name, so that more data does not reshuffle it; but a group with more
-    than a third of all clips is never held out.
+    than a third of all clips is held out only if all are such.
     """
     sizes = groups.sizes()
     small = [group for group in range(len(sizes)) if sizes[group] <= len(groups.of_clip) / 3]
-    order = sorted(small, key=lambda group: _hash(groups.names[group]))
+    order = sorted(small or range(len(sizes)), key=lambda group: _hash(groups.names[group]))
     held: list[int] = []
     for group in order:  # so many groups, and more of them if those have few clips
         if len(held) >= round(share * len(order)) and sizes[held].sum() >= 0.8 * share * len(groups.of_clip):
@@ -93,7 +94,11 @@ def grouped_folds(of_clip: NDArray[np.integer[Any]], count: int) -> list[Mask]:
 
 def _keys(entries: tuple[Entry, ...]) -> tuple[list[str], str, bool]:
     """The group of each file by name, what such a group is, and whether it is a source."""
-    if any(entry.source for entry in entries):
+    sources_of: dict[str, set[str]] = {}
+    for entry in entries:
+        if entry.label and entry.source:
+            sources_of.setdefault(entry.label, set()).add(entry.source)
+    if sum(len(sources) > 1 for sources in sources_of.values()) > len(sources_of) / 2:
         return [entry.source or entry.sha256 for entry in entries], "sources", True
     beginnings = [re.split("[_-]", entry.file.rsplit("/", 1)[-1])[0] for entry in entries]
     labels_of: dict[str, set[str]] = {}
