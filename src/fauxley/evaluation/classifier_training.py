@@ -17,6 +17,7 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 import torch
@@ -126,20 +127,15 @@ def train_classifier(
     settings = ClassifierSettings.suiting(dataset.sample_rate, slicing.clip_length, dataset.labels, recipe.width)
     clips, groups = _read(dataset, settings), find_groups(dataset)
     folds, how = _folds(groups, recipe)
-    final = [np.zeros(len(clips), bool)] if len(folds) > 1 else []  # holds nothing out
-    epochs = [_epochs(int((~held).sum()), recipe) for held in (*folds, *final)]
+    turns = [*folds, np.zeros(len(clips), bool)] if len(folds) > 1 else folds  # the last one learns from all
+    total, passed = sum(_epochs(int((~held).sum()), recipe) for held in turns), count(1)
+
+    def tell() -> None:
+        progress(next(passed), total)
+
     answers = np.zeros((2, len(clips), len(settings.labels)), np.float32)  # without noise, and with
-    for number, held in enumerate((*folds, *final)):
-        done, total = sum(epochs[:number]), sum(epochs)
-        front, network = _fit(
-            settings,
-            clips,
-            np.flatnonzero(~held),
-            epochs[number],
-            recipe,
-            torch.device(device),
-            lambda epoch, done=done, total=total: progress(done + epoch, total),  # type: ignore[misc]
-        )
+    for held in turns:
+        front, network = _fit(settings, clips, np.flatnonzero(~held), recipe, torch.device(device), tell)
         if held.any():
             answers[:, held] = _logits(front, network, clips, np.flatnonzero(held), device)
     asked = np.logical_or.reduce(folds)
@@ -158,7 +154,7 @@ def train_classifier(
         held_out=how,
         confusion=tuple(map(tuple, confusion(probabilities, labels).tolist())),
     )
-    return Classifier(settings, front, network, temperature, judgement, fingerprint(dataset))
+    return Classifier(settings, front.cpu(), network.cpu(), temperature, judgement, fingerprint(dataset))
 
 
 def fingerprint(dataset: Dataset) -> str:
@@ -174,8 +170,8 @@ def _check(dataset: Dataset, test: Dataset | None) -> None:
             f"{dataset.folder} has {len(dataset.labels)} labels; a classifier needs sounds sorted into at least two "
             "folders, or a manifest.csv with a column 'label'"
         )
-    if (count := int((dataset.clip_labels() >= 0).sum())) < _LEAST_CLIPS:
-        raise FauxleyError(f"{dataset.folder} has {count} labelled clips; a classifier needs {_LEAST_CLIPS} at least")
+    if (clips := int((dataset.clip_labels() >= 0).sum())) < _LEAST_CLIPS:
+        raise FauxleyError(f"{dataset.folder} has {clips} labelled clips; a classifier needs {_LEAST_CLIPS} at least")
     if test is None:
         return
     if test.sample_rate != dataset.sample_rate:
@@ -202,10 +198,10 @@ def _folds(groups: Groups, recipe: Recipe) -> tuple[list[Mask], str]:
     if len(groups.names) < 2:
         raise FauxleyError("all labelled clips are of one source, so none is left to test with")
     few = groups.known and round(recipe.held_out * len(groups.names)) < _FEW_HELD_OUT
-    count = min(recipe.folds, len(groups.names))
-    if few and count > 1:
-        how = f"cross-validated: {len(groups.names)} {groups.kind}, in {count} parts that share none"
-        return grouped_folds(groups.of_clip, count), how
+    parts = min(recipe.folds, len(groups.names))
+    if few and parts > 1:
+        how = f"cross-validated: {len(groups.names)} {groups.kind}, in {parts} parts that share none"
+        return grouped_folds(groups.of_clip, parts), how
     held = held_out(groups, recipe.held_out)
     return [held], f"{len(set(groups.of_clip[held]))} of {len(groups.names)} {groups.kind}"
 
@@ -238,7 +234,7 @@ def _logits(
         ]
         with torch.inference_mode():
             asked = [torch.from_numpy(np.stack(each)).to(device) for each in (plain, noisy)]
-            answers.append(np.stack([network(front.to(device)(each)).float().cpu().numpy() for each in asked]))
+            answers.append(np.stack([network(front(each)).float().cpu().numpy() for each in asked]))
     return np.concatenate(answers, 1)
 
 
@@ -260,10 +256,9 @@ def _fit(
     settings: ClassifierSettings,
     clips: _Clips,
     learn: Int,
-    epochs: int,
     recipe: Recipe,
     device: torch.device,
-    progress: Callable[[int], None],
+    after_epoch: Callable[[], None],
 ) -> tuple[LogMel, ClassifierNetwork]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
@@ -275,7 +270,7 @@ def _fit(
     labels = F.one_hot(torch.from_numpy(clips.labels), len(settings.labels)).float()
     shares = labels[learn].mean(0)
     optimizer = torch.optim.AdamW(_groups(network, recipe.weight_decay), lr=recipe.learning_rate)
-    batches = max(1, len(learn) // recipe.batch_size)
+    batches, epochs = max(1, len(learn) // recipe.batch_size), _epochs(len(learn), recipe)
     warmup, total = 2 * batches, epochs * batches
     step = 0
     for epoch in range(epochs):
@@ -298,10 +293,10 @@ def _fit(
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             step += 1
-        progress(epoch + 1)
+        after_epoch()
     # In the order that a loaded one has, lest the same weights give other last digits.
     network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    return front.cpu(), network.cpu()
+    return front, network
 
 
 def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
