@@ -210,7 +210,7 @@ def test_too_little_to_learn_is_said(learnt_kit, drums, new_kit):
         {"epochs": 0},
         {"width": -1},
         {"folds": 0},
-        {"outliers": -0.1},
+        {"outliers": 1.1},
         {"seed": -1},
         {"held_out": 0.9},
         {"mixup": float("nan")},

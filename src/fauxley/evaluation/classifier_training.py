@@ -83,11 +83,13 @@ class Recipe:
         for name in ("epochs", "batch_size", "width", "folds"):
             if getattr(self, name) < 1:
                 raise UsageError(f"--{name.replace('_', '-')} must be at least 1; got {getattr(self, name)}")
-        for name in ("least_steps", "learning_rate", "weight_decay", "mixup", "outliers", "seed"):
+        for name in ("least_steps", "learning_rate", "weight_decay", "mixup", "seed"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UsageError(f"--{name.replace('_', '-')} must not be negative; got {getattr(self, name)}")
         if not 0 <= self.label_smoothing < 1:
             raise UsageError(f"--label-smoothing must be from 0 to less than 1; got {self.label_smoothing}")
+        if not 0 <= self.outliers <= 1:
+            raise UsageError(f"--outliers must be from 0 to 1; got {self.outliers}")
         if not 0.01 <= self.held_out <= 0.5:
             raise UsageError(f"--held-out must be from 0.01 to 0.5; got {self.held_out}")
 
