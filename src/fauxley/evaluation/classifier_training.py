@@ -144,9 +144,10 @@ def train_classifier(
     temperature = helpful_temperature(answers[0, asked], clips.labels[asked], groups.of_clip[asked])
     answers, labels = answers[:, asked], clips.labels[asked]
     if test is not None:
+        before = f"{accuracy(answers[0], labels):.3f} on {len(labels)} of its own data, {how}"
         clips = _read(test, settings)
         answers, labels = _logits(front, network, clips, np.arange(len(clips)), device), clips.labels
-        how = _about_test(dataset, test)
+        how = f"{_about_test(dataset, test)}; {before}"
     probabilities = softmax(answers[0] / temperature)
     judgement = Judgement(
         accuracy=accuracy(probabilities, labels),
