@@ -126,8 +126,14 @@ def test_a_temperature_that_helps_on_no_other_source_is_not_used():
     logits, labels = np.concatenate([few[0], many[0]]), np.concatenate([few[1], many[1]])
     groups = np.repeat([0, 1], 400)
     assert abs(np.log(fit_temperature(logits, labels))) > 0.1  # fitted on all, it would not be 1
-    assert helpful_temperature(logits, labels, groups) == 1
-    assert helpful_temperature(*_answers(rng, 200, 3.0), np.zeros(200, np.int64)) == 1  # of one source
+    assert helpful_temperature(logits, labels, groups, folds=2) == 1
+
+
+@pytest.mark.parametrize("sources", [1, 2, 4])
+def test_few_sources_are_too_few_to_tell(sources):
+    logits, labels = _answers(np.random.default_rng(1), 400, 3.0)
+    assert helpful_temperature(logits, labels, np.arange(400) % sources) == 1
+    assert helpful_temperature(logits, labels, np.arange(400) % 5) > 2
 
 
 def test_a_few_right_answers_are_no_certainty():

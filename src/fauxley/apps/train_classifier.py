@@ -92,7 +92,7 @@ def describe(classifier: Classifier) -> str:
 
 
 def _about_temperature(temperature: float) -> str:
-    return "no temperature: it helped on no other source" if temperature == 1 else f"temperature {temperature:.2f}"
+    return "no temperature: none helped on other sources" if temperature == 1 else f"temperature {temperature:.2f}"
 
 
 def _train(dataset: Dataset, recipe: Recipe, test: Dataset | None, device: Device, quiet: bool) -> Classifier:
