@@ -49,7 +49,7 @@ def main() -> None:
 def _features(rounds: int) -> None:
     clips = np.random.default_rng(0).uniform(-0.5, 0.5, (BATCH_SIZE, _LENGTH)).astype(np.float32)
     settings = ClassifierSettings.suiting(_RATE, _LENGTH, tuple("abcdefghij"), 24)
-    judgement = Judgement(0.0, 0.0, 0, "", ((0,) * 10,) * 10)
+    judgement = Judgement(0.0, 0.0, 0.0, 0, "", ((0,) * 10,) * 10)
     classifier = Classifier(settings, LogMel(settings), ClassifierNetwork(settings), 1.0, judgement, "")
     log_mel, judge = LogMelNeighbours(), ClassifierFeatures(classifier)
     stages: dict[str, Callable[[], object]] = {

@@ -18,7 +18,7 @@ from fauxley.evaluation.clips import ClipSource
 _DATA = Path(os.environ.get("FAUXLEY_DATA_DIR") or Path(__file__).parents[3] / "shared" / "data")
 _COUNT = 160
 _LENGTH = 16384
-SMALL_RECIPE = Recipe(epochs=15, least_steps=0, batch_size=16, width=8)
+SMALL_RECIPE = Recipe(epochs=60, least_steps=0, batch_size=16, width=8)
 
 
 class ArrayClips(ClipSource):

@@ -15,7 +15,7 @@ from fauxley.audio.sources import printable
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.evaluation.classifier import Classifier
 from fauxley.evaluation.classifier_cache import SENSIBLE_ACCURACY, cached_path
-from fauxley.evaluation.classifier_training import Recipe
+from fauxley.evaluation.classifier_training import NOISY_DB, Recipe
 from fauxley.evaluation.classifier_training import train_classifier as fit
 from fauxley.user_cache import writable_folder
 
@@ -81,13 +81,18 @@ def describe(classifier: Classifier) -> str:
     asked = f"{judgement.num_clips} held-out clips ({judgement.held_out})"
     lines = [
         f"classifier {classifier.digest}: accuracy {judgement.accuracy:.3f} on {asked}",
-        f"calibration error {judgement.calibration_error:.3f} (temperature {classifier.temperature:.2f})",
+        f"with white noise {NOISY_DB} dB below each clip: {judgement.noisy_accuracy:.3f}",
+        f"calibration error {judgement.calibration_error:.3f} ({_about_temperature(classifier.temperature)})",
     ]
     if len(labels) <= 20:
         lines += ["", " " * width + "  heard as", " ".join([" " * width, *(f"{label[:5]:>5}" for label in labels)])]
         for label, row in zip(labels, judgement.confusion, strict=True):
             lines.append(" ".join([f"{label:>{width}}", *(f"{count or '·':>5}" for count in row)]))
     return "\n".join(lines)
+
+
+def _about_temperature(temperature: float) -> str:
+    return "no temperature: none helped on other sources" if temperature == 1 else f"temperature {temperature:.2f}"
 
 
 def _train(dataset: Dataset, recipe: Recipe, test: Dataset | None, device: Device, quiet: bool) -> Classifier:

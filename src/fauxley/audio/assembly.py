@@ -91,6 +91,7 @@ class Assembly:
                 sha256=packed.sha256,
                 license=sound.license,
                 warnings="; ".join(odd),
+                source=sound.source,
             )
             entries.append(entry)
         if not entries:

@@ -1,9 +1,9 @@
 """Which sounds a folder holds, with label and licence: from its manifest.csv if it has one, else from sub-folders.
 
-A manifest.csv needs a column `file` (names relative to the folder) and may have `label`, `license` and any others to
-select by, such as `split`. Then it decides: audio files that it does not list are reported and not used. Without one,
-or where it has no column `label`, a file's label is the first folder of its name; files directly in the folder have
-none.
+A manifest.csv needs a column `file` (names relative to the folder) and may have `label`, `license`, who or what made
+the sound (`source`, `speaker` or `speaker_or_source`) and any others to select by, such as `split`. Then it decides:
+audio files that it does not list are reported and not used. Without one, or where it has no column `label`, a file's
+label is the first folder of its name; files directly in the folder have none.
 """
 
 import hashlib
@@ -18,12 +18,15 @@ from fauxley.audio.listing import LISTING_FILE, Listing, Row, read_listing
 from fauxley.audio.sources import printable
 from fauxley.errors import FauxleyError, UsageError
 
+_SOURCE_COLUMNS = ("source", "speaker", "speaker_or_source")  # the first that there is
+
 
 @dataclass(frozen=True)
 class Sound:
-    """An audio file of a folder: its name with forward slashes, its label and licence ("" if unknown), its state.
+    """An audio file of a folder.
 
-    `warning` says what the folder's manifest.csv contradicts itself in about it, or "".
+    Its name has forward slashes; its label, licence and source are "" if unknown. `warning` says what the folder's
+    manifest.csv contradicts itself in about it, or "".
     """
 
     file: str
@@ -32,6 +35,7 @@ class Sound:
     num_bytes: int
     modified_ns: int
     warning: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Catalogue:
 
     def fingerprint(self, settings: str) -> str:
         """Changes with the list, the size or the time of the files, and with `settings`; not with their place."""
-        rows = [[s.file, s.label, s.license, s.num_bytes, s.modified_ns] for s in self.sounds]
+        rows = [[s.file, s.label, s.license, s.num_bytes, s.modified_ns, s.source] for s in self.sounds]
         text = json.dumps([settings, rows, [[s.file, s.reason] for s in self.unused]])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -106,7 +110,8 @@ def _folder_label(name: str) -> str:
 
 def _sound(name: str, path: Path, row: Row, warning: str) -> Sound:
     status = path.stat()
-    return Sound(name, row["label"], row.get("license", ""), status.st_size, status.st_mtime_ns, warning)
+    source = next((row[column] for column in _SOURCE_COLUMNS if column in row), "")
+    return Sound(name, row["label"], row.get("license", ""), status.st_size, status.st_mtime_ns, warning, source)
 
 
 def _conditions(

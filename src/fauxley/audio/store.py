@@ -24,7 +24,7 @@ the time, the place or the machine it was made on.
 import csv
 import json
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import MISSING, astuple, dataclass, fields
 from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -122,6 +122,7 @@ class Entry:
         sha256: of the source file's content.
         license: as the source's manifest.csv states it, or "".
         warnings: what is odd about it, separated by semicolons.
+        source: who or what made it, as the source's manifest.csv states it, or "". Datasets of before lack the column.
     """
 
     file: str
@@ -133,6 +134,7 @@ class Entry:
     sha256: str
     license: str
     warnings: str
+    source: str = ""
 
 
 _Row = TypeVar("_Row", Entry, Skipped)
@@ -219,6 +221,11 @@ def _read_rows(location: Location, name: str, row_type: type[_Row], sha256: str 
     try:
         text = location.read(name, sha256).decode("utf-8", "surrogateescape")
         reader = csv.DictReader(StringIO(text, newline=""), strict=True)
-        return [row_type(**{name: kind(row[name]) for name, kind in convert.items()}) for row in reader]
+        missing = {field.name for field in fields(row_type) if field.default is not MISSING}
+        missing.difference_update(reader.fieldnames or ())
+        return [
+            row_type(**{name: kind(row[name]) for name, kind in convert.items() if name not in missing})
+            for row in reader
+        ]
     except (OSError, csv.Error, KeyError, ValueError, TypeError) as error:
         raise location.broken(f"{name} cannot be read") from error

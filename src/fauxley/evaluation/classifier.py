@@ -28,7 +28,7 @@ from fauxley.errors import FauxleyError
 from fauxley.evaluation.classifier_network import ClassifierNetwork, ClassifierSettings, LogMel
 from fauxley.serialization import from_json, to_json
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1: trained without noise
 _CONFIG = "config.json"
 _WEIGHTS = "classifier.safetensors"
 
@@ -39,6 +39,7 @@ class Judgement:
 
     Attributes:
         accuracy: share of clips it names rightly.
+        noisy_accuracy: the same with white noise 10 dB below each clip.
         calibration_error: expected calibration error, see `calibration.py`.
         num_clips: how many were asked.
         held_out: in words, which clips these were.
@@ -46,6 +47,7 @@ class Judgement:
     """
 
     accuracy: float
+    noisy_accuracy: float
     calibration_error: float
     num_clips: int
     held_out: str
@@ -168,6 +170,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise FauxleyError(
             f"{folder} is not a classifier; make one with 'fauxley train-classifier --data DATASET --out {folder}'"
         ) from error
+    if version == 1:
+        raise FauxleyError(
+            f"{folder} was trained by an earlier fauxley, which taught it nothing about noise, so that its figures do "
+            "not compare with today's; train it again with 'fauxley train-classifier'"
+        )
     if version != FORMAT_VERSION:
         raise FauxleyError(f"{folder} has classifier format {version!r}; this fauxley reads {FORMAT_VERSION}")
     return dict(config)

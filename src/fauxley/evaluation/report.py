@@ -61,6 +61,7 @@ def protocol(evaluator: Evaluator) -> dict[str, Any]:
         "embeddings": list(evaluator.embeddings),
         "classifier": classifier.digest if classifier else None,
         "classifier_accuracy": classifier.judgement.accuracy if classifier else None,
+        "classifier_noisy_accuracy": classifier.judgement.noisy_accuracy if classifier else None,
         "classifier_calibration_error": classifier.judgement.calibration_error if classifier else None,
         "truncation": "none: latents as drawn, no clip rejected",
         "quantised_to_bits": 16,
