@@ -100,7 +100,7 @@ def frechet_distance_infinity(
     rng = np.random.default_rng(seed)
     for row in distances:
         order, other = rng.permutation(len(reference)), rng.permutation(len(features))
-        row[:] = [_distance(_fit(reference[order[:size]]), _fit(features[other[:size]])) for size in sizes]
+        row[:] = [_distance_of_sets(reference[order[:size]], features[other[:size]]) for size in sizes]
         progress(1)
     ends = np.polyfit(1 / sizes, distances.T, 1)[-1]
     curved = np.polyfit(1 / sizes, distances.mean(0), 2)[-1]
@@ -113,6 +113,17 @@ def _fit(features: Float) -> Gaussian:
     mean = x.mean(0)
     centred = x - mean
     return Gaussian(mean, centred.T @ centred / (len(x) - 1))
+
+
+def _distance_of_sets(first: Float, second: Float) -> float:
+    """d² of features (N, D) each. With fewer clips than dimensions, from N × N matrices: with centred X and Y the trace
+    of the root is the sum of the singular values of X Yᵀ / (N - 1), at N/D of the cost cubed."""
+    if len(first) >= first.shape[1]:
+        return _distance(_fit(first), _fit(second))
+    means = [np.mean(z, axis=0, dtype=np.float64) for z in (first, second)]
+    x, y = ((z - mean) / np.sqrt(len(z) - 1) for z, mean in zip((first, second), means, strict=True))
+    trace = np.square(x).sum() + np.square(y).sum() - 2 * np.linalg.svd(x @ y.T, compute_uv=False).sum()
+    return float(np.square(means[0] - means[1]).sum() + trace)
 
 
 def _distance(a: Gaussian, b: Gaussian) -> float:

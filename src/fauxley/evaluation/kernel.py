@@ -88,13 +88,9 @@ def polynomial(x: Float64, y: Float64) -> Float64:
     return np.asarray(inner * inner * inner)
 
 
-class GaussianKernel(NamedTuple):
-    """exp(-|x - y|² / (2 σ²)) of rows (N, D) and (M, D): (N, M)."""
-
-    bandwidth: float
-
-    def __call__(self, x: Float64, y: Float64) -> Float64:
-        return np.asarray(np.exp(_squared_distances(x, y) / (-2 * self.bandwidth**2)))
+def gaussian(bandwidth: float) -> Kernel:
+    """The kernel exp(-|x - y|² / (2 σ²)) of rows (N, D) and (M, D): (N, M)."""
+    return lambda x, y: np.asarray(np.exp(_squared_distances(x, y) / (-2 * bandwidth**2)))
 
 
 def squared_mmd(first: Float, second: Float, kernel: Kernel = polynomial) -> float:
@@ -132,7 +128,7 @@ def kad(
         bandwidth: σ; None: that of this reference.
     """
     check_features(2, reference=reference, generated=features)
-    kernel = GaussianKernel(median_distance(reference) if bandwidth is None else bandwidth)
+    kernel = gaussian(median_distance(reference) if bandwidth is None else bandwidth)
     centre = np.mean(reference, axis=0, dtype=np.float64)  # distances do not change, but fewer digits are lost
 
     def distance(x: Float64, y: Float64) -> float:

@@ -62,8 +62,8 @@ def nearest(
         own = np.arange(start, start + len(part)) if same else None
         candidates, surely = _candidates(part - centre, base, centre, kept, own, rows, device, torch.float32)
         found = _measure(part, base, candidates, k)
-        unsure = np.flatnonzero(np.square(found[0][:, -1]) > surely) if kept < len(base) - same else []
-        if len(unsure):
+        unsure = np.flatnonzero(np.square(found[0][:, -1]) > surely)
+        if len(unsure) and kept < len(base) - same:
             mine = None if own is None else own[unsure]
             wider, _ = _candidates(part[unsure] - centre, base, centre, kept, mine, rows, "cpu", torch.float64)
             for all_, some in zip(found, _measure(part[unsure], base, wider, k), strict=True):
@@ -83,8 +83,8 @@ def _candidates(
     device: torch.device | str,
     precision: torch.dtype,
 ) -> tuple[Int, NDArray[np.float64]]:
-    """Indices of the nearest `kept` clips to centred queries, by matrix products, (Q, kept), and for each query a squared
-    distance, (Q,), that every other clip is farther away than, whatever rounding did."""
+    """Indices of the nearest `kept` clips to centred queries, by matrix products, (Q, kept), and for each query a
+    squared distance, (Q,), that every other clip is farther away than, whatever rounding did."""
     q = torch.from_numpy(np.asarray(queries)).to(device, precision)
     best = torch.full((len(q), kept), torch.inf, device=device, dtype=precision)
     which = torch.zeros((len(q), kept), dtype=torch.int64, device=device)
