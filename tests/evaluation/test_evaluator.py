@@ -194,18 +194,19 @@ def test_large_features_live_in_a_file_without_a_name(monkeypatch):
 def test_the_listener_hears_every_clip(learnt_kit):
     class Counting(Listener):
         def __init__(self):
-            self.begun, self.done = [], 0
+            self.stages = []
 
         def begin(self, what, total):
-            self.begun.append(what)
+            self.stages.append([what, total, 0])
 
         def advance(self, count):
-            self.done += count
+            self.stages[-1][2] += count
 
     listener = Counting()
     assert len(Evaluator(learnt_kit, protocol=PROTOCOL, listener=listener).real) == 1
-    assert listener.done == 96
-    assert any("features" in what for what in listener.begun)
+    assert any("features" in what and total == 96 for what, total, _ in listener.stages)
+    for what, total, done in listener.stages:
+        assert done == total, what
 
 
 def test_a_missing_extra_is_one_line_that_says_how_to_get_it(monkeypatch):
