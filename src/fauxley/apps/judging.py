@@ -59,6 +59,7 @@ class Judge:
             reference.check_prepared()
         self._device = device
         self._precision = precision
+        self._listener = listener
         self._protocol = protocol
         rate, length = PackSettings.sample_rate, None
         if is_run_or_model(like):
@@ -99,7 +100,8 @@ class Judge:
             return DatasetClips(Dataset.open(path), title, count, seed, length)
         if not path.is_dir():
             raise UsageError(f"{printable(path)} is no model and no folder of sounds")
-        return FolderClips(path, title, rate, length, count, seed)
+        self._listener.begin(f"{title}: looking into the files", 0)
+        return FolderClips(path, title, rate, length, count, seed, self._listener.advance)
 
     def judge(self, source: ClipSource) -> Judged:
         """Judge clips; see `Evaluator.evaluate`."""

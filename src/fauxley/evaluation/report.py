@@ -36,6 +36,7 @@ def to_json(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, Any]:
             {
                 **figures.to_json(),
                 "remarks": [remark.text for remark in remarks(figures, evaluator.real[-1])],
+                "passed_over": source.passed_over,
                 "nearest": [
                     {"clip": source.name(clip), "training_clip": evaluator.train.name(real), "distance": distance}
                     for clip, real, distance in page.nearest_pairs(figures, page.PAIRS)
