@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from fauxley.evaluation.copies import SURE
 from fauxley.evaluation.figures import Figures
 from fauxley.evaluation.signals import MEASURES
 
@@ -57,13 +58,15 @@ def _copied(figures: Figures, real: Figures) -> Remark | None:
         return None
     usual = real.scores["copies"].value
     chance = usual + 0.01 + 2 * float(np.sqrt(usual * (1 - usual) / total))
-    named = ", ".join(f"{copy.clip} is {copy.training_clip}" for copy in copies[:_NAMED])
+    named = ", ".join(
+        f"{copy.clip} is {copy.training_clip} (similarity {copy.similarity:.3f})" for copy in copies[:_NAMED]
+    )
     others = len(copies) - _NAMED
     more = f" and {others} more, which report.json names" if others > 0 else ""
     also = f" Of real clips beside ({real.title}) {usual:.1%} are, too." if usual else ""
     verb = "clip is a copy of a training clip" if len(copies) == 1 else "clips are copies of training clips"
     return Remark(
-        "poor" if len(copies) / total > chance else "fair",
+        "poor" if sum(copy.similarity >= SURE for copy in copies) / total > chance else "fair",
         f"{len(copies)} of {total} {verb}, place in time and gain aside: {named}{more}.{also}",
     )
 
