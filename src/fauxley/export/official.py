@@ -125,8 +125,8 @@ def _wavegan(
     post_filter, *others = shapes.get("G/pp_filt/conv1d/kernel", (0, 1, 1)) or (-1,)
     if others == [channels, 1] and channels > 1:
         raise FauxleyError(
-            f"G/pp_filt/conv1d/kernel, its post filter, mixes {channels} channels into one; fauxley has filters for each "
-            "channel alone, so this model would sound otherwise. Trained without one, it can be imported"
+            f"G/pp_filt/conv1d/kernel, its post filter, mixes {channels} channels into one; fauxley has filters for "
+            "each channel alone, so this model would sound otherwise. Trained without one, it can be imported"
         )
     if others != [1, 1] or (post_filter and channels != 1):
         raise FauxleyError(
