@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=560, help="clips of each set")
     parser.add_argument("--train", type=int, default=10_000, help="training clips at most")
     parser.add_argument("--copies-only", action="store_true")
+    parser.add_argument("--table-only", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -67,7 +68,8 @@ def main() -> None:
         new = DatasetClips(test, "test", options.count)
         learnt_clips, new_clips = (source.read(range(len(source))) for source in (learnt, new))
         labels = np.array(new.labels)
-        _copies(learnt_clips, new_clips)
+        if not options.table_only:
+            _copies(learnt_clips, new_clips)
         if options.copies_only:
             return
         protocol = Protocol(count=max(20, len(new_clips)))
