@@ -186,3 +186,22 @@ def test_a_classifier_of_data_without_labels_is_one_line(tmp_path: Path, capsys:
         soundfile.write(tmp_path / f"{index}.wav", np.zeros(100), 16000)
     assert main(["train-classifier", "--data", str(tmp_path), "--quiet"]) == 1
     assert "labels" in capsys.readouterr().err
+
+
+def test_a_record_of_before_and_hostile_ones_are_read_or_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints" / "step-00000005").mkdir(parents=True)
+    record = tmp_path / "best.json"
+    record.write_text('{"checkpoint": "step-00000005", "metric": "kernel/log-mel", "value": 1.5}')
+    best = read_best(tmp_path)
+    assert best is not None
+    assert (best.value, best.faults) == (1.5, ())
+    for content in (
+        '{"checkpoint": "step-00000005", "metric": "x", "value": 1' + 400 * "0" + "}",
+        '{"checkpoint": "step-00000005", "metric": "x", "value": 1, "faults": 3}',
+        "[1, 2]",
+        "[" * 100_000,
+        '{"checkpoint": "../elsewhere", "metric": "x", "value": 1}',
+        "\x00\xff",
+    ):
+        record.write_text(content, encoding="utf-8")
+        assert read_best(tmp_path) is None

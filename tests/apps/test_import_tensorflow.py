@@ -240,6 +240,20 @@ def test_variables_of_something_else_are_an_error(
     assert len(message.splitlines()) == 1
 
 
+@pytest.mark.parametrize("channels", [2, 6])
+def test_a_post_filter_that_mixes_channels_is_refused_in_words(
+    tmp_path: Path, channels: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The official filter goes from all channels to one; ours from each to itself."""
+    _, variables = variables_of(WaveGAN(channels=channels, phase_shuffle=0, **SMALL))
+    write_bundle(tmp_path / "model.ckpt-1", variables | {"G/pp_filt/conv1d/kernel": zeros(512, channels, 1)})
+    assert run(tmp_path, "--out", tmp_path / "model") == 1
+    message = capsys.readouterr().err.strip()
+    assert f"mixes {channels} channels into one" in message
+    assert len(message.splitlines()) == 1
+    assert not (tmp_path / "model").exists()
+
+
 @pytest.mark.parametrize("line", ["data_sample_rate,x", "data_sample_rate,-1", "data_sample_rate," + "9" * 9000])
 def test_arguments_that_make_no_sense_are_an_error(
     tmp_path: Path, line: str, capsys: pytest.CaptureFixture[str]

@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+import soundfile
 
 from fauxley.audio.files import write_audio
 from fauxley.errors import FauxleyError, UsageError
@@ -174,10 +175,38 @@ def test_folders_broken_files_and_other_rates(tmp_path, synthesizer):
     for index in range(3):
         write_audio(tmp_path / f"{index}.wav", np.zeros((1, 100)), 8000)
     (tmp_path / "broken.wav").write_bytes(b"RIFF")
-    with pytest.warns(UserWarning, match="1 files that cannot be read"):
+    with pytest.warns(UserWarning, match="1 file is passed over: broken.wav cannot be read"):
         assert len(FolderClips(tmp_path, "folder", 8000, 4096, 10)) == 3
     with pytest.raises(UsageError, match="--sample-rate 16000"):
         FolderClips(tmp_path, "folder", 16000, 4096, 10)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (np.nan, "NaN"),
+        (np.inf, "infinity"),
+        (-np.inf, "infinity"),
+        (3e7, "3e+07 times full scale"),
+        (1e38, "full scale"),
+    ],
+)
+def test_files_with_numbers_that_are_no_sound_are_named_passed_over_and_counted(tmp_path, value, reason):
+    samples = 0.1 * np.random.default_rng(0).standard_normal((30, 4096)).astype(np.float32)
+    samples[4, 1000] = samples[9, 3000] = value
+    for index, clip in enumerate(samples):
+        soundfile.write(tmp_path / f"{index:02d}.wav", clip, 8000, subtype="FLOAT")
+    with pytest.warns(UserWarning, match="passed over") as caught:
+        source = FolderClips(tmp_path, "folder", 8000, 4096, 25)
+    (text,) = [str(one.message) for one in caught]
+    assert "passed over" in text
+    assert reason in text
+    assert "\n" not in text
+    named = [line.split()[0] for line in source.passed_over]
+    assert set(named) <= {"04.wav", "09.wav"}
+    assert all(name in text for name in named)
+    assert len(source) == 25  # others take their places
+    assert np.isfinite(source.read(range(25))).all()
 
 
 def test_large_features_live_in_a_file_without_a_name(monkeypatch):
@@ -194,18 +223,19 @@ def test_large_features_live_in_a_file_without_a_name(monkeypatch):
 def test_the_listener_hears_every_clip(learnt_kit):
     class Counting(Listener):
         def __init__(self):
-            self.begun, self.done = [], 0
+            self.stages = []
 
         def begin(self, what, total):
-            self.begun.append(what)
+            self.stages.append([what, total, 0])
 
         def advance(self, count):
-            self.done += count
+            self.stages[-1][2] += count
 
     listener = Counting()
     assert len(Evaluator(learnt_kit, protocol=PROTOCOL, listener=listener).real) == 1
-    assert listener.done == 96
-    assert any("features" in what for what in listener.begun)
+    assert any("features" in what and total == 96 for what, total, _ in listener.stages)
+    for what, total, done in listener.stages:
+        assert done == total, what
 
 
 def test_a_missing_extra_is_one_line_that_says_how_to_get_it(monkeypatch):

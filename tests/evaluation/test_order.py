@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 
 from fauxley.evaluation import signals
+from fauxley.evaluation.copies import Fingerprints
 from fauxley.evaluation.features import LogMelNeighbours, extract
 from fauxley.evaluation.figures import Figures
 from fauxley.evaluation.neighbours import nearest
-from fauxley.evaluation.scoring import score_copies, score_distances, score_neighbours
+from fauxley.evaluation.scoring import score_copies, score_distances, score_memorisation, score_neighbours
 
 from .conftest import ArrayClips, collapsed, memorised, noisy, scrambled
 
@@ -38,7 +39,7 @@ def figures(halves):
         "exact copies": learnt,
         "collapsed": collapsed(new),
     }
-    extractors = {"log-mel": LogMelNeighbours()}
+    extractors = {"log-mel": LogMelNeighbours(), "fingerprints": Fingerprints()}
     features = {name: extract(ArrayClips(clips), extractors, {}) for name, clips in sets.items()}
     reference = extract(ArrayClips(learnt), extractors, {})
     held_out = nearest(features["real"]["copies"], reference["copies"])[0][:, 0]
@@ -47,7 +48,8 @@ def figures(halves):
     for name, clips in sets.items():
         one = found[name] = Figures(name, len(clips))
         score_neighbours(one, features[name], reference, own=False, device="cpu")
-        score_copies(one, held_out)
+        score_memorisation(one, held_out)
+        score_copies(one, features[name], reference, 100, own=False, device="cpu")
         score_distances(one, "log-mel", reference["log-mel"], features[name]["log-mel"], 0)
         one.gaps = {
             key: signals.kolmogorov_smirnov(values, measures[key])

@@ -50,6 +50,27 @@ def test_quiet_data_may_be_matched_quietly_and_alike_data_alike():
     assert not [text for _ in range(2) for text in watch.preview(np.repeat(REAL[:1], 4, axis=0))]
 
 
+@pytest.mark.parametrize("peak", [1.0, 0.7, 0.1])
+def test_rising_levels_are_noticed_before_files_cut_much_off(peak):
+    """Sounds that grow by 1 dB from preview to preview: said before 0.5 % of the samples lie beyond full scale."""
+    data, others = (peak * sounds / np.abs(sounds).max(axis=(1, 2), keepdims=True) for sounds in (REAL, OTHERS))
+    watch, heard, step = Watch(data), [], 0
+    while not heard:
+        louder = others * 10 ** (step / 20)
+        heard, step = watch.preview(louder), step + 1
+    assert "full scale" in heard[0]
+    assert step > 1
+    beyond = (np.abs(louder) > 1).mean() - (np.abs(data) > 1).mean()
+    assert beyond < 0.005
+    assert np.median(np.abs(louder).max(axis=2)) < 1.5
+
+
+def test_sounds_as_loud_as_the_data_raise_no_alarm_whatever_their_level():
+    for gain in (1.0, 0.9, 0.3):
+        watch = Watch(gain * REAL)
+        assert not [text for seed in (100, 200, 300) for text in watch.preview(gain * kit(seed))]
+
+
 def test_a_critic_that_has_won_is_noticed_once_it_lasts():
     watch = Watch(REAL)
     heard = [watch.numbers(20.0) for _ in range(50)]

@@ -43,8 +43,9 @@ def evaluate(
         protocol: How to judge.
         all_checkpoints: Judge every checkpoint of a run, draw the figures over training, and record the best in
             RUN/best.json: from then on RUN means that one.
-        best_by: The figure that decides, as report.json names it, such as frechet/log-mel; by default the kernel
-            distance in the classifier's embedding, or in log-mel without a classifier.
+        best_by: The figure that decides among checkpoints without faults in level, clipping, silence or repetition, as
+            report.json names it, such as frechet/log-mel; by default the kernel distance in the classifier's embedding,
+            or in log-mel without a classifier.
         device: Where to compute; auto takes a GPU if there is one.
         precision: Precision that models compute in; auto takes bfloat16 where that is fast, which the table names, else
             float32. Give one by name to compare with figures from other machines.
@@ -55,7 +56,7 @@ def evaluate(
     """
     check_out(out, overwrite)
     with importing():
-        from fauxley.apps.checkpoints import choose_best, judge_all, record
+        from fauxley.apps.checkpoints import choose_best, explain_best, judge_all, record
         from fauxley.apps.judging import Judge, print_summary
         from fauxley.evaluation.page import Judged
         from fauxley.evaluation.report import write_report
@@ -70,10 +71,11 @@ def evaluate(
         best = ""
         if all_checkpoints:
             history = judge_all(judge, model)
-            step, metric = choose_best({step: one.figures for step, one in history.items()}, best_by)
+            figures, real = {step: one.figures for step, one in history.items()}, judge.evaluator.real[-1]
+            step, metric = choose_best(figures, best_by, real)
             judged = history[step]
-            record(model, step, metric, judged.figures)
-            best = f"Best of {len(history)} checkpoints by {metric}: step {step}. {printable(model)} now means it."
+            record(model, step, metric, judged.figures, real)
+            best = f"{explain_best(figures, step, metric, real)} {printable(model)} now means it."
         else:
             judged = judge.judge(judge.open(model))
         stages.begin("writing the report", 0)

@@ -19,6 +19,7 @@ from fauxley.evaluation.classifier_cache import find_cached
 from fauxley.evaluation.clips import ClipSource, DatasetClips, FolderClips, ModelClips
 from fauxley.evaluation.evaluator import Evaluator
 from fauxley.evaluation.figures import METRICS, describe
+from fauxley.evaluation.kernel import KAD_FACTOR
 from fauxley.evaluation.page import Judged
 from fauxley.evaluation.pretrained import SpeechQuality, open_embeddings
 from fauxley.evaluation.protocol import Listener, Protocol
@@ -58,6 +59,7 @@ class Judge:
             reference.check_prepared()
         self._device = device
         self._precision = precision
+        self._listener = listener
         self._protocol = protocol
         rate, length = PackSettings.sample_rate, None
         if is_run_or_model(like):
@@ -98,7 +100,8 @@ class Judge:
             return DatasetClips(Dataset.open(path), title, count, seed, length)
         if not path.is_dir():
             raise UsageError(f"{printable(path)} is no model and no folder of sounds")
-        return FolderClips(path, title, rate, length, count, seed)
+        self._listener.begin(f"{title}: looking into the files", 0)
+        return FolderClips(path, title, rate, length, count, seed, self._listener.advance)
 
     def judge(self, source: ClipSource) -> Judged:
         """Judge clips; see `Evaluator.evaluate`."""
@@ -114,6 +117,8 @@ def print_summary(evaluator: Evaluator, judged: Sequence[Judged]) -> None:
     """Print the table of figures, remarks and warnings."""
     console = output_console()
     console.print(_table(evaluator, judged))
+    widths = ", ".join(f"{width:.4g} in {name}" for name, width in evaluator.bandwidths.items())
+    console.print(f"KAD: × {KAD_FACTOR}, a Gaussian kernel of bandwidth {widths}", markup=False)
     for text in warnings_for(evaluator, judged):
         console.print(f"note: {text}", style="yellow", markup=False)
     for one in judged:

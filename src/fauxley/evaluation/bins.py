@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fauxley.errors import UsageError
+from fauxley.evaluation.checks import check_features
 from fauxley.evaluation.neighbours import nearest
 
 Float = NDArray[np.floating[Any]]
@@ -37,10 +37,9 @@ def different_bins(real: Float, generated: Float, seed: int = 0, num_bins: int =
     there are fewer than 10 real clips to each.
 
     Raises:
-        UsageError: fewer than 10 clips on a side.
+        UsageError: fewer than 10 clips on a side, other dimensions, or numbers that are not finite.
     """
-    if min(len(real), len(generated)) < 10:
-        raise UsageError(f"bins need 10 clips on each side at least; got {len(real)} and {len(generated)}")
+    check_features(10, real=real, generated=generated)
     num_bins = max(2, min(num_bins, len(real) // 10))
     x, y = np.asarray(real, np.float64), np.asarray(generated, np.float64)
     # What hardly varies must not decide: its noise would be scaled up to the size of what does.

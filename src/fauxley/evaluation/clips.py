@@ -31,6 +31,9 @@ from fauxley.models.precision import Settled
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.verified import checksum, load_verified
 
+_LARGEST_PEAK = 100.0  # times full scale: 40 dB too loud is a mistake of units, not a sound
+_NAMED = 5  # files in a warning
+
 Audio = NDArray[np.float32]
 Reader = Callable[[], Audio]
 
@@ -42,11 +45,13 @@ class ClipSource(ABC):
         title: what it is, for people.
         sample_rate: in Hz.
         clip_length: T.
+        passed_over: what of it was not used, and why.
     """
 
     title: str
     sample_rate: int
     clip_length: int
+    passed_over: Sequence[str] = ()
 
     @abstractmethod
     def __len__(self) -> int:
@@ -156,36 +161,73 @@ class ModelClips(ClipSource):
 class FolderClips(ClipSource):
     """The sounds of a folder, from their beginning, at most `count` of them in an order drawn by `seed`.
 
+    Files that cannot be read or hold NaN, infinity or values beyond 100 times full scale are passed over with a
+    warning that names them, and are listed in `passed_over`.
+
+    Args:
+        progress: called with 1 after each file that was looked into.
+
     Raises:
         FauxleyError: there are none that can be read, or they have another sample rate.
     """
 
-    def __init__(self, folder: Path, title: str, sample_rate: int, clip_length: int, count: int, seed: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        title: str,
+        sample_rate: int,
+        clip_length: int,
+        count: int,
+        seed: int = 0,
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> None:
         self.title = title
         self.sample_rate = sample_rate
         self.clip_length = clip_length
         found = find_audio(folder).files
-        order = np.random.default_rng([seed, 1]).permutation(len(found))[:count]
         self._folder = folder
-        self._files = [found[index] for index in order if self._is_usable(found[index])]
-        if broken := len(order) - len(self._files):
-            warnings.warn(f"{printable(folder)}: {broken} files that cannot be read are passed over", stacklevel=2)
+        self._files: list[Path] = []
+        self.passed_over: list[str] = []
+        for index in np.random.default_rng([seed, 1]).permutation(len(found)):
+            if len(self._files) == count:
+                break
+            if reason := self._why_not(found[index]):
+                self.passed_over.append(f"{printable(found[index].relative_to(folder))} {reason}")
+            else:
+                self._files.append(found[index])
+            progress(1)
+        if self.passed_over:
+            warnings.warn(self._complaint(), stacklevel=2)
         if not self._files:
-            raise FauxleyError(f"no sounds in {printable(folder)}; give a model, a dataset or a folder of sounds")
+            none = "no sound can be used" if found else "no sounds"
+            raise FauxleyError(f"{none} in {printable(folder)}; give a model, a dataset or a folder of sounds")
 
-    def _is_usable(self, path: Path) -> bool:
-        """Whether a file can be opened; its end may still be broken, which shows when it is read."""
+    def _complaint(self) -> str:
+        files = "1 file is" if len(self.passed_over) == 1 else f"{len(self.passed_over)} files are"
+        more = len(self.passed_over) - _NAMED
+        named = "; ".join(self.passed_over[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
+        return f"{printable(self._folder)}: {files} passed over: {named}"
+
+    def _why_not(self, path: Path) -> str:
+        """What keeps a file from being judged; "" if nothing does."""
         try:
             rate = probe(path).sample_rate
         except AudioFileError:
-            return False
+            return "cannot be read"
         if rate != self.sample_rate:
             wanted = self.sample_rate
             raise UsageError(
                 f"{printable(path)} has {rate} Hz and the data {wanted} Hz; write the sounds at {wanted} Hz "
                 f"(fauxley generate --sample-rate {wanted}), or prepare the data with --sample-rate {rate}"
             )
-        return True
+        try:
+            clip = read_audio(path, self.sample_rate, 1)
+        except AudioFileError:
+            return "cannot be read to its end"
+        if not np.isfinite(clip).all():
+            return "holds NaN or infinity"
+        peak = float(np.abs(clip).max(initial=0))
+        return f"has a peak of {peak:.3g} times full scale" if peak > _LARGEST_PEAK else ""
 
     def __len__(self) -> int:
         return len(self._files)

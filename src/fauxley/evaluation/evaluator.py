@@ -21,22 +21,27 @@ from fauxley.evaluation import signals
 from fauxley.evaluation.classifier import Classifier
 from fauxley.evaluation.classifier_training import fingerprint
 from fauxley.evaluation.clips import Audio, ClipSource, DatasetClips
+from fauxley.evaluation.copies import Alignments, Copy, Fingerprints, aligning_rate
 from fauxley.evaluation.features import ClassifierFeatures, Extractor, LogMelNeighbours, extract
 from fauxley.evaluation.figures import Figures, Score
 from fauxley.evaluation.inception_score import inception_score
 from fauxley.evaluation.pretrained import SpeechQuality
 from fauxley.evaluation.protocol import LEAST_CLIPS, Listener, Protocol
 from fauxley.evaluation.scoring import (
+    STEPS,
+    Yardsticks,
     mean_and_spread,
     score_copies,
     score_distances,
     score_labels,
+    score_memorisation,
     score_neighbours,
 )
 
 Array = NDArray[Any]
 
-_SEARCHED = ("neighbours", "copies")
+_SEARCHED = ("neighbours", "copies")  # for so many clips as the protocol says
+_ALIGNED = ("fingerprints", "waveforms")  # for all clips
 _SPECTRUM_BINS = 512
 
 
@@ -78,7 +83,11 @@ class Evaluator:
         self._listener = listener or Listener()
         self._device = device
         self._n_jobs = n_jobs
-        self._extractors: dict[str, Extractor] = {"log-mel": LogMelNeighbours(device), **(embeddings or {})}
+        self._extractors: dict[str, Extractor] = {
+            "log-mel": LogMelNeighbours(device),
+            "fingerprints": Fingerprints(),
+            **(embeddings or {}),
+        }
         self.embeddings = (*(embeddings or {}), "log-mel")
         if quality is not None:
             self._extractors["quality"] = quality
@@ -137,12 +146,14 @@ class Evaluator:
         with self._timed(figures, "neighbours", len(features["neighbours"])):
             tell = self._listener.advance
             score_neighbours(figures, features, self._searched, own=False, device=self._device, progress=tell)
-            score_copies(figures, self.baseline_distances)
-        with self._timed(figures, "distances", 0):
+            score_memorisation(figures, self.baseline_distances)
+        self._score_copies(figures, source, features, own=False)
+        with self._timed(figures, "distances", STEPS * len(self.embeddings)):
             for name in self.embeddings:
-                # As many of each: what tells how full a space is depends on it.
-                reference = self._reference[name][: len(source)]
-                score_distances(figures, name, reference, features[name], self.protocol.seed)
+                reference, yardsticks = self._reference[name], self._yardsticks[name]
+                score_distances(
+                    figures, name, reference, features[name], self.protocol.seed, yardsticks, self._listener.advance
+                )
         real = self._real[0].measures
         figures.gaps = {
             name: signals.kolmogorov_smirnov(values, real[name]) for name, values in figures.measures.items()
@@ -153,10 +164,11 @@ class Evaluator:
         """The rows of real clips: the training data by itself, and the held-out clips as any others."""
         train = Figures(self.train.title, self.count)
         everything = self._features(self.train, train)
-        self._searched = {name: everything[name] for name in _SEARCHED}
+        self._searched = {name: everything[name] for name in (*_SEARCHED, *_ALIGNED)}
+        self._reference = {name: everything[name] for name in self.embeddings}
+        self._yardsticks = {name: Yardsticks.of(values) for name, values in self._reference.items()}
         features = {name: values[: self.count] for name, values in everything.items()}
         train.measures = {name: values[: self.count] for name, values in train.measures.items()}
-        self._reference = {name: features[name] for name in self.embeddings}
         self._real_probabilities = features.get("probabilities", np.zeros((0, 0)))
         self._real = [train]
         self._baseline = train
@@ -165,16 +177,50 @@ class Evaluator:
         with self._timed(train, "neighbours", 0):
             queries = {name: features[name][: self.protocol.neighbours] for name in _SEARCHED}
             score_neighbours(train, queries, self._searched, own=True, device=self._device)
-        with self._timed(train, "distances", 0):
+        queries = {name: features[name][: self.protocol.neighbours] for name in _ALIGNED}
+        self._score_copies(train, self.train, queries, own=True)
+        with self._timed(train, "distances", STEPS * len(self.embeddings)):
             half = self.count // 2
-            for name, values in self._reference.items():
-                score_distances(train, name, values[:half], values[half:], self.protocol.seed)
+            for name, yardsticks in self._yardsticks.items():
+                halves = features[name][:half], features[name][half:]
+                score_distances(train, name, *halves, self.protocol.seed, yardsticks, self._listener.advance)
         if self.test is not None:
             held_out, features = self._evaluate(self.test)
             held_out.scores.pop("inception_share", None)
             self._real.append(held_out)
             self._baseline = held_out
             self._real_probabilities = features.get("probabilities", self._real_probabilities)
+
+    def _score_copies(self, figures: Figures, source: ClipSource, features: Mapping[str, Array], *, own: bool) -> None:
+        """Look for copies among all clips whose features are given, and name them."""
+        count, most = len(features["fingerprints"]), self.protocol.neighbours
+        with self._timed(figures, "copies", count + min(count, most)):
+            found = score_copies(
+                figures, features, self._searched, most, own=own, device=self._device, progress=self._listener.advance
+            )
+            figures.copies = self._named(source, found)
+
+    def _named(self, source: ClipSource, found: Alignments) -> list[Copy]:
+        rate = aligning_rate(source.sample_rate, source.clip_length)
+        copied = np.flatnonzero(found.copied)
+        return [
+            Copy(
+                source.name(int(clip)),
+                self.train.name(int(found.indices[clip])),
+                int(clip),
+                int(found.indices[clip]),
+                float(found.similarity[clip]),
+                float(found.lags[clip] / rate),
+                float(20 * np.log10(max(abs(found.gains[clip]), 1e-9))),
+            )
+            for clip in copied[np.argsort(-found.similarity[copied], kind="stable")]
+        ]
+
+    @property
+    def bandwidths(self) -> dict[str, float]:
+        """KAD's bandwidth in each embedding: the median distance between training clips."""
+        _ = self.real  # has to be there
+        return {name: yardsticks.bandwidth for name, yardsticks in self._yardsticks.items()}
 
     @property
     def baseline_distances(self) -> Array:

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fauxley.evaluation.copies import Copy
 from fauxley.evaluation.neighbours import Memorisation
 
 Array = NDArray[Any]
@@ -48,8 +49,8 @@ METRICS: Mapping[str, Metric] = {
     "self_distance": Metric(
         "|D| self",
         "real",
-        "distance to the nearest other clip of the set: lower than real is lack of variety",
-        "whether variety sounds good: noise is varied",
+        "distance to the nearest other clip of the set, in the paper's features",
+        "whether variety sounds good. Noise fills silences and brings clips nearer: read Variety",
     ),
     "train_distance": Metric(
         "|D| train",
@@ -69,6 +70,25 @@ METRICS: Mapping[str, Metric] = {
         "share of clips nearer to training clips than all but 1 % of new real clips; 0.01 is to be expected",
         "copies that were altered a lot",
     ),
+    "copies": Metric(
+        "Copies",
+        "real",
+        "share of clips that are a training clip again, also moved, louder, quieter, turned over or noisy; for the "
+        "training data, clips that come twice",
+        "copies that were stretched, transposed, reversed or mixed",
+    ),
+    "repeated": Metric(
+        "Repeated",
+        "real",
+        "share of clips that are another clip of the set again, found as copies are",
+        "clips that are alike without being the same recording",
+    ),
+    "variety": Metric(
+        "Variety",
+        "real",
+        "distance of fingerprints to the nearest other clip of the set, 0 to 1.4; steady noise does not count",
+        "whether variety sounds good",
+    ),
     "speech_quality": Metric(
         "Speech quality (DNSMOS)",
         "higher",
@@ -84,14 +104,27 @@ METRICS: Mapping[str, Metric] = {
     "frechet_infinity": Metric(
         "Fréchet, N → ∞",
         "lower",
-        "the same, extrapolated to infinitely many clips",
+        "the same, extrapolated to infinitely many clips on both sides, ± 95 % interval",
         "as the Fréchet distance",
     ),
     "kernel": Metric(
         "Kernel distance",
         "lower",
-        "unbiased distance of the embeddings' distributions, × 1000; 0 if they are the same",
+        "unbiased distance of the embeddings' distributions, × 1000; 0 if they are the same; scaled, so not the KID of "
+        "others",
         "copies",
+    ),
+    "kad": Metric(
+        "KAD",
+        "lower",
+        "the same with a Gaussian kernel as wide as the training data's median distance, × 100, as published",
+        "copies",
+    ),
+    "kid": Metric(
+        "KID",
+        "lower",
+        "the same with the cubic kernel, features as they are, as published",
+        "copies; its size depends on the embedding's unit",
     ),
     "precision": Metric("Precision", "higher", "share of clips that lie where real clips are", "variety; copies"),
     "recall": Metric(
@@ -145,6 +178,8 @@ class Figures:
         gaps: by the same names, the Kolmogorov-Smirnov statistic against real clips.
         spectrum: mean power spectrum, even steps from 0 to half the sample rate.
         nearest: neighbours in the training data.
+        copies: which clips are training clips again, the surest first.
+        looked_at: how many clips were looked at for copies.
         memorisation: those distances against the held-out clips'.
         confidence: the classifier's highest probability for each clip, (N,).
         seconds: by stage.
@@ -158,6 +193,8 @@ class Figures:
     gaps: dict[str, float] = field(default_factory=dict)
     spectrum: Array | None = None
     nearest: NearestTraining | None = None
+    copies: list[Copy] = field(default_factory=list)
+    looked_at: int = 0
     memorisation: Memorisation | None = None
     confidence: Array | None = None
     seconds: dict[str, float] = field(default_factory=dict)
@@ -173,6 +210,7 @@ class Figures:
             "title": self.title,
             "count": self.count,
             "scores": scores,
+            "copies": [copy._asdict() for copy in self.copies],
             "label_shares": None if self.label_shares is None else [float(share) for share in self.label_shares],
             "signals": {name: {**medians[name], "gap": self.gaps.get(name)} for name in medians},
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fauxley.errors import UsageError
+from fauxley.evaluation.checks import check_probabilities, check_values
 
 Float = NDArray[np.floating[Any]]
 
@@ -33,7 +34,7 @@ def inception_score(probabilities: Float, splits: int = 10) -> tuple[float, floa
     Raises:
         UsageError: fewer clips than groups.
     """
-    p = _checked(probabilities)
+    p = check_probabilities(probabilities)
     if not 1 <= splits <= len(p):
         raise UsageError(f"{len(p)} clips cannot be divided into {splits} groups")
     scores = []
@@ -49,29 +50,25 @@ def modified_inception_score(probabilities: Float) -> float:
 
     Probabilities below 1e-16 count as that much; otherwise one clip that is certain would make it infinite.
     """
-    p = _checked(probabilities)
+    p = check_probabilities(probabilities)
     return float(np.exp((p * _log(p)).sum(1).mean() - (p.mean(0) * _log(p).mean(0)).sum()))
 
 
 def am_score(probabilities: Float, training_shares: Float) -> float:
     """AM, in nats. `training_shares`, (K,), are the shares of the labels in the training data."""
-    p = _checked(probabilities)
+    p = check_probabilities(probabilities)
     q = np.asarray(training_shares, np.float64)
+    check_values(2, shares=q)
+    if q.shape != p.shape[1:]:
+        raise UsageError(f"there are {p.shape[1]} labels and {len(q)} shares of labels")
     divergence = (q * (_log(q) - _log(p.mean(0)))).sum()
     return float(divergence - (p * _log(p)).sum(1).mean())
 
 
 def label_shares(probabilities: Float) -> Float:
     """How often each label is the likeliest, as shares, (K,)."""
-    p = _checked(probabilities)
+    p = check_probabilities(probabilities)
     return np.bincount(p.argmax(1), minlength=p.shape[1]) / len(p)
-
-
-def _checked(probabilities: Float) -> NDArray[np.float64]:
-    p = np.asarray(probabilities, np.float64)
-    if p.ndim != 2 or not len(p):
-        raise UsageError(f"probabilities must be (clips, labels), one clip at least; got {p.shape}")
-    return p
 
 
 def _log(p: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -131,9 +131,16 @@ def sounds(evaluator: Evaluator, judged: Sequence[Judged]) -> list[tuple[str, li
 
 
 def pairs(evaluator: Evaluator, judged: Judged) -> list[dict[str, Any]]:
+    """Clips beside the training clips they may come from: copies, the surest first, then the nearest."""
+    found = {
+        copy.place: (copy.training_place, f"a copy, similarity {copy.similarity:.3f}")
+        for copy in judged.figures.copies[:PAIRS]
+    }
+    for clip, real, distance in nearest_pairs(judged.figures, PAIRS):
+        found.setdefault(clip, (real, f"distance {distance:.1f}"))
     return [
-        {"distance": f"{distance:.1f}", "made": _cell(judged.source, clip), "real": _cell(evaluator.train, real)}
-        for clip, real, distance in nearest_pairs(judged.figures, PAIRS)
+        {"how": how, "made": _cell(judged.source, clip), "real": _cell(evaluator.train, real)}
+        for clip, (real, how) in list(found.items())[:PAIRS]
     ]
 
 

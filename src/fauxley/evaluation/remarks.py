@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from fauxley.evaluation.copies import SURE
 from fauxley.evaluation.figures import Figures
 from fauxley.evaluation.signals import MEASURES
 
@@ -20,18 +21,71 @@ class Remark(NamedTuple):
     text: str
 
 
+_NAMED = 3  # copies that a sentence names
+
+
 def remarks(figures: Figures, real: Figures) -> list[Remark]:
-    """Remarks on a set of clips, `real` being real clips that the model did not learn from, most telling first."""
-    found = [_recognisable(figures, real), _memorised(figures), _varied(figures, real), _labels(figures, real)]
+    """Remarks on a set of clips, `real` being real clips that the model did not learn from, most telling first.
+
+    Repetition and copies lead: they make every other figure look better than the set is.
+    """
+    empty = [_repeated(figures, real), _copied(figures, real)]
+    hollow = any(remark is not None and remark.verdict == "poor" for remark in empty)
+    found = [
+        *empty,
+        _recognisable(figures, hollow),
+        _memorised(figures),
+        _varied(figures, real),
+        _labels(figures, real),
+    ]
     return [remark for remark in found if remark] + _signals(figures, real)
 
 
-def _recognisable(figures: Figures, real: Figures) -> Remark | None:
-    if "inception_share" not in figures.scores:
+def _repeated(figures: Figures, real: Figures) -> Remark | None:
+    mine, theirs = figures.scores["repeated"].value, real.scores["repeated"].value
+    if mine <= theirs + 0.1:
         return None
+    return Remark(
+        "poor" if mine > theirs + 0.3 else "fair",
+        f"The set repeats itself: {mine:.0%} of the clips are another clip of the set again, where {theirs:.0%} of "
+        "real clips are. All other figures are of fewer sounds than there are clips.",
+    )
+
+
+def _copied(figures: Figures, real: Figures) -> Remark | None:
+    copies, total = figures.copies, figures.looked_at
+    if not copies:
+        return None
+    usual = real.scores["copies"].value
+    chance = usual + 0.01 + 2 * float(np.sqrt(usual * (1 - usual) / total))
+    named = ", ".join(
+        f"{copy.clip} is {copy.training_clip} (similarity {copy.similarity:.3f})" for copy in copies[:_NAMED]
+    )
+    others = len(copies) - _NAMED
+    more = f" and {others} more, which report.json names" if others > 0 else ""
+    also = f" Of real clips beside ({real.title}) {usual:.1%} are, too." if usual else ""
+    verb = "clip is a copy of a training clip" if len(copies) == 1 else "clips are copies of training clips"
+    return Remark(
+        "poor" if sum(copy.similarity >= SURE for copy in copies) / total > chance else "fair",
+        f"{len(copies)} of {total} {verb}, place in time and gain aside: {named}{more}.{also}",
+    )
+
+
+def _recognisable(figures: Figures, hollow: bool) -> Remark | None:
+    if "inception_share" not in figures.scores:
+        if figures.label_shares is not None:
+            return None
+        return Remark(
+            "fair",
+            "No classifier has judged what is heard. Distances in log-mel hardly tell speech from reversed speech and "
+            "may prefer clips of a single label to varied ones: do not choose by them alone.",
+        )
     share = figures.scores["inception_share"].value
     verdict: Verdict = "good" if share > 0.8 else "fair" if share > 0.5 else "poor"
-    return Remark(verdict, f"The inception score is {share:.0%} of that of real clips ({real.title}).")
+    text = f"The inception score is {share:.0%} of that of real clips."
+    if hollow and verdict == "good":
+        return Remark("fair", f"{text} That is deaf to repetition and memorising, of which there is much here.")
+    return Remark(verdict, text)
 
 
 def _memorised(figures: Figures) -> Remark | None:
@@ -39,17 +93,24 @@ def _memorised(figures: Figures) -> Remark | None:
     if found is None:
         return None
     share = found.suspicious
-    if share > 0.05:
+    copied = len(figures.copies) / max(figures.looked_at, 1)
+    if share > copied + 0.05:
         return Remark(
             "poor" if share > 0.2 else "fair",
             f"{share:.0%} of the clips are closer to training clips than all but 1 % of new real clips are: "
             "listen to the nearest pairs, they may be copies.",
         )
-    return Remark("good", "No sign of memorising: clips are no closer to the training data than new real clips are.")
+    if figures.copies:
+        return None
+    return Remark(
+        "good",
+        f"No sign of memorising: none of {figures.looked_at} clips is a training clip again, and they are no closer to "
+        "the training data than new real clips are.",
+    )
 
 
 def _varied(figures: Figures, real: Figures) -> Remark | None:
-    mine, theirs = figures.scores["self_distance"].value, real.scores["self_distance"].value
+    mine, theirs = figures.scores["variety"].value, real.scores["variety"].value
     if mine >= 0.8 * theirs:
         return None
     verdict: Verdict = "fair" if mine > 0.6 * theirs else "poor"

@@ -17,6 +17,7 @@ from fauxley.atomic import atomic_file
 from fauxley.evaluation import page
 from fauxley.evaluation.evaluator import Evaluator
 from fauxley.evaluation.figures import Figures
+from fauxley.evaluation.kernel import KAD_FACTOR
 from fauxley.evaluation.page import Judged
 from fauxley.evaluation.protocol import FEW_CLIPS
 from fauxley.evaluation.remarks import remarks
@@ -35,6 +36,7 @@ def to_json(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, Any]:
             {
                 **figures.to_json(),
                 "remarks": [remark.text for remark in remarks(figures, evaluator.real[-1])],
+                "passed_over": source.passed_over,
                 "nearest": [
                     {"clip": source.name(clip), "training_clip": evaluator.train.name(real), "distance": distance}
                     for clip, real, distance in page.nearest_pairs(figures, page.PAIRS)
@@ -59,6 +61,7 @@ def protocol(evaluator: Evaluator) -> dict[str, Any]:
         "held_out_clips": len(evaluator.test) if evaluator.test else 0,
         "training_data": evaluator.fingerprint,
         "embeddings": list(evaluator.embeddings),
+        "kad": {"factor": KAD_FACTOR, "bandwidths": evaluator.bandwidths},
         "classifier": classifier.digest if classifier else None,
         "classifier_accuracy": classifier.judgement.accuracy if classifier else None,
         "classifier_noisy_accuracy": classifier.judgement.noisy_accuracy if classifier else None,

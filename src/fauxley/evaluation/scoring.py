@@ -4,16 +4,17 @@ Letters: N clips, D dimensions, K labels, Q clips whose neighbours are looked fo
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from numpy.typing import NDArray
 
 from fauxley.evaluation.bins import different_bins
+from fauxley.evaluation.copies import Alignments, find_copies
 from fauxley.evaluation.figures import Figures, NearestTraining, Score
 from fauxley.evaluation.frechet import frechet_distance, frechet_distance_infinity
 from fauxley.evaluation.inception_score import am_score, inception_score, label_shares, modified_inception_score
-from fauxley.evaluation.kernel import kernel_distance
+from fauxley.evaluation.kernel import Scale, fit_scale, kad, kernel_distance, kid, median_distance
 from fauxley.evaluation.neighbours import memorisation, nearest
 from fauxley.evaluation.precision_recall import precision_recall
 
@@ -54,7 +55,34 @@ def score_neighbours(
     figures.nearest = NearestTraining(distances[:, 0], indices[:, 0])
 
 
-def score_copies(figures: Figures, held_out: Array) -> None:
+def score_copies(
+    figures: Figures,
+    features: Mapping[str, Array],
+    training: Mapping[str, Array],
+    most: int,
+    *,
+    own: bool,
+    device: torch.device | str,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Alignments:
+    """Which clips are training clips again, and how much the set repeats itself.
+
+    Args:
+        most: clips that are compared with one another.
+        own: the clips are the first of the training clips themselves.
+    """
+    found = find_copies(features, training, own=own, device=device, progress=progress)
+    figures.looked_at = len(found.similarity)
+    figures.scores["copies"] = Score(float(found.copied.mean()))
+    some = {name: features[name][:most] for name in ("fingerprints", "waveforms")}
+    repeated = find_copies(some, some, own=True, device=device, progress=progress)
+    figures.scores["repeated"] = Score(float(repeated.copied.mean()))
+    apart = nearest(some["fingerprints"], some["fingerprints"], same=True, device=device)[0]
+    figures.scores["variety"] = mean_and_spread(apart)
+    return found
+
+
+def score_memorisation(figures: Figures, held_out: Array) -> None:
     """Whether the clips are closer to the training data than held-out clips, whose distances are given, (M,)."""
     assert figures.nearest is not None
     found = memorisation(figures.nearest.distances, held_out)
@@ -63,19 +91,66 @@ def score_copies(figures: Figures, held_out: Array) -> None:
     figures.scores["suspicious"] = Score(found.suspicious)
 
 
-def score_distances(figures: Figures, name: str, real: Array, made: Array, seed: int) -> None:
-    """Distances between distributions of the embedding `name`, (N, D) each."""
+class Yardsticks(NamedTuple):
+    """What distances in an embedding are measured with, settled on the training data once and for all.
+
+    Attributes:
+        scale: of the kernel distance.
+        bandwidth: of KAD.
+    """
+
+    scale: Scale
+    bandwidth: float
+
+    @classmethod
+    def of(cls, training: Array) -> "Yardsticks":
+        """Yardsticks fitted on features (N, D)."""
+        return cls(fit_scale(training), median_distance(training))
+
+
+STEPS = 7  # of `score_distances`
+
+
+def score_distances(
+    figures: Figures,
+    name: str,
+    real: Array,
+    made: Array,
+    seed: int,
+    yardsticks: Yardsticks | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> None:
+    """Distances between distributions of the embedding `name`.
+
+    Args:
+        real: (M, D). All of it counts where the number of clips does not bias; else as many as there are made.
+        made: (N, D).
+        yardsticks: None: those of `real`.
+        progress: called with 1, `STEPS` times.
+    """
     scores = figures.scores
-    scores[f"frechet/{name}"] = Score(frechet_distance(real, made))
-    scores[f"frechet_infinity/{name}"] = Score(frechet_distance_infinity(real, made, seed))
-    kernel = kernel_distance(real, made, seed)
-    scores[f"kernel/{name}"] = Score(1000 * kernel.value, 500 * (kernel.high - kernel.low))
+    scale, bandwidth = yardsticks or Yardsticks.of(real)
+    same = real[: len(made)]
+    scores[f"frechet/{name}"] = Score(frechet_distance(same, made))
+    progress(1)
+    scores[f"frechet_infinity/{name}"] = Score(*frechet_distance_infinity(real, made, seed))
+    progress(1)
+    kernels = {
+        "kernel": (1000, kernel_distance(same, made, seed, scale)),
+        "kad": (1, kad(same, made, seed, bandwidth)),
+        "kid": (1, kid(same, made, seed)),
+    }
+    for title, (factor, found) in kernels.items():
+        scores[f"{title}/{name}"] = Score(factor * found.value, factor * (found.high - found.low) / 2)
+        progress(1)
     some = slice(_PRECISION_RECALL_CLIPS)
-    for title, value in precision_recall(real[some], made[some])._asdict().items():
+    for title, value in precision_recall(same[some], made[some])._asdict().items():
         scores[f"{title}/{name}"] = Score(value)
-    bins = different_bins(real, made, seed)
+    progress(1)
+    bins = different_bins(same, made, seed)
     scores[f"ndb/{name}"] = Score(bins.different)
     scores[f"bin_divergence/{name}"] = Score(bins.divergence)
+    progress(1)
 
 
 def mean_and_spread(values: Array) -> Score:

@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fauxley.evaluation.checks import check_values
+
 Float = NDArray[np.floating[Any]]
 Audio = NDArray[np.float32]
 
@@ -104,7 +106,12 @@ def mean_spectrum(clips: Audio, bins: int = 512) -> NDArray[np.float64]:
 
 
 def kolmogorov_smirnov(first: Float, second: Float) -> float:
-    """The largest gap between the cumulative distributions of two samples, (N,) and (M,)."""
+    """The largest gap between the cumulative distributions of two samples, (N,) and (M,).
+
+    Raises:
+        UsageError: fewer than two on a side, or numbers that are not finite.
+    """
+    check_values(2, first=first, second=second)
     a, b = np.sort(first), np.sort(second)
     both = np.concatenate([a, b])
     return float(np.abs(np.searchsorted(a, both, "right") / len(a) - np.searchsorted(b, both, "right") / len(b)).max())

@@ -123,8 +123,16 @@ def _wavegan(
     transposed = len(last) == 4
     taps, width, channels = (last[1], last[3], last[2]) if transposed else last
     post_filter, *others = shapes.get("G/pp_filt/conv1d/kernel", (0, 1, 1)) or (-1,)
+    if others == [channels, 1] and channels > 1:
+        raise FauxleyError(
+            f"G/pp_filt/conv1d/kernel, its post filter, mixes {channels} channels into one; fauxley has filters for "
+            "each channel alone, so this model would sound otherwise. Trained without one, it can be imported"
+        )
     if others != [1, 1] or (post_filter and channels != 1):
-        raise FauxleyError("G/pp_filt/conv1d/kernel is not from one channel to one, which is all that could be trained")
+        raise FauxleyError(
+            f"G/pp_filt/conv1d/kernel has shape {(post_filter, *others)}; of {channels} channel(s) the official post "
+            f"filter is (taps, {channels}, 1)"
+        )
     return WaveGAN(
         clip_length=_clip_length(model, checkpoint, layers, clip_length),
         phase_shuffle=_argument(arguments, "wavegan_disc_phaseshuffle", 2, 0, 63),

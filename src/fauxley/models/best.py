@@ -17,11 +17,12 @@ _FILE = "best.json"
 
 @dataclass(frozen=True)
 class Best:
-    """A checkpoint and the figure that it is best by."""
+    """A checkpoint and the figure that it is best by, among those with no more faults such as clipping."""
 
     checkpoint: Path
     metric: str
     value: float
+    faults: tuple[str, ...] = ()
 
 
 def read_best(run: Path) -> Best | None:
@@ -29,16 +30,17 @@ def read_best(run: Path) -> Best | None:
     try:
         content = json.loads((run / _FILE).read_text(encoding="utf-8"))
         name, metric, value = str(content["checkpoint"]), str(content["metric"]), float(content["value"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        faults = tuple(str(fault) for fault in content.get("faults", ()))  # records of before have none
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, MemoryError):
         return None
     folder = run / "checkpoints" / name
     if not re.fullmatch(r"step-[0-9]{8}", name) or not math.isfinite(value) or not folder.is_dir():
         return None
-    return Best(folder, metric, value)
+    return Best(folder, metric, value, faults)
 
 
 def record_best(run: Path, best: Best) -> None:
     """Record the best checkpoint of a run, in place of an earlier record."""
-    content = {"checkpoint": best.checkpoint.name, "metric": best.metric, "value": best.value}
+    content = {"checkpoint": best.checkpoint.name, "metric": best.metric, "value": best.value, "faults": best.faults}
     with atomic_file(run / _FILE) as partial:
         partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

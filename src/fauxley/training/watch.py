@@ -17,7 +17,11 @@ from numpy.typing import NDArray
 Clips = NDArray[np.float32]
 
 _SILENT_DB = -60.0
-_LEVEL_DB = 12.0
+_QUIETER_DB = 12.0
+_LOUDER_DB = 6.0
+_OVER_DB = 0.5  # peaks beyond full scale
+_FLAT = 0.999  # of full scale: where tanh and 16 bits flatten a waveform
+_FLATTENED = 0.001
 _DC = 0.05
 _ALIKE = 0.2
 _WON = 8.0
@@ -82,6 +86,16 @@ def level_db(clips: Clips) -> float:
     return float(20 * np.log10(np.sqrt(np.mean(np.square(clips, dtype=np.float64))) + 1e-6))
 
 
+def peak_db(clips: Clips) -> float:
+    """Median over clips of their highest sample, in dB of full scale; -120 for digital silence."""
+    peaks = np.abs(clips).reshape(len(clips), -1).max(axis=1)
+    return float(20 * np.log10(np.median(peaks) + 1e-6))
+
+
+def _flattened(clips: Clips) -> float:
+    return float((np.abs(clips) >= _FLAT).mean())
+
+
 def dc(clips: Clips) -> float:
     """Mean over the clips of the size of each channel's constant part."""
     return float(np.abs(clips.mean(axis=2, dtype=np.float64)).mean())
@@ -104,8 +118,18 @@ def _silent(real: Clips, fake: Clips) -> bool:
     return level_db(fake) < _SILENT_DB < level_db(real)
 
 
-def _off_level(real: Clips, fake: Clips) -> bool:
-    return abs(level_db(fake) - level_db(real)) > _LEVEL_DB
+def _quiet(real: Clips, fake: Clips) -> bool:
+    return level_db(fake) < level_db(real) - _QUIETER_DB
+
+
+def _loud(real: Clips, fake: Clips) -> bool:
+    """Louder than the data by what takes them to full scale, or at it already: what is there is lost in 16 bits."""
+    real, fake = (
+        clips - clips.mean(axis=2, keepdims=True) for clips in (real, fake)
+    )  # what is off centre is said apart
+    over = peak_db(fake) > max(peak_db(real), 0.0) + _OVER_DB
+    flat = _flattened(fake) > _flattened(real) + _FLATTENED
+    return over or flat or level_db(fake) > level_db(real) + _LOUDER_DB
 
 
 def _off_centre(real: Clips, fake: Clips) -> bool:
@@ -118,15 +142,18 @@ def _collapsed(real: Clips, fake: Clips) -> bool:
 
 _ALARMS: dict[str, Callable[[Clips, Clips], bool]] = {
     "silence": _silent,
-    "level": _off_level,
+    "quiet": _quiet,
+    "loud": _loud,
     "dc": _off_centre,
     "collapse": _collapsed,
 }
 _WORDS = {
     "silence": "the generator puts out silence: it found a dead end; "
     "begin again with another --seed or a lower --learning-rate",
-    "level": "generated sounds are more than 12 dB louder or quieter than the data; "
+    "quiet": "generated sounds are more than 12 dB quieter than the data; "
     "if this lasts, prepare the data with --normalize, or lower --learning-rate",
+    "loud": "generated sounds are louder than the data and reach full scale, where files cut them off; "
+    "lower --learning-rate, or go back to an earlier checkpoint",
     "dc": "generated waveforms are not centred on zero: usually the data's own DC offset or a learning rate too high; "
     "run 'fauxley scan' on the data, or lower --learning-rate",
     "collapse": "generated sounds are nearly all alike (mode collapse): give it more data or a larger --batch-size, "
