@@ -9,6 +9,7 @@ import tyro
 from fauxley.apps.cluster import Cluster, cluster_backend
 from fauxley.apps.scan import duration, file_progress
 from fauxley.audio.cache import parse_size
+from fauxley.audio.cutting import Cutting
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.pack_settings import PackSettings
 from fauxley.audio.packing import find_finished, pack
@@ -22,11 +23,12 @@ def prepare(
     sample_rate: int = 16000,
     channels: int = 1,
     clip_length: int = 16384,
-    slicing: Literal["auto", "first", "all", "random"] = "auto",
+    slicing: Literal["auto", "first", "all", "random", "onsets"] = "auto",
     overlap: float = 0.0,
     pad_end: bool = True,
     normalize: bool = True,
     where: tuple[str, ...] = (),
+    cutting: Cutting = Cutting(),  # noqa: B008 - frozen
     strict: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     shard_size: str | None = None,
@@ -47,6 +49,8 @@ def prepare(
 
       fauxley prepare speech train.dataset --where split=train
 
+      fauxley prepare walks walks.dataset --slicing onsets --sample-rate 44100 --clip-length 16384
+
       fauxley prepare archive archive.dataset --shard-size 256MB
 
     Args:
@@ -57,11 +61,13 @@ def prepare(
         clip_length: samples in a clip; training can use another on the same dataset.
         slicing: which clips a file gives: the first, all, or as many as all but starting anywhere. auto: first if most
             files are at most 1.5 clips long or, as drums do, hold nearly all their energy in the first clip; else
-            random.
+            random. onsets: one clip for each hit of long recordings of footsteps, claps, drums; a hit that is longer
+            than a clip is cut there, and each is scaled to a peak of 1 on its own. 'fauxley cut' shows them first.
         overlap: share of a clip that the next one repeats.
         pad_end: fill the last clip of a file with zeros; otherwise drop it.
         normalize: scale each file to a peak of 1.
         where: only files for which these columns of the folder's manifest.csv have these values, such as split=train.
+        cutting: how hits are found and cut, for --slicing onsets.
         strict: fail if any file cannot be used.
         overwrite: replace a dataset that is there already.
         shard_size: write the audio in several files of about this size, such as 256MB, the sounds in mixed order: for
@@ -70,7 +76,7 @@ def prepare(
         cluster: spread the work over dask://HOST:PORT or ray://HOST:PORT, whose machines all see FOLDER and DATASET.
         quiet: no progress bar and no summary.
     """
-    settings = PackSettings(sample_rate, channels, normalize, clip_length, slicing, overlap, pad_end, where)
+    settings = PackSettings(sample_rate, channels, normalize, clip_length, slicing, overlap, pad_end, where, cutting)
     shard_bytes = None if shard_size is None else parse_size(shard_size, "--shard-size")
     finished = None if overwrite else find_finished(folder, dataset, settings, shard_bytes)
     if finished is None:

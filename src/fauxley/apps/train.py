@@ -159,6 +159,11 @@ def open_data(config: TrainingConfig, data: Path | str) -> Dataset:
             f"{dataset.name} has {dataset.channels} channel(s) and the model {model.channels}; "
             f"give --channels {dataset.channels}, or prepare the sounds anew"
         )
+    if config.data.slicing == "onsets" and dataset.info.slicing.mode != "onsets":
+        raise UsageError(
+            f"{dataset.name} was not cut at its onsets; prepare the sounds anew with --slicing onsets, "
+            "or give their folder"
+        )
     if config.data.balance_labels and not dataset.labels:
         raise UsageError(
             f"{dataset.name} has no labels; leave out --balance-labels, or sort the sounds into sub-folders"

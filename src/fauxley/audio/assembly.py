@@ -15,7 +15,7 @@ from fauxley.audio.parallel import in_order
 from fauxley.audio.parts import Encoding, Packed, read_part, split_into_parts, write_part
 from fauxley.audio.shard_writer import ShardWriter
 from fauxley.audio.sources import printable
-from fauxley.audio.store import Entry
+from fauxley.audio.store import PLACE, Entry
 from fauxley.errors import FauxleyError, UsageError
 
 Progress = Callable[[int, int], None]  # files done, files in all
@@ -51,14 +51,14 @@ class Assembly:
         folder = self._catalogue.folder.absolute()  # a worker may live in another folder
         tasks = ((folder, self._parts[index], self._names[index].absolute(), self._encoding) for index in missing)
         total = sum(map(len, self._parts))
-        progress(len(self._results), total)
+        progress(sum(map(len, self._parts[:first])), total)
         unwritten = set(missing)
         with closing(in_order(write_part, tasks, n_jobs if len(missing) > 1 else 1)) as written:
             for index in range(first, len(self._parts)):
                 if index in unwritten:
                     next(written)
                 self._append(index)
-                progress(len(self._results), total)
+                progress(sum(map(len, self._parts[: index + 1])), total)
 
     def entries(self) -> list[Entry]:
         """The rows of manifest.csv, after `run`.
@@ -75,7 +75,7 @@ class Assembly:
             first = first_of.setdefault(packed.sha256, packed.file)
             odd = [*packed.warnings, *([f"same content as {first}"] if first != packed.file else [])]
             entry = Entry(
-                file=packed.file,
+                file=f"{packed.file}{PLACE}{packed.seconds}" if packed.seconds else packed.file,
                 label=sound.label,
                 offset=offset // (2 * self._encoding.channels),
                 num_samples=packed.num_samples,

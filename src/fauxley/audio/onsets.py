@@ -4,8 +4,8 @@ The way from samples to onsets, all of it per channel-summed power, so that anti
 
 1. Frames of 12 ms every 3 ms, each less its own mean (so an offset is nothing), become the power in 16 bands, even in
    steps of pitch above 100 Hz.
-2. Each band is compared with its own floor, what it holds in the quietest tenth of half a minute: L = 10 log₁₀(P + 4 floor).
-   Steady noise and hum, however coloured, stay level in L, and gain cancels.
+2. Each band is compared with its own floor, what it holds in the quietest tenth of half a minute:
+   L = 10 log₁₀(P + 4 floor). Steady noise and hum, however coloured, stay level in L, and gain cancels.
 3. The onset strength of a frame is the mean over the bands of how far L has risen in 9 ms, in dB (spectral flux; a
    band is compared with the loudest of itself and its neighbours, so a gliding tone does not rise: Böck and Widmer,
    "Maximum filter vibrato suppression for onset detection", DAFx 2013).
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from fauxley.audio.sources import Float
 
 Array = NDArray[np.float64]
+Int = NDArray[np.int64]
 
 _STEP_SECONDS = 0.001  # of the envelope; everything else is a multiple of it
 _HOP, _WINDOW = 3, 12  # steps
@@ -45,6 +46,7 @@ _SURROUNDINGS = 80  # frames on either side
 _PEAK = 8  # frames on either side over which an onset is the strongest
 _MASKING_SECONDS = 0.5  # after a hit, during which what would be another must stand out of its rattle:
 _MASKING_SHARE, _MASKING_RISE_DB, _MASKING_PEAK_DB = 0.4, 30.0, -25.0  # by strength, by rise in level, by level
+_FAINT_DB = -40.0  # below the louder hits of the recording: what is fainter is the background's
 _BACK, _AHEAD = 60, 25  # steps from an onset's frame, within which its attack lies
 
 
@@ -59,7 +61,7 @@ class Onsets(NamedTuple):
         strength: (N,) onset strength in dB.
     """
 
-    start: NDArray[np.int64]
+    start: Int
     peak: Array
     before: Array
     attack: Array
@@ -71,7 +73,7 @@ class OnsetDetector:
 
     Args:
         sample_rate: in Hz.
-        min_gap_seconds: of hits that follow one another closer than this, only the strongest counts.
+        min_gap_seconds: hits that follow one another closer than this are one.
         sensitivity: 1; twice as much finds hits of half the onset strength.
     """
 
@@ -114,11 +116,13 @@ class OnsetDetector:
             self._search(self._first + len(self._features))
         found = Onsets(*(np.concatenate(column) for column in zip(_NONE, *self._found, strict=True)))
         found = _only(found, np.argsort(found.start, kind="stable"))
-        found = _only(found, _strongest(found.start, found.strength, self._gap))
+        found = _merged(found, self._gap)
+        loud = np.quantile(found.peak, 0.9) if len(found.peak) else 0.0
+        found = _only(found, _decibels(found.peak, loud) > _FAINT_DB * self._sensitivity)
         return _only(found, _unmasked(found, self._masking, self._sensitivity))
 
     def levels(self) -> Array:
-        """The power in each `level_step` samples, less its mean, of all channels, to find where hits end: after `finish`."""
+        """The power, less the mean, of each `level_step` samples, which shows where hits end; after `finish`."""
         return np.concatenate([np.zeros(0), *self._levels])[: -(-self.num_samples // self.level_step)]
 
     def _take(self, samples: Float) -> None:
@@ -140,7 +144,9 @@ class OnsetDetector:
         frames = frames[(frames >= first) & (frames < last)]
         starts, heights, peak, before = _attacks(envelope, frames * _HOP)
         start = (self._first * _CHUNK + starts) * self.step
-        onsets = Onsets(start, peak, before, (heights - starts) * _STEP_SECONDS, strength[frames])
+        onsets = Onsets(
+            start, peak, before, np.asarray((heights - starts) * _STEP_SECONDS, np.float64), strength[frames]
+        )
         self._found.append(_only(onsets, (start < self.num_samples) & (peak > 0)))
         self._features = self._features[max(end - 1 - self._first, 0) :]
         self._first, self._next = max(end - 1, self._first), end
@@ -150,7 +156,8 @@ _NONE = Onsets(np.zeros(0, np.int64), *(np.zeros(0),) * 4)
 
 
 def _only(onsets: Onsets, which: NDArray[np.integer] | NDArray[np.bool_]) -> Onsets:
-    return Onsets(*(column[which] for column in onsets))
+    start, *others = onsets
+    return Onsets(start[which], *(column[which] for column in others))
 
 
 def _triangles(sample_rate: int, window: int) -> Array:
@@ -162,13 +169,15 @@ def _triangles(sample_rate: int, window: int) -> Array:
     low, centre, high = edges[:-2], edges[1:-1], edges[2:]
     rise, fall = np.maximum(centre - low, width), np.maximum(high - centre, width)
     distance = frequency[:, None] - centre
-    return np.maximum(0, 1 - np.where(distance < 0, -distance / rise, distance / fall))
+    return np.asarray(np.maximum(0, 1 - np.where(distance < 0, -distance / rise, distance / fall)))
 
 
 def _band_power(samples: Float, step: int, bands: Array) -> Array:
     """(N, B) of a chunk with its margins, one frame a hop."""
     window = _WINDOW * step
-    frames = np.lib.stride_tricks.sliding_window_view(samples, window, axis=0)[: _CHUNK * step : _HOP * step]  # (N, C, W)
+    frames = np.lib.stride_tricks.sliding_window_view(samples, window, axis=0)[
+        : _CHUNK * step : _HOP * step
+    ]  # (N, C, W)
     taper = np.hanning(window + 2)[1:-1].astype(np.float32)
     total: Array = np.zeros((len(frames), bands.shape[1]))
     for channel in range(frames.shape[1]):
@@ -185,12 +194,12 @@ def _envelope(samples: Float, step: int) -> Array:
     mean = (sums[wide:] - sums[:-wide]) / wide  # mean[i] is that of the samples from i on
     size = len(samples) - 2 * margin
     quick = samples[margin : margin + size] - mean[margin - wide // 2 : margin - wide // 2 + size]
-    return np.square(quick).sum(axis=1).reshape(-1, step).mean(axis=1)
+    return np.asarray(np.square(quick).sum(axis=1).reshape(-1, step).mean(axis=1))
 
 
 def _variances(samples: Float, size: int) -> Array:
     """The power, less the mean, in each `size` samples, of all channels."""
-    return np.var(samples.reshape(-1, size, samples.shape[1]), axis=1, dtype=np.float64).sum(axis=1)
+    return np.asarray(np.var(samples.reshape(-1, size, samples.shape[1]), axis=1, dtype=np.float64).sum(axis=1))
 
 
 def _onset_strength(power: Array, faintest: float) -> Array:
@@ -204,7 +213,7 @@ def _onset_strength(power: Array, faintest: float) -> Array:
     before = np.concatenate([np.tile(resting, (_LAG, 1)), level[:-_LAG]])
     wide = np.pad(before, ((0, 0), (1, 1)), mode="edge")
     around = np.maximum(np.maximum(wide[:, :-2], wide[:, 2:]), before)
-    return np.maximum(level - around, 0).mean(axis=1)
+    return np.asarray(np.maximum(level - around, 0).mean(axis=1))
 
 
 def _peaks(strength: Array, threshold: float) -> NDArray[np.int64]:
@@ -214,7 +223,8 @@ def _peaks(strength: Array, threshold: float) -> NDArray[np.int64]:
     candidates = np.flatnonzero((strength == highest) & (strength >= threshold))
     padded = np.pad(strength, _SURROUNDINGS, mode="edge")
     around = padded[candidates[:, None] + np.arange(2 * _SURROUNDINGS + 1)]
-    return candidates[strength[candidates] >= np.median(around, axis=1) + threshold]
+    stands_out = strength[candidates] >= np.median(around, axis=1) + threshold
+    return np.asarray(candidates[stands_out], np.int64)
 
 
 def _attacks(envelope: Array, near: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], Array, Array]:
@@ -234,13 +244,16 @@ def _attacks(envelope: Array, near: NDArray[np.int64]) -> tuple[NDArray[np.int64
     return np.maximum(start + offset, 0), np.maximum(height + offset, 0), peak, before
 
 
-def _strongest(start: NDArray[np.int64], strength: Array, gap: float) -> NDArray[np.int64]:
-    """Which to keep, so that none is within `gap` of a stronger one; `start` ascends."""
-    kept = np.zeros(len(start), bool)
-    for index in np.argsort(-strength, kind="stable"):
-        near = slice(*np.searchsorted(start, (start[index] - gap, start[index] + gap), side="right"))
-        kept[index] = not kept[near].any()
-    return np.flatnonzero(kept)
+def _merged(onsets: Onsets, gap: float) -> Onsets:
+    """Onsets with those as one that follow the first of them within `gap` samples: a heel and what it rolls over."""
+    firsts: list[int] = []
+    for index, start in enumerate(onsets.start):
+        if not firsts or start - onsets.start[firsts[-1]] >= gap:
+            firsts.append(index)
+    if not firsts:
+        return onsets
+    loudest, strongest = (np.maximum.reduceat(column, firsts) for column in (onsets.peak, onsets.strength))
+    return _only(onsets, np.array(firsts))._replace(peak=loudest, strength=strongest)
 
 
 def _unmasked(onsets: Onsets, decay: float, sensitivity: float) -> NDArray[np.int64]:

@@ -18,6 +18,7 @@ from fauxley.audio.catalogue import list_sounds
 from fauxley.audio.files import Skipped
 from fauxley.audio.levels import Levels
 from fauxley.audio.parts import hash_file, split_into_parts
+from fauxley.audio.recordings import HitCounter, HitSummary
 from fauxley.audio.sources import AudioFileError, open_source
 from fauxley.errors import FauxleyError
 
@@ -40,6 +41,7 @@ class FileReport:
         rms: root mean square over all channels.
         problems: what is odd about it.
         sha256: of its content.
+        hits: what it would be cut into, if it is a long recording of separate hits.
     """
 
     file: str
@@ -53,6 +55,7 @@ class FileReport:
     rms: float
     problems: tuple[str, ...]
     sha256: str
+    hits: HitSummary = HitSummary()
 
     @property
     def duration_seconds(self) -> float:
@@ -66,7 +69,7 @@ class Advice:
     sample_rate: int
     channels: int
     clip_length: int
-    slicing: Literal["first", "random"]
+    slicing: Literal["first", "random", "onsets"]
     remarks: tuple[str, ...]
 
 
@@ -149,8 +152,9 @@ def measure(folder: Path, file: str, label: str = "") -> FileReport | Skipped:
     try:
         sha256 = hash_file(path)
         with open_source(path) as source:
-            for _ in levels.watch(source):
-                pass
+            counter = HitCounter(source.info.sample_rate)
+            for block in levels.watch(source):
+                counter.add(block)
             info = source.info
         if defect := levels.defect():
             raise AudioFileError(path, defect)
@@ -170,6 +174,7 @@ def measure(folder: Path, file: str, label: str = "") -> FileReport | Skipped:
         rms=levels.rms,
         problems=levels.warnings(info, mono=True),
         sha256=sha256,
+        hits=counter.summary(),
     )
 
 
@@ -187,23 +192,39 @@ def advise(files: Sequence[FileReport]) -> Advice:
         most = min(float(np.percentile(fronts, 90)), 4.0)
     one_shots = most <= 4
     clip_seconds = most if one_shots else 1.0
+    hits = [file.hits for file in files if file.hits.count]
+    # By time: one take of a walk among its single steps outweighs them.
+    of_hits = sum(file.duration_seconds for file in files if file.hits.count) > 0.5 * seconds.sum()
+    if of_hits:
+        one_shots = True
+        clip_seconds = min(max(hit.most_seconds for hit in hits), 4.0)
     clip_length = next((n for n in _CLIP_LENGTHS if n >= 0.9 * clip_seconds * sample_rate), _CLIP_LENGTHS[-1])
     return Advice(
         sample_rate=sample_rate,
         channels=1,
         clip_length=clip_length,
-        slicing="first" if one_shots else "random",
-        remarks=(*_on_amount(seconds, clip_length / sample_rate, one_shots), *_on_sources(files, sample_rate)),
+        slicing="onsets" if of_hits else "first" if one_shots else "random",
+        remarks=(
+            *(_on_hits(hits) if of_hits else _on_amount(seconds, clip_length / sample_rate, one_shots)),
+            *_on_sources(files, sample_rate),
+        ),
     )
 
 
+def _on_hits(hits: Sequence[HitSummary]) -> list[str]:
+    count = sum(hit.count for hit in hits)
+    typical = np.median([hit.median_seconds for hit in hits])
+    takes = f"{len(hits)} long recordings" if len(hits) > 1 else "a long recording"
+    return [
+        f"{takes} of separate hits: about {count} would be cut, typically {typical:.2f} s long; "
+        "'fauxley cut' writes them as files to look at",
+        *_on_count(count),
+    ]
+
+
 def _on_amount(seconds: np.ndarray, clip_seconds: float, one_shots: bool) -> list[str]:
-    remarks = []
     count = len(seconds) if one_shots else int(np.ceil(seconds / clip_seconds).sum())
-    if count < 50:
-        remarks.append(f"about {count} clips is very little: expect near copies of them; some hundreds are a start")
-    elif count < 500:
-        remarks.append(f"about {count} clips is little: it works for one kind of sound; stop early, listen for copies")
+    remarks = _on_count(count)
     longer = int((seconds > 1.25 * clip_seconds).sum())
     if one_shots and longer:
         remarks.append(
@@ -211,6 +232,14 @@ def _on_amount(seconds: np.ndarray, clip_seconds: float, one_shots: bool) -> lis
             "(--slicing all uses it all)"
         )
     return remarks
+
+
+def _on_count(count: int) -> list[str]:
+    if count < 50:
+        return [f"about {count} clips is very little: expect near copies of them; some hundreds are a start"]
+    if count < 500:
+        return [f"about {count} clips is little: it works for one kind of sound; stop early, listen for copies"]
+    return []
 
 
 def _on_sources(files: Sequence[FileReport], sample_rate: int) -> list[str]:
