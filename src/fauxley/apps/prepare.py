@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import tyro
 
 from fauxley.apps.cluster import Cluster, cluster_backend
+from fauxley.apps.lengths import clip_length_for, describe_fit
 from fauxley.apps.scan import duration, file_progress
 from fauxley.audio.cache import parse_size
 from fauxley.audio.cutting import Cutting
@@ -23,6 +24,7 @@ def prepare(
     sample_rate: int = 16000,
     channels: int = 1,
     clip_length: int = 16384,
+    seconds: float | None = None,
     slicing: Literal["auto", "first", "all", "random", "onsets"] = "auto",
     overlap: float = 0.0,
     pad_end: bool = True,
@@ -59,6 +61,7 @@ def prepare(
         sample_rate: in Hz; other rates are resampled.
         channels: 1 mixes to mono by mean; mono becomes 2 by copying.
         clip_length: samples in a clip; training can use another on the same dataset.
+        seconds: the same in seconds: takes the nearest length that models have, and says so.
         slicing: which clips a file gives: the first, all, or as many as all but starting anywhere. auto: first if most
             files are at most 1.5 clips long or, as drums do, hold nearly all their energy in the first clip; else
             random. onsets: one clip for each hit of long recordings of footsteps, claps, drums; a hit that is longer
@@ -76,6 +79,10 @@ def prepare(
         cluster: spread the work over dask://HOST:PORT or ray://HOST:PORT, whose machines all see FOLDER and DATASET.
         quiet: no progress bar and no summary.
     """
+    if seconds is not None:
+        clip_length = clip_length_for(seconds, sample_rate)
+        if not quiet:
+            print(describe_fit(seconds, clip_length, sample_rate))
     settings = PackSettings(sample_rate, channels, normalize, clip_length, slicing, overlap, pad_end, where, cutting)
     shard_bytes = None if shard_size is None else parse_size(shard_size, "--shard-size")
     finished = None if overwrite else find_finished(folder, dataset, settings, shard_bytes)

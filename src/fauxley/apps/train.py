@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from fauxley.apps.devices import Device, in_memory, keep_freed_memory, prefer_speed
 from fauxley.apps.ending import messages
 from fauxley.apps.estimate import describe
+from fauxley.apps.lengths import describe_fit, with_seconds
 from fauxley.apps.torchrun import together
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.pack_settings import PackSettings
@@ -39,6 +40,7 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
         data: str,
         run: Path,
         config: Annotated[TrainingConfig, Flat] = preset,
+        seconds: float | None = None,
         device: Device = "auto",
         tensorboard: Literal["auto", "on", "off"] = "auto",
         cuda_graphs: Literal["auto", "off"] = "auto",
@@ -47,6 +49,10 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
     ) -> None:
         if tensorboard == "on" and not tensorboard_is_installed():
             raise UsageError("TensorBoard is not installed: pip install 'fauxley[tensorboard]'")
+        if seconds is not None:
+            config, rate = with_seconds(config, seconds, data)
+            if not quiet:
+                print(describe_fit(seconds, config.architecture.clip_length, rate))
         board = tensorboard_is_installed() if tensorboard == "auto" else tensorboard == "on"
         keep_freed_memory()
         prefer_speed()
@@ -73,6 +79,7 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
             in shards, a URL such as s3://bucket/my-dataset.
         run: Folder for everything that comes of it; made, or resumed.
         config: What to train, and how.
+        seconds: How long a clip is, instead of --clip-length: takes the nearest length that models have, and says so.
         device: Where to compute; auto takes a GPU if there is one.
         tensorboard: Write TensorBoard's files too; auto: if it is installed.
         cuda_graphs: On a GPU, record updates once and have them repeated, which spares the host's work; auto: as far as

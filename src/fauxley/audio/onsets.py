@@ -138,6 +138,9 @@ class OnsetDetector:
     def _search(self, end: int) -> None:
         """Search the chunks from the next one to `end`, and forget what is not needed any more."""
         power, envelope = (np.concatenate(column) for column in zip(*self._features, strict=True))
+        # The last chunk is filled up, with what must not pass for the floor.
+        left = -(-(self.num_samples - self._first * self._chunk) // self.step)
+        power, envelope = power[: -(-left // _HOP)], envelope[:left]
         strength = _onset_strength(power, _FAINTEST * self._loudest)
         frames = _peaks(strength, self._threshold)
         first, last = ((chunk - self._first) * _CHUNK // _HOP for chunk in (self._next, end))
@@ -204,13 +207,14 @@ def _variances(samples: Float, size: int) -> Array:
 
 def _onset_strength(power: Array, faintest: float) -> Array:
     """(N,) in dB, from band powers (N, B)."""
-    whole = power[: len(power) // _FLOOR_BLOCK * _FLOOR_BLOCK]
-    blocks = whole.reshape(-1, _FLOOR_BLOCK, power.shape[1]).mean(axis=1)
+    size = min(_FLOOR_BLOCK, len(power))
+    whole = power[: len(power) // size * size]
+    blocks = whole.reshape(-1, size, power.shape[1]).mean(axis=1)
     floor = np.quantile(blocks, _FLOOR_SHARE, axis=0)
     level = 10 * np.log10(power + _FLOOR_FACTOR * floor + faintest + np.finfo(np.float64).tiny)
     # Before the beginning there is what is there at the floor.
     resting = 10 * np.log10((1 + _FLOOR_FACTOR) * floor + faintest + np.finfo(np.float64).tiny)
-    before = np.concatenate([np.tile(resting, (_LAG, 1)), level[:-_LAG]])
+    before = np.concatenate([np.tile(resting, (_LAG, 1)), level])[: len(level)]
     wide = np.pad(before, ((0, 0), (1, 1)), mode="edge")
     around = np.maximum(np.maximum(wide[:, :-2], wide[:, 2:]), before)
     return np.asarray(np.maximum(level - around, 0).mean(axis=1))
@@ -221,7 +225,7 @@ def _peaks(strength: Array, threshold: float) -> NDArray[np.int64]:
     width = 2 * _PEAK + 1
     highest = np.lib.stride_tricks.sliding_window_view(np.pad(strength, _PEAK), width).max(axis=1)
     candidates = np.flatnonzero((strength == highest) & (strength >= threshold))
-    padded = np.pad(strength, _SURROUNDINGS, mode="edge")
+    padded = np.pad(strength, _SURROUNDINGS)
     around = padded[candidates[:, None] + np.arange(2 * _SURROUNDINGS + 1)]
     stands_out = strength[candidates] >= np.median(around, axis=1) + threshold
     return np.asarray(candidates[stands_out], np.int64)
@@ -229,7 +233,7 @@ def _peaks(strength: Array, threshold: float) -> NDArray[np.int64]:
 
 def _attacks(envelope: Array, near: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], Array, Array]:
     """The start and the height of the attack near each of the given steps, and the power there and just before."""
-    padded = np.pad(envelope, (_BACK, _AHEAD), mode="edge")
+    padded = np.pad(envelope, (_BACK, _AHEAD))
     around = padded[near[:, None] + np.arange(_BACK + _AHEAD)]  # (N, steps); column _BACK is the step itself
     late = around[:, _BACK - 15 :]
     height = late.argmax(axis=1) + _BACK - 15

@@ -6,7 +6,7 @@ Advice is a handful of rules of thumb, all in `advise`, from what training WaveG
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -55,7 +55,7 @@ class FileReport:
     rms: float
     problems: tuple[str, ...]
     sha256: str
-    hits: HitSummary = HitSummary()
+    hits: HitSummary = field(default_factory=HitSummary)
 
     @property
     def duration_seconds(self) -> float:
@@ -178,6 +178,11 @@ def measure(folder: Path, file: str, label: str = "") -> FileReport | Skipped:
     )
 
 
+def fitting_clip_length(seconds: float, sample_rate: int) -> int:
+    """The shortest clip of a model that holds `seconds`, give or take a tenth; the longest there is if none does."""
+    return next((n for n in _CLIP_LENGTHS if n >= 0.9 * seconds * sample_rate), _CLIP_LENGTHS[-1])
+
+
 def advise(files: Sequence[FileReport]) -> Advice:
     """Choose settings for `files`, of which there must be one at least."""
     seconds = np.array([file.duration_seconds for file in files])
@@ -198,7 +203,7 @@ def advise(files: Sequence[FileReport]) -> Advice:
     if of_hits:
         one_shots = True
         clip_seconds = min(max(hit.most_seconds for hit in hits), 4.0)
-    clip_length = next((n for n in _CLIP_LENGTHS if n >= 0.9 * clip_seconds * sample_rate), _CLIP_LENGTHS[-1])
+    clip_length = fitting_clip_length(clip_seconds, sample_rate)
     return Advice(
         sample_rate=sample_rate,
         channels=1,
@@ -215,11 +220,8 @@ def _on_hits(hits: Sequence[HitSummary]) -> list[str]:
     count = sum(hit.count for hit in hits)
     typical = np.median([hit.median_seconds for hit in hits])
     takes = f"{len(hits)} long recordings" if len(hits) > 1 else "a long recording"
-    return [
-        f"{takes} of separate hits: about {count} would be cut, typically {typical:.2f} s long; "
-        "'fauxley cut' writes them as files to look at",
-        *_on_count(count),
-    ]
+    found = f"{takes} of separate hits: about {count} would be cut, typically {typical:.2f} s long"
+    return [f"{found}; 'fauxley cut' writes them as files to look at", *_on_count(count)]
 
 
 def _on_amount(seconds: np.ndarray, clip_seconds: float, one_shots: bool) -> list[str]:
