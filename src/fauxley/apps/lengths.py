@@ -2,13 +2,16 @@
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.location import is_url
 from fauxley.audio.scan import fitting_clip_length
 from fauxley.audio.store import INFO_FILE
 from fauxley.errors import UsageError
-from fauxley.training.config import TrainingConfig
+
+if TYPE_CHECKING:  # it brings PyTorch along
+    from fauxley.training.config import TrainingConfig
 
 
 def clip_length_for(seconds: float, sample_rate: int) -> int:
@@ -36,7 +39,7 @@ def describe_fit(seconds: float, length: int, sample_rate: int) -> str:
     )
 
 
-def with_seconds(config: TrainingConfig, seconds: float, data: Path | str) -> tuple[TrainingConfig, int]:
+def with_seconds(config: "TrainingConfig", seconds: float, data: Path | str) -> "tuple[TrainingConfig, int]":
     """`config` for clips that hold `seconds` of the sounds at `data`, and their sample rate."""
     rate = config.data.sample_rate
     if is_url(data) or (Path(data) / INFO_FILE).exists():

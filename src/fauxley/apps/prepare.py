@@ -111,7 +111,8 @@ def _summary(dataset: Dataset) -> str:
     labels = f", {len(info.labels)} label{'s' if len(info.labels) > 1 else ''}" if info.labels else ""
     channels = f"{info.channels} channel{'s' if info.channels > 1 else ''}"
     clips = f"{dataset.num_clips()} clips of {slicing.clip_length} samples"
-    head = f"{dataset.name}: {info.num_files} files, {duration(dataset.duration_seconds)}"
+    files = f"{info.num_files} {'hits' if slicing.mode == 'onsets' else 'files'}"
+    head = f"{dataset.name}: {files}, {duration(dataset.duration_seconds)}"
     lines = [
         f"{head}, {info.sample_rate} Hz, {channels}{labels}",
         f"  slicing {slicing.mode}: {clips} ({slicing.clip_length / info.sample_rate:.2f} s)",
