@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.location import is_url
-from fauxley.audio.scan import fitting_clip_length
+from fauxley.audio.slicing import fitting_clip_length
 from fauxley.audio.store import INFO_FILE
 from fauxley.errors import UsageError
 

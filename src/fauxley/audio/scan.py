@@ -19,10 +19,9 @@ from fauxley.audio.files import Skipped
 from fauxley.audio.levels import Levels
 from fauxley.audio.parts import hash_file, split_into_parts
 from fauxley.audio.recordings import HitCounter, HitSummary
+from fauxley.audio.slicing import fitting_clip_length
 from fauxley.audio.sources import AudioFileError, open_source
 from fauxley.errors import FauxleyError
-
-_CLIP_LENGTHS = [1 << power for power in range(12, 19)]  # 4096 ... 262144, what the models can be built for
 
 
 @dataclass(frozen=True)
@@ -176,11 +175,6 @@ def measure(folder: Path, file: str, label: str = "") -> FileReport | Skipped:
         sha256=sha256,
         hits=counter.summary(),
     )
-
-
-def fitting_clip_length(seconds: float, sample_rate: int) -> int:
-    """The shortest clip of a model that holds `seconds`, give or take a tenth; the longest there is if none does."""
-    return next((n for n in _CLIP_LENGTHS if n >= 0.9 * seconds * sample_rate), _CLIP_LENGTHS[-1])
 
 
 def advise(files: Sequence[FileReport]) -> Advice:

@@ -17,6 +17,8 @@ from fauxley.errors import UsageError
 
 Int = NDArray[np.int64]
 
+_CLIP_LENGTHS = [1 << power for power in range(12, 19)]  # 4096 ... 262144, what the models can be built for
+
 
 class Clips(NamedTuple):
     """An index of clips, three `(N,)` arrays: clip i is `audio[file[i]][start[i] : start[i] + num_samples[i]]`.
@@ -113,3 +115,8 @@ class HitSlicing(Slicing):
 
     mode: Literal["first", "all", "random", "onsets"] = "onsets"
     cutting: Cutting = field(default_factory=Cutting)
+
+
+def fitting_clip_length(seconds: float, sample_rate: int) -> int:
+    """The shortest clip of a model that holds `seconds`, give or take a tenth; the longest there is if none does."""
+    return next((n for n in _CLIP_LENGTHS if n >= 0.9 * seconds * sample_rate), _CLIP_LENGTHS[-1])
