@@ -27,6 +27,7 @@ from fauxley.errors import FauxleyError, UsageError
 COMMANDS = {
     "demo": "the whole tour on the built-in drum kit, in a few minutes",
     "scan": "what is in a folder of sounds, what is broken, which settings suit it",
+    "cut": "cut long recordings of footsteps, claps, drums into their hits",
     "prepare": "decode a folder of sounds once into a dataset",
     "train": "train a model; run it again to resume",
     "train-inversion": "teach a SpecGAN to find the phases of its spectrograms",

@@ -7,9 +7,11 @@ from typing import Annotated, Literal
 import tyro
 
 from fauxley.apps.cluster import Cluster, cluster_backend
+from fauxley.apps.lengths import clip_length_for, describe_fit
 from fauxley.apps.scan import file_progress
 from fauxley.apps.words import counted, duration
 from fauxley.audio.cache import parse_size
+from fauxley.audio.cutting import Cutting
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.pack_settings import PackSettings
 from fauxley.audio.packing import find_finished, pack
@@ -23,11 +25,13 @@ def prepare(
     sample_rate: int = 16000,
     channels: int = 1,
     clip_length: int = 16384,
-    slicing: Literal["auto", "first", "all", "random"] = "auto",
+    seconds: float | None = None,
+    slicing: Literal["auto", "first", "all", "random", "onsets"] = "auto",
     overlap: float = 0.0,
     pad_end: bool = True,
     normalize: bool = True,
     where: tuple[str, ...] = (),
+    cutting: Cutting = Cutting(),  # noqa: B008 - frozen
     strict: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     shard_size: str | None = None,
@@ -48,6 +52,8 @@ def prepare(
 
       fauxley prepare speech train.dataset --where split=train
 
+      fauxley prepare walks walks.dataset --slicing onsets --sample-rate 44100 --clip-length 16384
+
       fauxley prepare archive archive.dataset --shard-size 256MB
 
     Args:
@@ -56,14 +62,17 @@ def prepare(
         sample_rate: in Hz; other rates are resampled.
         channels: 1 mixes to mono by mean; mono becomes 2 by copying.
         clip_length: samples in a clip; training can use another on the same dataset.
+        seconds: the same in seconds: takes the nearest length that models have, and says so.
         slicing: which clips a file gives: the first, all, or as many as all but starting anywhere. auto: first if most
             files are at most 1.5 clips long or, as drums do, hold nearly all their energy in the first clip; else
-            random.
+            random. onsets: one clip for each hit of long recordings of footsteps, claps, drums; a hit that is longer
+            than a clip is cut there, and each is scaled to a peak of 1 on its own. 'fauxley cut' shows them first.
         overlap: share of a clip that the next one repeats.
         pad_end: fill the last clip of a file with zeros; otherwise drop it.
         normalize: scale each file to a peak of 1.
         where: only files with these labels, such as label=snare, or with these values in columns of the folder's
             manifest.csv, such as split=train.
+        cutting: how hits are found and cut, for --slicing onsets.
         strict: fail if any file cannot be used.
         overwrite: replace a dataset that is there already.
         shard_size: write the audio in several files of about this size, such as 256MB, the sounds in mixed order: for
@@ -72,7 +81,11 @@ def prepare(
         cluster: spread the work over dask://HOST:PORT or ray://HOST:PORT, whose machines all see FOLDER and DATASET.
         quiet: no progress bar and no summary.
     """
-    settings = PackSettings(sample_rate, channels, normalize, clip_length, slicing, overlap, pad_end, where)
+    if seconds is not None:
+        clip_length = clip_length_for(seconds, sample_rate)
+        if not quiet:
+            print(describe_fit(seconds, clip_length, sample_rate))
+    settings = PackSettings(sample_rate, channels, normalize, clip_length, slicing, overlap, pad_end, where, cutting)
     shard_bytes = None if shard_size is None else parse_size(shard_size, "--shard-size")
     finished = None if overwrite else find_finished(folder, dataset, settings, shard_bytes)
     if finished is None:
@@ -100,7 +113,8 @@ def _summary(dataset: Dataset) -> str:
     labels = f", {counted(len(info.labels), 'label')}" if info.labels else ""
     channels = counted(info.channels, "channel")
     clips = f"{counted(dataset.num_clips(), 'clip')} of {slicing.clip_length} samples"
-    head = f"{dataset.name}: {counted(info.num_files, 'file')}, {duration(dataset.duration_seconds)}"
+    sounds = counted(info.num_files, "hit" if slicing.mode == "onsets" else "file")
+    head = f"{dataset.name}: {sounds}, {duration(dataset.duration_seconds)}"
     lines = [
         f"{head}, {info.sample_rate} Hz, {channels}{labels}",
         f"  slicing {slicing.mode}: {clips} ({slicing.clip_length / info.sample_rate:.2f} s)",

@@ -160,6 +160,8 @@ def _print_advice(console: Console, report: FolderReport) -> None:
         return
     console.print("[bold]settings that suit it[/]")
     folder = quote(printable(report.folder))
+    if advice.slicing == "onsets":
+        console.print(f"  fauxley cut {escape(folder)} --out HITS", soft_wrap=True)
     console.print(
         f"  fauxley prepare {escape(folder)} DATASET --sample-rate {advice.sample_rate} --channels {advice.channels} "
         f"--clip-length {advice.clip_length} --slicing {advice.slicing}",

@@ -16,6 +16,7 @@ from fauxley.apps.capacity import require_memory
 from fauxley.apps.devices import Device, in_memory, keep_freed_memory, prefer_speed
 from fauxley.apps.ending import messages
 from fauxley.apps.estimate import describe
+from fauxley.apps.lengths import describe_fit, with_seconds
 from fauxley.apps.progress import SPEAK_EVERY
 from fauxley.apps.torchrun import together
 from fauxley.apps.words import long
@@ -46,6 +47,7 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
         data: str,
         run: Path,
         config: Annotated[TrainingConfig, Flat] = preset,
+        seconds: float | None = None,
         device: Device = "auto",
         tensorboard: Literal["auto", "on", "off"] = "auto",
         cuda_graphs: Literal["auto", "off"] = "auto",
@@ -56,6 +58,10 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
             raise UsageError("--data is empty; give a folder of sounds, or a dataset")
         if tensorboard == "on" and not tensorboard_is_installed():
             raise UsageError("TensorBoard is not installed: pip install 'fauxley[tensorboard]'")
+        if seconds is not None:
+            config, rate = with_seconds(config, seconds, data)
+            if not quiet:
+                print(describe_fit(seconds, config.architecture.clip_length, rate))
         board = tensorboard_is_installed() if tensorboard == "auto" else tensorboard == "on"
         keep_freed_memory()
         prefer_speed()
@@ -87,6 +93,7 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
             in shards, a URL such as s3://bucket/my-dataset.
         run: Folder for the results: configuration, log, previews, checkpoints. Made, or resumed.
         config: What to train, and how.
+        seconds: How long a clip is, instead of --clip-length: takes the nearest length that models have, and says so.
         device: Where to compute; auto takes a GPU if there is one. Several GPUs: see docs/scaling-training.md.
         tensorboard: Also write files for TensorBoard; auto does so if it is installed.
         cuda_graphs: On a GPU, record the updates once and replay them, which spares the processor's work; auto does so
@@ -172,6 +179,11 @@ def open_data(config: TrainingConfig, data: Path | str) -> Dataset:
         raise UsageError(
             f"{dataset.name} has {dataset.channels} channel(s) and the model {model.channels}; "
             f"give --channels {dataset.channels}, or prepare the sounds anew"
+        )
+    if config.data.slicing == "onsets" and dataset.info.slicing.mode != "onsets":
+        raise UsageError(
+            f"{dataset.name} was not cut at its onsets; prepare the sounds anew with --slicing onsets, "
+            "or give their folder"
         )
     if config.data.balance_labels and not dataset.labels:
         raise UsageError(

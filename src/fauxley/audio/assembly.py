@@ -18,7 +18,7 @@ from fauxley.audio.parallel import in_order
 from fauxley.audio.parts import Encoding, Packed, read_part, split_into_parts, write_part
 from fauxley.audio.shard_writer import ShardWriter
 from fauxley.audio.sources import printable
-from fauxley.audio.store import Entry
+from fauxley.audio.store import PLACE, Entry
 from fauxley.errors import FauxleyError, UsageError
 
 WORKER_DIED = "a worker process died: out of memory, or a decoder crashed on a hostile file; try --jobs 1"
@@ -53,7 +53,7 @@ class Assembly:
         folder = self._catalogue.folder.absolute()  # a worker may live in another folder
         total = sum(map(len, self._parts))
         unwritten = set(missing)
-        with board(len(missing), total, progress, len(self._results)) as shown:
+        with board(len(missing), total, progress, sum(map(len, self._parts[:first]))) as shown:
             tasks = (
                 (folder, self._parts[index], self._names[index].absolute(), self._encoding, shown.place(number))
                 for number, index in enumerate(missing)
@@ -63,7 +63,7 @@ class Assembly:
                     if index in unwritten:
                         next(written)
                     self._append(index)
-                    shown.report(len(self._results))
+                    shown.report(sum(map(len, self._parts[: index + 1])))
         close_idle()
 
     def entries(self) -> list[Entry]:
@@ -82,7 +82,7 @@ class Assembly:
             same = f"same content as {first}" if first != packed.file else ""
             odd = [text for text in (*packed.warnings, sound.warning, same) if text]
             entry = Entry(
-                file=packed.file,
+                file=f"{packed.file}{PLACE}{packed.seconds}" if packed.seconds else packed.file,
                 label=sound.label,
                 offset=offset // (2 * self._encoding.channels),
                 num_samples=packed.num_samples,

@@ -1,15 +1,16 @@
 """What a dataset depends on besides the sounds, and how `auto` slicing decides."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fauxley.audio.cutting import Cutting
 from fauxley.audio.levels import is_one_shot
 from fauxley.audio.parts import Encoding
-from fauxley.audio.slicing import Slicing
+from fauxley.audio.slicing import HitSlicing, Slicing
 from fauxley.audio.store import FORMAT_VERSION, DatasetInfo, Entry
 from fauxley.errors import UsageError
 
@@ -27,20 +28,23 @@ class PackSettings:
         normalize: scale each file to a peak of 1 (silence stays), as the official loader does.
         clip_length: samples in a clip, for the default slicing.
         slicing: see `Slicing.mode`; `auto` is `first` if most files are at most 1.5 clips long, or hold nearly all
-            their energy in their first clip as one-shots do; else `random`.
+            their energy in their first clip as one-shots do; else `random`. `onsets`: recordings are cut at their hits,
+            each hit no longer than a clip, and normalised as a sound of its own.
         overlap: see `Slicing.overlap`.
         pad_end: see `Slicing.pad_end`.
         where: see `list_sounds`.
+        cutting: how they are cut, where the slicing is `onsets`.
     """
 
     sample_rate: int = 16000
     channels: int = 1
     normalize: bool = True
     clip_length: int = 16384
-    slicing: Literal["auto", "first", "all", "random"] = "auto"
+    slicing: Literal["auto", "first", "all", "random", "onsets"] = "auto"
     overlap: float = 0.0
     pad_end: bool = True
     where: tuple[str, ...] = ()
+    cutting: Cutting = field(default=Cutting(), repr=False)
 
     def __post_init__(self) -> None:
         if not 1000 <= self.sample_rate <= 768_000:
@@ -51,11 +55,23 @@ class PackSettings:
 
     @property
     def encoding(self) -> Encoding:
-        return Encoding(self.sample_rate, self.channels, self.normalize)
+        if self.slicing != "onsets":
+            return Encoding(self.sample_rate, self.channels, self.normalize)
+        longest = self.clip_length
+        if self.cutting.max_length_seconds is not None:
+            longest = min(longest, round(self.cutting.max_length_seconds * self.sample_rate))
+        return Encoding(self.sample_rate, self.channels, self.normalize, self.cutting, longest)
+
+    @property
+    def made_of(self) -> str:
+        """A text that differs where the dataset would."""
+        return f"{self!r} {self.cutting!r}" if self.slicing == "onsets" else repr(self)
 
     def resolve(self, entries: Sequence[Entry] = (), audio: Samples | None = None) -> Slicing:
         """The slicing for the files `entries`; `audio` reads one by its number. None: judge by length alone."""
         mode = self.slicing
+        if mode == "onsets":
+            return HitSlicing(mode, self.clip_length, self.overlap, self.pad_end, self.cutting)
         if mode == "auto":
             short = not entries or float(np.median([e.num_samples for e in entries])) <= 1.5 * self.clip_length
             mode = "first" if short or self._are_one_shots(entries, audio) else "random"

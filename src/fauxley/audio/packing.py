@@ -88,7 +88,7 @@ def pack(
         raise FauxleyError(f"{printable(dataset)} exists and is not a dataset; choose another name")
     if strict:
         complain(catalogue.skipped)
-    made_of = repr(settings)
+    made_of = settings.made_of
     if shard_bytes is not None:
         catalogue, made_of = catalogue.mixed(), f"{made_of} in shards of {shard_bytes}"
     try:
@@ -133,7 +133,7 @@ def open_or_prepare(
         return Dataset.open(path)
     settings = settings or PackSettings()
     cache = cache_dir or cache_folder()
-    key = list_sounds(path, settings.where).fingerprint(repr(settings))
+    key = list_sounds(path, settings.where).fingerprint(settings.made_of)
     cached = Path(cache) / "datasets" / f"{os.fsencode(path.resolve().name)[:100].decode(errors='ignore')}-{key}"
     try:
         return Dataset.open(cached)
@@ -161,11 +161,12 @@ def _finished(catalogue: Catalogue, dataset: Path, settings: PackSettings, shard
     if not (dataset / INFO_FILE).exists():
         raise FauxleyError(f"{printable(dataset)} exists and is not a dataset; choose another name")
     shards = open_shards(Folder(dataset))
-    made_from = [(entry.file, entry.label, entry.license, entry.sha256) for entry in shards.entries]
+    slicing = shards.info.slicing
+    made_from = [(entry.origin(slicing), entry.label, entry.license, entry.sha256) for entry in shards.entries]
     skipped = shards.skipped()
     made_from += [(skip.file, "", "", skip.sha256) for skip in skipped]
     same = _is_as_described(shards.info, settings.describe(shards.entries, shards.samples), shard_bytes)
-    if same and sorted(made_from) == _contents(catalogue, skipped):
+    if same and sorted(set(made_from)) == _contents(catalogue, skipped):
         return Dataset(shards)
     raise FauxleyError(
         f"{printable(dataset)} exists, made from other files or settings; choose another name or use --overwrite"

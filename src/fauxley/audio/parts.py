@@ -19,6 +19,7 @@ import numpy as np
 from fauxley.atomic import atomic_file
 from fauxley.audio.board import NOWHERE, Place
 from fauxley.audio.catalogue import Sound
+from fauxley.audio.cutting import Cutter, Cutting, Hit, fade_ends
 from fauxley.audio.decode import check_channels, convert_blocks
 from fauxley.audio.files import Skipped, quantise
 from fauxley.audio.levels import STEP, Levels
@@ -35,22 +36,34 @@ _SPOOL_BYTES = 16 << 20
 
 @dataclass(frozen=True)
 class Encoding:
-    """What the stored samples depend on besides the files; see `PackSettings`."""
+    """What the stored samples depend on besides the files; see `PackSettings`.
+
+    Attributes:
+        cutting: how recordings are cut at their hits; None: they are kept whole.
+        longest: samples in a hit, at most.
+    """
 
     sample_rate: int
     channels: int
     normalize: bool
+    cutting: Cutting | None = None
+    longest: int = 0
 
 
 @dataclass(frozen=True)
 class Packed:
-    """A file that is in a part: see `fauxley.audio.dataset.Entry`."""
+    """A file, or a hit of it, that is in a part: see `fauxley.audio.store.Entry`.
+
+    Attributes:
+        seconds: where in the file the hit begins; "" of a whole file.
+    """
 
     file: str
     num_samples: int
     peak: float
     sha256: str
     warnings: tuple[str, ...]
+    seconds: str = ""
 
 
 def split_into_parts(sounds: Sequence[Sound]) -> list[list[str]]:
@@ -79,7 +92,7 @@ def write_part(folder: Path, files: Sequence[str], part: Path, encoding: Encodin
     results: list[Packed | Skipped] = []
     with atomic_file(part.with_suffix(".int16")) as path, path.open("wb") as out:
         for done, file in enumerate(files):
-            results.append(_append(folder, file, out, part.parent, encoding, place.within(done)))
+            results.extend(_append(folder, file, out, part.parent, encoding, place.within(done)))
     place.write(len(files))
     with atomic_file(part.with_suffix(".json")) as path:
         path.write_text(json.dumps([asdict(result) for result in results]))
@@ -106,36 +119,74 @@ def hash_file(path: Path) -> str:
 
 def _append(
     folder: Path, file: str, out: IO[bytes], scratch: Path, encoding: Encoding, heard: Heard
-) -> Packed | Skipped:
+) -> Sequence[Packed] | Sequence[Skipped]:
     path = folder / file
     try:
         sha256 = hash_file(path)
     except OSError as error:
-        return Skipped(file, f"cannot be read: {error.strerror}")
+        return [Skipped(file, f"cannot be read: {error.strerror}")]
     with SpooledTemporaryFile(max_size=_SPOOL_BYTES, dir=str(scratch), prefix=".partial-") as spool:
         try:
             with open_source(path) as source:
-                peak, warnings = _decode(path, source, spool, encoding, heard)
+                cutter = Cutter(source.info.sample_rate, encoding.cutting) if encoding.cutting else None
+                peak, warnings = _decode(path, source, spool, encoding, heard, cutter)
+                scale = encoding.sample_rate / source.info.sample_rate
         except AudioFileError as error:
-            return Skipped(file, error.reason, sha256)
+            return [Skipped(file, error.reason, sha256)]
+        if cutter:
+            return _append_hits(file, spool, out, encoding, cutter.hits(), scale, sha256, warnings)
         num_samples = spool.tell() // (4 * encoding.channels)
         # Silence stays silence: dividing dither or rounding noise by its own peak would make a roar of it.
         gain = 1 / peak if encoding.normalize and peak >= STEP else 1.0
         spool.seek(0)
         for values in _read_back(spool):
             out.write(quantise(values * gain).astype("<i2").tobytes())
-    return Packed(file, num_samples, peak, sha256, warnings)
+    return [Packed(file, num_samples, peak, sha256, warnings)]
+
+
+def _append_hits(
+    file: str,
+    spool: IO[bytes],
+    out: IO[bytes],
+    encoding: Encoding,
+    hits: Sequence[Hit],
+    scale: float,
+    sha256: str,
+    warnings: tuple[str, ...],
+) -> Sequence[Packed] | Sequence[Skipped]:
+    """Write the hits of a file, which lies in `spool` at `scale` times its own rate, each as a sound of its own."""
+    cutting = encoding.cutting or Cutting()
+    sample_bytes = 4 * encoding.channels
+    total = spool.tell() // sample_bytes
+    packed = []
+    for hit in hits:
+        begin, attack, end = (round(scale * place) for place in (hit.begin, hit.attack, hit.end))
+        end = min(end, total, begin + encoding.longest)
+        if begin >= end:
+            continue
+        spool.seek(begin * sample_bytes)
+        samples = np.frombuffer(spool.read((end - begin) * sample_bytes), "<f4").reshape(-1, encoding.channels)
+        audio = fade_ends(samples.T, attack - begin, round(cutting.fade_out_seconds * encoding.sample_rate))
+        peak = float(np.abs(audio).max())
+        gain = 1 / peak if encoding.normalize and peak >= STEP else 1.0
+        out.write(quantise(audio.T * gain).astype("<i2").tobytes())
+        seconds = f"{begin / encoding.sample_rate:.3f}"
+        packed.append(Packed(file, end - begin, peak, sha256, warnings, seconds))
+    return packed or [Skipped(file, "no hit in it: nothing stands out of what goes on all the time", sha256)]
 
 
 def _decode(
-    path: Path, source: Source, spool: IO[bytes], encoding: Encoding, heard: Heard
+    path: Path, source: Source, spool: IO[bytes], encoding: Encoding, heard: Heard, cutter: Cutter | None
 ) -> tuple[float, tuple[str, ...]]:
-    """Write `(T, C)` float32 to `spool`; return the peak and what is odd about the file."""
+    """Write `(T, C)` float32 to `spool`; return the peak and what is odd about the file. `cutter` listens."""
     check_channels(path, source.info, encoding.channels)
     levels = Levels()
     peak = 0.0
+    blocks = levels.watch(source, heard)
+    if cutter:
+        blocks = cutter.watch(blocks)
     with np.errstate(over="ignore", invalid="ignore"):  # damaged floats may be anything; `levels` judges them
-        for block in convert_blocks(levels.watch(source, heard), source.info, encoding.sample_rate, encoding.channels):
+        for block in convert_blocks(blocks, source.info, encoding.sample_rate, encoding.channels):
             peak = max(peak, float(np.abs(block).max(initial=0)))
             spool.write(block.T.astype("<f4").tobytes())
     if defect := levels.defect():

@@ -6,7 +6,7 @@ Advice is a handful of rules of thumb, all in `advise`, from what training WaveG
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -21,11 +21,12 @@ from fauxley.audio.decoder_process import close_idle
 from fauxley.audio.files import Skipped
 from fauxley.audio.levels import Levels
 from fauxley.audio.parts import hash_file, split_into_parts
+from fauxley.audio.recordings import HitCounter, HitSummary
+from fauxley.audio.slicing import fitting_clip_length
 from fauxley.audio.sources import AudioFileError, open_source
 from fauxley.errors import FauxleyError
 
 _LOSSY = ("MPEG_LAYER", "VORBIS", "OPUS", "AAC", "MP2", "MP3", "AC3", "EAC3", "DCA", "WMA")  # how their names begin
-_CLIP_LENGTHS = [1 << power for power in range(12, 19)]  # 4096 ... 262144, what the models can be built for
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class FileReport:
         upsampled_from: a lower rate, in Hz, at which it seems to have been made (see `Bandwidth`); 0 if there is none.
         problems: what is odd about it.
         sha256: of its content.
+        hits: what it would be cut into, if it is a long recording of separate hits.
     """
 
     file: str
@@ -59,6 +61,7 @@ class FileReport:
     upsampled_from: int
     problems: tuple[str, ...]
     sha256: str
+    hits: HitSummary = field(default_factory=HitSummary)
 
     @property
     def duration_seconds(self) -> float:
@@ -77,7 +80,7 @@ class Advice:
     sample_rate: int
     channels: int
     clip_length: int
-    slicing: Literal["first", "random"]
+    slicing: Literal["first", "random", "onsets"]
     remarks: tuple[str, ...]
 
 
@@ -176,8 +179,10 @@ def measure(
     try:
         sha256 = hash_file(path)
         with open_source(path) as source:
+            counter = HitCounter(source.info.sample_rate)
             for block in levels.watch(source, heard):
                 bandwidth.add(block)
+                counter.add(block)
             info = source.info
         if defect := levels.defect():
             raise AudioFileError(path, defect)
@@ -202,6 +207,7 @@ def measure(
         upsampled_from=upsampled_from,
         problems=tuple(filter(None, problems)),
         sha256=sha256,
+        hits=counter.summary(),
     )
 
 
@@ -219,23 +225,36 @@ def advise(files: Sequence[FileReport]) -> Advice:
         most = min(float(np.percentile(fronts, 90)), 4.0)
     one_shots = most <= 4
     clip_seconds = most if one_shots else 1.0
-    clip_length = next((n for n in _CLIP_LENGTHS if n >= 0.9 * clip_seconds * sample_rate), _CLIP_LENGTHS[-1])
+    hits = [file.hits for file in files if file.hits.count]
+    # By time: one take of a walk among its single steps outweighs them.
+    of_hits = sum(file.duration_seconds for file in files if file.hits.count) > 0.5 * seconds.sum()
+    if of_hits:
+        one_shots = True
+        clip_seconds = min(max(hit.most_seconds for hit in hits), 4.0)
+    clip_length = fitting_clip_length(clip_seconds, sample_rate)
     return Advice(
         sample_rate=sample_rate,
         channels=2 if _are_stereo(files) else 1,
         clip_length=clip_length,
-        slicing="first" if one_shots else "random",
-        remarks=(*_on_amount(seconds, clip_length / sample_rate, one_shots), *_on_sources(files, sample_rate)),
+        slicing="onsets" if of_hits else "first" if one_shots else "random",
+        remarks=(
+            *(_on_hits(hits) if of_hits else _on_amount(seconds, clip_length / sample_rate, one_shots)),
+            *_on_sources(files, sample_rate),
+        ),
     )
 
 
+def _on_hits(hits: Sequence[HitSummary]) -> list[str]:
+    count = sum(hit.count for hit in hits)
+    typical = np.median([hit.median_seconds for hit in hits])
+    takes = f"{len(hits)} long recordings" if len(hits) > 1 else "a long recording"
+    found = f"{takes} of separate hits: about {count} would be cut, typically {typical:.2f} s long"
+    return [f"{found}; 'fauxley cut' writes them as files to look at", *_on_count(count)]
+
+
 def _on_amount(seconds: np.ndarray, clip_seconds: float, one_shots: bool) -> list[str]:
-    remarks = []
     count = len(seconds) if one_shots else int(np.ceil(seconds / clip_seconds).sum())
-    if count < 50:
-        remarks.append(f"about {count} clips is very little: expect near copies of them; some hundreds are a start")
-    elif count < 500:
-        remarks.append(f"about {count} clips is little: it works for one kind of sound; stop early, listen for copies")
+    remarks = _on_count(count)
     longer = int((seconds > 1.25 * clip_seconds).sum())
     if one_shots and longer:
         remarks.append(
@@ -243,6 +262,14 @@ def _on_amount(seconds: np.ndarray, clip_seconds: float, one_shots: bool) -> lis
             "(--slicing all uses it all)"
         )
     return remarks
+
+
+def _on_count(count: int) -> list[str]:
+    if count < 50:
+        return [f"about {count} clips is very little: expect near copies of them; some hundreds are a start"]
+    if count < 500:
+        return [f"about {count} clips is little: it works for one kind of sound; stop early, listen for copies"]
+    return []
 
 
 def _on_sources(files: Sequence[FileReport], sample_rate: int) -> list[str]:

@@ -1,19 +1,23 @@
 """How files are cut into clips of one length: the official loader's rule, as arithmetic on file lengths alone.
 
-A dataset keeps whole files; a slicing is only an index over them, so that one dataset serves every clip length.
+A dataset keeps whole files; a slicing is only an index over them, so that one dataset serves every clip length. The one
+exception is a dataset cut at the onsets of hits: it keeps the hits, which take the place of files (see `HitSlicing`).
 
 Letters: F files, N clips.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fauxley.audio.cutting import Cutting
 from fauxley.errors import UsageError
 
 Int = NDArray[np.int64]
+
+_CLIP_LENGTHS = [1 << power for power in range(12, 19)]  # 4096 ... 262144, what the models can be built for
 
 
 class Clips(NamedTuple):
@@ -33,21 +37,22 @@ class Slicing:
 
     Attributes:
         mode: `first`: only the clip at the beginning, for one-shots. `all`: one clip every `hop`. `random`: as many
-            as `all`, but each time a clip is drawn its start is drawn anew, for long material.
+            as `all`, but each time a clip is drawn its start is drawn anew, for long material. `onsets`: one clip for
+            each hit that a recording was cut into.
         clip_length: samples in a clip.
         overlap: share of a clip that the next one repeats, 0 up to but not including 1.
         pad_end: fill the end of a file with zeros to a whole clip; otherwise drop what is left over, and with it
             files shorter than a clip.
     """
 
-    mode: Literal["first", "all", "random"] = "first"
+    mode: Literal["first", "all", "random", "onsets"] = "first"
     clip_length: int = 16384
     overlap: float = 0.0
     pad_end: bool = True
 
     def __post_init__(self) -> None:
-        if self.mode not in ("first", "all", "random"):
-            raise UsageError(f"slicing must be first, all or random; got {self.mode!r}")
+        if self.mode not in ("first", "all", "random", "onsets"):
+            raise UsageError(f"slicing must be first, all, random or onsets; got {self.mode!r}")
         if self.clip_length < 1:
             raise UsageError(f"clip_length must be positive; got {self.clip_length}")
         if not 0 <= self.overlap < 1:
@@ -81,7 +86,7 @@ class Slicing:
             counts = -(-lengths // self.hop)
         else:
             counts = np.where(lengths >= self.clip_length, 1 + (lengths - self.clip_length) // self.hop, 0)
-        return np.minimum(counts, 1) if self.mode == "first" else counts
+        return np.minimum(counts, 1) if self.mode in ("first", "onsets") else counts
 
     def starts(self, clips: Clips, lengths: ArrayLike, draw: NDArray[np.float64]) -> Clips:
         """Where the given clips of `self.clips(lengths)` begin this time; `draw`, one a clip, is uniform in [0, 1).
@@ -99,3 +104,19 @@ class Slicing:
         start = ((clips.start // self.hop + draw) / count * places).astype(np.int64)
         start = np.minimum(start, places - 1)  # against rounding of draws next to 1
         return Clips(clips.file, start, np.minimum(self.clip_length, length - start))
+
+
+@dataclass(frozen=True)
+class HitSlicing(Slicing):
+    """The slicing of a dataset that was cut at its onsets, which remembers how.
+
+    What such a dataset lists as files are hits, each no longer than `clip_length`, so a hit is a clip.
+    """
+
+    mode: Literal["first", "all", "random", "onsets"] = "onsets"
+    cutting: Cutting = field(default_factory=Cutting)
+
+
+def fitting_clip_length(seconds: float, sample_rate: int) -> int:
+    """The shortest clip of a model that holds `seconds`, give or take a tenth; the longest there is if none does."""
+    return next((n for n in _CLIP_LENGTHS if n >= 0.9 * seconds * sample_rate), _CLIP_LENGTHS[-1])

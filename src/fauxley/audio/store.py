@@ -17,8 +17,9 @@ Format 2, of a dataset in shards, differs in what makes millions of files bearab
 
 There the files lie in an order that has nothing to do with their names, so that each shard is a sample of the whole.
 
-Files are whole: clips are cut on reading, by a `Slicing`. A value v stands for v / 32768. Nothing in it depends on
-the time, the place or the machine it was made on.
+Files are whole: clips are cut on reading, by a `Slicing`. Where that is a `HitSlicing`, recordings were cut at their
+onsets: each hit has a row as if it were a file, named NAME#t=SECONDS after where it begins. A value v stands for
+v / 32768. Nothing in it depends on the time, the place or the machine it was made on.
 """
 
 import csv
@@ -31,9 +32,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from fauxley.audio.cutting import Cutting
 from fauxley.audio.files import Skipped
 from fauxley.audio.location import Location
-from fauxley.audio.slicing import Slicing
+from fauxley.audio.slicing import HitSlicing, Slicing
 from fauxley.audio.sources import printable
 from fauxley.errors import FauxleyError
 from fauxley.serialization import from_json, to_json
@@ -46,6 +48,7 @@ SKIPPED_FILE = "skipped.csv"
 AUDIO_FILE = "audio.int16"
 LENGTHS_FILE = "lengths.uint32"
 LABELS_FILE = "labels.int32"
+PLACE = "#t="  # between the name of a recording and where in it a hit is, as in media fragments of the W3C
 LANES = 16  # of new datasets; see `fauxley.audio.lanes`
 
 
@@ -70,7 +73,7 @@ class DatasetInfo:
     channels: int
     normalize: bool
     where: tuple[str, ...]
-    slicing: Slicing
+    slicing: Slicing | HitSlicing
     num_files: int
     num_samples: int
     labels: tuple[str, ...]
@@ -113,7 +116,7 @@ class Entry:
     """A row of `manifest.csv`.
 
     Attributes:
-        file: name relative to the source folder, with forward slashes.
+        file: name relative to the source folder, with forward slashes; of a hit, with its place behind it.
         label: "" if it has none.
         offset: where it begins in its file of audio, in samples per channel.
         num_samples: per channel.
@@ -135,6 +138,10 @@ class Entry:
     license: str
     warnings: str
     source: str = ""
+
+    def origin(self, slicing: Slicing) -> str:
+        """The name of the file that it was cut from, or is."""
+        return self.file.rpartition(PLACE)[0] if isinstance(slicing, HitSlicing) else self.file
 
 
 _Row = TypeVar("_Row", Entry, Skipped)
@@ -164,7 +171,7 @@ def read_info(location: Location) -> DatasetInfo:
         )
     kind = ShardedInfo if version == SHARDED_VERSION else DatasetInfo
     try:
-        info = from_json(data, [kind, Shard, Slicing])
+        info = from_json(data, [kind, Shard, Slicing, HitSlicing, Cutting])
     except FauxleyError as error:
         raise location.broken(f"{INFO_FILE}: {error}") from error
     if type(info) is not kind or info.channels < 1 or info.sample_rate < 1 or info.num_samples < 1:

@@ -42,8 +42,9 @@ class Data:
     """Hz; only when preparing a folder."""
     normalize: bool = True
     """Scale each file to peak at 1; only when preparing a folder."""
-    slicing: Literal["auto", "first", "all", "random"] = "auto"
-    """Clips of a file to use: the first, all of them, all from a random start; auto: as the dataset was prepared."""
+    slicing: Literal["auto", "first", "all", "random", "onsets"] = "auto"
+    """Clips of a file to use: the first, all of them, all from a random start, one for each hit (onsets: for long
+    recordings of footsteps, claps, drums); auto: as the dataset was prepared."""
     overlap: float = 0.0
     """Share of a clip that the next clip of the file repeats."""
     balance_labels: bool = False
