@@ -14,6 +14,7 @@ from typing import Any
 from fauxley.atomic import atomic_file, is_leftover, sweep_leftovers
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.locks import LOCK_FILE, alone_in
+from fauxley.serialization import parse_json, read_file
 
 JOB_FILE = "generate.json"
 
@@ -44,8 +45,8 @@ def begin(out: Path, job: Mapping[str, Any], resumable: bool, overwrite: bool) -
 
 def _read(out: Path) -> dict[str, Any] | None:
     try:
-        job = json.loads((out / JOB_FILE).read_bytes())
-    except (OSError, ValueError, RecursionError):
+        job = parse_json(read_file(out / JOB_FILE))
+    except FauxleyError:
         return None
     return job if isinstance(job, dict) else None
 

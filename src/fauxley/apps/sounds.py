@@ -18,6 +18,7 @@ from fauxley.apps.output import Output
 from fauxley.apps.rendering import Batch, Destination, Request, describe, from_seeds, render_here, render_on_cluster
 from fauxley.atomic import atomic_file
 from fauxley.audio.sheet import write_sheet
+from fauxley.models.cost import require_playable
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.verified import checksum
 
@@ -46,8 +47,11 @@ def write_sounds(
         cluster: where to compute, on machines that all see `model` and `out`; see `fauxley.apps.cluster`.
 
     Raises:
-        UsageError: `out` has something else in it and is not to be overwritten.
+        UsageError: `out` has something else in it and is not to be overwritten, or the sounds are too long at the
+            sample rate that is asked for.
     """
+    sizes = synthesizer.architecture
+    require_playable(sizes.clip_length, sizes.channels, synthesizer.sample_rate, output.sample_rate)
     synthesizer.to(precision=output.precision)
     sha256 = checksum(synthesizer)
     job = {"model": sha256, "count": count, **(made_from or {}), "options": output.decisive()}

@@ -8,11 +8,9 @@ refused beyond the limits here, which leave room for any model that somebody cou
 from dataclasses import dataclass
 from typing import Protocol
 
+from fauxley.audio.store import MOST_CHANNELS, MOST_VALUES, SAMPLE_RATES
 from fauxley.errors import UsageError
 
-SAMPLE_RATES = range(1000, 768_001)  # Hz
-MOST_CHANNELS = 64
-_MOST_VALUES = 1 << 24  # samples of a clip, all channels together: 64 channels of 262144
 _MOST_SECONDS = 600
 _MOST_RESAMPLED = 1 << 26  # values of a clip at another rate
 _MOST_WEIGHTS = 1 << 31
@@ -80,10 +78,10 @@ def require_affordable(model: Costly) -> None:
     values = model.clip_length * model.channels
     if model.channels > MOST_CHANNELS:
         raise UsageError(f"channels must be at most {MOST_CHANNELS}; got {model.channels}")
-    if values > _MOST_VALUES:
+    if values > MOST_VALUES:
         raise UsageError(
             f"clips of {model.clip_length} samples in {model.channels} channels are too long; "
-            f"a clip may have {_MOST_VALUES} values in all"
+            f"a clip may have {MOST_VALUES} values in all"
         )
     cost = model.generator_cost() + model.representation_cost()
     for what, asked, most in (

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from fauxley.errors import FauxleyError, UsageError
-from fauxley.serialization import from_json, to_json
+from fauxley.serialization import from_json, read_versioned, reading, to_json
 
 FORMAT_VERSION = 1
 STUDY_FILE = "study.json"
@@ -185,24 +185,14 @@ def read_study(folder: Path) -> Study:
         FauxleyError: missing, not a study, of a newer format, or damaged.
     """
     folder = Path(folder)
-    try:
-        data = json.loads((folder / STUDY_FILE).read_text(encoding="utf-8"))
-        version = data["format_version"]
-    except FileNotFoundError as error:
-        raise FauxleyError(f"{folder} is not a listening study; make one with 'fauxley listen create'") from error
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise FauxleyError(f"{folder / STUDY_FILE} cannot be read: {error}") from error
-    if version != FORMAT_VERSION:
-        raise FauxleyError(
-            f"{folder} has study format {version!r}; this fauxley reads {FORMAT_VERSION}: update fauxley"
-        )
-    try:
+    if not (folder / STUDY_FILE).is_file():
+        raise FauxleyError(f"{folder} is not a listening study; make one with 'fauxley listen create'")
+    data = read_versioned(folder / STUDY_FILE, "study", (FORMAT_VERSION,))
+    with reading(f"{folder} is a damaged study, which has to be created again"):
         study = from_json(data, (Study, Design, Source, Clip, Unit, Tones))
         if not isinstance(study, Study):
-            raise FauxleyError("no Study")
+            raise FauxleyError(f"it is a {type(study).__name__}")
         _check(study, folder)
-    except (FauxleyError, KeyError, IndexError) as error:
-        raise FauxleyError(f"{folder} is a damaged study: {error}; create it again") from error
     return study
 
 
@@ -217,5 +207,8 @@ def _check(study: Study, folder: Path) -> None:
         if not unit.clips or not set(unit.clips) <= study.clip.keys():
             raise FauxleyError(f"unit {unit.id!r} has unknown clips")
     for sound in study.sound_ids():  # also keeps a made-up ID from leading out of the folder
-        if not _ID.fullmatch(sound) or not (folder / SOUNDS_FOLDER / f"{sound}.wav").is_file():
-            raise FauxleyError(f"the sound {sound!r} is missing")
+        file = folder / SOUNDS_FOLDER / f"{sound}.wav"
+        if not _ID.fullmatch(sound) or not file.is_file():
+            raise FauxleyError(f"the sound {sound!r:.80} is missing")
+        if file.is_symlink():  # it would hand any file of this machine to listeners
+            raise FauxleyError(f"the sound {sound} is a link")
