@@ -97,7 +97,8 @@ def _check(path: Path, expected: Mapping[str, Tensor]) -> None:
     for name in (*expected.keys() - header.keys(), *header.keys() - expected.keys()):
         raise FauxleyError(f"it {'lacks' if name in expected else 'should not hold'} {name!r:.80}")
     for name, value in expected.items():
-        kind, shape = (header[name].get(key) for key in ("dtype", "shape"))
+        about = header[name] if isinstance(header[name], dict) else {}
+        kind, shape = about.get("dtype"), about.get("shape")
         if (kind, shape) != (_CODES[value.dtype], list(value.shape)):
             raise FauxleyError(f"{name} is {kind!r:.20} {shape!r:.60}, not {_CODES[value.dtype]} {list(value.shape)}")
     if size != 8 + length + sum(math.prod(value.shape) * value.itemsize for value in expected.values()):
