@@ -7,7 +7,8 @@
 A case takes a good folder and damages one of its files: a value of its JSON or CSV becomes a hostile one (beyond any
 float, not a number, a path that leads out, nested without end, ...); bytes are changed, cut or inserted, half of the
 time with checksums that are right again; or the file becomes a folder, a pipe, a hole in the disk, a link elsewhere.
-Then the folder is used as a command would use it. It may be of use, or be refused by a `FauxleyError` of one line.
+Then the folder is used as a command would use it. It may be of use, or be refused by a `FauxleyError` of one line, or
+by an `OSError`, of which the command line makes one.
 Everything else is a bug: another exception, a crash, more than a minute, or more memory than a quarter of a gigabyte
 beyond what reading the good folder takes.
 """
@@ -544,6 +545,8 @@ def try_case(kind: Kind, good: Path, scratch: Path, seed: int) -> tuple[str, str
             warnings.simplefilter("ignore")
             kind.use(folder)
         outcome = "read"
+    except OSError:  # of which the command line says in one line what the system says
+        outcome = "refused"
     except FauxleyError as error:
         outcome = "refused" if len(str(error).splitlines()) == 1 else f"BUG: not one line: {error}"
         if len(str(error)) > 2000:

@@ -10,7 +10,7 @@ A study is a folder that is written whole and never changed after:
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
@@ -31,6 +31,7 @@ TASKS: tuple[Task, ...] = get_args(Task)
 CANNOT_TELL = "?"
 """The answer of a listener who recognises no label; no label can be called so."""
 
+_CLIPS: Mapping[Task, int] = {"label": BATCH_SIZE, "pairs": 2, "real-or-generated": 1}
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -197,18 +198,33 @@ def read_study(folder: Path) -> Study:
 
 
 def _check(study: Study, folder: Path) -> None:
-    for name in (field.name for field in fields(Study) if field.name in ("sources", "clips", "units")):
-        if not getattr(study, name):
-            raise FauxleyError(f"it has no {name}")
+    if not (study.sources and study.clips and study.units):
+        raise FauxleyError("it has no sources, clips or units")
     for clip in study.clips:
         if not 0 <= clip.source < len(study.sources):
-            raise FauxleyError(f"clip {clip.id!r} has no source")
+            raise FauxleyError(f"clip {clip.id!r:.80} has no source")
+    if len(study.clip) < len(study.clips) or len(study.unit) < len(study.units):
+        raise FauxleyError("an ID is there twice")
+    if study.sources[0].role != "real":
+        raise FauxleyError("its first source is not real")
     for unit in study.units:
-        if not unit.clips or not set(unit.clips) <= study.clip.keys():
-            raise FauxleyError(f"unit {unit.id!r} has unknown clips")
+        _check_unit(study, unit)
+    _check_sounds(study, folder)
+
+
+def _check_sounds(study: Study, folder: Path) -> None:
     for sound in study.sound_ids():  # also keeps a made-up ID from leading out of the folder
         file = folder / SOUNDS_FOLDER / f"{sound}.wav"
         if not _ID.fullmatch(sound) or not file.is_file():
             raise FauxleyError(f"the sound {sound!r:.80} is missing")
         if file.is_symlink():  # it would hand any file of this machine to listeners
             raise FauxleyError(f"the sound {sound} is a link")
+
+
+def _check_unit(study: Study, unit: Unit) -> None:
+    if len(unit.clips) != _CLIPS[unit.task] or not set(unit.clips) <= study.clip.keys():
+        raise FauxleyError(f"unit {unit.id!r:.80} has not the clips that it needs")
+    if not re.fullmatch(r"[0-9a-f]+", unit.id):
+        raise FauxleyError(f"unit {unit.id!r:.80} has no proper ID")
+    if unit.task == "pairs" and len(set(study.sources_of(unit))) < 2:
+        raise FauxleyError(f"unit {unit.id} compares a source with itself")
