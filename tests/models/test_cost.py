@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fauxley.errors import UsageError
-from fauxley.models.cost import require_playable
+from fauxley.models.cost import require_affordable, require_playable
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
 from fauxley.models.wavenet import WaveNet
@@ -26,6 +26,7 @@ USEFUL = [
 
 @pytest.mark.parametrize("architecture", USEFUL, ids=repr)
 def test_what_somebody_may_want_is_possible_and_its_weights_are_counted_exactly(architecture):
+    require_affordable(architecture)
     with torch.device("meta"):
         cost = architecture.generator_cost() + architecture.representation_cost()
         parts = [(cost, architecture.generator(), architecture.representation())]
@@ -71,7 +72,7 @@ ABSURD = {
 @pytest.mark.parametrize(("model", "sizes"), ABSURD.values(), ids=ABSURD)
 def test_what_sizes_come_to_together_is_refused_in_one_line(model, sizes):
     with pytest.raises(UsageError, match=r"at most|may have|too long") as caught:
-        model(**sizes)
+        require_affordable(model(**sizes))
     assert "\n" not in str(caught.value)
 
 

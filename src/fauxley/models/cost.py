@@ -1,8 +1,8 @@
 """What a model costs, from its sizes alone: nothing is built, drawn or allocated to find out.
 
 A stranger's model folder, like a mistyped size on a command line, can ask for more than any machine has. No size is
-too large by itself; what they come to together is. So every architecture says what one of its sounds costs, and is
-refused beyond the limits here, which leave room for any model that somebody could want.
+too large by itself; what they come to together is. So every architecture says what its networks take for one clip, and
+a model from elsewhere is refused beyond the limits here, which leave room for any that somebody could want.
 """
 
 from dataclasses import dataclass

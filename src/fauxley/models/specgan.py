@@ -34,7 +34,7 @@ from fauxley.models.architecture import (
     require_at_least,
     require_at_most,
 )
-from fauxley.models.cost import Cost, require_affordable
+from fauxley.models.cost import Cost
 from fauxley.models.draws import Draws
 from fauxley.models.inversion import EXPANSION, FILTER_TAPS, LearnedInversion, initialize_inversion
 from fauxley.models.layers_2d import (
@@ -137,7 +137,6 @@ class SpecGAN(AdversarialArchitecture):
         shortest = self.grid[1] * 2
         if self.phase_shuffle >= shortest:
             raise UsageError(f"phase_shuffle must be less than {shortest}; got {self.phase_shuffle}")
-        require_affordable(self)
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from fauxley.atomic import atomic_folder
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.architecture import Architecture, AutoregressiveGenerator, Network
 from fauxley.models.best import read_best
-from fauxley.models.cost import require_playable
+from fauxley.models.cost import require_affordable, require_playable
 from fauxley.models.draws import Draws
 from fauxley.models.representations import Representation
 from fauxley.models.specgan import SpecGAN
@@ -256,8 +256,8 @@ def read_config(folder: Path) -> dict[str, Any]:
 def _read(folder: Path) -> Synthesizer:
     config = read_config(folder)
     with reading(f"{folder} is not a usable model"):
-        # Refuses sizes that come to too much.
         architecture: Architecture = from_json(config["architecture"], ARCHITECTURES)
+        require_affordable(architecture)
         sample_rate = config["sample_rate"]
         if type(sample_rate) is not int:
             raise FauxleyError(f"sample_rate must be a whole number; got {sample_rate!r:.60}")

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from fauxley.errors import UsageError
 from fauxley.models.architecture import AdversarialArchitecture, Generator, initialize, require_at_least
-from fauxley.models.cost import Cost, require_affordable
+from fauxley.models.cost import Cost
 from fauxley.models.draws import Draws
 from fauxley.models.layers import (
     BatchNorm,
@@ -89,7 +89,6 @@ class WaveGAN(AdversarialArchitecture):
             raise UsageError(f"phase_shuffle must be less than {shortest}; got {self.phase_shuffle}")
         if self.upsampling not in _UPSAMPLING:
             raise UsageError(f"upsampling must be {' or '.join(_UPSAMPLING)}; got {self.upsampling!r}")
-        require_affordable(self)
 
     @property
     def strides(self) -> tuple[int, ...]:

@@ -32,7 +32,7 @@ from fauxley.models.architecture import (
     require_at_least,
     require_at_most,
 )
-from fauxley.models.cost import Cost, require_affordable
+from fauxley.models.cost import Cost
 from fauxley.models.draws import Draws
 from fauxley.models.representations import Waveform
 from fauxley.models.wavenet_sampler import CachedSampler, draw_levels
@@ -65,7 +65,6 @@ class WaveNet(AutoregressiveArchitecture):
         if self.channels != 1:
             raise UsageError(f"channels must be 1: a WaveNet makes mono sounds; got {self.channels}")
         require_at_most(self, _MOST)
-        require_affordable(self)
 
     @property
     def latent_size(self) -> int:
