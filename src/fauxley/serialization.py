@@ -31,6 +31,10 @@ _TAG = "type"
 _UNREADABLE = (FauxleyError, OSError, LookupError, ValueError, TypeError, ArithmeticError, RuntimeError, MemoryError)
 
 
+class UnknownFieldError(FauxleyError):
+    """There is a field that this version does not know: nothing is damaged, it may come from a newer one."""
+
+
 def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
     """The content of a file.
 
@@ -108,6 +112,10 @@ def reading(what: str) -> Iterator[None]:
     """Turn whatever goes wrong while a file is read into a `FauxleyError` of one line, "`what`: the reason"."""
     try:
         yield
+    except UnknownFieldError as error:
+        raise UnknownFieldError(
+            f"{what}: it holds a setting that this fauxley does not know ({error}); install the newest fauxley"
+        ) from error
     except _UNREADABLE as error:
         raise FauxleyError(f"{what}: {one_line(error)}") from error
 
@@ -166,7 +174,8 @@ def from_json(data: Any, classes: Iterable[type]) -> Any:
     """Rebuild the dataclass that `to_json` wrote; `classes` are those that may appear in it.
 
     Raises:
-        FauxleyError: an unknown type or field, a missing field, or a value of the wrong kind.
+        UnknownFieldError: an unknown field.
+        FauxleyError: an unknown type, a missing field, or a value of the wrong kind.
     """
     by_name = {cls.__name__: cls for cls in classes}
     if not isinstance(data, dict) or _TAG not in data:
@@ -183,7 +192,7 @@ def _build(data: dict[str, Any], by_name: Mapping[str, type]) -> Any:
         if name != _TAG and name not in fields:
             near = difflib.get_close_matches(name[:60], fields, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise FauxleyError(f"{cls.__name__} has no field {_shorten(name)}{hint}")
+            raise UnknownFieldError(f"{cls.__name__} has no field {_shorten(name)}{hint}")
     hints = typing.get_type_hints(cls)
     values = {}
     for name, field in fields.items():

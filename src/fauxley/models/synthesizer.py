@@ -27,7 +27,7 @@ from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
 from fauxley.models.wavenet import WaveNet
 from fauxley.models.weights import Stored, read_weights, write_weights
-from fauxley.serialization import from_json, read_versioned, reading, to_json
+from fauxley.serialization import UnknownFieldError, from_json, read_versioned, reading, to_json
 
 FORMAT_VERSION = 1
 ARCHITECTURES = (WaveGAN, SpecGAN, WaveNet)
@@ -188,7 +188,8 @@ class Synthesizer:
             try:
                 found = _read(folder)
             except FauxleyError as error:
-                warnings.warn(f"passing over a damaged checkpoint: {error}", stacklevel=2)
+                kind = "checkpoint of another version" if isinstance(error, UnknownFieldError) else "damaged checkpoint"
+                warnings.warn(f"passing over a {kind}: {error}", stacklevel=2)
             else:
                 return found.to(device, precision=precision)
         return _read(candidates[-1]).to(device, precision=precision)
