@@ -17,6 +17,9 @@ from fauxley.audio.packing import pack
 _PARITY = Path(os.environ.get("FAUXLEY_PARITY_DIR") or Path(__file__).parents[2] / "shared" / "parity")
 _CASES = Path(os.environ.get("FAUXLEY_CASES_DIR") or Path(__file__).parents[2] / "shared" / "cases")
 
+# What "auto" means must not depend on the machine; tests of it say so themselves.
+os.environ["FAUXLEY_PRECISION"] = "float32"
+
 # Two cores, and tests of many small tensors: more threads only wait for each other.
 torch.set_num_threads(1)
 

@@ -62,6 +62,7 @@ KINDS = (
     Kind("datasets", "folders of sounds, prepared when they were given as --data", ".+-[0-9a-f]{16}"),
     Kind("classifiers", "trained to judge sounds by", "[0-9a-f]+-[0-9a-f]{8}"),
     Kind("shards", "copies of datasets behind URLs; FAUXLEY_CACHE_SIZE bounds them", r"[0-9a-f]{64}|.+\.lock"),
+    Kind("measures", "of what this machine is fast in", r"precision\.json"),
 )
 
 

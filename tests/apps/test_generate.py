@@ -4,14 +4,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 import fauxley
-from fauxley.apps import rendering
+from fauxley.apps import rendering, sounds
 from fauxley.apps.cli import main
+from fauxley.apps.output import Output
+from fauxley.audio.cleaning import Cleaning
+from fauxley.errors import FauxleyError
 from fauxley.locks import alone_in
 
 from .conftest import train_arguments
@@ -83,6 +88,41 @@ def test_clean_makes_every_sound_peak_alike_and_end_in_silence(run: Path, tmp_pa
         assert np.abs(audio[-1]).max() <= 1
 
 
+@pytest.mark.parametrize("rate", [8000, 16000, 44100, 96000])
+@pytest.mark.parametrize(
+    "form", [("wav", "PCM_16"), ("wav", "PCM_24"), ("wav", "FLOAT"), ("flac", "PCM_16"), ("ogg", "VORBIS")]
+)
+@pytest.mark.parametrize("normalize", ["peak", "loudness"])
+def test_whatever_decodes_a_cleaned_sound_finds_no_peak_above_what_was_promised(
+    tmp_path: Path, rate: int, form: tuple[str, str], normalize: Literal["peak", "loudness"]
+) -> None:
+    noise = np.random.default_rng(rate).standard_normal((2, 4096)) * np.exp(-np.arange(4096) / 800)
+    cleaning = Cleaning(normalize=normalize, peak_dbfs=-1.0, loudness_lkfs=0.0)
+    output = Output(format=form[0], subtype=form[1], sample_rate=rate, clean=True, cleaning=cleaning)  # type: ignore[arg-type]
+    request = rendering.Request(torch.zeros(1), "sound", {})
+    rendering.Destination(tmp_path, output, {}).write([request], noise[None], 16000)
+    audio, written_rate = soundfile.read(tmp_path / f"sound.{form[0]}")
+    assert written_rate == rate
+    level_db = 20 * np.log10(np.abs(audio).max())
+    assert (-3.0 if form[0] == "ogg" else -1.01) < level_db <= -1.0  # a lossy codec does as it likes with noise
+
+
+def test_a_sheet_shows_what_was_written(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[np.ndarray, int]] = []
+
+    def record(path: Path, rows: dict[str, np.ndarray], rate: int, captions: object) -> None:
+        drawn.append((rows["generated"], rate))
+
+    monkeypatch.setattr(sounds, "write_sheet", record)
+    assert generate(run, tmp_path / "out", "--count", "3", "--clean", "--sample-rate", "32k") == 0
+    ((clips, rate),) = drawn
+    assert rate == 32_000
+    for seed, clip in enumerate(clips):
+        written = read(tmp_path / "out" / f"seed-{seed:08d}.wav").T / 32768
+        np.testing.assert_array_equal(clip[:, : written.shape[1]], written.astype(np.float32))
+        assert not clip[:, written.shape[1] :].any()
+
+
 def test_morph_begins_and_ends_with_its_seeds(run: Path, tmp_path: Path) -> None:
     arguments = ["morph", str(run), "--out", str(tmp_path / "m"), "--seeds", "3", "9", "5", "--count", "5", "--quiet"]
     assert main(arguments) == 0
@@ -120,16 +160,17 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_what_was_interrupted_goes_on_and_ends_in_the_same_bytes(
     run: Path, tmp_path: Path, options: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    kind = "flac" if "flac" in options else "wav"
     options = ["--count", "40", "--batch-size", "3", *options]
     assert generate(run, tmp_path / "whole", *options) == 0
     written = []
     original = rendering.write_audio
 
-    def interrupted(path: Path, *args: object) -> None:
+    def interrupted(path: Path, *args: object, **options: object) -> None:
         written.append(path.name)
         if len(written) == 17:
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        original(path, *args)
+        original(path, *args, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(rendering, "write_audio", interrupted)
     assert generate(run, tmp_path / "out", *options) == 1
@@ -142,9 +183,8 @@ def test_what_was_interrupted_goes_on_and_ends_in_the_same_bytes(
     written += [""] * 17
     assert generate(run, tmp_path / "out", *options) == 0
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
-    if "--no-sheet" in options:  # with a sheet still to draw, the first sounds are made again
-        assert 17 < len(written) < 17 + 40
-        assert (tmp_path / "out" / "seed-00000000.wav").stat().st_mtime_ns == there["seed-00000000.wav"]
+    assert 17 < len(written) < 17 + 40
+    assert (tmp_path / "out" / f"seed-00000000.{kind}").stat().st_mtime_ns == there[f"seed-00000000.{kind}"]
     written.clear()
     assert generate(run, tmp_path / "out", *options) == 0
     assert written == []
@@ -186,6 +226,20 @@ def test_two_at_once_do_not_mix(run: Path, tmp_path: Path, capsys: pytest.Captur
         assert generate(run, tmp_path / "out", "--count", "1") == 1
     assert "another process" in capsys.readouterr().err
     assert generate(run, tmp_path / "out", "--count", "1") == 0
+
+
+@pytest.mark.parametrize("options", [[], ["--listing"]])
+def test_what_failed_before_its_first_sound_stands_in_no_way(
+    run: Path, tmp_path: Path, options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object) -> None:
+        raise FauxleyError("out of memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rendering, "_compute", fail)
+        assert generate(run, tmp_path / "out", "--count", "5", *options) == 1
+    assert not (tmp_path / "out").exists()
+    assert generate(run, tmp_path / "out", "--count", "2") == 0
 
 
 def test_a_listing_says_what_the_sidecars_would(run: Path, tmp_path: Path) -> None:
@@ -277,5 +331,19 @@ def test_bfloat16_makes_nearly_the_same_sounds_says_so_and_is_not_mixed_with_oth
     exact, narrow = (read(tmp_path / name / "seed-00000002.wav") for name in ("exact", "narrow"))
     assert 0 < np.abs(exact - narrow).max() < 0.05 * np.abs(exact).max()
     assert json.loads((tmp_path / "narrow" / "seed-00000002.json").read_text())["precision"] == "bfloat16"
-    assert generate(run, tmp_path / "narrow", "--count", "3") == 2
+    assert generate(run, tmp_path / "narrow", "--count", "3", "--precision", "float32") == 2
     assert "another options" in capsys.readouterr().err
+
+
+def test_what_was_begun_in_a_precision_goes_on_in_it_on_any_machine(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAUXLEY_PRECISION", "bfloat16")
+    assert generate(run, tmp_path / "out", "--count", "3") == 0
+    made = read(tmp_path / "out" / "seed-00000002.wav")
+    (tmp_path / "out" / "seed-00000002.wav").unlink()
+    monkeypatch.setenv("FAUXLEY_PRECISION", "float32")
+    assert generate(run, tmp_path / "out", "--count", "3") == 0
+    assert np.array_equal(read(tmp_path / "out" / "seed-00000002.wav"), made)
+    assert generate(run, tmp_path / "new", "--count", "3") == 0
+    assert json.loads((tmp_path / "new" / "seed-00000002.json").read_text())["precision"] == "float32"

@@ -94,7 +94,7 @@ def test_a_folder_with_nothing_usable_fails(tmp_path: Path, capsys: pytest.Captu
         (["prepare", "sounds", "dataset", "--strict"], 1, "broken.wav"),
         (["prepare", "sounds", "sounds"], 1, "not a dataset"),
         (["prepare", "sounds", "sounds/kick/1.wav"], 1, "not a dataset"),
-        (["prepare", "sounds", "sounds/kick/1.wav/dataset"], 1, "Not a directory"),
+        (["prepare", "sounds", "sounds/kick/1.wav/dataset"], 1, "sounds/kick/1.wav is a file, where a folder is to be"),
         (["prepare", "sounds", "/proc/dataset"], 1, "/proc"),
     ],
 )
@@ -123,10 +123,10 @@ def test_unreadable_arguments(capsys: pytest.CaptureFixture[str]) -> None:
     assert "fauxley prepare my-sounds my-dataset" in capsys.readouterr().out
 
 
-def test_scan_needs_no_pytorch(sounds: Path) -> None:
-    """Importing it takes longer than scanning a small folder."""
+def test_a_scan_for_programs_needs_no_pytorch(sounds: Path) -> None:
+    """Importing it takes longer than scanning a small folder; only the advice for people needs it."""
     code = "import sys; from fauxley.apps.cli import main\n"
-    code += "main(['scan', sys.argv[1], '--jobs', '1']); print('torch' in sys.modules)"
+    code += "main(['scan', sys.argv[1], '--jobs', '1', '--json', '-']); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, sounds], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"
 

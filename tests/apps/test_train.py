@@ -8,6 +8,7 @@ import pytest
 
 from fauxley.apps.cli import main
 from fauxley.audio.files import write_audio
+from fauxley.training.presets import PRESETS
 
 from .conftest import train_arguments
 
@@ -50,6 +51,49 @@ def test_resuming_with_a_contradiction_names_the_field(
     error = capsys.readouterr().err.strip()
     assert f"with {named} =" in error
     assert len(error.splitlines()) == 1
+
+
+def precision_of(run: Path) -> str:
+    return str(json.loads((run / "config.json").read_text())["config"]["precision"])
+
+
+@pytest.mark.parametrize(("here", "there"), [("bfloat16", "float32"), ("float32", "bfloat16")])
+def test_a_run_keeps_the_precision_that_auto_chose_when_it_began(
+    here: str, there: str, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = {}
+    for name, second in (("moved", there), ("stayed", here)):
+        run = tmp_path / name
+        monkeypatch.setenv("FAUXLEY_PRECISION", here)
+        assert main(train_arguments(dataset, run, "--preview-count", "0")) == 0
+        monkeypatch.setenv("FAUXLEY_PRECISION", second)
+        assert main(train_arguments(dataset, run, "--preview-count", "0", "--steps", "5")) == 0
+        assert precision_of(run) == here
+        ends[name] = (run / "checkpoints" / "step-00000005" / "model.safetensors").read_bytes()
+    assert ends["moved"] == ends["stayed"]
+
+
+def test_a_run_in_bfloat16_goes_on_where_that_is_slow_with_a_warning(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FAUXLEY_PRECISION", "bfloat16")
+    assert main(train_arguments(dataset, tmp_path / "run", "--preview-count", "0")) == 0
+    capsys.readouterr()
+    monkeypatch.setattr("fauxley.models.precision.bfloat16_gain", lambda device: 0.1)
+    assert main(train_arguments(dataset, tmp_path / "run", "--preview-count", "0", "--steps", "4")) == 0
+    assert "bfloat16 takes 10 times as long as float32" in capsys.readouterr().err
+    assert precision_of(tmp_path / "run") == "bfloat16"
+    assert main(train_arguments(dataset, tmp_path / "run", "--steps", "5", "--precision", "float32")) == 2
+    assert "begun with precision = 'bfloat16', not 'float32'" in capsys.readouterr().err
+
+
+def test_the_papers_presets_compute_in_float32_wherever_they_are_trained() -> None:
+    papers = [
+        name for name in PRESETS if name.partition("-")[2] in ("", "dcgan", "lsgan", "wgan") and name != "wavenet"
+    ]
+    assert len(papers) == 8
+    assert {PRESETS[name][1].precision for name in papers} == {"float32"}
+    assert PRESETS["wavegan-small"][1].precision == "auto"
 
 
 def test_dry_run_tells_the_configuration_and_the_cost_and_makes_nothing(
@@ -124,6 +168,9 @@ def test_balancing_without_labels_begins_no_run(tmp_path: Path, capsys: pytest.C
     assert not (tmp_path / "run").exists()
 
 
-def test_too_much_for_the_memory_is_one_line(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_too_much_for_the_memory_is_one_line(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("fauxley.apps.capacity.memory_bytes", lambda device: None)  # a system that does not tell
     assert main(train_arguments(dataset, tmp_path / "run", "--kernel-length", str(10**14))) == 1
-    assert "out of memory; lower --batch-size" in capsys.readouterr().err
+    assert "out of memory; lower the size" in capsys.readouterr().err

@@ -358,7 +358,7 @@ def test_bfloat16_makes_nearly_the_same_sounds_and_changes_nothing_that_is_saved
 
 
 def test_a_precision_that_cannot_be_is_refused(folder):
-    with pytest.raises(UsageError, match="float32 or bfloat16; got 'int8'"):
+    with pytest.raises(UsageError, match="auto, float32 or bfloat16; got 'int8'"):
         load(folder, precision="int8")
     architecture = WaveNet(8192, layers=6, cycle=6, skip_dim=4)
     wavenet = Synthesizer(architecture, architecture.generator(Draws(0)), architecture.representation(), 8000)

@@ -51,6 +51,7 @@ def test_a_run_remembers_what_was_asked_for(run):
     ],
 )
 def test_going_on_otherwise_is_refused_and_the_field_named(run, changed, named):
+    save(run, 1)
     with pytest.raises(UsageError, match=named) as caught:
         run.begin(replace(CONFIG, **changed), "data")
     assert "\n" not in str(caught.value)
@@ -58,8 +59,30 @@ def test_going_on_otherwise_is_refused_and_the_field_named(run, changed, named):
 
 
 def test_going_on_with_other_data_is_refused(run):
+    save(run, 1)
     with pytest.raises(UsageError, match="other data"):
         run.begin(CONFIG, "other")
+
+
+def test_a_run_that_has_learnt_nothing_may_begin_otherwise_from_new_weights(run):
+    run.begin(replace(CONFIG, batch_size=8), "other")
+    assert run.read() == (replace(CONFIG, batch_size=8), "other")
+    assert kept(run) == []
+
+
+@pytest.mark.parametrize("trace", ["run.lock", ".partial-1-config.json", "checkpoints/", "samples/"])
+def test_what_a_run_leaves_that_was_ended_at_once_stands_in_no_way(trace, tmp_path):
+    path = tmp_path / "run" / trace
+    path.parent.mkdir()
+    path.mkdir() if trace.endswith("/") else path.write_text("")
+    Run(tmp_path / "run").begin(CONFIG, "data")
+
+
+def test_a_model_is_not_taken_for_a_run(tmp_path):
+    (tmp_path / "config.json").write_text('{"format_version": 1, "architecture": {}}')
+    with pytest.raises(FauxleyError, match="not a run"):
+        Run(tmp_path).begin(CONFIG, "data")
+    assert "architecture" in (tmp_path / "config.json").read_text()
 
 
 def test_a_run_that_never_came_to_a_checkpoint_may_begin_otherwise(tmp_path):

@@ -12,15 +12,21 @@ from typing import Annotated
 
 import torch
 import tyro
-from rich.console import Console
 from rich.table import Table
 
+from fauxley.apps.capacity import require_memory
+from fauxley.apps.console import output_console
 from fauxley.apps.devices import Device, choose_device
 from fauxley.apps.measure import BATCH, EXCERPT, NAIVE_EXCERPT, Figures, measure, prepare_process
+from fauxley.apps.places import check_file_place
+from fauxley.apps.progress import Stages
 from fauxley.atomic import atomic_file
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.training.config import TrainingConfig
+from fauxley.training.cost import cost_of
 from fauxley.training.presets import PRESETS
+
+_MOST_STEPS, _MOST_THREADS = 10_000, 1024
 
 
 def bench(
@@ -48,19 +54,32 @@ def bench(
         threads: CPU threads; by default PyTorch's choice.
         json_out: Also write the figures to this file.
     """
+    if not presets:
+        raise UsageError(f"give one preset or more; there are {', '.join(PRESETS)}")
+    if json_out is not None:
+        check_file_place(json_out)
     if unknown := [name for name in presets if name not in PRESETS]:
         raise UsageError(f"unknown preset {unknown[0]!r}; there are {', '.join(PRESETS)}")
-    if steps < 1 or (threads is not None and threads < 1):
-        raise UsageError(f"--steps and --threads must be at least 1; got {steps} and {threads}")
+    for name, value, most in (("steps", steps, _MOST_STEPS), ("threads", threads, _MOST_THREADS)):
+        if value is not None and not 1 <= value <= most:
+            raise UsageError(f"--{name} must be at least 1 and at most {most}; got {value}")
     where = choose_device(device)
     threads = threads or torch.get_num_threads()
     configs = [_sized(PRESETS[name][1], dim, batch_size) for name in presets]
+    for config in configs:
+        require_memory(
+            f"measuring {config.preset}",
+            cost_of(config).least_bytes,
+            "lower --batch-size or --dim, or leave it out",
+            where,
+        )
     measured = [_apart(config, where, steps, threads) for config in configs]
     machine = _machine(where, threads)
     table = _table(machine, measured)
+    console = output_console()
     # What is too wide for the terminal is better wrapped by it than cut off.
-    width = 40 + sum(max(len(name), 9) + 3 for name in presets)
-    Console(width=max(Console().width, width)).print(table)
+    console.width = max(console.width, 40 + sum(max(len(name), 9) + 3 for name in presets))
+    console.print(table)
     if json_out is not None:
         with atomic_file(json_out) as partial:
             content = {"machine": machine, "figures": [dataclasses.asdict(figures) for figures in measured]}
@@ -69,17 +88,19 @@ def bench(
 
 def _sized(config: TrainingConfig, dim: int | None, batch_size: int | None) -> TrainingConfig:
     architecture = config.architecture if dim is None else dataclasses.replace(config.architecture, dim=dim)
-    return dataclasses.replace(config, architecture=architecture, batch_size=batch_size or config.batch_size)
+    return dataclasses.replace(
+        config, architecture=architecture, batch_size=config.batch_size if batch_size is None else batch_size
+    )
 
 
 def _apart(config: TrainingConfig, device: torch.device, steps: int, threads: int) -> Figures:
     """Measure in a new process."""
-    console = Console(stderr=True)
     spawn = multiprocessing.get_context("spawn")
     with (
         ProcessPoolExecutor(1, spawn, prepare_process, (threads,)) as pool,
-        console.status(f"measuring {config.preset}"),
+        Stages() as stages,
     ):
+        stages.begin(f"measuring {config.preset}", 0)
         try:
             return pool.submit(measure, config, device, steps).result()
         except BrokenProcessPool as error:

@@ -13,7 +13,7 @@ from fauxley.user_cache import KINDS, cache_folder
 
 def cache(
     clear: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
-    only: tuple[Literal["datasets", "classifiers", "shards"], ...] = (),
+    only: tuple[Literal["datasets", "classifiers", "shards", "measures"], ...] = (),
 ) -> None:
     """Show what is kept on this machine to save work, where it is and how much it is; empty it with --clear.
 

@@ -39,6 +39,7 @@ COMMANDS = {
     "bench": "how fast this machine trains and generates",
     "cache": "what is kept on this machine to save work; empties it",
     "import-tensorflow": "turn a checkpoint of the official code into a model",
+    "completion": "make bash, zsh or fish complete commands and flags",
 }
 # Seconds. As soon as one process fails, torchrun ends the others, and must not end the one that has yet to speak.
 _PATIENCE = 3
@@ -78,6 +79,10 @@ def _explain(error: BaseException) -> int:
     if isinstance(error, FauxleyError):
         say(f"fauxley: {error}")
         return error.exit_code
+    if isinstance(error, MemoryError | OverflowError | RecursionError):  # what nobody has foreseen of absurd sizes
+        reason = "out of memory" if isinstance(error, MemoryError) else "a number is beyond what can be computed with"
+        say(f"fauxley: {reason}; give smaller numbers, or smaller files")
+        return 1
     if not isinstance(error, OSError):
         raise error
     if lacks_reader(error):
@@ -104,16 +109,32 @@ def _dispatch(arguments: Sequence[str]) -> int:
         command, prog, rest = command[rest[0]], f"{prog} {rest[0]}", rest[1:]
     import tyro
 
+    from fauxley.apps.values import UnreadableError, registry
+
     try:
         if isinstance(command, dict):
-            tyro.extras.subcommand_cli_from_dict(command, args=rest, prog=prog)
+            tyro.extras.subcommand_cli_from_dict(command, args=rest, prog=prog, registry=registry())
         else:
-            tyro.cli(command, args=rest, prog=prog)
+            tyro.cli(command, args=rest, prog=prog, registry=registry())
     except SystemExit as stop:
         if isinstance(stop.__context__, BrokenPipeError):  # rich ends the program where nobody reads its tables
             return 0
-        return stop.code if isinstance(stop.code, int) else 1  # tyro prints its own help and errors
+        # tyro prints its own help and errors
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except UnreadableError as error:
+        raise UsageError(f"{_flag_before(error.text, rest)}{error}") from error
     return 0
+
+
+def _flag_before(text: str, arguments: Sequence[str]) -> str:
+    """The flag that was given a value, with a colon."""
+    flag = ""
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        flag = name if name.startswith("--") else flag
+        if flag and text in (argument, value if equals else None):
+            return f"{flag}: "
+    return ""
 
 
 def _known(name: str, known: Iterable[str], kind: str) -> None:
@@ -141,6 +162,15 @@ example:
 
 def _describe(error: OSError) -> str:
     text = error.strerror or str(error) or type(error).__name__
+    if not isinstance(error.filename, str):
+        return text
+    path = destination(Path(error.filename))
+    if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
+        in_the_way = next((each for each in (path, *path.parents) if each.exists()), None)
+        if in_the_way is not None and in_the_way.is_file():
+            return f"{in_the_way} is a file, where a folder is to be; move it away, or choose another name"
+        if in_the_way is not None and error.errno != errno.ENOTDIR:
+            return f"{in_the_way} is a folder, where a file is to be; move it away, or choose another name"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         text += "; free some room and run it again"
-    return f"{destination(Path(error.filename))}: {text}" if isinstance(error.filename, str) else text
+    return f"{path}: {text}"

@@ -1,7 +1,7 @@
 """`fauxley compare`: several models, checkpoints or folders of sounds by one protocol, in one table."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -23,6 +23,7 @@ def compare(
     out: Path | None = None,
     protocol: Annotated[Protocol, _Flat] = Protocol(),  # noqa: B008 - frozen
     device: Device = "auto",
+    precision: Literal["auto", "float32", "bfloat16"] = "auto",
     cluster: Cluster = None,
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
@@ -35,8 +36,10 @@ def compare(
         models: Run folders, model folders, datasets or folders of sounds.
         reference: What to judge by.
         out: Folder for report.html and report.json; without it there is only the table.
-        protocol: How.
+        protocol: How to judge.
         device: Where to compute; auto takes a GPU if there is one.
+        precision: Precision that models compute in; auto takes bfloat16 where that is fast, which the table names, else
+            float32. Give one by name to compare with figures from other machines.
         cluster: Spread the making, reading and analysing of clips over dask://HOST:PORT or ray://HOST:PORT, whose
             machines all see all that is judged and the datasets; they compute on their CPUs.
         overwrite: Replace a report that is there already.
@@ -52,7 +55,7 @@ def compare(
 
     with cluster_backend(cluster), Stages(quiet) as stages, in_memory("lower --count"):
         where = choose_device("cpu" if cluster else device)
-        judge = Judge(reference, protocol, where, stages, models[0], spread=cluster is not None)
+        judge = Judge(reference, protocol, where, stages, models[0], cluster is not None, precision)
         sources = [judge.open(model) for model in models]
         judged = [judge.judge(source) for source in sources]
         if out is not None:

@@ -1,7 +1,7 @@
 """`fauxley evaluate`: how good a model is, whether it copied, and what is wrong with its sounds."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -25,6 +25,7 @@ def evaluate(
     all_checkpoints: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     best_by: str | None = None,
     device: Device = "auto",
+    precision: Literal["auto", "float32", "bfloat16"] = "auto",
     cluster: Cluster = None,
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
@@ -39,12 +40,14 @@ def evaluate(
         model: A run folder, a model folder, a dataset, or a folder of sounds.
         out: Folder for the report.
         reference: What to judge by.
-        protocol: How.
+        protocol: How to judge.
         all_checkpoints: Judge every checkpoint of a run, draw the figures over training, and record the best in
             RUN/best.json: from then on RUN means that one.
         best_by: The figure that decides, as report.json names it, such as frechet/log-mel; by default the kernel
             distance in the classifier's embedding, or in log-mel without a classifier.
         device: Where to compute; auto takes a GPU if there is one.
+        precision: Precision that models compute in; auto takes bfloat16 where that is fast, which the table names, else
+            float32. Give one by name to compare with figures from other machines.
         cluster: Spread the making, reading and analysing of clips over dask://HOST:PORT or ray://HOST:PORT, whose
             machines all see MODEL_OR_FOLDER and the datasets; they compute on their CPUs.
         overwrite: Replace a report that is there already.
@@ -62,7 +65,7 @@ def evaluate(
         raise UsageError(f"{printable(model)} has no checkpoints; --all-checkpoints needs a run folder")
     with cluster_backend(cluster), Stages(quiet) as stages, in_memory("lower --count"):
         where = choose_device("cpu" if cluster else device)
-        judge = Judge(reference, protocol, where, stages, model, spread=cluster is not None)
+        judge = Judge(reference, protocol, where, stages, model, cluster is not None, precision)
         history: dict[int, Judged] = {}
         best = ""
         if all_checkpoints:

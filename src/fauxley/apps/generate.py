@@ -29,6 +29,9 @@ def generate(
 ) -> None:
     """Make new sounds. The same seed is the same sound, however many are asked for.
 
+    (The same to rounding: when other sounds are computed beside it, or on another machine, a sound may differ by one
+    step of 16 bits. With the same count, batch size and machine, files are the same byte for byte.)
+
     What was interrupted goes on where it stopped when the same command is run again.
 
     Example: fauxley generate runs/mine --out new-sounds --count 40 --clean
@@ -43,14 +46,14 @@ def generate(
     Args:
         model: A run folder (its best checkpoint if one is recorded, else its newest) or a model folder.
         out: Folder for the sounds, their latents.npy and sheet.png.
-        count: How many; 20 if nothing else is said.
-        seed: Of the first sound; the next ones have the next seeds.
+        count: How many sounds to make; 20 if nothing else is said.
+        seed: Seed of the first sound; the next ones have the next seeds.
         latents: A .npy file of shape (N, latent size): N sounds from these latents, in order.
         inversion: How a SpecGAN finds phases; auto: by its network, if it has one (see 'fauxley train-inversion').
         device: Where to compute; auto takes a GPU if there is one.
         cluster: Spread the work over dask://HOST:PORT or ray://HOST:PORT, whose machines all see MODEL and OUT; they
             compute on their CPUs.
-        output: Files.
+        output: How the files are written.
     """
     if latents is not None and count is not None:
         raise UsageError("give --count or --latents, not both")

@@ -6,6 +6,7 @@ from typing import Annotated
 import tyro
 
 from fauxley import __version__
+from fauxley.apps.places import check_folder_place
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.export.moments import read_moments
 from fauxley.export.official import OfficialModel, Upsampling, load_generator, load_representation, recognize
@@ -44,6 +45,7 @@ def import_tensorflow(
         sample_rate: Hz; by default what args.txt says, or 16000.
         quiet: Say nothing.
     """
+    check_folder_place(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} exists already; choose another --out")
     if sample_rate is not None and not 1000 <= sample_rate <= 384_000:

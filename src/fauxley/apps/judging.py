@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
+from fauxley.apps.console import output_console
 from fauxley.apps.reference import Reference
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.pack_settings import PackSettings
@@ -24,6 +24,7 @@ from fauxley.evaluation.pretrained import SpeechQuality, open_embeddings
 from fauxley.evaluation.protocol import Listener, Protocol
 from fauxley.evaluation.remarks import remarks
 from fauxley.evaluation.report import warnings_for
+from fauxley.models.precision import Precision
 from fauxley.models.synthesizer import Synthesizer, checkpoints, is_model
 
 
@@ -37,6 +38,7 @@ class Judge:
         listener: whom to tell.
         like: a model whose sample rate and clip length the real sounds take; where it is none, they keep their own.
         spread: let a cluster compute features; see `fauxley.apps.cluster`.
+        precision: in which models compute; what is not float32 stands in their titles.
 
     Raises:
         UsageError: a cluster's workers would not find the real sounds.
@@ -50,10 +52,12 @@ class Judge:
         listener: Listener,
         like: Path,
         spread: bool = False,
+        precision: Precision = "float32",
     ) -> None:
         if spread:
             reference.check_prepared()
         self._device = device
+        self._precision = precision
         self._protocol = protocol
         rate, length = PackSettings.sample_rate, None
         if is_run_or_model(like):
@@ -85,9 +89,10 @@ class Judge:
         title = title or printable(path.resolve().name)
         count, seed = self.evaluator.count, self._protocol.seed
         if is_run_or_model(path):
-            model = Synthesizer.from_pretrained(path, self._device)
+            model = Synthesizer.from_pretrained(path, self._device, self._precision)
             step = f", step {model.provenance.step}" * (model.provenance.step > 0 and "step" not in title)
-            return ModelClips(model, title + step, count, seed, path)
+            computed = ", bfloat16" * (model.precision == "bfloat16")
+            return ModelClips(model, title + step + computed, count, seed, path)
         length, rate = self.evaluator.train.clip_length, self.evaluator.train.sample_rate
         if (path / INFO_FILE).is_file():
             return DatasetClips(Dataset.open(path), title, count, seed, length)
@@ -107,9 +112,7 @@ def is_run_or_model(path: Path) -> bool:
 
 def print_summary(evaluator: Evaluator, judged: Sequence[Judged]) -> None:
     """Print the table of figures, remarks and warnings."""
-    console = Console(highlight=False, soft_wrap=True)
-    if not console.is_terminal:  # a file has no width to keep to
-        console.width = 1000
+    console = output_console()
     console.print(_table(evaluator, judged))
     for text in warnings_for(evaluator, judged):
         console.print(f"note: {text}", style="yellow", markup=False)

@@ -1,14 +1,14 @@
 """`fauxley listen`: a listening test in the browser, from its sounds to its figures."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import Progress
-
 from fauxley.apps.listen_results import Flag, Name, export, report
+from fauxley.apps.places import check_folder_place
+from fauxley.apps.progress import Stages
+from fauxley.apps.words import counted
 from fauxley.audio.sources import printable
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.evaluation.listening.study import TASKS, Design, Task, read_study
@@ -55,20 +55,21 @@ def create(
         labels: Answers to choose from; by default the labels of the real sounds.
         classifier: Made by 'fauxley train-classifier'; what it takes a model's clip for is the right answer that
             listeners' accuracy is measured by. Without it, only sounds that have labels count.
-        tasks: Kinds of questions, in this order.
+        tasks: Which kinds of questions to ask, in this order.
         title: Shown to listeners; must not tell what is compared.
-        clips: How many of each source, in whole tens. Small enough that every clip is heard more than once: ten
-            listeners hear a hundred of each source.
+        clips: How many clips to take from each source, in whole tens. Best so few that every clip is heard more than
+            once: ten listeners hear a hundred of each source.
         seconds: Length of every clip; by default that of the real ones.
-        loudness: Of every clip, in LKFS (LUFS).
-        batches: Label batches from each source for one listener.
-        pairs: Comparisons of each two sources for one listener.
-        verdicts: Real-or-generated clips of each model for one listener, and as many real ones.
+        loudness: Loudness to bring every clip to, in LKFS (LUFS).
+        batches: How many batches of ten each listener labels, from each source.
+        pairs: How many comparisons of every two sources each listener makes.
+        verdicts: How many clips of each model each listener calls real or generated, and as many real ones.
         anchors: Mix in real sounds drowned in noise, which show who listens and where the scale ends.
         headphones: Begin with a check for headphones.
-        seed: Of the choice of sounds and the order of questions.
+        seed: Decides which sounds are drawn and the order of the questions.
         quiet: Say nothing.
     """
+    check_folder_place(name)
     from fauxley.evaluation.listening.assembly import Recipe, assemble
     from fauxley.evaluation.listening.clips import open_clips
 
@@ -87,12 +88,11 @@ def create(
     if quiet:
         return
     study = made.study
-    print(f"{printable(name)}: {len(study.clips)} clips of {', '.join(source.name for source in study.sources)}")
+    sources = ", ".join(source.name for source in study.sources)
+    print(f"{printable(name)}: {counted(len(study.clips), 'clip')} of {sources}")
     if made.softer:
-        print(
-            f"  {made.softer} of them peak too high for {loudness:g} LKFS and are up to {made.worst_db:.1f} dB softer;"
-        )
-        print("  a lower --loudness suits them")
+        print(f"  {made.softer} of them would peak too high at {loudness:g} LKFS: up to {made.worst_db:.1f} dB softer;")
+        print("  a lower --loudness makes all alike")
     print(f"next: fauxley listen serve {printable(name)}")
 
 
@@ -163,19 +163,11 @@ def _named(text: str) -> tuple[str, Path]:
 
 
 @contextmanager
-def _progress(quiet: bool, total: int) -> Iterator["_Bar"]:
-    console = Console(stderr=True)
-    with Progress(console=console, disable=quiet or not console.is_terminal) as progress:
-        yield _Bar(progress, total)
-
-
-class _Bar:
-    def __init__(self, progress: Progress, total: int) -> None:
-        self._progress = progress
-        self._task = progress.add_task("", total=total)
-
-    def __call__(self, name: str, done: int) -> None:
-        self._progress.update(self._task, description=f"sounds of {name}", completed=done)
+def _progress(quiet: bool, total: int) -> Iterator[Callable[[str, int], None]]:
+    """Progress over the sounds of all sources; told whose sound is being made, and how many are done."""
+    with Stages(quiet) as stages:
+        stages.begin("making the sounds", total)
+        yield lambda name, done: stages.reach(done, total)
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
+from fauxley.apps.console import output_console
+from fauxley.apps.places import check_file_place, check_folder_place
+from fauxley.apps.words import counted
 from fauxley.atomic import atomic_file
 from fauxley.audio.sources import printable
 from fauxley.errors import FauxleyError, UsageError
@@ -39,7 +41,7 @@ def report(
     Args:
         name: The study's folder.
         out: Folder for report.html, which needs no network, and report.json.
-        seed: Of bootstrap intervals and permutation tests; the same seed gives the same figures.
+        seed: Decides the bootstrap intervals and permutation tests; the same seed gives the same figures.
         overwrite: Replace a report that is there already.
         quiet: Print nothing.
     """
@@ -49,12 +51,14 @@ def report(
 
     if seed < 0:
         raise UsageError(f"--seed must not be negative; got {seed}")
+    if out is not None:
+        check_folder_place(out)
     if out is not None and not overwrite and any((out / file).exists() for file in (HTML_FILE, JSON_FILE)):
         raise UsageError(f"{printable(out)} holds a report; choose another --out, or give --overwrite")
     study, ratings, finished = _answered(name)
     results = evaluate(study, ratings, finished, seed)
     if not quiet:
-        print_results(results, Console())
+        print_results(results, output_console())
     if out is not None:
         write_report(results, out)
         if not quiet:
@@ -75,6 +79,8 @@ def export(name: Name, /, out: Path | None = None, overwrite: Flag = False) -> N
     """
     from fauxley.apps.listen_export import write_ratings
 
+    if out is not None:
+        check_file_place(out)
     if out is not None and out.exists() and not overwrite:
         raise UsageError(f"{printable(out)} exists already; choose another --out, or give --overwrite")
     study, ratings, _ = _answered(name)
@@ -86,7 +92,7 @@ def export(name: Name, /, out: Path | None = None, overwrite: Flag = False) -> N
         partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         count = write_ratings(study, ratings, file)
-    print(f"{count} answers in {printable(out)}")
+    print(f"{counted(count, 'answer')} in {printable(out)}")
 
 
 def _answered(name: Path) -> tuple[Study, list[Rating], dict[int, bool]]:

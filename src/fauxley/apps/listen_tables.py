@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from fauxley.apps.words import counted
 from fauxley.evaluation.listening.figures import Figures, Results
 from fauxley.evaluation.listening.inference import Estimate
 
@@ -38,10 +39,10 @@ def print_results(results: Results, console: Console) -> None:
 
 def summary(results: Results) -> str:
     """Who took part, in one line."""
-    parts = [f"{results.started} listener{'s' if results.started != 1 else ''}", f"{results.finished} finished"]
+    parts = [counted(results.started, "listener"), f"{results.finished} finished"]
     if results.headphones_asked:
         parts.append(f"{results.headphones} of {results.headphones_asked} passed the headphone check")
-    parts.append(f"{results.kept.answers} answers count")
+    parts.append(f"{counted(results.kept.answers, 'answer')} {'counts' if results.kept.answers == 1 else 'count'}")
     return ", ".join(parts)
 
 

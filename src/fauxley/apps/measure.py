@@ -91,6 +91,7 @@ def measure(config: TrainingConfig, device: torch.device, steps: int) -> Figures
 
 
 def _measure(config: TrainingConfig, device: torch.device, steps: int) -> Figures:
+    config, _ = config.settle(device)
     architecture = config.architecture
     idle = peak_megabytes(device)
     generator, representation = architecture.generator(Draws(0)), architecture.representation()

@@ -1,6 +1,7 @@
 """`fauxley morph`: the sounds between sounds."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -32,16 +33,20 @@ def morph(
     Args:
         model: A run folder (its best checkpoint if one is recorded, else its newest) or a model folder.
         out: Folder for the sounds, their latents.npy and sheet.png.
-        seeds: Two or more, passed in this order.
-        count: Sounds in all.
-        path: Straight through the latent space, or on an arc that keeps the latent's length.
+        seeds: Two or more seeds, passed in this order.
+        count: How many sounds to make in all.
+        path: Which way to take between latents: linear goes straight, spherical on an arc that keeps their length.
         device: Where to compute; auto takes a GPU if there is one.
-        output: Files.
+        output: How the files are written.
     """
     if len(seeds) < 2:
         raise UsageError(f"--seeds takes two or more numbers; got {len(seeds)}")
     if min(seeds) < 0:
         raise UsageError(f"--seeds must not be negative; got {min(seeds)}")
+    if any(first == second for first, second in pairwise(seeds)):
+        raise UsageError(
+            f"nothing lies between a seed and itself; give --seeds that differ, not {' '.join(map(str, seeds))}"
+        )
     if count < len(seeds):
         raise UsageError(f"--count must be at least the number of seeds, {len(seeds)}; got {count}")
     keep_freed_memory()

@@ -19,11 +19,11 @@ class Output:
     format: Literal["wav", "flac", "ogg"] = "wav"
     """Kind of file."""
     subtype: Literal["PCM_16", "PCM_24", "FLOAT", "VORBIS"] | None = None
-    """Encoding; by default 16 bits, or Vorbis for ogg."""
+    """How samples are stored; by default 16 bits, or Vorbis for ogg."""
     sample_rate: int | None = None
-    """Hz; by default the model's."""
+    """Sample rate of the files in Hz, such as 44.1k; by default the model's."""
     clean: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Make usable one-shots: DC removed, silence trimmed, end faded, peak at -1 dB; see --cleaning."""
+    """Make usable one-shots: offset removed, silence trimmed, end faded, peak at -1 dB; see --cleaning."""
     cleaning: Cleaning = field(default_factory=Cleaning)
     """What --clean does."""
     sheet: bool = True
@@ -33,9 +33,10 @@ class Output:
     listing: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Write all that into one file, sounds.jsonl, instead, a line for each sound: quicker for very many."""
     batch_size: int = 32
-    """Sounds computed at a time."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Of computing; bfloat16 takes half the time where the processor has it, and makes nearly the same sounds."""
+    """Sounds computed at a time. Changes speed and memory; sounds only by rounding."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Precision to compute in; bfloat16 takes half the time where the processor has it, for nearly the same sounds.
+    auto takes it only where it is fast. Ask for float32 to have a seed be the same sound on other machines, too."""
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Write into a folder that has something else in it, replacing files of the same name."""
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -58,9 +59,16 @@ class Output:
         return {name: value for name, value in options.items() if name not in ("type", "overwrite", "quiet")}
 
     def finish(self, clip: np.ndarray, sample_rate: int) -> tuple[np.ndarray, int]:
-        """A generated clip (C, T) as it is to be written, and its sample rate."""
-        if self.clean:
-            clip = self.cleaning.apply(clip, sample_rate)
-        if self.sample_rate is None or self.sample_rate == sample_rate:
-            return clip, sample_rate
-        return soxr.resample(clip.T, sample_rate, self.sample_rate, quality="HQ").T, self.sample_rate
+        """A generated clip (C, T) as it is to be written, and its sample rate.
+
+        Cleaned last: resampling moves peaks, and rings into silence.
+        """
+        if self.sample_rate is not None and self.sample_rate != sample_rate:
+            clip = soxr.resample(clip.T, sample_rate, self.sample_rate, quality="HQ").T
+            sample_rate = self.sample_rate
+        return self.cleaning.apply(clip, sample_rate) if self.clean else clip, sample_rate
+
+    @property
+    def ceiling(self) -> float | None:
+        """The largest |x| that a written file may hold, full scale being 1; None: any."""
+        return self.cleaning.ceiling if self.clean else None

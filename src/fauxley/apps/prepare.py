@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 import tyro
 
 from fauxley.apps.cluster import Cluster, cluster_backend
-from fauxley.apps.scan import duration, file_progress
+from fauxley.apps.scan import file_progress
+from fauxley.apps.words import counted, duration
 from fauxley.audio.cache import parse_size
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.pack_settings import PackSettings
@@ -95,10 +96,10 @@ def prepare(
 def _summary(dataset: Dataset) -> str:
     info = dataset.info
     slicing = info.slicing
-    labels = f", {len(info.labels)} label{'s' if len(info.labels) > 1 else ''}" if info.labels else ""
-    channels = f"{info.channels} channel{'s' if info.channels > 1 else ''}"
-    clips = f"{dataset.num_clips()} clips of {slicing.clip_length} samples"
-    head = f"{dataset.name}: {info.num_files} files, {duration(dataset.duration_seconds)}"
+    labels = f", {counted(len(info.labels), 'label')}" if info.labels else ""
+    channels = counted(info.channels, "channel")
+    clips = f"{counted(dataset.num_clips(), 'clip')} of {slicing.clip_length} samples"
+    head = f"{dataset.name}: {counted(info.num_files, 'file')}, {duration(dataset.duration_seconds)}"
     lines = [
         f"{head}, {info.sample_rate} Hz, {channels}{labels}",
         f"  slicing {slicing.mode}: {clips} ({slicing.clip_length / info.sample_rate:.2f} s)",

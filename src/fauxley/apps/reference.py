@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from fauxley.apps.places import check_folder_place
 from fauxley.audio.sources import printable
 from fauxley.audio.store import INFO_FILE
 from fauxley.errors import UsageError
@@ -48,5 +49,6 @@ def check_out(out: Path, overwrite: bool) -> None:
     Raises:
         UsageError: it has something in it that is not to be replaced.
     """
+    check_folder_place(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not overwrite:
         raise UsageError(f"{printable(out)} has something in it; choose another --out, or give --overwrite")

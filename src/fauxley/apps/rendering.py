@@ -69,7 +69,8 @@ class Destination:
         for request, clip in zip(batch, clips, strict=True):
             audio, rate = self.output.finish(clip, sample_rate)
             facts = self.facts(request) if self.output.sidecar_suffixes else None
-            write_audio(self.out / f"{request.name}.{self.output.format}", audio, rate, self.output.subtype, facts)
+            path = self.out / f"{request.name}.{self.output.format}"
+            write_audio(path, audio, rate, self.output.subtype, facts, ceiling=self.output.ceiling)
 
 
 def describe(synthesizer: Synthesizer, model: Path) -> dict[str, Any]:
@@ -85,8 +86,8 @@ def describe(synthesizer: Synthesizer, model: Path) -> dict[str, Any]:
     }
 
 
-def render_here(batches: Iterable[Batch], synthesizer: Synthesizer, to: Destination) -> Iterator[np.ndarray]:
-    """Compute one batch after the other, and write each while the next ones are computed; gives the clips (B, C, T)."""
+def render_here(batches: Iterable[Batch], synthesizer: Synthesizer, to: Destination) -> Iterator[int]:
+    """Compute one batch after the other, and write each while the next ones are computed; gives their sizes."""
     waiting: deque[Future[None]] = deque()
     with ThreadPoolExecutor(_WRITERS) as writers:
         for batch in batches:
@@ -94,32 +95,25 @@ def render_here(batches: Iterable[Batch], synthesizer: Synthesizer, to: Destinat
             waiting.append(writers.submit(to.write, batch, clips, synthesizer.sample_rate))
             while len(waiting) > _WAITING:
                 waiting.popleft().result()
-            yield clips
+            yield len(batch)
         for written in waiting:
             written.result()
 
 
-def render_on_cluster(
-    batches: Iterable[Batch], model: Path, sha256: str, to: Destination, keep: int
-) -> Iterator[np.ndarray]:
-    """The same by joblib's workers, who write the files themselves: one machine that all must pass would be the limit.
+def render_on_cluster(batches: Iterable[Batch], model: Path, sha256: str, to: Destination) -> Iterator[int]:
+    """The same by joblib's workers, who write the files themselves, so that no one machine is the limit."""
 
-    The first `keep` clips come back, for the sheet; instead of the others, an empty array of their number.
-    """
-
-    def tasks() -> Iterator[tuple[list[Batch], Path, str, Destination, bool]]:
-        pending, begun = iter(batches), 0
+    def tasks() -> Iterator[tuple[list[Batch], Path, str, Destination]]:
+        pending = iter(batches)
         while task := list(islice(pending, _BATCHES_A_TASK)):
-            yield task, model.absolute(), sha256, to, begun < keep
-            begun += sum(map(len, task))
+            yield task, model.absolute(), sha256, to
 
     yield from in_order(_render, tasks(), None)
 
 
-def _render(batches: list[Batch], model: Path, sha256: str, to: Destination, keep: bool) -> np.ndarray:
+def _render(batches: list[Batch], model: Path, sha256: str, to: Destination) -> int:
     synthesizer = load_verified(model, sha256).to(precision=to.output.precision)
-    clips = np.concatenate(list(render_here(batches, synthesizer, to)))
-    return clips if keep else np.empty((len(clips), 0), np.float32)
+    return sum(render_here(batches, synthesizer, to))
 
 
 def _compute(synthesizer: Synthesizer, batch: Batch) -> np.ndarray:

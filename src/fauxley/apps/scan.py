@@ -15,9 +15,13 @@ import tyro
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from fauxley.apps.console import output_console, shorten
+from fauxley.apps.places import check_file_place
+from fauxley.apps.plan import plan_training
+from fauxley.apps.progress import Stages
+from fauxley.apps.words import counted, duration
 from fauxley.atomic import atomic_file
 from fauxley.audio.assembly import Progress as Report
 from fauxley.audio.assembly import complain
@@ -56,12 +60,14 @@ def scan(
     """
     if show < 0:
         raise UsageError(f"--show must not be negative; got {show}")
+    if json is not None and json != Path("-"):
+        check_file_place(json)
     with file_progress("scanning", quiet) as progress:
         report = scan_folder(folder, where, n_jobs=jobs, progress=progress)
     if json is not None:
         _write_json(report, json)
     if json != Path("-"):
-        console = Console(highlight=False)
+        console = output_console()
         _print_contents(console, report)
         _print_problems(console, report, show)
         _print_advice(console, report)
@@ -71,19 +77,10 @@ def scan(
 
 @contextmanager
 def file_progress(what: str, quiet: bool) -> Iterator[Report]:
-    """A progress bar over files on stderr, if that is a terminal."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def duration(seconds: float) -> str:
-    """A duration for people: `0.35 s`, `12.4 min`, `3.1 h`."""
-    if seconds < 60:
-        return f"{seconds:.2f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+    """Progress over files, on stderr."""
+    with Stages(quiet) as stages:
+        stages.begin(what, 0)
+        yield stages.reach
 
 
 def _write_json(report: FolderReport, path: Path) -> None:
@@ -99,14 +96,15 @@ def _write_json(report: FolderReport, path: Path) -> None:
 def _table(*columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="right" if column in ("Hz", "channels", "files", "duration") else "left")
+        right = column in ("Hz", "channels", "files", "duration")
+        table.add_column(column, justify="right" if right else "left", overflow="fold")
     return table
 
 
 def _print_contents(console: Console, report: FolderReport) -> None:
     console.print(
-        f"[bold]{escape(printable(report.folder))}[/]: {len(report.files)} usable files, "
-        f"{duration(report.duration_seconds)}, {len(report.skipped)} not usable"
+        f"[bold]{escape(printable(report.folder))}[/]: {counted(len(report.files), 'usable file')}, "
+        f"{duration(report.duration_seconds)}, {len(report.skipped):,} not usable"
         + (f", {len(report.unlisted)} left out: not listed in manifest.csv" if report.unlisted else "")
     )
     if not report.files:
@@ -120,7 +118,7 @@ def _print_contents(console: Console, report: FolderReport) -> None:
         table = _table("label", "files", "duration")
         for label, count in report.labels.items():
             seconds = sum(file.duration_seconds for file in report.files if file.label == label)
-            table.add_row(escape(printable(label)), str(count), duration(seconds))
+            table.add_row(escape(shorten(printable(label), console)), str(count), duration(seconds))
         console.print(table)
     shortest, median, most, longest = np.percentile([file.duration_seconds for file in report.files], [0, 50, 90, 100])
     console.print(
@@ -133,14 +131,16 @@ def _print_problems(console: Console, report: FolderReport, show: int) -> None:
     problems = [(skip.file, f"[red]not usable[/]: {escape(printable(skip.reason))}") for skip in report.skipped]
     problems += [(file.file, escape("; ".join(file.problems))) for file in report.files if file.problems]
     problems += [
-        (other, escape(f"same content as {printable(first)}")) for first, *rest in report.duplicates for other in rest
+        (other, escape(f"same content as {shorten(printable(first), console)}"))
+        for first, *rest in report.duplicates
+        for other in rest
     ]
     if not problems:
         console.print("no problems found\n")
         return
     table = _table("file", "problem")
     for name, problem in problems[:show]:
-        table.add_row(escape(printable(name)), problem)
+        table.add_row(escape(shorten(printable(name), console)), problem)
     if show:
         console.print(table)
     if len(problems) > show:
@@ -148,7 +148,9 @@ def _print_problems(console: Console, report: FolderReport, show: int) -> None:
         kinds["not usable"] = len(report.skipped)
         kinds["same content as another"] = sum(len(group) - 1 for group in report.duplicates)
         summary = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common() if count)
-        console.print(f"... {len(problems)} in all ({summary}); --show {len(problems)} or --json lists them\n")
+        console.print(
+            f"... {counted(len(problems), 'problem')} in all ({summary}); --show {len(problems)} or --json lists them\n"
+        )
 
 
 def _print_advice(console: Console, report: FolderReport) -> None:
@@ -162,10 +164,13 @@ def _print_advice(console: Console, report: FolderReport) -> None:
         f"--clip-length {advice.clip_length} --slicing {advice.slicing}",
         soft_wrap=True,
     )
-    seconds = advice.clip_length / advice.sample_rate
+    channels = f" --channels {advice.channels}" if advice.channels > 1 else ""
+    plan = plan_training(advice.clip_length, advice.channels)
     console.print(
-        f"  fauxley train wavegan --data DATASET --run RUN --clip-length {advice.clip_length}", soft_wrap=True
+        f"  fauxley train {plan.preset} --data DATASET --run RUN --clip-length {advice.clip_length}{channels}",
+        soft_wrap=True,
     )
-    console.print(f"  a clip is {seconds:.2f} s; without a GPU, take wavegan-small", soft_wrap=True)
+    seconds = advice.clip_length / advice.sample_rate
+    console.print(f"  a clip is {duration(seconds)}; {escape(plan.words)}", soft_wrap=True)
     for remark in advice.remarks:
         console.print(f"  - {escape(remark)}", soft_wrap=True)

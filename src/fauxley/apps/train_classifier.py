@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from fauxley.apps.devices import Device, choose_device, in_memory
+from fauxley.apps.places import check_folder_place
 from fauxley.apps.progress import Stages
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.packing import open_or_prepare
@@ -45,6 +46,8 @@ def train_classifier(
         force: Accept a classifier that is hardly better than guessing.
         quiet: Say nothing.
     """
+    if out is not None:
+        check_folder_place(out)
     if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} has something in it; choose another --out")
     dataset, asked = open_or_prepare(data), open_or_prepare(test) if test else None

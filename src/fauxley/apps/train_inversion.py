@@ -1,17 +1,15 @@
 """`fauxley train-inversion`: a SpecGAN whose phases are found by a network."""
 
 import dataclasses
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fauxley.apps.devices import Device, choose_device, in_memory
-from fauxley.apps.ending import messages
+from fauxley.apps.places import check_folder_place
+from fauxley.apps.progress import Stages
 from fauxley.audio.dataset import Dataset
 from fauxley.audio.pack_settings import PackSettings
 from fauxley.audio.packing import open_or_prepare
@@ -27,7 +25,6 @@ from fauxley.training.inversion import InversionTrainer, InversionTraining
 
 _DRAWS = 4  # first key of the random numbers; what trains models has 0 to 3
 _SIZES = {"inversion_dim": 96, "inversion_layers": 4, "inversion_iterations": 4}
-_SPEAK_EVERY = 30.0  # seconds, where there is no terminal
 
 
 def train_inversion(
@@ -56,13 +53,15 @@ def train_inversion(
         out: Folder of the new model, to be made.
         data: Folder of sounds, or a dataset made by 'fauxley prepare', to learn from.
         other: A model whose network to begin with; without --data it is taken over as it is.
-        dim: Channels of a new network; by default 96.
+        dim: Channels of the new network; by default 96.
         layers: Layers of a new network; by default 4.
-        iterations: Of accelerated Griffin-Lim that follow the network; by default 4, or as in the model of --from.
-        training: How it learns.
+        iterations: How many iterations of accelerated Griffin-Lim follow the network; by default 4, or as in
+            the model of --from.
+        training: How the network is trained.
         device: Where to compute; auto takes a GPU if there is one.
         quiet: Say nothing.
     """
+    check_folder_place(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} exists already; choose another --out")
     if data is None and other is None:
@@ -154,24 +153,16 @@ def _open(data: Path, architecture: SpecGAN, sample_rate: int) -> Dataset:
 
 
 def _train(trainer: InversionTrainer, quiet: bool) -> int:
-    """Train with a live line while there is a terminal, a line now and then where there is none."""
-    console = Console(file=messages())
-    live = console.is_terminal and not quiet
-    spoken = time.monotonic()
+    """Train, with the loss beside the progress."""
     held_out = ""
-    columns = (TextColumn("step"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("{task.fields[numbers]}"), console=console, disable=not live) as progress:
-        task = progress.add_task("", total=trainer.training.steps, numbers="")
+    with Stages(quiet) as stages:
 
         def report(step: int, loss: float, checked: float | None) -> None:
-            nonlocal spoken, held_out
-            held_out = held_out if checked is None else f"  held out {checked:.3f}"
-            numbers = f"loss {loss:.3f}{held_out}"
-            progress.update(task, completed=step, numbers=numbers)
-            if not (live or quiet) and time.monotonic() > spoken + _SPEAK_EVERY:
-                spoken = time.monotonic()
-                console.print(f"step {step}  {numbers}", highlight=False)
+            nonlocal held_out
+            held_out = held_out if checked is None else f", {checked:.3f} on sounds held out"
+            stages.reach(step, trainer.training.steps, f"training, distance {loss:.3f}{held_out} (falling is good)")
 
+        stages.begin("training", trainer.training.steps)
         return trainer.train(report)
 
 

@@ -5,6 +5,7 @@ only once. What has been appended follows from the parts' reports and the sizes 
 run before: there is no journal that could contradict them.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -133,9 +134,10 @@ class Assembly:
 
 
 def check_jobs(n_jobs: int | None) -> None:
-    """Raise `UsageError` if there is no such number of workers."""
-    if n_jobs == 0:
-        raise UsageError("the number of jobs must be 1 or more, or -1 for one on each core; got 0")
+    """Raise `UsageError` if there is no such number of workers, or no sense in it: each is a process."""
+    most = max(64, 4 * (os.cpu_count() or 1))
+    if n_jobs == 0 or (n_jobs or 0) > most:
+        raise UsageError(f"the number of jobs must be from 1 to {most}, or -1 for one on each core; got {n_jobs}")
 
 
 def complain(skipped: Sequence[Skipped]) -> None:

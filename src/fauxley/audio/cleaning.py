@@ -71,6 +71,11 @@ class Cleaning:
                 f"peak_dbfs and loudness_lkfs must be 0 or less; got {self.peak_dbfs} and {self.loudness_lkfs}"
             )
 
+    @property
+    def ceiling(self) -> float | None:
+        """The largest |x| that is promised, full scale being 1; None: levels are left as they are."""
+        return None if self.normalize == "none" else 10 ** (self.peak_dbfs / 20)
+
     def apply(self, clip: Clip, sample_rate: int) -> NDArray[np.float32]:
         """Clean one clip, (C, T) to (C, T') with 1 <= T' <= T.
 

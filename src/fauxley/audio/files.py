@@ -139,6 +139,8 @@ _SUBTYPES = {
     ".flac": ("PCM_16", "PCM_24"),
     ".ogg": ("VORBIS",),
 }
+# Encoding is repeated so often at most to stay below a ceiling; a lossy codec's next peak differs a little again.
+_LOWERED_AT_MOST, _LOSSY_MARGIN = 8, 0.998
 # In Hz. Above its own, libvorbis crashes.
 _HIGHEST_RATES = {".wav": 768_000, ".flac": 655_350, ".ogg": 192_000}
 
@@ -150,6 +152,7 @@ def write_audio(
     subtype: str | None = None,
     metadata: Mapping[str, Any] | None = None,
     dither: np.random.Generator | None = None,
+    ceiling: float | None = None,
 ) -> None:
     """Write `(C, T)` audio, full scale at ±1, as WAV, FLAC or Ogg Vorbis by the suffix; whole or not at all.
 
@@ -160,6 +163,8 @@ def write_audio(
         subtype: PCM_16 (default of wav and flac), PCM_24, FLOAT (wav) or VORBIS (ogg).
         metadata: if given, written beside it by `write_sidecar`.
         dither: adds triangular noise of ±1 step before rounding; None, the default, adds nothing.
+        ceiling: the largest |x| that whoever decodes the file may find. Rounding, dither and above all lossy codecs
+            move peaks: what comes out higher is lowered as a whole and encoded again.
 
     Raises:
         UsageError: a suffix or subtype that cannot be written, or audio that is not `(C, T)`.
@@ -180,18 +185,39 @@ def write_audio(
     highest = _HIGHEST_RATES[path.suffix.lower()]
     if not 1 <= sample_rate <= highest:
         raise UsageError(f"{path.suffix} takes sample rates up to {highest} Hz; got {sample_rate}")
-    # By way of memory: writing to a full disk libsndfile knows only a "System error", and not every name is text to it.
-    encoded = BytesIO()
-    values = _encode(samples, subtype, dither).T
-    try:
-        soundfile.write(encoded, values, sample_rate, subtype=subtype, format=path.suffix[1:])
-    except soundfile.LibsndfileError as error:
-        what = f"{samples.shape[0]} channels at {sample_rate} Hz"
-        raise UsageError(f"{path.suffix} cannot hold {what}; choose another format") from error
+    encoded = _to_bytes(samples, sample_rate, subtype, path.suffix[1:], dither)
+    if ceiling is not None:
+        encoded = _kept_below(ceiling, encoded, samples, sample_rate, subtype, path.suffix[1:], dither)
     with atomic_file(path, durable=False) as partial:
-        partial.write_bytes(_without_time(encoded.getvalue()) if subtype == "FLOAT" else encoded.getbuffer())
+        partial.write_bytes(encoded)
     if metadata is not None:
         write_sidecar(path, metadata)
+
+
+def _kept_below(ceiling: float, encoded: bytes, samples: NDArray[np.float64], *how: Any) -> bytes:
+    """`encoded`, or samples (C, T) so much softer that no decoded peak exceeds `ceiling`; `how`: see `_to_bytes`."""
+    _, subtype, *_ = how
+    for _ in range(_LOWERED_AT_MOST):
+        peak = float(np.abs(soundfile.read(BytesIO(encoded))[0]).max(initial=0))
+        if peak <= ceiling:
+            break
+        samples = samples * (ceiling / peak) * (_LOSSY_MARGIN if subtype == "VORBIS" else 1)
+        encoded = _to_bytes(samples, *how)
+    return encoded
+
+
+def _to_bytes(
+    samples: NDArray[np.float64], sample_rate: int, subtype: str, kind: str, dither: np.random.Generator | None
+) -> bytes:
+    """The file that `write_audio` writes, of samples (C, T)."""
+    # By way of memory: writing to a full disk libsndfile knows only a "System error", and not every name is text to it.
+    encoded = BytesIO()
+    try:
+        soundfile.write(encoded, _encode(samples, subtype, dither).T, sample_rate, subtype=subtype, format=kind)
+    except soundfile.LibsndfileError as error:
+        what = f"{samples.shape[0]} channels at {sample_rate} Hz"
+        raise UsageError(f".{kind} cannot hold {what}; choose another format") from error
+    return _without_time(encoded.getvalue()) if subtype == "FLOAT" else encoded.getvalue()
 
 
 def write_sidecar(path: Path, metadata: Mapping[str, Any]) -> None:

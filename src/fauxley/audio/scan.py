@@ -190,7 +190,7 @@ def advise(files: Sequence[FileReport]) -> Advice:
     clip_length = next((n for n in _CLIP_LENGTHS if n >= 0.9 * clip_seconds * sample_rate), _CLIP_LENGTHS[-1])
     return Advice(
         sample_rate=sample_rate,
-        channels=1,
+        channels=2 if _are_stereo(files) else 1,
         clip_length=clip_length,
         slicing="first" if one_shots else "random",
         remarks=(*_on_amount(seconds, clip_length / sample_rate, one_shots), *_on_sources(files, sample_rate)),
@@ -220,12 +220,14 @@ def _on_sources(files: Sequence[FileReport], sample_rate: int) -> list[str]:
     low = [file.sample_rate for file in files if file.sample_rate < 0.9 * sample_rate]
     if low:
         remarks.append(f"of a lower rate: {len(low)} of {len(files)} files; they have nothing above {max(low) // 2} Hz")
-    stereo = sum(file.channels == 2 for file in files)
-    if stereo > len(files) / 2:
-        remarks.append(
-            f"{stereo} files are stereo and will be mixed to mono; --channels 2 keeps that, at more to learn"
-        )
+    if _are_stereo(files):
+        remarks.append("--channels 1, for both commands, mixes to mono, which is quicker to learn")
     return remarks
+
+
+def _are_stereo(files: Sequence[FileReport]) -> bool:
+    """Whether most files have two channels, which are to be kept."""
+    return sum(file.channels == 2 for file in files) > len(files) / 2
 
 
 def _measure_all(folder: Path, files: Sequence[str], labels: dict[str, str]) -> list[FileReport | Skipped]:

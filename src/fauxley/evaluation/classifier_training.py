@@ -52,7 +52,7 @@ class Recipe:
     learning_rate: float = 3e-3
     """Highest; it rises for two passes and then falls along a cosine to zero."""
     weight_decay: float = 0.02
-    """Of AdamW."""
+    """Step size of the optimiser, AdamW."""
     label_smoothing: float = 0.05
     """Share of the target spread over all labels."""
     mixup: float = 0.3
@@ -64,7 +64,7 @@ class Recipe:
     bfloat16: bool = False
     """Compute in bfloat16, which is much faster on processors that have it and much slower on others."""
     seed: int = 0
-    """Of the initial weights, the order and all augmentation."""
+    """Decides the initial weights, the order of the clips and all augmentation."""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "width"):

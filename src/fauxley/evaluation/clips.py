@@ -27,6 +27,7 @@ from fauxley.audio.files import find_audio, quantise
 from fauxley.audio.slicing import Clips
 from fauxley.audio.sources import AudioFileError, printable, probe
 from fauxley.errors import FauxleyError, UsageError
+from fauxley.models.precision import Settled
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.verified import checksum, load_verified
 
@@ -138,7 +139,8 @@ class ModelClips(ClipSource):
     def elsewhere(self, indices: Sequence[int]) -> Reader:
         if self._path is None:
             return super().elsewhere(indices)
-        return partial(_make_elsewhere, self._path.absolute(), self._checksum, self.title, self._seeds(indices))
+        model = self._path.absolute(), self._checksum, self._synthesizer.precision
+        return partial(_make_elsewhere, *model, self.title, self._seeds(indices))
 
     @cached_property
     def _checksum(self) -> str:
@@ -230,8 +232,8 @@ def _open(folder: Path, contents: str) -> Dataset:
     return dataset
 
 
-def _make_elsewhere(model: Path, sha256: str, title: str, seeds: Sequence[int]) -> Audio:
-    return _make(load_verified(model, sha256), title, seeds)
+def _make_elsewhere(model: Path, sha256: str, precision: Settled, title: str, seeds: Sequence[int]) -> Audio:
+    return _make(load_verified(model, sha256).to(precision=precision), title, seeds)
 
 
 def _hash(dataset: Dataset) -> str:

@@ -13,13 +13,13 @@ class Protocol:
     """What figures depend on besides the clips."""
 
     count: int = 10_000
-    """Clips on each side at most; as many as there are real ones if those are fewer."""
+    """How many clips to compare on each side at most; fewer if there are fewer real ones."""
     seed: int = 0
-    """Of the choice of clips, of the model's first sound and of all subsets."""
+    """Decides which clips are taken, which sounds the model makes, and all subsets."""
     splits: int = 10
-    """Groups of the inception score."""
+    """Groups that the clips are divided into for the inception score."""
     neighbours: int = 1000
-    """Clips whose nearest neighbours are looked for, at most, as in the paper."""
+    """For how many clips at most the nearest neighbours are looked up; 1000 in the paper."""
 
     def __post_init__(self) -> None:
         if self.count < LEAST_CLIPS:

@@ -45,11 +45,18 @@ MEASURES: Mapping[str, Measure] = {
     "level_db": Measure("Level", "dB", "RMS of the whole clip", 1),
     "silence": Measure("Silence", "share", f"frames of 10 ms below {_SILENCE_DB:.0f} dB", 2),
     "clipping": Measure("Clipping", "share", "samples at full scale after another one, as flat tops have", 4),
-    "dc": Measure("DC", "", "mean of the samples, without its sign", 5),
-    "centroid_hz": Measure("Centroid", "Hz", "centre of the power spectrum: dull or bright", 0),
-    "tilt_db": Measure("Tilt", "dB/octave", "slope of the spectrum over pitch", 1),
-    "artefact_db": Measure("Stride artefacts", "dB", "spectrum at multiples of rate/64 over its neighbourhood", 1),
-    "onset_s": Measure("Onset", "s", "until the level first comes within 20 dB of the loudest frame", 2),
+    "dc": Measure("Offset (DC)", "", "mean of the samples, without its sign; 0 is centred", 5),
+    "centroid_hz": Measure("Brightness (centroid)", "Hz", "centre of the power spectrum: dull or bright", 0),
+    "tilt_db": Measure("Fall towards the highs (tilt)", "dB/octave", "slope of the spectrum over pitch", 1),
+    "artefact_db": Measure(
+        "Buzzing (stride artefacts)",
+        "dB",
+        "tones that upsampling leaves: spectrum at multiples of rate/64 over its neighbourhood; a few dB are unheard",
+        1,
+    ),
+    "onset_s": Measure(
+        "Time to the attack (onset)", "s", "until the level first comes within 20 dB of the loudest frame", 2
+    ),
     "duration_s": Measure(
         "Duration", "s", f"from the first to the last frame within {-_QUIET_DB:.0f} dB of the loudest", 2
     ),

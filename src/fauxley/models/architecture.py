@@ -8,7 +8,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,20 @@ from fauxley.models.draws import Draws
 from fauxley.models.representations import Representation
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
+
+
+class Work(NamedTuple):
+    """What all networks of an architecture take together, counted without building them.
+
+    Attributes:
+        weights: numbers to learn; biases are left out.
+        multiply_adds: for one clip to pass through each network once.
+        signals: numbers between the layers when it does.
+    """
+
+    weights: int
+    multiply_adds: int
+    signals: int
 
 
 @dataclass(frozen=True)
@@ -38,6 +52,11 @@ class Architecture(ABC):
     def mixes_examples(self) -> bool:
         """Whether what becomes of an example depends on the others in its batch (batch normalisation)."""
         return False
+
+    @property
+    @abstractmethod
+    def work(self) -> Work:
+        """What the networks take, by arithmetic alone, so that absurd sizes are known before anything is allocated."""
 
     @abstractmethod
     def representation(self) -> Representation:
@@ -83,6 +102,25 @@ class AutoregressiveArchitecture(Architecture):
     @abstractmethod
     def generator(self, draws: Draws | None = None) -> "AutoregressiveGenerator":
         """A new generator; without `draws`, its weights are yet to be loaded."""
+
+
+def pyramid_work(
+    latent_size: int, points: int, channels: int, taps: int, widths: Sequence[int], factors: Sequence[int]
+) -> Work:
+    """The work of a critic that narrows `points` by a factor and widens to a width a layer, and of its mirror image."""
+    before, weights, multiply_adds, signals = channels, 0, 0, 0
+    for width, factor in zip(widths, factors, strict=True):
+        points = max(1, points // factor)
+        weights += taps * before * width
+        multiply_adds += taps * before * width * points
+        signals += width * points
+        before = width
+    dense = before * points
+    return Work(
+        weights=2 * weights + dense * (1 + latent_size),
+        multiply_adds=2 * multiply_adds + dense * (1 + latent_size),
+        signals=2 * signals + latent_size,
+    )
 
 
 def require_at_least(architecture: Architecture, least: Mapping[str, int]) -> None:

@@ -19,20 +19,18 @@ G clips in a group.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Self, TypeVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from fauxley.models.bilinear import BilinearConvolution, bilinear_matrices
 from fauxley.models.convolution import Convolution, convolve
 from fauxley.models.convolution_1d import DirectConvolution, WindowsConvolution, choose_convolution
 
-KeptT = TypeVar("KeptT")
 Kept = tuple[Tensor, Tensor]  # a weight in an order of its own, and a bias
 
 # Numbers found by timing each layer for d from 2 to 64, one clip and many; see docs/experiments.md.
@@ -177,37 +175,6 @@ class PackedFrames(PackedConvolution):
         return by.convolve(by.prepare_input(groups), weight, bias).reshape(*x.shape[:2], -1)
 
 
-class KeepingModule(nn.Module):
-    """A layer that prepares its weights once. In use (`eval`) they are taken not to change but by being loaded."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._kept: dict[Hashable, Any] = {}
-
-    def train(self, mode: bool = True) -> Self:
-        self._kept.clear()
-        return super().train(mode)
-
-    def _keep(self, key: Hashable, prepare: Callable[[], KeptT]) -> KeptT:
-        """What `prepare` gives, from the first time on; oneDNN's order may depend on the number of threads, too."""
-        key = key, torch.get_num_threads()
-        if key not in self._kept:
-            self._kept[key] = prepare()
-        kept: KeptT = self._kept[key]
-        return kept
-
-    def _apply(self, *args: Any, **kwargs: Any) -> Self:  # what `to` and `half` go through
-        self._kept.clear()
-        return super()._apply(*args, **kwargs)  # type: ignore[no-any-return, no-untyped-call]
-
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:  # what a parent's `load_state_dict` comes to
-        self._kept.clear()
-        super()._load_from_state_dict(*args, **kwargs)
-
-    def __getstate__(self) -> dict[str, Any]:  # for copies; what is kept may be in a form that cannot be copied
-        return {**self.__dict__, "_kept": {}}
-
-
 def pack_products(weights: Tensor, rows: int) -> Tensor:
     """M weights (M, I, O), laid out for products with as many matrices (rows, I)."""
     products, inputs, outputs = weights.shape
@@ -230,12 +197,23 @@ _ONE_TAP = (0, 0), (1, 1), (1, 1)  # padding, stride, dilation
 
 @cache
 def has_packing(dtype: torch.dtype) -> bool:
-    """Whether this PyTorch packs weights of this type here, by the functions that its own compiler uses."""
-    if dtype not in (torch.float32, torch.bfloat16) or not torch._C._has_mkldnn:
+    """Whether this PyTorch packs weights of this type on this processor: found by trying, and looking at the outcome.
+
+    The functions are those that PyTorch's own compiler uses; they are no promise of any version.
+    """
+    if dtype not in (torch.float32, torch.bfloat16):
         return False
+    clip, weight, bias = (
+        torch.ones(1, 8, 16, dtype=dtype),
+        torch.ones(3, 16, 32, dtype=dtype),
+        torch.zeros(32, dtype=dtype),
+    )
+    inner = [16 * min(3, reach) for reach in (2, *[3] * 6, 2)]  # products with a window's frames inside the clip
     try:
-        weight, bias = torch.ones(2, 16, 16, dtype=dtype), torch.zeros(32, dtype=dtype)
-        products = multiply(torch.ones(4, 2, 16, dtype=dtype), (pack_products(weight, 4), bias))
-        return bool((products == 16).all())
-    except (AttributeError, RuntimeError, TypeError):
+        for way in (PackedWindows(3, 8), PackedBilinear(3, 8, 1, 1)):
+            y = way.convolve(clip, way.prepare(weight, bias))
+            if not torch.allclose(y[0, :, 0].float(), torch.tensor(inner, dtype=torch.float32), rtol=0.02):
+                return False
+    except (AttributeError, NotImplementedError, RuntimeError, TypeError):
         return False
+    return True

@@ -22,12 +22,12 @@ from torch import Tensor, nn
 
 from fauxley.models.convolution import convolve, folded_radius, same_padding
 from fauxley.models.convolution_1d import choose_convolution
-from fauxley.models.convolution_packed import KeepingModule, choose_packed
 from fauxley.models.linear_map import apply_linear
-from fauxley.models.piecewise_linear import Layer
+from fauxley.models.piecewise_linear import Layer, LinearizableLayer
+from fauxley.models.shortcut import shortcut_of
 
 
-class Downsampling(nn.Module):
+class Downsampling(LinearizableLayer):
     """Convolution of stride s with "same" padding: (B, L, in) to (B, L/s, out). s must divide L.
 
     The critic's layer (paper, Table 4).
@@ -46,6 +46,7 @@ class Downsampling(nn.Module):
         layer = self.linearize(x)
         return convolve(layer.fold(x), layer.weight, layer.by, layer.bias)
 
+    @shortcut_of(forward)
     def linearize(self, x: Tensor, shifts: Tensor | None = None, radius: int = 0) -> Layer:
         """This layer as part of a piecewise linear critic, for signals of the shape of `x`."""
         weight = fold_taps(self.weight, self.front, self.radius, self.stride, x.dtype).flatten(1, 2)
@@ -59,31 +60,30 @@ class Downsampling(nn.Module):
         return x.reshape(len(x), x.shape[1] // self.stride, self.stride * x.shape[2])
 
 
-class Upsampling(KeepingModule, ABC):
+class Upsampling(nn.Module, ABC):
     """A convolution that makes a signal s times as long: (B, L, in) to (B, s·L, out)."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_length: int, stride: int, radius: int) -> None:
         super().__init__()
         self.stride = stride
         self.radius = radius
+        self.taps = 2 * radius + 1
+        self.folded_channels = stride * out_channels
         self.weight = nn.Parameter(torch.empty(kernel_length, in_channels, out_channels))
         self.bias = nn.Parameter(torch.empty(out_channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, length, _ = x.shape
-        taps, outputs = 2 * self.radius + 1, self.stride * len(self.bias)
-        if self.training or torch.is_grad_enabled():
-            by = choose_convolution(x, taps, outputs)
-            weight, bias = self._folded(x.dtype)
-            y = convolve(x, by.prepare(weight), by, bias)  # (B, L, s·out)
-        else:  # by weights that are kept: for a single clip, preparing them takes longer than everything else
-            packed = choose_packed(x, taps, outputs)
-            y = packed.convolve(x, self._keep((packed, x.dtype), lambda: packed.prepare(*self._folded(x.dtype))))
-        return y.reshape(batch, length * self.stride, -1)
+        by = choose_convolution(x, self.taps, self.folded_channels)
+        weight, bias = self.folded(x.dtype)
+        return self.unfold(convolve(x, by.prepare(weight), by, bias))
 
-    def _folded(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Weight and bias (s·out,) of the equivalent convolution."""
+    def folded(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Weight and bias (s·out,) of the equivalent convolution of stride 1."""
         return self.folded_weight(dtype), self.bias.to(dtype).repeat(self.stride)
+
+    def unfold(self, y: Tensor) -> Tensor:
+        """The signal (B, s·L, out) that the equivalent convolution's outcome (B, L, s·out) is."""
+        return y.reshape(len(y), y.shape[1] * self.stride, -1)
 
     @abstractmethod
     def folded_weight(self, dtype: torch.dtype) -> Tensor:

@@ -12,9 +12,8 @@ from torch import Tensor, nn
 
 from fauxley.models.convolution import Convolution, convolve, transpose
 from fauxley.models.convolution_2d import choose_convolution_2d
-from fauxley.models.convolution_packed import KeepingModule
-from fauxley.models.convolution_packed_2d import PackedPhases
-from fauxley.models.piecewise_linear import Layer
+from fauxley.models.piecewise_linear import Layer, LinearizableLayer
+from fauxley.models.shortcut import shortcut_of
 
 
 class Convolution2d(nn.Module):
@@ -39,11 +38,12 @@ class Convolution2d(nn.Module):
         return len(x), len(self.bias), x.shape[2] // self.stride, x.shape[3] // self.stride
 
 
-class Downsampling2d(Convolution2d):
+class Downsampling2d(Convolution2d, LinearizableLayer):
     """Halves an image: the critic's layer."""
 
     stride = 2
 
+    @shortcut_of(Convolution2d.forward)
     def linearize(self, x: Tensor, shifts: Tensor | None, radius: int) -> Layer:
         """This layer as part of a piecewise linear critic, for signals of the shape of `x`."""
         by = self._choose(x)
@@ -52,7 +52,7 @@ class Downsampling2d(Convolution2d):
         )
 
 
-class TransposedUpsampling2d(KeepingModule):
+class TransposedUpsampling2d(nn.Module):
     """Transposed convolution of stride 2, "same" (the paper's generator)."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_length: int) -> None:
@@ -61,16 +61,9 @@ class TransposedUpsampling2d(KeepingModule):
         self.bias = nn.Parameter(torch.empty(out_channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        if not (self.training or torch.is_grad_enabled()) and PackedPhases.suits(x, self.weight.shape[-1]):
-            return self._generate(x)
         by = choose_convolution_2d(self.weight.shape[-1], 2, tuple(x.shape), self.weight.shape[1], x.is_cuda)
         y = transpose(x, by.prepare(self.weight.to(x.dtype)), by)
         return y + self.bias.to(x.dtype).view(-1, 1, 1)
-
-    def _generate(self, x: Tensor) -> Tensor:
-        by = PackedPhases(self.weight.shape[-1], (x.shape[2], x.shape[3]))
-        weights = self.weight, self.bias
-        return by.convolve(x, self._keep((by, x.dtype), lambda: by.prepare(*(each.to(x.dtype) for each in weights))))
 
 
 class ResizedUpsampling2d(Convolution2d):

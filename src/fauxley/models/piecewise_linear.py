@@ -14,23 +14,28 @@ layer at the end. A loss of scores and gradients, such as one with a gradient pe
 here by its own derivatives c, by the score, and v, by the gradient. This is what automatic differentiation, twice,
 would come to (`forward` is the definition, and tests compare), but with one large product where it makes three,
 fewer copies, and no second derivatives that are zero.
+
+The sweeps do not call `forward`. So they are taken only while it is the one that they were written for: where someone
+has overridden the critic's or a layer's, replaced a layer or hung hooks on one, automatic differentiation of what
+`forward` does takes over.
 """
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
-from typing import Any, Protocol
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from fauxley.models.architecture import Critic
 from fauxley.models.convolution import Convolution
 from fauxley.models.leaky_relu import SLOPE, slopes
 from fauxley.models.phase_shuffle import phase_shuffle, phase_shuffle_transposed
+from fauxley.models.shortcut import is_open, runs
 
 
 @dataclass(frozen=True)
@@ -55,14 +60,16 @@ class Layer:
     time: int
 
 
-class Linearizable(Protocol):
-    """A layer of a critic."""
+class LinearizableLayer(nn.Module, ABC):
+    """A layer of a critic with a shortcut of its `forward`: `linearize`."""
 
+    @abstractmethod
     def linearize(self, x: Tensor, shifts: Tensor | None, radius: int) -> Layer:
-        """It, for signals of the shape of `x`."""
+        """This layer as part of a piecewise linear critic, for signals of the shape of `x`."""
 
+    @abstractmethod
     def shape_behind(self, x: Tensor) -> tuple[int, ...]:
-        """Of the signal that becomes of x."""
+        """The shape of the signal that this layer makes of x."""
 
 
 @dataclass(frozen=True)
@@ -90,27 +97,61 @@ class Pieces:
         return result
 
 
+class Readout(nn.Linear):
+    """A dense layer from signals (B, in) to scores (B,).
+
+    It sums in pairs, not as a matrix product, for scores are small differences of large sums.
+    """
+
+    def __init__(self, in_features: int) -> None:
+        super().__init__(in_features, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x * self.weight).sum(1) + self.bias
+
+
 class PiecewiseLinearCritic(Critic):
-    """A critic that is piecewise linear unless it has batch normalisation."""
+    """A critic that is piecewise linear unless it has batch normalisation.
+
+    Attributes:
+        layers: its convolutions, each followed by a leaky ReLU.
+        norms: what stands between a convolution and its leaky ReLU; nothing (`nn.Identity`) in a piecewise linear one.
+        dense: reads the score out.
+    """
+
+    layers: nn.ModuleList
+    norms: nn.ModuleList
+    dense: Readout
 
     @abstractmethod
     def pieces(self, features: Tensor, shifts: Tensor) -> Pieces:
-        """What `forward` is made of."""
+        """A shortcut of `forward`: what it is made of."""
 
     @abstractmethod
     def as_features(self, signals: Tensor) -> Tensor:
         """Signals in the layout of the first layer's input as features."""
 
-    def linearize(self, x: Tensor, layers: Iterable[Linearizable], shifts: Tensor) -> list[Layer]:
+    def linearize(self, x: Tensor, shifts: Tensor) -> list[Layer]:
         """Layers for the signals that become of x, (layers, B) shifts behind the first of them."""
         signal, found = x, []
+        layers = cast(Iterable[LinearizableLayer], self.layers)
         for layer, shift in zip(layers, chain(shifts, repeat(None)), strict=False):
             found.append(layer.linearize(signal, shift, self.shuffle_radius))
             signal = x.new_empty(1).expand(layer.shape_behind(signal))  # no numbers, but its shape
         return found
 
+    @property
+    def is_swept(self) -> bool:
+        """Whether the sweeps compute what `forward` does: the critic is as it was defined, and piecewise linear."""
+        return (
+            is_open(self, self.pieces)
+            and all(isinstance(layer, LinearizableLayer) and is_open(layer, layer.linearize) for layer in self.layers)
+            and all(runs(norm, nn.Identity.forward) for norm in self.norms)
+            and runs(self.dense, Readout.forward)
+        )
+
     def differentiate(self, features: Tensor, shifts: Tensor, sloped: int) -> tuple[Tensor, Tensor]:
-        if self.mixes_examples:
+        if not self.is_swept:
             return super().differentiate(features, shifts, sloped)
         scores, gradients = self.pieces(features, shifts).score(sloped)
         return scores, self.as_features(gradients)

@@ -16,10 +16,9 @@ Longer clips and longer windows begin from a longer or taller grid than 4 × 4. 
 """
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +29,9 @@ from fauxley.errors import UsageError
 from fauxley.models.architecture import (
     AdversarialArchitecture,
     Generator,
+    Work,
     initialize,
+    pyramid_work,
     require_at_least,
     require_at_most,
 )
@@ -48,7 +49,8 @@ from fauxley.models.layers_2d import (
 from fauxley.models.leaky_relu import leaky_relu
 from fauxley.models.log_spectrogram import LogSpectrogram
 from fauxley.models.phase_shuffle import phase_shuffle
-from fauxley.models.piecewise_linear import Linearizable, Pieces, PiecewiseLinearCritic
+from fauxley.models.piecewise_linear import Pieces, PiecewiseLinearCritic, Readout
+from fauxley.models.shortcut import shortcut_of
 
 _LAYERS = 5
 _FACTOR = 2**_LAYERS
@@ -151,6 +153,13 @@ class SpecGAN(AdversarialArchitecture):
     @property
     def mixes_examples(self) -> bool:
         return self.batch_norm
+
+    @property
+    def work(self) -> Work:
+        points = self.window_length // 2 * (self.clip_length // self.hop_length)
+        return pyramid_work(
+            self.latent_size, points, self.channels, self.kernel_length**2, self.widths, (4,) * len(self.widths)
+        )
 
     def representation(self) -> LogSpectrogram:
         return LogSpectrogram(
@@ -273,7 +282,7 @@ class SpecGANCritic(PiecewiseLinearCritic):
             for number, width in enumerate(architecture.widths)
         )
         self.grid = bins, frames = architecture.grid
-        self.dense = nn.Linear(bins * frames * widths[-1], 1)
+        self.dense = Readout(bins * frames * widths[-1])
 
     def forward(self, features: Tensor, shifts: Tensor) -> Tensor:
         x = self._narrow(features).contiguous(memory_format=torch.channels_last)  # the convolutions' fastest
@@ -281,13 +290,13 @@ class SpecGANCritic(PiecewiseLinearCritic):
             x = leaky_relu(norm(layer(x)))  # (B, 2C, bins / 2, frames / 2)
             if number < len(shifts):
                 x = phase_shuffle(x, shifts[number], self.shuffle_radius, dim=3)
-        flat = self._widen(x).transpose(1, 3).flatten(1)  # (B, frames · bins · channels), in this order as above
-        # The same as self.dense(flat), but summed in pairs: scores are small differences of large sums.
-        return (flat * self.dense.weight).sum(1) + self.dense.bias
+        scores: Tensor = self.dense(self._widen(x).transpose(1, 3).flatten(1))  # (B, frames · bins · channels) as above
+        return scores
 
+    @shortcut_of(forward)
     def pieces(self, features: Tensor, shifts: Tensor) -> Pieces:
         x = self._narrow(features).contiguous(memory_format=torch.channels_last)
-        layers = self.linearize(x, cast(Iterable[Linearizable], self.layers), shifts)
+        layers = self.linearize(x, shifts)
         bins, frames = self.grid
         return Pieces(x, layers, self.dense.weight.view(frames, bins, -1).transpose(0, 2), self.dense.bias)
 

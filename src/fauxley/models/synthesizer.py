@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ from fauxley.models.architecture import Architecture, AutoregressiveGenerator, N
 from fauxley.models.best import read_best
 from fauxley.models.cost import require_affordable, require_playable
 from fauxley.models.draws import Draws
+from fauxley.models.packed import PackedLayers
+from fauxley.models.precision import DTYPES, Precision, Settled, choose_precision
 from fauxley.models.representations import Representation
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
@@ -32,8 +34,6 @@ from fauxley.serialization import UnknownFieldError, from_json, read_versioned, 
 FORMAT_VERSION = 1
 ARCHITECTURES = (WaveGAN, SpecGAN, WaveNet)
 STEP_FOLDERS = "step-" + 8 * "[0-9]"  # neither leftovers of a kill nor copies made by hand
-Precision = Literal["float32", "bfloat16"]
-_PRECISIONS: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _CONFIG = "config.json"
 _WEIGHTS = "model.safetensors"
 _MOST_CONFIG = 1 << 20  # bytes
@@ -69,6 +69,7 @@ class Synthesizer:
 
     def __post_init__(self) -> None:
         self.generator.eval()
+        self._packed = PackedLayers()
 
     @property
     def device(self) -> torch.device:
@@ -79,7 +80,8 @@ class Synthesizer:
 
         Args:
             precision: of the signals between the generator's layers. "bfloat16" takes half the time on processors that
-                have it and makes nearly the same sounds, not the very same; weights stay as they are.
+                have it and makes nearly the same sounds, not the very same; weights stay as they are. "auto" is
+                bfloat16 where it is fast, else float32: which one, `precision` tells.
 
         Raises:
             UsageError: no such precision, or not for this model.
@@ -91,13 +93,24 @@ class Synthesizer:
             self._compute_in(precision)
         return self
 
+    @property
+    def precision(self) -> Settled:
+        """What the signals between the generator's layers are computed in."""
+        narrow = isinstance(self.generator, Network) and self.generator.precision == torch.bfloat16
+        return "bfloat16" if narrow else "float32"
+
     def _compute_in(self, precision: Precision) -> None:
-        if precision not in _PRECISIONS:
-            raise UsageError(f"precision must be {' or '.join(_PRECISIONS)}; got {precision!r}")
-        if isinstance(self.generator, AutoregressiveGenerator) and precision != "float32":
-            raise UsageError("models that make one sample after another compute in float32 only; leave precision out")
+        if isinstance(self.generator, AutoregressiveGenerator):
+            if precision not in ("auto", "float32"):
+                raise UsageError(
+                    "models that make one sample after another compute in float32 only; leave precision out"
+                )
+            return
+        choice = choose_precision(precision, self.device)
+        if choice.warning:
+            warnings.warn(choice.warning, stacklevel=3)
         if isinstance(self.generator, Network):
-            self.generator.precision = _PRECISIONS[precision]
+            self.generator.precision = DTYPES[choice.precision]
 
     def generate(
         self,
@@ -133,7 +146,8 @@ class Synthesizer:
         _at_least(1, batch_size, "batch_size")
         for batch in torch.split(z, batch_size) if len(z) else ():
             with torch.inference_mode():
-                audio: Tensor = self.representation.to_audio(self.generator(batch.to(self.device)))
+                generator = self._packed.copy(self.generator)
+                audio: Tensor = self.representation.to_audio(generator(batch.to(self.device)))
             yield audio.cpu()
 
     def latents(self, seeds: Sequence[int]) -> Tensor:
@@ -210,10 +224,12 @@ class Synthesizer:
         return self.architecture.channels, self.architecture.clip_length
 
 
-def load(path: Path | str, device: torch.device | str = "cpu", precision: Precision = "float32") -> Synthesizer:
+def load(path: Path | str, device: torch.device | str = "cpu", precision: Precision = "auto") -> Synthesizer:
     """Load a model: a run folder (its best checkpoint if one is recorded, else the newest) or a model folder.
 
-    `precision="bfloat16"` makes nearly the same sounds in half the time; see `Synthesizer.to`.
+    It computes in bfloat16 where that is fast, which makes nearly the same sounds in half the time, else in float32.
+    Give `precision="float32"` for sounds that are the same on every machine but for rounding errors; see
+    `Synthesizer.to`.
     """
     return Synthesizer.from_pretrained(path, device, precision)
 

@@ -17,16 +17,22 @@ every layer halves the channels.
 """
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fauxley.errors import UsageError
-from fauxley.models.architecture import AdversarialArchitecture, Generator, initialize, require_at_least
+from fauxley.models.architecture import (
+    AdversarialArchitecture,
+    Generator,
+    Work,
+    initialize,
+    pyramid_work,
+    require_at_least,
+)
 from fauxley.models.cost import Cost
 from fauxley.models.draws import Draws
 from fauxley.models.layers import (
@@ -37,8 +43,9 @@ from fauxley.models.layers import (
 )
 from fauxley.models.leaky_relu import leaky_relu
 from fauxley.models.phase_shuffle import phase_shuffle
-from fauxley.models.piecewise_linear import Linearizable, Pieces, PiecewiseLinearCritic
+from fauxley.models.piecewise_linear import Pieces, PiecewiseLinearCritic, Readout
 from fauxley.models.representations import Waveform
+from fauxley.models.shortcut import shortcut_of
 
 _FRAMES = 16  # samples before the generator's first upsampling and after the critic's last downsampling
 _CLIP_LENGTHS = tuple(2**power for power in range(12, 19))
@@ -109,6 +116,16 @@ class WaveGAN(AdversarialArchitecture):
     @property
     def mixes_examples(self) -> bool:
         return self.batch_norm
+
+    @property
+    def work(self) -> Work:
+        found = pyramid_work(
+            self.latent_size, self.clip_length, self.channels, self.kernel_length, self.widths, self.strides
+        )
+        filtered = self.post_filter_length * self.channels
+        return found._replace(
+            weights=found.weights + filtered, multiply_adds=found.multiply_adds + filtered * self.clip_length
+        )
 
     def representation(self) -> Waveform:
         return Waveform()
@@ -209,7 +226,7 @@ class WaveGANCritic(PiecewiseLinearCritic):
             BatchNorm(width, track=False) if normalized and number > 0 else nn.Identity()
             for number, width in enumerate(architecture.widths)
         )
-        self.dense = nn.Linear(_FRAMES * widths[-1], 1)
+        self.dense = Readout(_FRAMES * widths[-1])
 
     def forward(self, features: Tensor, shifts: Tensor) -> Tensor:
         x = self._narrow(features.transpose(1, 2))  # (B, T, C)
@@ -217,12 +234,13 @@ class WaveGANCritic(PiecewiseLinearCritic):
             x = leaky_relu(norm(layer(x)))  # (B, L/s, 2C)
             if number < len(shifts):
                 x = phase_shuffle(x, shifts[number], self.shuffle_radius)
-        scores: Tensor = self.dense(self._widen(x.flatten(1))).squeeze(1)
+        scores: Tensor = self.dense(self._widen(x.flatten(1)))
         return scores
 
+    @shortcut_of(forward)
     def pieces(self, features: Tensor, shifts: Tensor) -> Pieces:
         x = self._narrow(features.transpose(1, 2))
-        layers = self.linearize(x, cast(Iterable[Linearizable], self.layers), shifts)
+        layers = self.linearize(x, shifts)
         return Pieces(x, layers, self.dense.weight.view(_FRAMES, -1), self.dense.bias)
 
     def as_features(self, signals: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ from fauxley.errors import UsageError
 from fauxley.models.architecture import (
     AutoregressiveArchitecture,
     AutoregressiveGenerator,
+    Work,
     initialize,
     require_at_least,
     require_at_most,
@@ -80,6 +81,13 @@ class WaveNet(AutoregressiveArchitecture):
     def receptive_field(self) -> int:
         """Samples before it that a sample depends on."""
         return 1 + sum(self.dilations)
+
+    @property
+    def work(self) -> Work:
+        layers = self.layers * self.dim * (5 * self.dim + self.skip_dim)
+        products = layers + self.skip_dim * (self.skip_dim + self.levels)
+        signals = self.layers * self.dim + self.skip_dim + self.levels
+        return Work(products + self.levels * self.dim, products * self.clip_length, signals * self.clip_length)
 
     def representation(self) -> Waveform:
         return Waveform()

@@ -3,13 +3,15 @@
 A preset is a complete value of this type; flags override fields. A field's docstring is its help text.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 import torch
 import tyro
 
 from fauxley.errors import UsageError
+from fauxley.models.architecture import AutoregressiveArchitecture
+from fauxley.models.precision import DTYPES, Precision, choose_precision
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
 from fauxley.models.wavenet import WaveNet
@@ -41,7 +43,7 @@ class Data:
     normalize: bool = True
     """Scale each file to peak at 1; only when preparing a folder."""
     slicing: Literal["auto", "first", "all", "random"] = "auto"
-    """Which clips of a file: the first, all of them, all from a random start; auto: as the dataset was prepared."""
+    """Clips of a file to use: the first, all of them, all from a random start; auto: as the dataset was prepared."""
     overlap: float = 0.0
     """Share of a clip that the next clip of the file repeats."""
     balance_labels: bool = False
@@ -64,11 +66,12 @@ class TrainingConfig:
     """Clips in a batch."""
     accumulate: int = 1
     """Parts that a batch is computed in, to save memory."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the signals between the layers. bfloat16 is about twice as fast where the hardware has it (recent CPUs and
-    GPUs), and much slower elsewhere; weights, losses and what is saved stay in float32, a WaveNet altogether."""
+    precision: Precision = "auto"
+    """Precision of the signals between the layers. bfloat16 is about twice as fast where the hardware has it (recent
+    processors), and much slower elsewhere; auto takes it only where it is fast, else float32, and a run keeps what it
+    was begun with. Weights, losses and what is saved stay in float32, a WaveNet altogether."""
     seed: int = 0
-    """Of the initial weights, the order of the data, and every random number."""
+    """Decides the initial weights, the order of the data, and every random number."""
     log_every: int = 20
     """Steps between lines in log.jsonl."""
     checkpoint_every: int = 1000
@@ -86,10 +89,23 @@ class TrainingConfig:
     milestone_every: int = 20_000
     """Keep checkpoints whose step is a multiple of this for good; 0: none."""
 
+    def settle(self, device: torch.device) -> tuple["TrainingConfig", str]:
+        """The same with the precision that `auto` means on a device, and a warning if it is slow there, or nothing."""
+        if isinstance(self.architecture, AutoregressiveArchitecture) and self.precision == "auto":
+            return replace(self, precision="float32"), ""
+        choice = choose_precision(self.precision, device)
+        return replace(self, precision=choice.precision), choice.warning
+
     @property
     def dtype(self) -> torch.dtype:
-        """`precision` as PyTorch names it."""
-        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[self.precision]
+        """`precision`, settled, as PyTorch names it.
+
+        Raises:
+            UsageError: it is not settled.
+        """
+        if self.precision == "auto":
+            raise UsageError("precision is auto still; settle it first")
+        return DTYPES[self.precision]
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "accumulate", "log_every", "checkpoint_every", "preview_every"):

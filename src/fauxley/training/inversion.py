@@ -50,7 +50,7 @@ class InversionTraining:
         default_factory=lambda: Adam(1e-3, decay="linear", warmup=100, beta1=0.8, beta2=0.99)
     )
     seed: int = 0
-    """Of the initial weights and the order of the data."""
+    """Decides the initial weights and the order of the data."""
     check_every: int = 250
     """Steps between checks on sounds held out."""
 

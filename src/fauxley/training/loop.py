@@ -88,7 +88,7 @@ class Trainer:
     ) -> None:
         self.run = run
         self._recorder = recorder
-        self.config = config
+        self.config = config = run.settle(config).settle(device)[0]
         self.reporter = reporter
         self.ranks = ranks
         self._assess = assess if ranks.leads else None

@@ -20,6 +20,8 @@ from fauxley.models.architecture import AdversarialArchitecture, Architecture, C
 from fauxley.models.draws import Draws
 from fauxley.training.objective import Loss, Networks, Objective, Update
 
+_MOST_CRITIC_STEPS = 1000
+
 
 @dataclass(frozen=True)
 class CriticLoss:
@@ -38,8 +40,8 @@ class Adversarial(Objective):
     critic_steps: int
 
     def __post_init__(self) -> None:
-        if self.critic_steps < 1:
-            raise UsageError(f"critic_steps must be at least 1; got {self.critic_steps}")
+        if not 1 <= self.critic_steps <= _MOST_CRITIC_STEPS:
+            raise UsageError(f"critic_steps must be from 1 to {_MOST_CRITIC_STEPS}; got {self.critic_steps}")
         super().__post_init__()
 
     @abstractmethod

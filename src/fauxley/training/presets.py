@@ -9,7 +9,8 @@ from fauxley.training.likelihood import MaximumLikelihood
 from fauxley.training.objectives import LeastSquares, NonSaturating, Relativistic, Wasserstein, WassersteinGP
 from fauxley.training.optimizers import Adam, RMSProp
 
-# The official code's objectives, each with the optimiser it comes with there.
+# The official code's objectives, each with the optimiser it comes with there. What the paper did is computed as it was,
+# in float32, whatever would be faster.
 _OFFICIAL: dict[str, tuple[str, AnyObjective, AnyOptimizer]] = {
     "": ("WGAN-GP", WassersteinGP(), Adam()),
     "-dcgan": ("the non-saturating loss", NonSaturating(), Adam(learning_rate=2e-4, beta2=0.999)),
@@ -25,7 +26,7 @@ _MODELS: dict[str, tuple[str, AnyArchitecture]] = {
 def _official(model: str, loss: str) -> tuple[str, TrainingConfig]:
     (title, architecture), (words, objective, optimizer) = _MODELS[model], _OFFICIAL[loss]
     text = f"the paper's {title}, by {words}: d = 64, batch 64, 5 critic updates a step; for a GPU"
-    return text, TrainingConfig(model + loss, architecture, objective, optimizer)
+    return text, TrainingConfig(model + loss, architecture, objective, optimizer, precision="float32")
 
 
 def _small(name: str, architecture: AnyArchitecture) -> TrainingConfig:

@@ -15,10 +15,15 @@ from fauxley.training.run import Run, step_name
 
 Clips = NDArray[np.float32]
 
-_CURVES = (
-    *("critic_loss", "generator_loss", "wasserstein_estimate", "separation", "gradient_penalty"),
-    "bits_per_sample",
-)
+# Number → title of its curve: what it is, and which way is good.
+_CURVES = {
+    "critic_loss": "Critic's loss (no way is better)",
+    "generator_loss": "Generator's loss (no way is better)",
+    "wasserstein_estimate": "Score of real over generated (shrinks slowly)",
+    "separation": "Critic's lead, std. dev. (0.5 to 8 is healthy)",
+    "gradient_penalty": "Gradient penalty (small is good)",
+    "bits_per_sample": "Bits a sample (falling is good)",
+}
 
 
 class Previews:
@@ -55,5 +60,5 @@ class Previews:
         lines = [line for line in read_log(self._run) if "generator_loss" in line]
         if lines:
             drawn = [name for name in _CURVES if any(name in line for line in lines)]
-            columns = {name: [float(line.get(name, math.nan)) for line in lines] for name in drawn}
+            columns = {_CURVES[name]: [float(line.get(name, math.nan)) for line in lines] for name in drawn}
             write_curves(self._run.path / "curves.png", columns, [line["step"] for line in lines])

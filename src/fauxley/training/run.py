@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fauxley.atomic import atomic_file, atomic_folder, sweep_leftovers
+from fauxley.atomic import atomic_file, atomic_folder, is_leftover, sweep_leftovers
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.locks import take
 from fauxley.models.best import read_best
@@ -27,6 +27,7 @@ from fauxley.training.config import CLASSES, TrainingConfig
 
 _FORMAT_VERSION = 1
 _MOST_CONFIG = 1 << 20  # bytes
+_LOCK = "run.lock"
 # Fields that say when things are recorded, or how far to go; all others decide what is learnt.
 _FREE = {
     *("steps", "log_every", "checkpoint_every", "preview_every", "preview_count", "evaluate_every", "evaluate_count"),
@@ -53,6 +54,12 @@ class Run:
     def exists(self) -> bool:
         return self._config_file.is_file()
 
+    def settle(self, config: TrainingConfig) -> TrainingConfig:
+        """The configuration with the precision that the run was begun with, where it leaves that open."""
+        if config.precision == "auto" and self.exists and self.checkpoints():
+            return dataclasses.replace(config, precision=self.read()[0].precision)
+        return config
+
     def begin(self, config: TrainingConfig, data: str) -> None:
         """Make the folder, or check that it may go on with this configuration and this data.
 
@@ -62,28 +69,49 @@ class Run:
         Raises:
             UsageError: the folder holds something else, or a run that was begun otherwise; the field is named.
         """
-        if self.exists and self.checkpoints():  # without one, nothing has been learnt yet that could be contradicted
-            begun, begun_data = self.read()
-            _compare(begun, config, "")
-            if begun_data != data:
-                raise UsageError(
-                    f"{self.path} was begun on other data, or on other clips of it (the sounds or their slicing have "
-                    "changed); give that data, or another --run"
-                )
-        elif not self.exists and self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        config = self.settle(config)
+        changed = False
+        if self.exists:
+            try:
+                self._check(config, data)
+            except UsageError:
+                if self._has_learnt():
+                    raise
+                changed = True
+        elif self.path.exists() and not (self.path.is_dir() and all(map(_is_trace, self.path.iterdir()))):
             raise UsageError(f"{self.path} exists and is not a run; choose another --run")
         self._checkpoints.mkdir(parents=True, exist_ok=True)
         self._lock()
         self.samples.mkdir(exist_ok=True)
         for folder in (self.path, self._checkpoints, self.samples):
             sweep_leftovers(folder)
+        if changed:
+            self.forget_after(-1)
         text = json.dumps({"format_version": _FORMAT_VERSION, "config": to_json(config), "data": data}, indent=2)
         with atomic_file(self._config_file) as partial:
             partial.write_text(text + "\n", encoding="utf-8")
 
+    def _check(self, config: TrainingConfig, data: str) -> None:
+        """Raise `UsageError` if the run was begun with anything else; the field is named."""
+        begun, begun_data = self.read()
+        _compare(begun, config, "")
+        if begun_data != data:
+            raise UsageError(
+                f"{self.path} was begun on other data, or on other clips of it (the sounds or their slicing have "
+                "changed); give that data, or another --run"
+            )
+
+    def _has_learnt(self) -> bool:
+        """Whether there is anything that another configuration would contradict: a checkpoint after the first step.
+
+        What comes before follows from the configuration, so that a run which was refused, or ran out of memory at
+        once, does not stand in the way of the corrected one.
+        """
+        return any(step_of(folder) for folder in self.checkpoints())
+
     def _lock(self) -> None:
         """Keep other processes from training here, as long as this object lives."""
-        self._held = take(self.path / "run.lock", whole_process=True)
+        self._held = take(self.path / _LOCK, whole_process=True)
         if self._held is None:
             raise UsageError(f"{self.path} is being trained by another process; wait for it, or give another --run")
 
@@ -141,6 +169,11 @@ def step_name(step: int) -> str:
 def step_of(folder: Path) -> int:
     """The step a folder was named for."""
     return int(folder.name.removeprefix("step-"))
+
+
+def _is_trace(entry: Path) -> bool:
+    """Whether `entry` is what a run leaves that was ended before its configuration was written."""
+    return is_leftover(entry) or entry.name == _LOCK or (entry.is_dir() and not any(entry.iterdir()))
 
 
 def _compare(begun: Any, now: Any, prefix: str) -> None:

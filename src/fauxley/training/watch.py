@@ -21,6 +21,7 @@ _LEVEL_DB = 12.0
 _DC = 0.05
 _ALIKE = 0.2
 _WON = 8.0
+_EVEN = 0.5
 _WON_LINES = 20
 
 
@@ -59,6 +60,21 @@ class Watch:
         new = alarms - self._given
         self._given = (self._given - kind) | alarms
         return [_WORDS[name] for name in sorted(new)]
+
+
+def standing(separation: float) -> str:
+    """How the two networks stand, in words.
+
+    Args:
+        separation: see `Watch.numbers`; best the mean of several, for single values are noisy.
+    """
+    if separation > _WON:
+        return "critic far ahead: if that stays, the generator learns little"
+    if separation > _EVEN:
+        return "critic ahead, healthy"
+    if separation > -_EVEN:
+        return "even: the critic hardly tells real from generated; good late, early it has yet to learn"
+    return "critic mistaken: normal for some steps, not for long"
 
 
 def level_db(clips: Clips) -> float:

@@ -1,0 +1,35 @@
+"""Numbers in sentences: how many of what, how long, how large."""
+
+_IRREGULAR = {"has": "have", "is": "are", "was": "were", "it": "they"}
+
+
+def counted(count: int, noun: str) -> str:
+    """A count with its noun: `1 file`, `20 files`, `10,000 steps`."""
+    return f"{count:,} {several(count, noun)}"
+
+
+def several(count: int, noun: str) -> str:
+    """A noun, or a word that agrees with one, as it stands after a count."""
+    if count == 1:
+        return noun
+    return _IRREGULAR.get(noun) or f"{noun}s"
+
+
+def duration(seconds: float) -> str:
+    """The length of a sound, or of many together: `0.35 s`, `12.4 min`, `3.1 h`, `4.2 days`."""
+    return f"{seconds:.2f} s" if seconds < 60 else long(seconds)
+
+
+def long(seconds: float) -> str:
+    """A time to wait: `40 s`, `12.4 min`, `3.1 h`, `4.2 days`, `12 years`; hours up to 48."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.1f} min"
+    if seconds < 48 * 3600:
+        return f"{seconds / 3600:.1f} h"
+    days = seconds / 86400
+    if days < 730:
+        return f"{days:.1f} days"
+    years = days / 365.25
+    return f"{years:,.0f} years" if years < 1e6 else f"{years:.0e} years".replace("e+", "e")
