@@ -134,7 +134,8 @@ def measure_model(
     training = median(
         lambda: train_step(state, objective, batches, lambda update: Draws(state.step, update)), clock, options.seconds
     )
-    generator, critic = gigaflop(architecture)
+    parts = architecture.generator_cost(), architecture.critic_cost()
+    generator, critic = (2e-9 * cost.multiply_adds for cost in parts)
     step = batch * (objective.critic_steps * (generator + 10 * critic) + 3 * generator + 2 * critic)
     return {
         "generator": count_parameters(state.generator),
@@ -154,22 +155,6 @@ def generation(architecture: WaveGAN | SpecGAN, batch: int, clock: Callable[[], 
     synthesizer = Synthesizer(architecture, architecture.generator(Draws(0)), architecture.representation(), 16000)
     latents = synthesizer.latents(range(batch))
     return median(lambda: synthesizer.generate(latents=latents, batch_size=batch), clock, seconds)
-
-
-def gigaflop(architecture: WaveGAN | SpecGAN) -> tuple[float, float]:
-    """Of one clip's way through generator and critic, which mirror each other."""
-    points, taps, factors = architecture.clip_length, architecture.kernel_length, (4,) * len(architecture.widths)
-    if isinstance(architecture, WaveGAN):
-        factors = architecture.strides
-    else:
-        points, taps = points // architecture.hop_length * architecture.window_length // 2, taps**2
-    before, products = architecture.channels, 0
-    for width, factor in zip(architecture.widths, factors, strict=True):
-        points //= factor
-        products += taps * before * width * points
-        before = width
-    dense = before * points
-    return 2e-9 * (products + architecture.latent_size * dense), 2e-9 * (products + dense)
 
 
 def data_sizes(sizes: tuple[int, ...], options: argparse.Namespace) -> list[Row]:

@@ -1,6 +1,7 @@
 """Dataclasses there and back, and everything a file may not do to them."""
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -8,7 +9,7 @@ from typing import Annotated, Any, Literal
 import pytest
 
 from fauxley.errors import FauxleyError
-from fauxley.serialization import from_json, to_json
+from fauxley.serialization import from_json, parse_json, parse_versioned, read_file, to_json
 
 
 @dataclass(frozen=True)
@@ -95,3 +96,68 @@ def test_what_does_not_fit_is_refused_in_one_short_line(data, said):
 def test_what_has_no_json_form_is_refused():
     with pytest.raises(TypeError, match="object has no JSON form"):
         to_json(Outer("n", anything=object()))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "not proper JSON"),
+        (b"{", "not proper JSON"),
+        (b"\0", "not proper JSON"),
+        (b"\xff\xfe", "not text in UTF-8"),
+        (b"NaN", "'NaN' is not a finite number"),
+        (b"[-Infinity]", "'-Infinity' is not a finite number"),
+        (b"1e999", "'1e999' is not a finite number"),
+        (b"9" * 301, "out of range"),
+        (b"-" + b"9" * 5000, "out of range"),
+        (b'{"a": 1, "b": 2, "a": 3}', "'a' is there twice"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"[" * 41 + b"]" * 41, "nested too deeply"),
+        (b'{"a": ' * 300 + b"1" + b"}" * 300, "nested too deeply"),
+    ],
+)
+def test_what_is_no_proper_json_is_said_in_one_line(content, said):
+    with pytest.raises(FauxleyError) as caught:
+        parse_json(content)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_proper_json_is_read_as_it_is():
+    value = {"a": [1, -2.5, 1e-300, 10**299, True, None, "übel \u2028"], "b": {"c": []}}
+    assert parse_json(json.dumps(value)) == value
+    assert parse_json(b"\xef\xbb\xbf" + json.dumps(value).encode()) == value  # as some editors save it
+    assert parse_json("[" * 39 + "]" * 39)
+
+
+def test_files_are_read_up_to_a_size_and_only_if_they_are_files(tmp_path):
+    file = tmp_path / "file"
+    file.write_bytes(b"12345")
+    assert read_file(file, 5) == b"12345"
+    (tmp_path / "link").symlink_to(file)
+    assert read_file(tmp_path / "link", 5) == b"12345"
+    for path, said in ((tmp_path, "not a file"), (tmp_path / "none", "does not exist"), (file, "too large")):
+        with pytest.raises(FauxleyError, match=said):
+            read_file(path, 4)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes among its files")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FauxleyError, match="not a file"):
+        read_file(tmp_path / "pipe")
+
+
+def test_a_version_is_known_or_the_error_says_what_to_do():
+    assert parse_versioned(b'{"format_version": 2, "a": 1}', "here", "song", (1, 2))["a"] == 1
+    for content in (b"[]", b"{}", b'{"format_version": true}', b'{"format_version": "1"}', b'{"format_version": 1.0}'):
+        with pytest.raises(FauxleyError, match="here cannot be read: it has no format version"):
+            parse_versioned(content, "here", "song", (1,))
+    with pytest.raises(FauxleyError, match=r"here has song format 3; .* reads 1 and 2; .* install"):
+        parse_versioned(b'{"format_version": 3}', "here", "song", (1, 2))
+
+
+def test_numbers_that_no_float_can_hold_do_not_fit_a_float():
+    with pytest.raises(FauxleyError, match=r"Outer.ratio cannot be 1000"):
+        from_json({"type": "Outer", "name": "n", "ratio": 10**400}, CLASSES)

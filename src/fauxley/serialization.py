@@ -1,25 +1,153 @@
-"""Dataclasses ⇄ JSON, tagged by class name.
+"""Dataclasses ⇄ JSON, tagged by class name, and the one way in which files of JSON are read.
 
 A dataclass becomes `{"type": "WaveGAN", "clip_length": 16384, ...}`. Reading needs the set of classes that may
 appear, so that a file never decides what is constructed, and refuses what it does not know: an unknown field is a
 misspelling or comes from a newer version, and silently dropping it would train or play something else.
+
+Whoever made a file may be a stranger. So no more of it is read than its kind can need, and what Python's parser would
+let through (NaN, numbers that no float can hold, a name given twice, nesting that overflows the stack of whoever walks
+through it later) is an error like any other: one line.
 """
 
 import dataclasses
 import difflib
+import json
+import math
+import stat
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from fauxley.errors import FauxleyError
 
+MOST_BYTES = 16 << 20  # of a file of JSON, unless its kind is known to be smaller
+_DEEPEST = 40  # levels of nesting; fauxley writes five
+_LONGEST_INTEGER = 300  # digits; float64 ends at 308
 _TAG = "type"
+# What reading can raise on content that somebody else has made.
+_UNREADABLE = (FauxleyError, OSError, LookupError, ValueError, TypeError, ArithmeticError, RuntimeError, MemoryError)
 
 
 class UnknownFieldError(FauxleyError):
     """There is a field that this version does not know: nothing is damaged, it may come from a newer one."""
+
+
+def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
+    """The content of a file.
+
+    Raises:
+        FauxleyError: it does not exist, is no regular file (a pipe would block for ever), is larger than `most` bytes,
+            or cannot be read.
+    """
+    try:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):
+            raise FauxleyError(f"{path} is not a file")
+        if about.st_size > most:
+            raise FauxleyError(f"{path} is larger than {most >> 20} MiB, too large for what it should be")
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise FauxleyError(f"{path} does not exist") from error
+    except OSError as error:
+        raise FauxleyError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def parse_json(content: bytes | str) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        FauxleyError: it is none, or holds what no program of ours would write.
+    """
+    try:
+        text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
+        value = json.loads(
+            text, object_pairs_hook=_object, parse_int=_integer, parse_float=_finite, parse_constant=_finite
+        )
+    except UnicodeDecodeError as error:
+        raise FauxleyError("it is not text in UTF-8") from error
+    except RecursionError as error:
+        raise FauxleyError("it is nested too deeply") from error
+    except (ValueError, MemoryError) as error:
+        raise FauxleyError(f"it is not proper JSON: {one_line(error)}") from error
+    level = [value]
+    for _ in range(_DEEPEST):
+        containers = [item for item in level if isinstance(item, (dict, list))]
+        level = [each for item in containers for each in (item.values() if isinstance(item, dict) else item)]
+        if not level:
+            return value
+    raise FauxleyError("it is nested too deeply")
+
+
+def parse_versioned(content: bytes, where: object, kind: str, versions: Collection[int]) -> dict[str, Any]:
+    """The object that a file of JSON holds, whose `format_version` is one of those that this program reads.
+
+    Args:
+        where: the file, for messages.
+        kind: what the file is of, for messages: "model".
+
+    Raises:
+        FauxleyError: it is damaged, or of another version.
+    """
+    with reading(f"{where} cannot be read"):
+        data = parse_json(content)
+        version = data.get("format_version") if isinstance(data, dict) else None
+        if type(version) is not int:
+            raise FauxleyError("it has no format version")
+    if version not in versions:
+        reads = f"this fauxley reads {' and '.join(map(str, versions))}; update it: install the newest fauxley"
+        raise FauxleyError(f"{where} has {kind} format {_shorten(version)}; {reads}")
+    return dict(data)
+
+
+def read_versioned(path: Path, kind: str, versions: Collection[int], most: int = MOST_BYTES) -> dict[str, Any]:
+    """`parse_versioned` of a file of at most `most` bytes; raises what that and `read_file` raise."""
+    return parse_versioned(read_file(path, most), path, kind, versions)
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Turn whatever goes wrong while a file is read into a `FauxleyError` of one line, "`what`: the reason"."""
+    try:
+        yield
+    except UnknownFieldError as error:
+        raise UnknownFieldError(
+            f"{what}: it holds a setting that this fauxley does not know ({error}); install the newest fauxley"
+        ) from error
+    except _UNREADABLE as error:
+        raise FauxleyError(f"{what}: {one_line(error)}") from error
+
+
+def one_line(error: BaseException) -> str:
+    """What an exception says, without line breaks and not at length."""
+    if isinstance(error, KeyError):
+        return f"it has no {_shorten(error.args[0] if error.args else '')}"
+    text = " ".join(str(error).split())
+    return (text if len(text) <= 300 else text[:297] + "...") or type(error).__name__
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    built: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in built:
+            raise ValueError(f"{_shorten(name)} is there twice")
+        built[name] = value
+    return built
+
+
+def _integer(text: str) -> int:
+    if len(text) > _LONGEST_INTEGER:
+        raise ValueError("a number is out of range")
+    return int(text)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{_shorten(text)} is not a finite number")
+    return value
 
 
 def to_json(value: Any) -> Any:
@@ -62,9 +190,9 @@ def _build(data: dict[str, Any], by_name: Mapping[str, type]) -> Any:
     fields = {field.name: field for field in dataclasses.fields(cls)}
     for name in data:
         if name != _TAG and name not in fields:
-            near = difflib.get_close_matches(name, fields, n=1)
+            near = difflib.get_close_matches(name[:60], fields, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise UnknownFieldError(f"{cls.__name__} has no field {name!r}{hint}")
+            raise UnknownFieldError(f"{cls.__name__} has no field {_shorten(name)}{hint}")
     hints = typing.get_type_hints(cls)
     values = {}
     for name, field in fields.items():
@@ -94,7 +222,8 @@ def _convert(value: Any, hint: Any, where: str, by_name: Mapping[str, type]) -> 
         if option is Path and isinstance(value, str):
             return Path(value)
         if option is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-            return float(value)
+            with suppress(OverflowError):  # an integer may be beyond any float
+                return float(value)
         if isinstance(option, type) and type(value) is option:
             return value
     raise FauxleyError(f"{where} cannot be {_shorten(value)}")

@@ -56,10 +56,22 @@ def test_a_damaged_or_vanished_best_checkpoint_is_passed_over(run):
         json.dumps({"checkpoint": "/etc", "metric": "m", "value": 1}),
         json.dumps({"checkpoint": "step-00000010", "metric": "m", "value": float("nan")}),
         json.dumps({"checkpoint": "step-00000010"}),
-        json.dumps({"checkpoint": "step-99999999", "metric": "m", "value": 1}),
+        json.dumps({"checkpoint": "step-00000010", "metric": "m", "value": 10**350}),
+        json.dumps({"checkpoint": "step-00000010", "metric": "m", "value": "9" * 5000}),
+        json.dumps({"checkpoint": ["step-00000010"], "metric": "m", "value": 1}),
+        json.dumps({"checkpoint": "step-00000010\0", "metric": "m", "value": 1}),
+        json.dumps({"checkpoint": "step-00000010", "metric": "m" * (1 << 20), "value": 1}),
     ],
 )
-def test_a_record_that_makes_no_sense_is_none(run, content):
+def test_a_record_that_makes_no_sense_is_none_and_a_warning_says_so(run, content):
     (run / "best.json").write_text(content)
+    with pytest.warns(UserWarning, match="passing over .*best.json"):
+        assert read_best(run) is None
+    with pytest.warns(UserWarning, match="passing over .*best.json"):
+        assert load(run).provenance.step == 30
+
+
+def test_a_record_of_a_checkpoint_that_is_gone_is_none(run):
+    (run / "best.json").write_text(json.dumps({"checkpoint": "step-99999999", "metric": "m", "value": 1}))
     assert read_best(run) is None
     assert load(run).provenance.step == 30

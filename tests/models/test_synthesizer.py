@@ -1,16 +1,20 @@
 """Sounds by seed, model folders, and what a stranger's folder can and cannot do."""
 
+import hashlib
 import json
 import pickle
 import shutil
+import tracemalloc
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
+from torch import Tensor
 
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.draws import Draws
+from fauxley.models.specgan import SpecGAN
 from fauxley.models.synthesizer import FORMAT_VERSION, Provenance, Synthesizer, load, resolve
 from fauxley.models.wavegan import WaveGAN
 from fauxley.models.wavenet import WaveNet
@@ -161,7 +165,81 @@ def flip(path):
     path.write_bytes(content)
 
 
+def rewrite(change, **said):
+    """What replaces the weights by what `change` makes of them, with a checksum that is right."""
+
+    def damage(folder):
+        tensors = load_file(folder / "model.safetensors")
+        content = save({name: value.contiguous() for name, value in change(tensors).items()})
+        put(folder, content)
+        edit(folder, lambda c: c.update(said))
+
+    return damage
+
+
+def put(folder, content):
+    (folder / "model.safetensors").write_bytes(content)
+    edit(folder, lambda c: c.update(weights_sha256=hashlib.sha256(content).hexdigest()))
+
+
+def header(change):
+    """What replaces the header of the weights."""
+
+    def damage(folder):
+        content = (folder / "model.safetensors").read_bytes()
+        length = int.from_bytes(content[:8], "little")
+        new = change(content[8 : 8 + length])
+        put(folder, len(new).to_bytes(8, "little") + new + content[8 + length :])
+
+    return damage
+
+
+def one(tensors, change):
+    name = "generator.dense.weight"
+    return tensors | {name: change(tensors[name].clone())}
+
+
+def sparse(folder):
+    with (folder / "model.safetensors").open("ab") as file:
+        file.truncate(1 << 40)
+
+
 DAMAGE = {
+    "weights that are not numbers": rewrite(lambda t: one(t, lambda w: w.fill_(torch.nan))),
+    "weights without end": rewrite(lambda t: one(t, lambda w: w.fill_(-torch.inf))),
+    "weights of double precision": rewrite(lambda t: one(t, Tensor.double)),
+    "weights of half precision that nobody speaks of": rewrite(lambda t: {n: w.half() for n, w in t.items()}),
+    "half precision that the weights have not": rewrite(lambda t: t, weights="float16"),
+    "some weights of half precision": rewrite(lambda t: one(t, Tensor.half), weights="float16"),
+    "weights of eight bits": rewrite(lambda t: one(t, lambda w: w.to(torch.float8_e4m3fn))),
+    "a precision that nobody knows": rewrite(lambda t: {n: w.bfloat16() for n, w in t.items()}, weights="bfloat16"),
+    "a precision that is a list": rewrite(lambda t: t, weights=["float32"]),
+    "weights in another shape": rewrite(lambda t: one(t, lambda w: w.flatten())),
+    "a weight too few": rewrite(lambda t: one(t, lambda w: w) and dict(list(t.items())[1:])),
+    "a weight too many": rewrite(lambda t: t | {"more": torch.zeros(1)}),
+    "100,000 empty tensors": rewrite(lambda t: t | {f"e{number}": torch.zeros(0) for number in range(100_000)}),
+    "a header that is nested": header(lambda h: b"[" * len(h)),
+    "a header that is none": header(lambda h: b"{}"),
+    "a header that is a list": header(lambda h: b"[]"),
+    "a header of numbers": header(lambda h: b'{"generator.dense.weight": 1}'),
+    "overlapping weights": header(lambda h: h.replace(b'"data_offsets":[0,', b'"data_offsets":[4,', 1)),
+    "a header that does not end": lambda folder: put(folder, b"\xff" * 7 + b"\x7f" + b"{}"),
+    "a hole in the disk": sparse,
+    "weights in a folder": lambda folder: (
+        (folder / "model.safetensors").unlink(),
+        (folder / "model.safetensors").mkdir(),
+    ),
+    "a sample rate beyond any device": lambda folder: edit(folder, lambda c: c.update(sample_rate=10**200)),
+    "a sample rate of one": lambda folder: edit(folder, lambda c: c.update(sample_rate=1)),
+    "half a sample rate": lambda folder: edit(folder, lambda c: c.update(sample_rate=8000.5)),
+    "a sample rate that is true": lambda folder: edit(folder, lambda c: c.update(sample_rate=True)),
+    "a size beyond floats": lambda folder: edit(folder, lambda c: c["architecture"].update(latent_size=10**305)),
+    "an infinite rate": lambda folder: edit(folder, lambda c: c.update(sample_rate=float("inf"))),
+    "a name twice": lambda folder: (folder / "config.json").write_text(
+        (folder / "config.json").read_text().replace('"sample_rate"', '"sample_rate": 16000, "sample_rate"')
+    ),
+    "a config without end": lambda folder: (folder / "config.json").write_bytes(b" " * (2 << 20)),
+    "a provenance of numbers": lambda folder: edit(folder, lambda c: c["provenance"].update(step=1e300)),
     "a bit of the weights flipped": lambda folder: flip(folder / "model.safetensors"),
     "weights cut short": lambda folder: (folder / "model.safetensors").write_bytes(
         (folder / "model.safetensors").read_bytes()[:-100]
@@ -195,6 +273,52 @@ def test_damaged_and_hostile_folders_are_refused_in_one_line(folder, damage):
         Synthesizer.from_pretrained(folder)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 600
+
+
+def test_nothing_of_what_is_refused_is_read_into_memory(folder):
+    sparse(folder)
+    tracemalloc.start()
+    with pytest.raises(FauxleyError, match="has not the size"):
+        Synthesizer.from_pretrained(folder)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "model", [WaveGAN(4096, dim=2, batch_norm=True), SpecGAN(dim=2, batch_norm=True), WaveNet(256)]
+)
+def test_weights_that_are_not_finite_are_refused_in_every_part_of_every_model(tmp_path, model):
+    good = Synthesizer(model, model.generator(Draws(0)), model.representation(), 16000).save(tmp_path / "good")
+    names = [name for name, value in load_file(good / "model.safetensors").items() if value.is_floating_point()]
+    assert names
+    for number, name in enumerate(names):
+        folder = shutil.copytree(good, tmp_path / str(number))
+        rewrite(lambda t, name=name: t | {name: torch.full_like(t[name], torch.nan)})(folder)
+        with pytest.raises(FauxleyError, match="make no sense"):
+            Synthesizer.from_pretrained(folder)
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("model", [WaveGAN(4096, dim=4), SpecGAN(4096, dim=4, batch_norm=True)])
+def test_weights_stored_in_half_precision_sound_nearly_the_same_and_take_half_the_room(tmp_path, model):
+    exact = Synthesizer(model, model.generator(Draws(0)), model.representation(), 16000)
+    whole, half = exact.save(tmp_path / "whole"), exact.save(tmp_path / "half", stored="float16")
+    sizes = [(folder / "model.safetensors").stat().st_size for folder in (whole, half)]
+    assert 0.49 < sizes[1] / sizes[0] < 0.55
+    loaded = load(half)
+    assert {value.dtype for value in loaded.generator.state_dict().values()} <= {torch.float32, torch.int64}
+    difference = (loaded.generator(torch.ones(2, 100)) - exact.generator(torch.ones(2, 100))).abs().max()
+    assert 0 < difference < 1e-3
+    assert torch.equal(load(loaded.save(tmp_path / "again", stored="float16")).generate(2), loaded.generate(2))
+
+
+def test_weights_too_large_for_half_precision_are_not_saved_in_it(tmp_path):
+    synthesizer = make()
+    with torch.no_grad():
+        synthesizer.generator.dense.weight[0, 0] = 1e5
+    with pytest.raises(FauxleyError, match="too large for float16"):
+        synthesizer.save(tmp_path / "half", stored="float16")
+    assert not any(tmp_path.iterdir())
 
 
 def test_another_version_says_what_to_do(folder):

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from fauxley.errors import FauxleyError
 from fauxley.training.log import Log, read_log
 from fauxley.training.run import Run
 
@@ -65,9 +66,41 @@ def test_rewinding_while_the_log_is_open(run):
     assert steps(run) == [10, 10]
 
 
-def test_lines_of_another_kind_are_passed_over(run):
-    run.log_file.write_text('[1]\n"text"\n\n{"step": "one"}\n{"step": 1}\n')
-    assert steps(run) == [1]
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[1]",
+        '"text"',
+        '{"step": "one"}',
+        '{"step": -1}',
+        '{"step": 1e400}',
+        '{"step": true}',
+        '{"step": 3, "critic_loss": {"a": 1}}',
+        '{"step": 3, "critic_loss": [1]}',
+        '{"step": 3, "critic_loss": "low"}',
+        '{"step": 3, "critic_loss": NaN}',
+        '{"step": 3, "step": 4}',
+        '{"step": ' + "9" * 5000 + "}",
+        "[" * 100_000,
+        "\0",
+    ],
+)
+def test_lines_of_another_kind_are_passed_over_with_a_warning(run, line):
+    run.log_file.write_text(f'{{"step": 1}}\n\n{line}\n{{"step": 2, "critic_loss": "nan"}}\n')
+    with pytest.warns(UserWarning, match="1 of 4 lines are damaged") as caught:
+        assert steps(run) == [1, 2]
+    assert len(caught) == 1
+
+
+def test_a_log_that_is_no_file_or_far_too_large_is_an_error(run):
+    with run.log_file.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(FauxleyError, match="too large"):
+        read_log(run)
+    run.log_file.unlink()
+    run.log_file.mkdir()
+    with pytest.raises(FauxleyError, match="is not a file"):
+        read_log(run)
 
 
 def test_no_log_is_an_empty_log(run):

@@ -15,6 +15,7 @@ from fauxley.apps.places import check_folder_place
 from fauxley.atomic import atomic_file, is_leftover, sweep_leftovers
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.locks import LOCK_FILE, alone_in
+from fauxley.serialization import parse_json, read_file
 
 JOB_FILE, LATENTS_FILE, LISTING_FILE = "generate.json", "latents.npy", "sounds.jsonl"
 _BESIDE_SOUNDS = (JOB_FILE, LATENTS_FILE, LISTING_FILE)
@@ -72,8 +73,8 @@ def begun_precision(out: Path) -> Literal["float32", "bfloat16"] | None:
 
 def _read(out: Path) -> dict[str, Any] | None:
     try:
-        job = json.loads((out / JOB_FILE).read_bytes())
-    except (OSError, ValueError, RecursionError):
+        job = parse_json(read_file(out / JOB_FILE))
+    except FauxleyError:
         return None
     return job if isinstance(job, dict) else None
 

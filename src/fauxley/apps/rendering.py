@@ -19,6 +19,7 @@ from fauxley.apps.devices import in_memory
 from fauxley.apps.output import Output
 from fauxley.audio.files import write_audio
 from fauxley.audio.parallel import in_order
+from fauxley.errors import FauxleyError
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.verified import load_verified
 
@@ -118,4 +119,7 @@ def _render(batches: list[Batch], model: Path, sha256: str, to: Destination) -> 
 def _compute(synthesizer: Synthesizer, batch: Batch) -> np.ndarray:
     latents = np.stack([request.latent.numpy() for request in batch])
     with in_memory("lower --batch-size"):
-        return synthesizer.generate(latents=latents, batch_size=len(batch)).numpy()
+        clips = synthesizer.generate(latents=latents, batch_size=len(batch)).numpy()
+    if not np.isfinite(clips).all():
+        raise FauxleyError("this model makes no sounds: what comes out of it are not finite numbers")
+    return clips

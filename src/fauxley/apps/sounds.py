@@ -21,6 +21,7 @@ from fauxley.apps.rendering import Batch, Destination, Request, describe, from_s
 from fauxley.apps.words import counted
 from fauxley.atomic import atomic_file
 from fauxley.audio.sheet import write_sheet
+from fauxley.models.cost import require_playable
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.verified import checksum
 
@@ -51,8 +52,11 @@ def write_sounds(
         cluster: where to compute, on machines that all see `model` and `out`; see `fauxley.apps.cluster`.
 
     Raises:
-        UsageError: `out` has something else in it and is not to be overwritten.
+        UsageError: `out` has something else in it and is not to be overwritten, or the sounds are too long at the
+            sample rate that is asked for.
     """
+    sizes = synthesizer.architecture
+    require_playable(sizes.clip_length, sizes.channels, synthesizer.sample_rate, output.sample_rate)
     _require_room(synthesizer, count, out, output)
     precision = output.precision
     if precision == "auto" and made_from is not None and not output.overwrite:

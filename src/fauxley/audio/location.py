@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from fauxley.audio.sources import printable
 from fauxley.errors import FauxleyError
+from fauxley.serialization import read_file
 
 Bytes = NDArray[np.uint8]
+_MOST = 1 << 29  # bytes of a file that is not audio: millions of rows
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
@@ -83,10 +85,9 @@ class Folder(Location):
     def read(self, name: str, sha256: str = "") -> bytes:
         if not self.path.is_dir():
             raise FauxleyError(f"{self} does not exist; make it with 'fauxley prepare'")
-        try:
-            return (self.path / name).read_bytes()
-        except FileNotFoundError as error:
-            raise FauxleyError(f"{self} is not a dataset; make one with 'fauxley prepare'") from error
+        if not (self.path / name).exists():
+            raise FauxleyError(f"{self} is not a dataset; make one with 'fauxley prepare'")
+        return read_file(self.path / name, _MOST)
 
     def map(self, name: str, num_bytes: int, sha256: str) -> Bytes:
         self.check(name, num_bytes, sha256)

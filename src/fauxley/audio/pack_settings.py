@@ -11,7 +11,7 @@ from fauxley.audio.cutting import Cutting
 from fauxley.audio.levels import is_one_shot
 from fauxley.audio.parts import Encoding
 from fauxley.audio.slicing import HitSlicing, Slicing
-from fauxley.audio.store import FORMAT_VERSION, DatasetInfo, Entry
+from fauxley.audio.store import FORMAT_VERSION, MOST_CHANNELS, MOST_VALUES, SAMPLE_RATES, DatasetInfo, Entry
 from fauxley.errors import UsageError
 
 Samples = Callable[[int], NDArray[np.int16]]  # number of a file → (num_samples, C)
@@ -47,10 +47,14 @@ class PackSettings:
     cutting: Cutting = field(default=Cutting(), repr=False)
 
     def __post_init__(self) -> None:
-        if not 1000 <= self.sample_rate <= 768_000:
-            raise UsageError(f"sample_rate must be from 1000 to 768000 Hz; got {self.sample_rate}")
-        if not 1 <= self.channels <= 64:
-            raise UsageError(f"channels must be from 1 to 64; got {self.channels}")
+        if self.sample_rate not in SAMPLE_RATES:
+            raise UsageError(
+                f"sample_rate must be from {SAMPLE_RATES[0]} to {SAMPLE_RATES[-1]} Hz; got {self.sample_rate}"
+            )
+        if not 1 <= self.channels <= MOST_CHANNELS:
+            raise UsageError(f"channels must be from 1 to {MOST_CHANNELS}; got {self.channels}")
+        if self.clip_length * self.channels > MOST_VALUES:
+            raise UsageError(f"clip_length must be at most {MOST_VALUES // self.channels}; got {self.clip_length}")
         self.resolve()  # complains about the rest
 
     @property

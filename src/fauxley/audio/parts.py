@@ -23,7 +23,8 @@ from fauxley.audio.cutting import Cutter, Cutting, Hit, fade_ends
 from fauxley.audio.decode import check_channels, convert_blocks
 from fauxley.audio.files import Skipped, quantise
 from fauxley.audio.levels import STEP, Levels
-from fauxley.audio.sources import BLOCK_VALUES, AudioFileError, Source, open_source
+from fauxley.audio.sources import BLOCK_VALUES, AudioFileError, Source, open_source, printable
+from fauxley.serialization import parse_json, read_file, reading
 
 Heard = Callable[[float], None] | None  # told the share of a file that is done
 
@@ -100,11 +101,12 @@ def write_part(folder: Path, files: Sequence[str], part: Path, encoding: Encodin
 
 def read_part(part: Path) -> list[Packed | Skipped] | None:
     """What `write_part` reported, or None if the part is not whole."""
-    try:
-        rows = json.loads(part.with_suffix(".json").read_text())
-    except FileNotFoundError:
+    file = part.with_suffix(".json")
+    if not file.exists():
         return None
-    return [Skipped(**row) if "reason" in row else Packed(**row) for row in rows]
+    with reading(f"{printable(file)} is damaged; remove its folder and run it again"):
+        rows = parse_json(read_file(file))
+        return [Skipped(**row) if "reason" in row else Packed(**row) for row in rows]
 
 
 def hash_file(path: Path) -> str:

@@ -9,6 +9,7 @@ Letters: F files, S shards, C channels.
 import dataclasses
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -178,9 +179,9 @@ def open_shards(location: Location) -> Shards:
 
 def _open_one(location: Location, info: DatasetInfo) -> Shards:
     entries = read_entries(location, info)
-    ends = np.cumsum([0] + [entry.num_samples for entry in entries])
     if any(entry.num_samples < 1 for entry in entries):
         raise location.broken(f"{MANIFEST_FILE} lists a file without samples")
+    ends = list(accumulate((entry.num_samples for entry in entries), initial=0))
     if len(entries) != info.num_files or ends[-1] != info.num_samples:
         raise location.broken(f"{MANIFEST_FILE} does not match {INFO_FILE}")
     if any(entry.offset != end for entry, end in zip(entries, ends, strict=False)):
@@ -194,15 +195,17 @@ def _open_one(location: Location, info: DatasetInfo) -> Shards:
 
 
 def _open_many(location: Location, info: ShardedInfo) -> Shards:
-    if not info.shards or info.lanes < 1 or min(shard.num_files for shard in info.shards) < 1:
+    files = [shard.num_files for shard in info.shards]
+    samples = [shard.num_samples for shard in info.shards]
+    if info.lanes < 1 or any(count < 1 for count in (*files, *samples)):
         raise location.broken(f"{INFO_FILE} makes no sense")
     lengths = location.map(LENGTHS_FILE, 4 * info.num_files, info.lengths_sha256).view("<u4")
     labels = location.map(LABELS_FILE, 4 * info.num_files, info.labels_sha256).view("<i4")
+    if (sum(files), sum(samples)) != (info.num_files, info.num_samples):
+        raise location.broken(f"{INFO_FILE} makes no sense: its shards are not what it says in all")
     shards = Shards(location, info, lengths, labels, info.shards)
-    if shards.first_files[-1] != info.num_files:
-        raise location.broken(f"{INFO_FILE} makes no sense")
     sums = np.add.reduceat(lengths, shards.first_files[:-1], dtype=np.int64)
-    if sums.tolist() != [shard.num_samples for shard in info.shards] or sums.sum() != info.num_samples:
+    if sums.tolist() != samples:
         raise location.broken(f"{LENGTHS_FILE} does not match {INFO_FILE}")
     if not lengths.all():
         raise location.broken(f"{LENGTHS_FILE} lists a file without samples")

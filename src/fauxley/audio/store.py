@@ -24,6 +24,7 @@ v / 32768. Nothing in it depends on the time, the place or the machine it was ma
 
 import csv
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import MISSING, astuple, dataclass, fields
 from io import StringIO
@@ -38,7 +39,7 @@ from fauxley.audio.location import Location
 from fauxley.audio.slicing import HitSlicing, Slicing
 from fauxley.audio.sources import printable
 from fauxley.errors import FauxleyError
-from fauxley.serialization import from_json, to_json
+from fauxley.serialization import MOST_BYTES, from_json, parse_versioned, to_json
 
 FORMAT_VERSION = 1
 SHARDED_VERSION = 2
@@ -50,6 +51,9 @@ LENGTHS_FILE = "lengths.uint32"
 LABELS_FILE = "labels.int32"
 PLACE = "#t="  # between the name of a recording and where in it a hit is, as in media fragments of the W3C
 LANES = 16  # of new datasets; see `fauxley.audio.lanes`
+SAMPLE_RATES = range(1000, 768_001)  # Hz
+MOST_CHANNELS = 64
+MOST_VALUES = 1 << 24  # samples of a clip, all channels together: 64 channels of 262144
 
 
 @dataclass(frozen=True)
@@ -159,24 +163,28 @@ def read_info(location: Location) -> DatasetInfo:
         FauxleyError: missing, not a dataset, of another format version, or senseless.
     """
     content = location.read(INFO_FILE)
-    try:
-        data = json.loads(content)
-        version = data["format_version"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise location.broken(f"{INFO_FILE} cannot be read") from error
-    if version not in (FORMAT_VERSION, SHARDED_VERSION):
-        raise FauxleyError(
-            f"{location} has dataset format {version}; this fauxley reads {FORMAT_VERSION} and {SHARDED_VERSION}: "
-            "update fauxley or prepare it again"
-        )
-    kind = ShardedInfo if version == SHARDED_VERSION else DatasetInfo
+    if len(content) > MOST_BYTES:
+        raise location.broken(f"{INFO_FILE} is too large")
+    data = parse_versioned(content, f"{location}: {INFO_FILE}", "dataset", (FORMAT_VERSION, SHARDED_VERSION))
+    kind = ShardedInfo if data["format_version"] == SHARDED_VERSION else DatasetInfo
     try:
         info = from_json(data, [kind, Shard, Slicing, HitSlicing, Cutting])
     except FauxleyError as error:
         raise location.broken(f"{INFO_FILE}: {error}") from error
-    if type(info) is not kind or info.channels < 1 or info.sample_rate < 1 or info.num_samples < 1:
+    if type(info) is not kind or not _makes_sense(info):
         raise location.broken(f"{INFO_FILE} makes no sense")
     return info
+
+
+def _makes_sense(info: DatasetInfo) -> bool:
+    """Whether its numbers can be those of a dataset; whether they are shows when the audio is opened."""
+    return (
+        info.sample_rate in SAMPLE_RATES
+        and 1 <= info.channels <= MOST_CHANNELS
+        and min(info.num_files, info.num_samples) >= 1
+        and max(info.num_files, info.num_samples) < 1 << 53
+        and info.slicing.clip_length * info.channels <= MOST_VALUES
+    )
 
 
 def read_entries(location: Location, info: DatasetInfo) -> tuple[Entry, ...]:
@@ -224,15 +232,30 @@ def _write_rows(path: Path, row_type: type[_Row], rows: Sequence[_Row]) -> None:
 
 
 def _read_rows(location: Location, name: str, row_type: type[_Row], sha256: str = "") -> list[_Row]:
-    convert: dict[str, Any] = {field.name: field.type for field in fields(row_type)}
+    convert: dict[str, Any] = {f.name: _finite if f.type is float else f.type for f in fields(row_type)}
+    content = location.read(name, sha256)
     try:
-        text = location.read(name, sha256).decode("utf-8", "surrogateescape")
-        reader = csv.DictReader(StringIO(text, newline=""), strict=True)
+        if b"\0" in content:  # a hole in the disk takes no room there, but much as text
+            raise ValueError("it is not text")
+        reader = csv.DictReader(StringIO(content.decode("utf-8", "surrogateescape"), newline=""), strict=True)
         missing = {field.name for field in fields(row_type) if field.default is not MISSING}
         missing.difference_update(reader.fieldnames or ())
         return [
-            row_type(**{name: kind(row[name]) for name, kind in convert.items() if name not in missing})
+            row_type(**{name: kind(_cell(row, name)) for name, kind in convert.items() if name not in missing})
             for row in reader
         ]
     except (OSError, csv.Error, KeyError, ValueError, TypeError) as error:
         raise location.broken(f"{name} cannot be read") from error
+
+
+def _cell(row: dict[str | None, Any], name: str) -> str:
+    if not isinstance(row[name], str) or None in row:
+        raise ValueError("a row has not as many cells as the header")
+    return str(row[name])
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("a number is not finite")
+    return value

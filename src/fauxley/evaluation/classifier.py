@@ -15,18 +15,16 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from fauxley.atomic import atomic_folder
 from fauxley.errors import FauxleyError
 from fauxley.evaluation.classifier_network import ClassifierNetwork, ClassifierSettings, LogMel
-from fauxley.serialization import from_json, to_json
+from fauxley.models.weights import pack_weights, read_weights, write_weights
+from fauxley.serialization import from_json, read_versioned, reading, to_json
 
 FORMAT_VERSION = 2  # 1: trained without noise
 _CONFIG = "config.json"
@@ -78,7 +76,8 @@ class Classifier:
 
     def __post_init__(self) -> None:
         self.network.eval()
-        self.digest = self.digest or hashlib.sha256(save(self._tensors())).hexdigest()[:12]
+        weights = _modules(self.front, self.network)
+        self.digest = self.digest or hashlib.sha256(pack_weights(weights)).hexdigest()[:12]
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -104,17 +103,15 @@ class Classifier:
         Raises:
             FileExistsError: `folder` has something in it.
         """
-        weights = save(self._tensors())
-        config = {
-            "format_version": FORMAT_VERSION,
-            "settings": to_json(self.settings),
-            "temperature": self.temperature,
-            "judgement": to_json(self.judgement),
-            "data": self.data,
-            "weights_sha256": hashlib.sha256(weights).hexdigest(),
-        }
         with atomic_folder(folder) as partial:
-            (partial / _WEIGHTS).write_bytes(weights)
+            config = {
+                "format_version": FORMAT_VERSION,
+                "settings": to_json(self.settings),
+                "temperature": self.temperature,
+                "judgement": to_json(self.judgement),
+                "data": self.data,
+                "weights_sha256": write_weights(partial / _WEIGHTS, _modules(self.front, self.network)),
+            }
             (partial / _CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         return folder
 
@@ -125,56 +122,32 @@ class Classifier:
         Raises:
             FauxleyError: missing, of another format version, or damaged.
         """
-        config = _read_config(folder)
-        try:
+        if not (folder / _CONFIG).is_file():
+            raise FauxleyError(
+                f"{folder} is not a classifier; make one with 'fauxley train-classifier --data DATASET --out {folder}'"
+            )
+        config = read_versioned(folder / _CONFIG, "classifier", (1, FORMAT_VERSION))
+        if config["format_version"] == 1:
+            raise FauxleyError(
+                f"{folder} was trained by an earlier fauxley, which taught it nothing about noise, so that its figures "
+                "do not compare with today's; train it again with 'fauxley train-classifier'"
+            )
+        with reading(f"{folder} is not a usable classifier"):
             settings: ClassifierSettings = from_json(config["settings"], (ClassifierSettings,))
-            weights = (folder / _WEIGHTS).read_bytes()
-            digest = hashlib.sha256(weights).hexdigest()
-            if digest != config["weights_sha256"]:
-                raise FauxleyError(f"{_WEIGHTS} is damaged: its checksum is not the one in {_CONFIG}")
             # Without storage: memory is taken only for what the weight file really holds.
             with torch.device("meta"):
                 front, network = LogMel(settings), ClassifierNetwork(settings)
-            tensors = load(weights)
-            for prefix, module in (("front.", front), ("network.", network)):
-                mine = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-                if any(t.dtype not in (torch.float32, torch.int64) for t in mine.values()):
-                    raise FauxleyError(f"{_WEIGHTS} holds numbers of another precision")
-                module.load_state_dict(mine, assign=True)
+            read_weights(folder / _WEIGHTS, _modules(front, network), config["weights_sha256"])
             temperature = float(config["temperature"])
-            if not 0 < temperature < 100 or not all(bool(torch.isfinite(t).all()) for t in tensors.values()):
-                raise FauxleyError("its numbers make no sense")
+            if not 0 < temperature < 100:
+                raise FauxleyError("its temperature makes no sense")
             judgement: Judgement = from_json(config["judgement"], (Judgement,))
             size = len(settings.labels)
             if len(judgement.confusion) != size or any(len(row) != size for row in judgement.confusion):
                 raise FauxleyError("its confusion matrix does not suit its labels")
-            return cls(settings, front, network, temperature, judgement, str(config["data"]), digest[:12])
-        except (FauxleyError, OSError, KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-            text = " ".join(str(error).split())[:300] or type(error).__name__
-            raise FauxleyError(f"{folder} is not a usable classifier: {text}") from error
-
-    def _tensors(self) -> dict[str, Tensor]:
-        parts = (("front", self.front), ("network", self.network))
-        return {
-            f"{prefix}.{name}": value.detach().cpu().contiguous()
-            for prefix, module in parts
-            for name, value in module.state_dict().items()
-        }
+            digest = config["weights_sha256"][:12]
+            return cls(settings, front, network, temperature, judgement, str(config["data"]), digest)
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
-    try:
-        config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
-        version = config["format_version"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise FauxleyError(
-            f"{folder} is not a classifier; make one with 'fauxley train-classifier --data DATASET --out {folder}'"
-        ) from error
-    if version == 1:
-        raise FauxleyError(
-            f"{folder} was trained by an earlier fauxley, which taught it nothing about noise, so that its figures do "
-            "not compare with today's; train it again with 'fauxley train-classifier'"
-        )
-    if version != FORMAT_VERSION:
-        raise FauxleyError(f"{folder} has classifier format {version!r}; this fauxley reads {FORMAT_VERSION}")
-    return dict(config)
+def _modules(front: LogMel, network: ClassifierNetwork) -> dict[str, nn.Module]:
+    return {"front": front, "network": network}

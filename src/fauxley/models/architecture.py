@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from fauxley.errors import UsageError
 from fauxley.models.convolution import input_gradients
+from fauxley.models.cost import Cost
 from fauxley.models.draws import Draws
 from fauxley.models.representations import Representation
 
@@ -65,6 +66,14 @@ class Architecture(ABC):
     def generator(self, draws: Draws | None = None) -> "Generator":
         """A new generator; without `draws`, its weights are yet to be loaded."""
 
+    @abstractmethod
+    def generator_cost(self) -> Cost:
+        """What the generator takes for one clip."""
+
+    def representation_cost(self) -> Cost:
+        """What the way from its features to audio takes: nothing where they are the audio."""
+        return Cost()
+
     def networks(self, seed: int) -> "dict[str, Network]":
         """New networks for training, by name: "generator", and whatever else it needs."""
         return {"generator": self.generator(Draws(seed, 0))}
@@ -77,6 +86,10 @@ class AdversarialArchitecture(Architecture):
     @abstractmethod
     def critic(self, draws: Draws | None = None) -> "Critic":
         """A new critic; without `draws`, its weights are yet to be loaded."""
+
+    @abstractmethod
+    def critic_cost(self) -> Cost:
+        """What it takes to score one clip."""
 
     def networks(self, seed: int) -> "dict[str, Network]":
         return {**super().networks(seed), "critic": self.critic(Draws(seed, 1))}
@@ -119,6 +132,17 @@ def require_at_least(architecture: Architecture, least: Mapping[str, int]) -> No
     for name, bound in least.items():
         if getattr(architecture, name) < bound:
             raise UsageError(f"{name} must be at least {bound}; got {getattr(architecture, name)}")
+
+
+def require_at_most(architecture: Architecture, most: Mapping[str, int]) -> None:
+    """Check sizes against their largest sensible values.
+
+    Raises:
+        UsageError: one is too large.
+    """
+    for name, bound in most.items():
+        if getattr(architecture, name) > bound:
+            raise UsageError(f"{name} must be at most {bound}; got {getattr(architecture, name)}")
 
 
 class Network(nn.Module):

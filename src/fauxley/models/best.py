@@ -5,14 +5,18 @@ then on the run means that checkpoint, as long as it exists.
 """
 
 import json
-import math
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 from fauxley.atomic import atomic_file
+from fauxley.errors import FauxleyError
+from fauxley.serialization import parse_json, read_file, reading
 
 _FILE = "best.json"
+_NAME = r"step-[0-9]{8}"
+_MOST = 1 << 16  # bytes
 
 
 @dataclass(frozen=True)
@@ -26,17 +30,25 @@ class Best:
 
 
 def read_best(run: Path) -> Best | None:
-    """The best checkpoint recorded in a run folder; None if there is no record, or none that makes sense."""
+    """The best checkpoint recorded in a run folder; None if there is no record, or its checkpoint is gone.
+
+    A record that makes no sense is none either; a warning says so.
+    """
+    file = run / _FILE
+    if not file.exists():
+        return None
     try:
-        content = json.loads((run / _FILE).read_text(encoding="utf-8"))
-        name, metric, value = str(content["checkpoint"]), str(content["metric"]), float(content["value"])
-        faults = tuple(str(fault) for fault in content.get("faults", ()))  # records of before have none
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, MemoryError):
+        with reading(f"passing over {file}"):
+            content = parse_json(read_file(file, _MOST))
+            name, metric, value = content["checkpoint"], content["metric"], content["value"]
+            faults = tuple(map(str, content.get("faults", ())))  # records of before have none
+            if not (isinstance(metric, str) and isinstance(value, (int, float)) and re.fullmatch(_NAME, name)):
+                raise FauxleyError("it does not say which checkpoint is the best, and by what")
+    except FauxleyError as error:
+        warnings.warn(str(error), stacklevel=2)
         return None
     folder = run / "checkpoints" / name
-    if not re.fullmatch(r"step-[0-9]{8}", name) or not math.isfinite(value) or not folder.is_dir():
-        return None
-    return Best(folder, metric, value, faults)
+    return Best(folder, metric, float(value), faults) if folder.is_dir() else None
 
 
 def record_best(run: Path, best: Best) -> None:

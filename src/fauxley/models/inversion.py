@@ -24,8 +24,8 @@ from fauxley.models.draws import Draws
 
 _FLOOR = 1e-4  # 80 dB below the clip's root mean square, where phases hardly matter
 _SPREAD = 3.0  # of log-magnitudes, roughly
-_TAPS = 7  # frames that a block sees
-_EXPANSION = 3
+FILTER_TAPS = 7  # frames that a block sees
+EXPANSION = 3
 
 
 class LearnedInversion(nn.Module):
@@ -46,7 +46,7 @@ class LearnedInversion(nn.Module):
         self.hop_length = hop_length
         self.iterations = iterations
         bins = window_length // 2 + 1
-        self.embed = nn.Conv1d(bins, dim, _TAPS, padding="same")
+        self.embed = nn.Conv1d(bins, dim, FILTER_TAPS, padding="same")
         self.first_norm = nn.LayerNorm(dim)
         self.blocks = nn.ModuleList(ConvNeXtBlock(dim, scale=1 / layers) for _ in range(layers))
         self.last_norm = nn.LayerNorm(dim)
@@ -89,10 +89,10 @@ class ConvNeXtBlock(nn.Module):
 
     def __init__(self, dim: int, scale: float) -> None:
         super().__init__()
-        self.filter = nn.Conv1d(dim, dim, _TAPS, padding="same", groups=dim)
+        self.filter = nn.Conv1d(dim, dim, FILTER_TAPS, padding="same", groups=dim)
         self.norm = nn.LayerNorm(dim)
-        self.widen = nn.Linear(dim, _EXPANSION * dim)
-        self.narrow = nn.Linear(_EXPANSION * dim, dim)
+        self.widen = nn.Linear(dim, EXPANSION * dim)
+        self.narrow = nn.Linear(EXPANSION * dim, dim)
         self.scale = nn.Parameter(torch.full((dim,), scale))
 
     def forward(self, x: Tensor) -> Tensor:

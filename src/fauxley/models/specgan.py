@@ -15,6 +15,7 @@ what makes them a model of sound is the representation. For d = 64:
 Longer clips and longer windows begin from a longer or taller grid than 4 × 4. Images are (B, C, bins, frames).
 """
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -32,9 +33,11 @@ from fauxley.models.architecture import (
     initialize,
     pyramid_work,
     require_at_least,
+    require_at_most,
 )
+from fauxley.models.cost import Cost
 from fauxley.models.draws import Draws
-from fauxley.models.inversion import LearnedInversion, initialize_inversion
+from fauxley.models.inversion import EXPANSION, FILTER_TAPS, LearnedInversion, initialize_inversion
 from fauxley.models.layers_2d import (
     CubicUpsampling2d,
     Downsampling2d,
@@ -65,7 +68,11 @@ _LEAST = {
     "inversion_layers": 1,
     "inversion_iterations": 0,
 }
-_MOST_INVERSION_LAYERS = 64  # a module each, made before a stranger's file is known to hold their weights
+_MOST = {
+    "inversion_layers": 64,  # a module each, made before a stranger's file is known to hold their weights
+    "griffin_lim_iterations": 10_000,  # nobody hears what further ones change
+    "inversion_iterations": 10_000,
+}
 _UPSAMPLING: dict[str, type[TransposedUpsampling2d | ResizedUpsampling2d]] = {
     "zeros": TransposedUpsampling2d,
     "nearest": NearestUpsampling2d,
@@ -128,8 +135,7 @@ class SpecGAN(AdversarialArchitecture):
             raise UsageError(
                 f"griffin_lim_momentum must be at least 0 and less than 1; got {self.griffin_lim_momentum}"
             )
-        if self.inversion_layers > _MOST_INVERSION_LAYERS:
-            raise UsageError(f"inversion_layers must be at most {_MOST_INVERSION_LAYERS}; got {self.inversion_layers}")
+        require_at_most(self, _MOST)
         shortest = self.grid[1] * 2
         if self.phase_shuffle >= shortest:
             raise UsageError(f"phase_shuffle must be less than {shortest}; got {self.phase_shuffle}")
@@ -179,6 +185,57 @@ class SpecGAN(AdversarialArchitecture):
 
     def critic(self, draws: Draws | None = None) -> "SpecGANCritic":
         return initialize(SpecGANCritic(self), draws)
+
+    def generator_cost(self) -> Cost:
+        width, pixels = self.widths[-1], math.prod(self.grid)
+        resized = self.upsampling != "zeros"  # then images are convolved after they are enlarged
+        dense = self.latent_size * pixels * width
+        cost = Cost(dense + pixels * width, dense, numbers=self.latent_size + pixels * width)
+        for after in (*reversed(self.widths[:-1]), self.channels):
+            filters = self.kernel_length**2 * width * after
+            weights = filters + after + (4 * width + 1) * self.batch_norm
+            signals = pixels * ((4 if resized else 1) * width + 4 * after)
+            cost += Cost(weights, (4 if resized else 1) * pixels * filters, numbers=signals)
+            width, pixels = after, 4 * pixels
+        return cost
+
+    def representation_cost(self) -> Cost:
+        window, hop, channels = self.window_length, self.hop_length, self.channels
+        bins, frames, pieces = window // 2 + 1, self.clip_length // hop, -(-window // hop)
+        cells = 2 * channels * frames * window  # complex spectra of bins, and frames of samples
+        overlapping = channels * pieces * (frames + pieces) * hop
+        iterations = 2 + self.griffin_lim_iterations + self.inversion_iterations
+        transforms = Cost(
+            2 * bins,
+            iterations * (cells * window.bit_length() + overlapping),
+            iterations * (20 + pieces),
+            3 * cells + overlapping,
+        )
+        if not self.inversion_dim:
+            return transforms
+        inversion = self._inversion_weights()
+        positions = channels * frames
+        return transforms + Cost(
+            inversion, positions * inversion, numbers=positions * (2 * window + 8 * self.inversion_dim)
+        )
+
+    def _inversion_weights(self) -> int:
+        """Numbers in the network that finds the phases."""
+        d, bins = self.inversion_dim, self.window_length // 2 + 1
+        block = FILTER_TAPS * d + 2 * EXPANSION * d**2 + EXPANSION * d + 5 * d
+        return FILTER_TAPS * bins * d + 5 * d + self.inversion_layers * block + 2 * bins * (d + 1)
+
+    def critic_cost(self) -> Cost:
+        before, pixels, weights, products, signals = self.channels, math.prod(self.grid) * _FACTOR**2, 0, 0, 0
+        for number, after in enumerate(self.widths):
+            signals += pixels * before
+            pixels //= 4
+            filters = self.kernel_length**2 * before * after
+            weights += filters + after + 2 * after * (self.batch_norm and number > 0)
+            products += filters * pixels
+            before = after
+        dense = pixels * before
+        return Cost(weights + dense + 1, products + dense, numbers=signals + dense)
 
 
 class SpecGANGenerator(Generator):

@@ -5,7 +5,6 @@ It is what is saved, shared and served, as a folder of two files: `config.json` 
 the stranger's code.
 """
 
-import hashlib
 import json
 import warnings
 from collections.abc import Iterator, Sequence
@@ -15,14 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from fauxley.atomic import atomic_folder
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.architecture import Architecture, AutoregressiveGenerator, Network
 from fauxley.models.best import read_best
+from fauxley.models.cost import require_affordable, require_playable
 from fauxley.models.draws import Draws
 from fauxley.models.packed import PackedLayers
 from fauxley.models.precision import DTYPES, Precision, Settled, choose_precision
@@ -30,13 +28,15 @@ from fauxley.models.representations import Representation
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
 from fauxley.models.wavenet import WaveNet
-from fauxley.serialization import UnknownFieldError, from_json, to_json
+from fauxley.models.weights import Stored, read_weights, write_weights
+from fauxley.serialization import UnknownFieldError, from_json, read_versioned, reading, to_json
 
 FORMAT_VERSION = 1
 ARCHITECTURES = (WaveGAN, SpecGAN, WaveNet)
 STEP_FOLDERS = "step-" + 8 * "[0-9]"  # neither leftovers of a kill nor copies made by hand
 _CONFIG = "config.json"
 _WEIGHTS = "model.safetensors"
+_MOST_CONFIG = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -157,25 +157,29 @@ class Synthesizer:
         size = self.architecture.latent_size
         return torch.cat([torch.empty(0, size), *(Draws(seed).latents(1, size) for seed in seeds)])
 
-    def save(self, folder: Path | str) -> Path:
+    def save(self, folder: Path | str, stored: Stored = "float32") -> Path:
         """Write a model folder, whole or not at all.
+
+        Args:
+            stored: how weights are kept in the file; float16 halves it and makes nearly the same sounds.
 
         Raises:
             FileExistsError: `folder` has something in it.
+            FauxleyError: weights too large for float16.
         """
         with atomic_folder(Path(folder)) as partial:
-            self.write(partial)
+            self.write(partial, stored)
         return Path(folder)
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path, stored: Stored = "float32") -> None:
         """Write the files of a model into an existing folder."""
-        tensors = _prefixed("generator", self.generator) | _prefixed("representation", self.representation)
-        (folder / _WEIGHTS).write_bytes(save(tensors))  # not `save_file`, for which a full disk is no OSError
+        sha256 = write_weights(folder / _WEIGHTS, _modules(self.generator, self.representation), stored)
         config = {
             "format_version": FORMAT_VERSION,
             "architecture": to_json(self.architecture),
             "sample_rate": self.sample_rate,
-            "weights_sha256": _sha256(folder / _WEIGHTS),
+            "weights": stored,
+            "weights_sha256": sha256,
             "provenance": to_json(self.provenance),
         }
         (folder / _CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
@@ -258,62 +262,37 @@ def checkpoints(run: Path) -> list[Path]:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """`config.json` of a model folder, checked to be of a version this program reads."""
-    try:
-        config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
-        version = config["format_version"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise FauxleyError(f"{folder / _CONFIG} is not a model's description: {_one_line(error)}") from error
-    if version != FORMAT_VERSION:
-        raise FauxleyError(
-            f"{folder} has format version {version!r}; this fauxley reads {FORMAT_VERSION}: install the newest fauxley"
-        )
-    return dict(config)
+    """`config.json` of a model folder, checked to be of a version this program reads.
+
+    Raises:
+        FauxleyError: it is damaged, or of another version.
+    """
+    return read_versioned(folder / _CONFIG, "model", (FORMAT_VERSION,), _MOST_CONFIG)
 
 
 def _read(folder: Path) -> Synthesizer:
     config = read_config(folder)
-    try:
-        if _sha256(folder / _WEIGHTS) != config["weights_sha256"]:
-            raise FauxleyError(f"{_WEIGHTS} is damaged: its checksum is not the one in {_CONFIG}")
+    with reading(f"{folder} is not a usable model"):
         architecture: Architecture = from_json(config["architecture"], ARCHITECTURES)
+        require_affordable(architecture)
+        sample_rate = config["sample_rate"]
+        if type(sample_rate) is not int:
+            raise FauxleyError(f"sample_rate must be a whole number; got {sample_rate!r:.60}")
+        require_playable(architecture.clip_length, architecture.channels, sample_rate)
+        provenance: Provenance = from_json(config["provenance"], (Provenance,))
         # Without storage: what a stranger's sizes ask for is allocated only if the weight file holds as much.
         with torch.device("meta"):
             generator, representation = architecture.generator(), architecture.representation()
-        tensors = load_file(folder / _WEIGHTS)
-        _load_prefixed("generator", generator, tensors)
-        _load_prefixed("representation", representation, tensors)
-        sample_rate = _at_least(1, int(config["sample_rate"]), "sample_rate")
-        provenance = from_json(config["provenance"], (Provenance,))
-    except UnknownFieldError as error:
-        raise UnknownFieldError(
-            f"{folder} holds a setting that this fauxley does not know ({error}); install the newest fauxley"
-        ) from error
-    except (FauxleyError, OSError, KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-        raise FauxleyError(f"{folder} is not a usable model: {_one_line(error)}") from error
+        modules, stored = _modules(generator, representation), config.get("weights", "float32")
+        read_weights(folder / _WEIGHTS, modules, config["weights_sha256"], stored)
     return Synthesizer(architecture, generator, representation, sample_rate, provenance)
 
 
-def _prefixed(prefix: str, module: nn.Module) -> dict[str, Tensor]:
-    return {f"{prefix}.{name}": value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
-
-
-def _load_prefixed(prefix: str, module: nn.Module, tensors: dict[str, Tensor]) -> None:
-    start = prefix + "."
-    mine = {name[len(start) :]: value for name, value in tensors.items() if name.startswith(start)}
-    module.load_state_dict(mine, assign=True)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _modules(generator: nn.Module, representation: nn.Module) -> dict[str, nn.Module]:
+    return {"generator": generator, "representation": representation}
 
 
 def _at_least(least: int, value: int, name: str) -> int:
     if value < least:
         raise UsageError(f"{name} must be at least {least}; got {value}")
     return value
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -33,6 +33,7 @@ from fauxley.models.architecture import (
     pyramid_work,
     require_at_least,
 )
+from fauxley.models.cost import Cost
 from fauxley.models.draws import Draws
 from fauxley.models.layers import (
     BatchNorm,
@@ -134,6 +135,31 @@ class WaveGAN(AdversarialArchitecture):
 
     def critic(self, draws: Draws | None = None) -> "WaveGANCritic":
         return initialize(WaveGANCritic(self), draws)
+
+    def generator_cost(self) -> Cost:
+        width, length, norms = self.widths[-1], _FRAMES, 4 * self.batch_norm
+        dense = self.latent_size * _FRAMES * width
+        cost = Cost(dense + _FRAMES * width, dense, numbers=self.latent_size + _FRAMES * width)
+        for after, stride in zip((*reversed(self.widths[:-1]), self.channels), self.strides, strict=True):
+            taps = self.kernel_length + (stride - 1) * (self.upsampling == "nearest")  # that reach another sample
+            weights = self.kernel_length * width * after + after + norms * width
+            signals = length * (width + stride * after)
+            cost += Cost(weights, length * taps * width * after, numbers=signals)
+            width, length = after, length * stride
+        filtered = self.post_filter_length * self.channels
+        return cost + Cost(filtered, filtered * self.clip_length, numbers=2 * self.channels * self.clip_length)
+
+    def critic_cost(self) -> Cost:
+        before, length, weights, products, signals = self.channels, self.clip_length, 0, 0, 0
+        for number, (after, stride) in enumerate(zip(self.widths, self.strides, strict=True)):
+            signals += length * before
+            length //= stride
+            filters = self.kernel_length * before * after
+            weights += filters + after + 2 * after * (self.batch_norm and number > 0)
+            products += filters * length
+            before = after
+        dense = length * before
+        return Cost(weights + dense + 1, products + dense, numbers=signals + dense)
 
 
 class WaveGANGenerator(Generator):

@@ -31,7 +31,9 @@ from fauxley.models.architecture import (
     Work,
     initialize,
     require_at_least,
+    require_at_most,
 )
+from fauxley.models.cost import Cost
 from fauxley.models.draws import Draws
 from fauxley.models.representations import Waveform
 from fauxley.models.wavenet_sampler import CachedSampler, draw_levels
@@ -63,9 +65,7 @@ class WaveNet(AutoregressiveArchitecture):
         require_at_least(self, _LEAST)
         if self.channels != 1:
             raise UsageError(f"channels must be 1: a WaveNet makes mono sounds; got {self.channels}")
-        for name, bound in _MOST.items():
-            if getattr(self, name) > bound:
-                raise UsageError(f"{name} must be at most {bound}; got {getattr(self, name)}")
+        require_at_most(self, _MOST)
 
     @property
     def latent_size(self) -> int:
@@ -97,6 +97,16 @@ class WaveNet(AutoregressiveArchitecture):
         if draws is not None:
             generator.order_levels(draws)
         return generator
+
+    def generator_cost(self) -> Cost:
+        """Of drawing all samples, one after another; judging all of a clip at once takes as many multiplications."""
+        d, skips, layers, places = self.dim, self.skip_dim, self.layers, self.receptive_field - 1
+        matrices = layers * (5 * d**2 + d * skips) - d**2 + skips**2 + skips * self.levels
+        weights = matrices + self.levels * d + layers * 2 * d + 2 * skips + self.levels
+        # Float64 takes two places, and each entry of a ring is an object of its own.
+        kept = 4 * weights + places * (2 * d + 100) + 2 * layers * max(self.dilations) + 2 * self.clip_length
+        operations = places + self.clip_length * (4 * layers + 10)
+        return Cost(weights, self.clip_length * (matrices + 10 * self.levels), operations, kept)
 
 
 class WaveNetGenerator(AutoregressiveGenerator):

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from fauxley.audio.mu_law import compress
+from fauxley.errors import FauxleyError
 
 if TYPE_CHECKING:
     from fauxley.models.wavenet import GatedUnit, WaveNetGenerator
@@ -103,11 +104,19 @@ class CachedSampler:
         self._fill()
 
     def run(self, z: Tensor) -> Tensor:
-        """Levels (B, T) drawn by latents (B, T)."""
-        drawn = []
+        """Levels (B, T) drawn by latents (B, T).
+
+        Raises:
+            FauxleyError: the weights, finite as they are, lead to distributions that are not.
+        """
+        drawn, total = [], self._table.new_zeros(())
         for time, column in enumerate(z.unbind(1)):
-            self._level = draw_levels(self._step(time), column)
+            logits = self._step(time)
+            total = total + logits.sum()
+            self._level = draw_levels(logits, column)
             drawn.append(self._level)
+        if not torch.isfinite(total):  # of which the drawn levels would show nothing
+            raise FauxleyError("this WaveNet's distributions are not finite numbers; its weights are of no use")
         return torch.stack(drawn, 1)
 
     def _step(self, time: int) -> Tensor:

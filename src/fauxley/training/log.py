@@ -4,6 +4,7 @@ import importlib.util
 import json
 import math
 import time
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ import numpy as np
 
 from fauxley.atomic import atomic_file
 from fauxley.audio.pictures import spectrogram_image
+from fauxley.errors import FauxleyError
+from fauxley.serialization import parse_json, read_file
 from fauxley.training.run import Run
 from fauxley.training.watch import level_db
 
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 _ON_BOARD = 8  # clips shown of a group
+_MOST = 1 << 28  # bytes of a log: a million lines
+_END_OF_STEPS = 1 << 53  # beyond it, floats cannot tell one step from the next
 
 
 class Log:
@@ -88,17 +93,36 @@ class NoLog(Log):
 
 
 def read_log(run: Run) -> list[dict[str, Any]]:
-    """The lines of a run's log. A line cut short by a kill is passed over."""
-    lines = []
-    text = run.log_file.read_text(encoding="utf-8", errors="replace") if run.log_file.is_file() else ""
-    for line in text.splitlines():
-        try:
-            content = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(content, dict) and isinstance(content.get("step"), int):
-            lines.append(content)
-    return lines
+    """The lines of a run's log: "step", "time", and numbers or words by name.
+
+    What is no such line is passed over with a warning, but for a last one that a kill has cut short.
+
+    Raises:
+        FauxleyError: it is no file, or too large to be a log.
+    """
+    if not run.log_file.exists():
+        return []
+    *rows, cut_short = read_file(run.log_file, _MOST).split(b"\n")
+    lines = [_parse(row) for row in rows]
+    if damaged := sum(line is None and bool(row.strip()) for line, row in zip(lines, rows, strict=True)):
+        warnings.warn(f"{run.log_file}: {damaged} of {len(rows)} lines are damaged and passed over", stacklevel=2)
+    return [line for line in (*lines, _parse(cut_short)) if line is not None]
+
+
+def _parse(row: bytes) -> dict[str, Any] | None:
+    """A line of a log, or None if that is not what it is."""
+    try:
+        line = parse_json(row)
+    except FauxleyError:
+        return None
+    if not isinstance(line, dict) or type(line.get("step")) is not int or not 0 <= line["step"] < _END_OF_STEPS:
+        return None
+    return line if all(name == "event" or _is_number(value) for name, value in line.items()) else None
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a number, or the word for one that is not finite."""
+    return isinstance(value, (int, float)) or value in ("nan", "inf", "-inf")
 
 
 def tensorboard_is_installed() -> bool:

@@ -7,14 +7,14 @@ update itself, `apply`, then looks the same every time, so that a CUDA graph can
 import inspect
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from fauxley.errors import UsageError
+from fauxley.errors import FauxleyError, UsageError
 
 
 @dataclass(frozen=True)
@@ -77,19 +77,78 @@ class _Plain(torch.optim.Optimizer):
     add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
     zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
     state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
-    load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
+
+
+def require_like(value: Any, like: Tensor, what: str) -> None:
+    """Check that a value from a file is a plain tensor of a shape and type, and of finite numbers.
+
+    Raises:
+        FauxleyError: it is not.
+    """
+    plain = isinstance(value, Tensor) and value.layout == torch.strided
+    if not plain or (value.dtype, value.shape) != (like.dtype, like.shape):
+        raise FauxleyError(f"{what} is not {str(like.dtype).removeprefix('torch.')} of shape {tuple(like.shape)}")
+    if not torch.isfinite(value).all():
+        raise FauxleyError(f"{what} holds numbers that are not finite")
+
+
+def require_count(value: Any, what: str) -> None:
+    """Check that a value from a file counts something.
+
+    Raises:
+        FauxleyError: it does not.
+    """
+    if type(value) is not int or not 0 <= value < 1 << 53:
+        raise FauxleyError(f"{what} cannot be {value!r:.40}")
 
 
 class RepeatableOptimizer(_Plain):
     """An optimiser whose updates differ in nothing but the contents of tensors.
 
     Attributes:
+        moments: what is kept for each weight, by name, in its shape; and the least that each of it can be.
         rates: the step size that the next update takes, for each group of weights: () on their device.
     """
+
+    moments: ClassVar[Mapping[str, float]]
 
     def __init__(self, parameters: Iterable[nn.Parameter], defaults: dict[str, Any]) -> None:
         super().__init__(parameters, defaults)
         self.rates = [torch.zeros((), device=group["params"][0].device) for group in self.param_groups]
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Take over the moments and the number of updates that `state_dict` gave; rates and decays stay as built.
+
+        Raises:
+            FauxleyError: they do not fit the weights. Nothing is changed then.
+        """
+        self.check(saved)
+        for group, its in zip(self.param_groups, saved["param_groups"], strict=True):
+            group |= {"updates": its["updates"]} if "updates" in its else {}
+        weights = [weight for group in self.param_groups for weight in group["params"]]
+        self.state.clear()
+        for number, values in saved["state"].items():
+            device = weights[number].device
+            self.state[weights[number]] = {name: value.to(device, copy=True) for name, value in values.items()}
+
+    def check(self, saved: Any) -> None:
+        """Compare what `load_state_dict` is to take over with the weights: a kernel given another shape would crash.
+
+        Raises:
+            FauxleyError: it does not fit.
+        """
+        weights = [weight for group in self.param_groups for weight in group["params"]]
+        for group, its in zip(self.param_groups, saved["param_groups"], strict=True):
+            if len(its["params"]) != len(group["params"]):
+                raise FauxleyError("it is of other weights")
+            require_count(its.get("updates", 0), "the number of updates")
+        for number, values in saved["state"].items():
+            if number not in range(len(weights)) or values.keys() != self.moments.keys():
+                raise FauxleyError("it is of another optimiser")
+            for name, least in self.moments.items():
+                require_like(values[name], weights[number], f"{name} of weight {number}")
+                if not (values[name] >= least).all():
+                    raise FauxleyError(f"{name} of weight {number} is negative")
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -128,6 +187,8 @@ class TensorFlowAdam(RepeatableOptimizer):
     nothing but that depends on t; PyTorch's kernel is told that t is infinite, which makes its own corrections 1.
     """
 
+    moments: ClassVar[Mapping[str, float]] = {"exp_avg": -math.inf, "exp_avg_sq": 0.0}
+
     def _rate(self, group: dict[str, Any]) -> float:
         group["updates"] = group.get("updates", 0) + 1
         beta1, beta2 = (beta ** group["updates"] for beta in group["betas"])
@@ -159,6 +220,8 @@ class TensorFlowAdam(RepeatableOptimizer):
 
 class TensorFlowRMSProp(RepeatableOptimizer):
     """w -= lr · g / √(s + 1e-10),  s ← 0.9 s + 0.1 g²,  s = 1 at first (PyTorch's: s = 0, epsilon outside the root)."""
+
+    moments: ClassVar[Mapping[str, float]] = {"mean_square": 0.0}
 
     def _apply(self, weights: list[Tensor], gradients: list[Tensor], rate: Tensor, group: dict[str, Any]) -> None:
         for weight, gradient in zip(weights, gradients, strict=True):

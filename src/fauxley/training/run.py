@@ -22,10 +22,11 @@ from fauxley.errors import FauxleyError, UsageError
 from fauxley.locks import take
 from fauxley.models.best import read_best
 from fauxley.models.synthesizer import STEP_FOLDERS, checkpoints
-from fauxley.serialization import UnknownFieldError, from_json, to_json
+from fauxley.serialization import from_json, read_versioned, reading, to_json
 from fauxley.training.config import CLASSES, TrainingConfig
 
 _FORMAT_VERSION = 1
+_MOST_CONFIG = 1 << 20  # bytes
 _LOCK = "run.lock"
 # Fields that say when things are recorded, or how far to go; all others decide what is learnt.
 _FREE = {
@@ -120,19 +121,12 @@ class Run:
         Raises:
             FauxleyError: the file is damaged or of another version.
         """
-        try:
-            content = json.loads(self._config_file.read_text(encoding="utf-8"))
-            if content["format_version"] != _FORMAT_VERSION:
-                raise FauxleyError(f"{self.path} was made by another version of fauxley")
-            config: TrainingConfig = from_json(content["config"], CLASSES)
+        content = read_versioned(self._config_file, "run", (_FORMAT_VERSION,), _MOST_CONFIG)
+        with reading(f"{self._config_file} is not a run's configuration"):
+            config = from_json(content["config"], CLASSES)
+            if not isinstance(config, TrainingConfig):
+                raise FauxleyError(f"it holds a {type(config).__name__}")
             return config, str(content["data"])
-        except UnknownFieldError as error:
-            raise FauxleyError(
-                f"{self._config_file} holds a setting that this fauxley does not know ({error}); "
-                "install the newest fauxley, or give another --run"
-            ) from error
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise FauxleyError(f"{self._config_file} is not a run's configuration: {error}") from error
 
     def checkpoints(self) -> list[Path]:
         """Complete checkpoints, oldest first."""
@@ -150,14 +144,21 @@ class Run:
             if best is not None and old == best.checkpoint:
                 continue
             if not (milestone_every and step_of(old) and step_of(old) % milestone_every == 0):
-                shutil.rmtree(old)
+                _remove(old)
         return folder
 
     def forget_after(self, step: int) -> None:
         """Drop what was recorded after `step`, of which nothing will be true once training goes on from there."""
         for folder in (*self.checkpoints(), *self.samples.glob(STEP_FOLDERS)):
             if step_of(folder) > step:
-                shutil.rmtree(folder)
+                _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    if folder.is_symlink():  # what it leads to is not the run's
+        folder.unlink()
+    else:
+        shutil.rmtree(folder)
 
 
 def step_name(step: int) -> str:

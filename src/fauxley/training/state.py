@@ -9,9 +9,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, cast
-from zipfile import BadZipFile, ZipFile
 
 import torch
 from torch import nn
@@ -19,8 +17,10 @@ from torch import nn
 from fauxley.errors import FauxleyError
 from fauxley.models.architecture import Architecture, Generator
 from fauxley.models.representations import Representation
+from fauxley.serialization import one_line, read_file, reading
 from fauxley.training.average import averaged_copy
-from fauxley.training.optimizers import Optimizer, RepeatableOptimizer
+from fauxley.training.optimizers import Optimizer, RepeatableOptimizer, require_count, require_like
+from fauxley.training.tensor_archive import require_tensors_only
 
 _FILE = "training_state.pt"
 
@@ -83,9 +83,32 @@ class TrainingState:
         return {"step": self.step, "attempt": self.attempt, **parts}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave.
+
+        Raises:
+            FauxleyError: it does not fit these networks. Nothing is changed then.
+        """
+        self._check(saved)
         for name, part in self._parts().items():
             part.load_state_dict(saved[name])
-        self.step, self.attempt = int(saved["step"]), int(saved["attempt"])
+        self.step, self.attempt = saved["step"], saved["attempt"]
+
+    def _check(self, saved: dict[str, Any]) -> None:
+        """Compare everything with what is there before anything is used."""
+        parts = self._parts()
+        if saved.keys() != {"step", "attempt", *parts}:
+            raise FauxleyError("it is of other networks")
+        for name in ("step", "attempt"):
+            require_count(saved[name], name)
+        for name, part in parts.items():
+            if isinstance(part, RepeatableOptimizer):
+                part.check(saved[name])
+                continue
+            expected = part.state_dict()
+            if saved[name].keys() != expected.keys():
+                raise FauxleyError(f"its {name} is another network")
+            for weight, like in expected.items():
+                require_like(saved[name][weight], like, f"{name}.{weight}")
 
     def set_learning_rate(self, rate: float) -> None:
         """The learning rate of all networks for the next step."""
@@ -94,9 +117,9 @@ class TrainingState:
                 group["lr"] = rate
 
     def is_finite(self) -> bool:
-        """Whether all weights are finite numbers."""
+        """Whether all weights and statistics are finite numbers."""
         networks = (*self.networks.values(), self.best_generator)
-        finite = [torch.isfinite(p).all() for network in networks for p in network.parameters()]
+        finite = [torch.isfinite(p).all() for network in networks for p in (*network.parameters(), *network.buffers())]
         return bool(torch.stack(finite).all())  # the host asks a GPU once, not for each weight
 
     def write(self, folder: Path) -> None:
@@ -117,19 +140,41 @@ class TrainingState:
             FauxleyError: the file is missing, damaged, or of other networks.
         """
         file = folder / _FILE
-        try:
-            with ZipFile(file) as archive:  # PyTorch writes checksums but does not look at them
-                if damaged := archive.testzip():
-                    raise FauxleyError(f"{file} is damaged: the checksum of {damaged} is wrong")
-            self.from_bytes(file.read_bytes())
-        except (OSError, LookupError, RuntimeError, TypeError, ValueError, UnpicklingError, BadZipFile) as error:
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
-            raise FauxleyError(f"{file} cannot be resumed from: {reason}") from error
+        with reading(f"{file} cannot be resumed from"):
+            content = read_file(file, self._most_bytes())
+            require_tensors_only(content, self._num_tensors())
+            self.from_bytes(content)
 
     def from_bytes(self, content: bytes) -> None:
-        """Take over what `to_bytes` gave."""
-        # weights_only: nothing but tensors and plain containers is ever unpickled.
-        self.load_state_dict(torch.load(io.BytesIO(content), map_location=self.device, weights_only=True))
+        """Take over what `to_bytes` gave.
+
+        Raises:
+            FauxleyError: it is damaged, or does not fit.
+        """
+        try:
+            # weights_only: nothing but tensors and plain containers is ever unpickled.
+            saved = torch.load(io.BytesIO(content), map_location=self.device, weights_only=True)
+        except Exception as error:  # there is no end to what a damaged file makes PyTorch raise
+            raise FauxleyError(one_line(error)) from error
+        try:
+            self.load_state_dict(saved)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:  # containers of another kind
+            raise FauxleyError("it is no training state") from error
+
+    def _num_tensors(self) -> int:
+        """How many tensors a file of this state holds at most."""
+        return sum(len(part.state_dict()) for part in self._parts().values() if isinstance(part, nn.Module)) + sum(
+            len(optimizer.moments) * len(group["params"])
+            for optimizer in self.optimizers.values()
+            for group in optimizer.param_groups
+        )
+
+    def _most_bytes(self) -> int:
+        """The size of a file of this state, generously: a stranger's is not read to its end if it is larger."""
+        modules = [part for part in self._parts().values() if isinstance(part, nn.Module)]
+        kept = sum(int(value.nbytes) for module in modules for value in module.state_dict().values())
+        moments = max(len(optimizer.moments) for optimizer in self.optimizers.values())
+        return (1 + moments) * kept + (self._num_tensors() + 1000) * 1024
 
     def _parts(self) -> dict[str, Any]:
         optimizers = {f"{name}_optimizer": optimizer for name, optimizer in self.optimizers.items()}

@@ -9,7 +9,6 @@ Listeners are known by a random token, of which only the hash is kept. No addres
 """
 
 import hashlib
-import json
 import secrets
 import sqlite3
 import threading
@@ -22,10 +21,13 @@ from fauxley.errors import FauxleyError
 from fauxley.evaluation.listening.assignment import Kind, assign
 from fauxley.evaluation.listening.questions import Answer, Opinion, Rating, Step
 from fauxley.evaluation.listening.schema import SCHEMA
-from fauxley.evaluation.listening.study import ANSWERS_FILE, CANNOT_TELL, Study
+from fauxley.evaluation.listening.study import ANSWERS_FILE, CANNOT_TELL, Study, Task
+from fauxley.serialization import one_line, parse_json, reading
 
 _ABANDONED_SECONDS = 3600.0  # who was not seen for so long no longer counts as about to rate
 _BUSY_SECONDS = 10.0
+_PASSING = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")
+_TASKS: Mapping[str, Task] = {"label": "label", "opinion": "label", "pair": "pairs", "verdict": "real-or-generated"}
 _FIXED_CHOICES: Mapping[Kind, frozenset[str]] = {
     "volume": frozenset({"ok"}),
     "headphones": frozenset({"1", "2", "3"}),
@@ -146,7 +148,8 @@ class Answers:
             "choice, quality, ease, diversity, plays, answered_at, seconds "
             "FROM answer a JOIN trial t ON t.id = a.trial ORDER BY listener, place"
         )
-        return [_rating(row) for row in rows]
+        with reading(f"{self._path} is damaged"):
+            return [self._fitting(_rating(row)) for row in rows]
 
     def finished(self) -> dict[int, bool]:
         """Listeners by number, and whether they answered everything."""
@@ -157,28 +160,68 @@ class Answers:
         return {int(number): bool(done) for number, done in rows}
 
     def _all(self, query: str) -> list[tuple[Any, ...]]:
-        with self._lock:
+        with self._lock, self._sound():
             return self._db.execute(query).fetchall()
 
     def _prepare(self) -> None:
+        """Make the tables, or see that they are these, with nothing in them that they forbid.
+
+        A stranger's database may have views, triggers and values that no program of ours would have written.
+        """
+        self._db.execute("PRAGMA trusted_schema=OFF")
         with self._transaction() as db:
-            if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'study'").fetchone():
-                for statement in SCHEMA.split(";\n"):
-                    db.execute(statement)
+            if not db.execute("SELECT 1 FROM sqlite_schema").fetchone():
+                _make_tables(db)
                 db.execute("INSERT INTO study VALUES (?)", (self.study.id,))
+            with sqlite3.connect(":memory:", isolation_level=None) as like:
+                _make_tables(like)
+                if _tables(db) != _tables(like):
+                    raise FauxleyError(f"{self._path} is not a database of answers; move it away")
+            found = db.execute("PRAGMA integrity_check(1)").fetchone()
+            if found != ("ok",) or db.execute("PRAGMA foreign_key_check").fetchone():
+                raise FauxleyError(f"{self._path} is damaged; restore it from a copy, or move it away")
             if db.execute("SELECT id FROM study").fetchall() != [(self.study.id,)]:
                 raise FauxleyError(f"{self._path} holds the answers of another study; move it away")
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
+        with self._lock, self._sound():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")
+
+    @contextmanager
+    def _sound(self) -> Iterator[None]:
+        """Say of a damaged database that it is one; that it is busy, or the disk full, passes through."""
+        try:
+            yield
+        except (sqlite3.DatabaseError, OverflowError) as error:
+            name = getattr(error, "sqlite_errorname", "")  # what Python's module itself complains of has none
+            if name.startswith(_PASSING):
+                raise
+            raise FauxleyError(f"{self._path} is damaged: {one_line(error)}") from error
+
+    def _fitting(self, rating: Rating) -> Rating:
+        """The rating, if it is of a question that this study has."""
+        study, kind, clips = self.study, rating.kind, rating.clips
+        if kind in ("volume", "headphones"):
+            asked = {study.volume} if kind == "volume" else {tones.id for tones in study.tones}
+            fits = rating.unit in asked and clips == (rating.unit,)
+        else:
+            unit = study.unit[rating.unit]
+            one = len(clips) == 1 and kind in ("label", "verdict")
+            whole = sorted(clips) == sorted(unit.clips) and kind in ("opinion", "pair")
+            fits = unit.task == _TASKS[kind] and set(clips) <= set(unit.clips) and (one or whole)
+        value = rating.choice if rating.opinion is None else rating.opinion
+        if not fits or value is None:
+            raise FauxleyError("it holds an answer to a question that the study does not have")
+        self._check(kind, Answer("", "", value))
+        return rating
 
     def _check(self, kind: Kind, answer: Answer) -> None:
         if isinstance(answer.value, Opinion):
@@ -189,6 +232,15 @@ class Answers:
             valid = answer.value in _FIXED_CHOICES.get(kind, ())
         if not valid:
             raise RefusedAnswerError("this question has no such answer")
+
+
+def _make_tables(db: sqlite3.Connection) -> None:
+    for statement in SCHEMA.split(";\n"):
+        db.execute(statement)
+
+
+def _tables(db: sqlite3.Connection) -> list[tuple[str, ...]]:
+    return db.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name").fetchall()
 
 
 def _hash(token: str) -> bytes:
@@ -257,5 +309,5 @@ def _rating(row: tuple[Any, ...]) -> Rating:
     listener, kind, unit, purpose, batch, clips, choice, quality, ease, diversity, plays, answered_at, seconds = row
     opinion = None if quality is None else Opinion(quality, ease, diversity)
     return Rating(
-        listener, kind, unit, purpose, batch, tuple(json.loads(clips)), choice, opinion, plays, answered_at, seconds
+        listener, kind, unit, purpose, batch, tuple(parse_json(clips)), choice, opinion, plays, answered_at, seconds
     )

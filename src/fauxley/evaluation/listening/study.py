@@ -10,13 +10,13 @@ A study is a folder that is written whole and never changed after:
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
 
 from fauxley.errors import FauxleyError, UsageError
-from fauxley.serialization import from_json, to_json
+from fauxley.serialization import from_json, read_versioned, reading, to_json
 
 FORMAT_VERSION = 1
 STUDY_FILE = "study.json"
@@ -31,6 +31,7 @@ TASKS: tuple[Task, ...] = get_args(Task)
 CANNOT_TELL = "?"
 """The answer of a listener who recognises no label; no label can be called so."""
 
+_CLIPS: Mapping[Task, int] = {"label": BATCH_SIZE, "pairs": 2, "real-or-generated": 1}
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -185,37 +186,45 @@ def read_study(folder: Path) -> Study:
         FauxleyError: missing, not a study, of a newer format, or damaged.
     """
     folder = Path(folder)
-    try:
-        data = json.loads((folder / STUDY_FILE).read_text(encoding="utf-8"))
-        version = data["format_version"]
-    except FileNotFoundError as error:
-        raise FauxleyError(f"{folder} is not a listening study; make one with 'fauxley listen create'") from error
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise FauxleyError(f"{folder / STUDY_FILE} cannot be read: {error}") from error
-    if version != FORMAT_VERSION:
-        raise FauxleyError(
-            f"{folder} has study format {version!r}; this fauxley reads {FORMAT_VERSION}: update fauxley"
-        )
-    try:
+    if not (folder / STUDY_FILE).is_file():
+        raise FauxleyError(f"{folder} is not a listening study; make one with 'fauxley listen create'")
+    data = read_versioned(folder / STUDY_FILE, "study", (FORMAT_VERSION,))
+    with reading(f"{folder} is a damaged study, which has to be created again"):
         study = from_json(data, (Study, Design, Source, Clip, Unit, Tones))
         if not isinstance(study, Study):
-            raise FauxleyError("no Study")
+            raise FauxleyError(f"it is a {type(study).__name__}")
         _check(study, folder)
-    except (FauxleyError, KeyError, IndexError) as error:
-        raise FauxleyError(f"{folder} is a damaged study: {error}; create it again") from error
     return study
 
 
 def _check(study: Study, folder: Path) -> None:
-    for name in (field.name for field in fields(Study) if field.name in ("sources", "clips", "units")):
-        if not getattr(study, name):
-            raise FauxleyError(f"it has no {name}")
+    if not (study.sources and study.clips and study.units):
+        raise FauxleyError("it has no sources, clips or units")
     for clip in study.clips:
         if not 0 <= clip.source < len(study.sources):
-            raise FauxleyError(f"clip {clip.id!r} has no source")
+            raise FauxleyError(f"clip {clip.id!r:.80} has no source")
+    if len(study.clip) < len(study.clips) or len(study.unit) < len(study.units):
+        raise FauxleyError("an ID is there twice")
+    if study.sources[0].role != "real":
+        raise FauxleyError("its first source is not real")
     for unit in study.units:
-        if not unit.clips or not set(unit.clips) <= study.clip.keys():
-            raise FauxleyError(f"unit {unit.id!r} has unknown clips")
+        _check_unit(study, unit)
+    _check_sounds(study, folder)
+
+
+def _check_sounds(study: Study, folder: Path) -> None:
     for sound in study.sound_ids():  # also keeps a made-up ID from leading out of the folder
-        if not _ID.fullmatch(sound) or not (folder / SOUNDS_FOLDER / f"{sound}.wav").is_file():
-            raise FauxleyError(f"the sound {sound!r} is missing")
+        file = folder / SOUNDS_FOLDER / f"{sound}.wav"
+        if not _ID.fullmatch(sound) or not file.is_file():
+            raise FauxleyError(f"the sound {sound!r:.80} is missing")
+        if file.is_symlink():  # it would hand any file of this machine to listeners
+            raise FauxleyError(f"the sound {sound} is a link")
+
+
+def _check_unit(study: Study, unit: Unit) -> None:
+    if len(unit.clips) != _CLIPS[unit.task] or not set(unit.clips) <= study.clip.keys():
+        raise FauxleyError(f"unit {unit.id!r:.80} has not the clips that it needs")
+    if not re.fullmatch(r"[0-9a-f]+", unit.id):
+        raise FauxleyError(f"unit {unit.id!r:.80} has no proper ID")
+    if unit.task == "pairs" and len(set(study.sources_of(unit))) < 2:
+        raise FauxleyError(f"unit {unit.id} compares a source with itself")

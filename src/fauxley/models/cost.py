@@ -1,0 +1,119 @@
+"""What a model costs, from its sizes alone: nothing is built, drawn or allocated to find out.
+
+A stranger's model folder, like a mistyped size on a command line, can ask for more than any machine has. No size is
+too large by itself; what they come to together is. So every architecture says what its networks take for one clip, and
+a model from elsewhere is refused beyond the limits here, which leave room for any that somebody could want.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from fauxley.audio.store import MOST_CHANNELS, MOST_VALUES, SAMPLE_RATES
+from fauxley.errors import UsageError
+
+_MOST_SECONDS = 600
+_MOST_RESAMPLED = 1 << 26  # values of a clip at another rate
+_MOST_WEIGHTS = 1 << 31
+_MOST_NUMBERS = 1 << 27  # half a gigabyte
+_MOST_WORK = 2 * 10**13  # a quarter of an hour, or so
+_MOST_WORK_A_SAMPLE = 5 * 10**7  # a WaveNet of 64 channels and 40 layers takes 10^7
+_OPERATION = 50_000  # multiplications in the time that the smallest operation takes
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What networks take for one clip.
+
+    Attributes:
+        weights: numbers that are kept.
+        multiply_adds: multiplications that direct convolutions and matrices cannot do without.
+        operations: what has to happen one after another, each of which takes microseconds however small it is.
+        numbers: in the signals that are in memory at the same time, about.
+    """
+
+    weights: int = 0
+    multiply_adds: int = 0
+    operations: int = 0
+    numbers: int = 0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        """The cost of both, one after the other."""
+        return Cost(
+            self.weights + other.weights,
+            self.multiply_adds + other.multiply_adds,
+            self.operations + other.operations,
+            max(self.numbers, other.numbers),
+        )
+
+    @property
+    def work(self) -> int:
+        """Multiplications that take about as long as all of it; 10^10 are about a second of a processor."""
+        return self.multiply_adds + _OPERATION * self.operations
+
+
+class Costly(Protocol):
+    """What costs something: an architecture."""
+
+    @property
+    def clip_length(self) -> int:
+        """Samples in a clip."""
+
+    @property
+    def channels(self) -> int:
+        """Audio channels."""
+
+    def generator_cost(self) -> Cost:
+        """What the generator takes for one clip."""
+
+    def representation_cost(self) -> Cost:
+        """What the way from its features to audio takes."""
+
+
+def require_affordable(model: Costly) -> None:
+    """Check what the sizes of a model come to.
+
+    Raises:
+        UsageError: too much; the message says of what.
+    """
+    values = model.clip_length * model.channels
+    if model.channels > MOST_CHANNELS:
+        raise UsageError(f"channels must be at most {MOST_CHANNELS}; got {model.channels}")
+    if values > MOST_VALUES:
+        raise UsageError(
+            f"clips of {model.clip_length} samples in {model.channels} channels are too long; "
+            f"a clip may have {MOST_VALUES} values in all"
+        )
+    cost = model.generator_cost() + model.representation_cost()
+    for what, asked, most in (
+        ("weights", cost.weights, _MOST_WEIGHTS),
+        ("numbers in memory for one sound", cost.numbers, _MOST_NUMBERS),
+        ("multiplications for one sound", cost.work, _MOST_WORK),
+        ("multiplications for one sample", cost.work // model.clip_length, _MOST_WORK_A_SAMPLE),
+    ):
+        if asked > most:
+            raise UsageError(f"these sizes come to {_short(asked)} {what}, at most {_short(most)} are possible")
+
+
+def require_playable(clip_length: int, channels: int, sample_rate: int, output_rate: int | None = None) -> None:
+    """Check how long a clip (C, T) is at a sample rate, and how much it is at the rate of its file.
+
+    Raises:
+        UsageError: no sensible rate, or too long, or too much.
+    """
+    for rate in (sample_rate, sample_rate if output_rate is None else output_rate):
+        if rate not in SAMPLE_RATES:
+            raise UsageError(f"sample_rate must be from {SAMPLE_RATES[0]} to {SAMPLE_RATES[-1]} Hz; got {rate}")
+    if clip_length > _MOST_SECONDS * sample_rate:
+        raise UsageError(
+            f"sounds of {clip_length} samples at {sample_rate} Hz would last {clip_length // sample_rate} seconds; "
+            f"at most {_MOST_SECONDS} are possible"
+        )
+    if output_rate is not None and clip_length * channels * output_rate > _MOST_RESAMPLED * sample_rate:
+        raise UsageError(
+            f"{clip_length} samples of {channels} channels at {sample_rate} Hz are too many at {output_rate} Hz; "
+            "choose a lower rate"
+        )
+
+
+def _short(number: int) -> str:
+    return str(number) if number < 10**6 else f"{float(min(number, 10**300)):.2g}"
