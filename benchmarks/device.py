@@ -101,7 +101,7 @@ def compare_with_cpu(device: torch.device, quick: bool) -> list[dict[str, Any]]:
     """Losses and gradients of the first update of each network, of all presets, sizes reduced; float32 throughout."""
     rows = []
     for preset, (_, full) in list(PRESETS.items())[:: 4 if quick else 1]:
-        config = replace(full, architecture=replace(full.architecture, dim=8), batch_size=4)
+        config = replace(full, architecture=replace(full.architecture, dim=8), batch_size=4, precision="float32")
         with _convolutions("ieee"):
             ours, expected = (_gradients(config, where) for where in (device, torch.device("cpu")))
         distance, size, loss = 0.0, 0.0, 0.0

@@ -175,7 +175,7 @@ def use_state(folder: Path) -> None:
 
 def make_classifier(folder: Path) -> None:
     settings = ClassifierSettings.suiting(8000, 2048, ("a", "b"), 2)
-    judgement = Judgement(0.5, 0.1, 4, "some", ((1, 1), (1, 1)))
+    judgement = Judgement(0.5, 0.4, 0.1, 4, "some", ((1, 1), (1, 1)))
     network = ClassifierNetwork(settings)
     Classifier(settings, LogMel(settings), network, 1.0, judgement, "data").save(folder)
 
