@@ -204,4 +204,5 @@ def test_a_record_of_before_and_hostile_ones_are_read_or_passed_over(tmp_path: P
         "\x00\xff",
     ):
         record.write_text(content, encoding="utf-8")
-        assert read_best(tmp_path) is None
+        with pytest.warns(UserWarning, match=r"passing over .*best\.json"):
+            assert read_best(tmp_path) is None

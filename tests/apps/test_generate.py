@@ -287,7 +287,7 @@ def test_an_out_folder_that_cannot_be_made_is_one_line(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    assert generate(run, tmp_path / "file" / "out") == 1
+    assert generate(run, tmp_path / "file" / "out") == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
     assert generate(run, tmp_path / "file") == 2
     assert (tmp_path / "file").read_text() == "in the way"
