@@ -33,7 +33,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/compare.py build/bench.json
 
 docs: $(VENV)/.installed-dev
-	$(BIN)/pdoc --output-directory build/api $(addprefix fauxley.,audio models training export apps)
+	$(BIN)/pdoc --output-directory build/api $(addprefix fauxley.,cli listening rendering terminal training interop evaluation runs models dataset pictures sounds signal kernels storage parallel serialization errors)
 	@echo "open build/api/index.html"
 
 clean:

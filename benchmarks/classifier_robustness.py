@@ -15,11 +15,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fauxley.audio.dataset import Dataset
-from fauxley.evaluation.calibration import accuracy, calibration_error
-from fauxley.evaluation.classifier import Classifier
-from fauxley.evaluation.clips import DatasetClips
-from fauxley.evaluation.conditions import (
+from fauxley.dataset.dataset import Dataset
+from fauxley.evaluation.classifier.calibration import accuracy, calibration_error
+from fauxley.evaluation.classifier.classifier import Classifier
+from fauxley.evaluation.classifier.conditions import (
     Float32,
     band_response,
     filtered,
@@ -29,7 +28,8 @@ from fauxley.evaluation.conditions import (
     room_response,
     with_noise,
 )
-from fauxley.evaluation.inception_score import inception_score
+from fauxley.evaluation.clips import DatasetClips
+from fauxley.evaluation.metrics.inception_score import inception_score
 
 Spoil = Callable[[Float32, np.random.Generator, int], Float32]
 

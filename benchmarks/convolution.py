@@ -1,4 +1,4 @@
-"""Which algorithm suits which product of a convolution: what `fauxley.models.convolution_1d` chooses by, measured.
+"""Which algorithm suits which product of a convolution: what `fauxley.kernels.convolution_1d` chooses by, measured.
 
     python benchmarks/convolution.py [--dims 16 32 64] [--batch-size 16] [--threads 2] [--quick]
 
@@ -16,9 +16,9 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from fauxley.models.bilinear import BilinearConvolution
-from fauxley.models.convolution import Convolution
-from fauxley.models.convolution_1d import DirectConvolution, WindowsConvolution, choose_convolution
+from fauxley.kernels.bilinear import BilinearConvolution
+from fauxley.kernels.convolution import Convolution
+from fauxley.kernels.convolution_1d import DirectConvolution, WindowsConvolution, choose_convolution
 from fauxley.models.layers import Downsampling
 from fauxley.models.wavegan import WaveGAN
 

@@ -31,9 +31,9 @@ import torch
 from data_size import BATCH, KINDS, median, opening
 from large_dataset import CLIP_LENGTH
 
-from fauxley.apps.devices import keep_freed_memory
-from fauxley.apps.estimate import count_parameters
-from fauxley.apps.memory import forget_peak, peak_megabytes
+from fauxley.cli.shared.estimate import count_parameters
+from fauxley.cli.shared.memory import forget_peak, peak_megabytes
+from fauxley.devices import keep_freed_memory
 from fauxley.models.draws import Draws
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.synthesizer import Synthesizer

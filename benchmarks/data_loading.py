@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fauxley.audio.dataset import Dataset
-from fauxley.audio.files import write_audio
-from fauxley.audio.packing import pack
-from fauxley.audio.slicing import Slicing
+from fauxley.dataset.dataset import Dataset
+from fauxley.dataset.packing import pack
+from fauxley.dataset.slicing import Slicing
 from fauxley.models.draws import Draws
+from fauxley.sounds.files import write_audio
 from fauxley.training.clip_reader import ClipReader, Mapped, Prefetched, Resident
 from fauxley.training.data import RealAudio
 from fauxley.training.presets import PRESETS

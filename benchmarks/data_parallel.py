@@ -24,7 +24,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import nn
 
-from fauxley.apps.torchrun import together
+from fauxley.cli.shared.torchrun import together
 from fauxley.models.wavegan import WaveGAN
 from fauxley.training.config import TrainingConfig
 from fauxley.training.distributed import ManyRanks

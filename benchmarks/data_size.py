@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from large_dataset import CLIP_LENGTH, LABELS, memory, simulate
 
-from fauxley.audio.dataset import Dataset
-from fauxley.audio.slicing import Slicing
-from fauxley.audio.store import AUDIO_FILE, MANIFEST_FILE, DatasetInfo, Entry, write_info
+from fauxley.dataset.dataset import Dataset
+from fauxley.dataset.slicing import Slicing
+from fauxley.dataset.store import AUDIO_FILE, MANIFEST_FILE, DatasetInfo, Entry, write_info
 
 BATCH = 64  # clips read at a time
 RATE = 16000

@@ -24,8 +24,8 @@ from typing import Any
 import torch
 from data_loading import stand_in
 
-from fauxley.apps.devices import choose_device, keep_freed_memory, prefer_speed
-from fauxley.apps.memory import forget_peak, peak_megabytes
+from fauxley.cli.shared.memory import forget_peak, peak_megabytes
+from fauxley.devices import choose_device, keep_freed_memory, prefer_speed
 from fauxley.models.draws import Draws
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.training.clip_reader import Mapped, Prefetched, Resident

@@ -17,14 +17,14 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from fauxley.evaluation import signals
-from fauxley.evaluation.classifier import Classifier, Judgement
-from fauxley.evaluation.classifier_network import ClassifierNetwork, ClassifierSettings, LogMel
+from fauxley.evaluation.classifier.classifier import Classifier, Judgement
+from fauxley.evaluation.classifier.network import ClassifierNetwork, ClassifierSettings, LogMel
 from fauxley.evaluation.features import BATCH_SIZE, ClassifierFeatures, FeatureStore, LogMelNeighbours
-from fauxley.evaluation.frechet import frechet_distance
-from fauxley.evaluation.kernel import kernel_distance
-from fauxley.evaluation.neighbours import nearest
-from fauxley.evaluation.precision_recall import precision_recall
+from fauxley.evaluation.metrics import signal_checks as signals
+from fauxley.evaluation.metrics.frechet import frechet_distance
+from fauxley.evaluation.metrics.kernel import kernel_distance
+from fauxley.evaluation.metrics.neighbours import nearest
+from fauxley.evaluation.metrics.precision_recall import precision_recall
 
 _RATE, _LENGTH = 16000, 16384
 

@@ -18,15 +18,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fauxley.audio.pack_settings import PackSettings
-from fauxley.audio.packing import pack
-from fauxley.evaluation.classifier_cache import find_cached
+from fauxley.dataset.pack_settings import PackSettings
+from fauxley.dataset.packing import pack
+from fauxley.evaluation.classifier.cache import find_cached
 from fauxley.evaluation.clips import Audio, ClipSource, DatasetClips
-from fauxley.evaluation.copies import Fingerprints, find_copies
 from fauxley.evaluation.evaluator import Evaluator
 from fauxley.evaluation.faults import faults
+from fauxley.evaluation.metrics.copies import Fingerprints, find_copies
 from fauxley.evaluation.protocol import Protocol
-from fauxley.evaluation.remarks import remarks
+from fauxley.evaluation.report.remarks import remarks
 
 _RATE, _LENGTH = 16000, 16384
 _COLUMNS = (

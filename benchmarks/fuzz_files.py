@@ -41,27 +41,27 @@ from zipfile import ZipFile
 import numpy as np
 import torch
 
-from fauxley.apps.job import begin
-from fauxley.audio.dataset import Dataset
-from fauxley.audio.drumkit import write_kit
-from fauxley.audio.pack_settings import PackSettings
-from fauxley.audio.packing import pack
-from fauxley.audio.slicing import Slicing
+from fauxley.dataset.dataset import Dataset
+from fauxley.dataset.pack_settings import PackSettings
+from fauxley.dataset.packing import pack
+from fauxley.dataset.slicing import Slicing
 from fauxley.errors import FauxleyError
-from fauxley.evaluation.classifier import Classifier, Judgement
-from fauxley.evaluation.classifier_network import ClassifierNetwork, ClassifierSettings, LogMel
-from fauxley.evaluation.listening.answers import Answers
-from fauxley.evaluation.listening.assembly import Recipe, assemble
-from fauxley.evaluation.listening.clips import DatasetClips
-from fauxley.evaluation.listening.questions import Answer, Opinion
-from fauxley.evaluation.listening.results import evaluate
-from fauxley.evaluation.listening.study import Design, read_study
-from fauxley.export.tensorflow_checkpoint import open_checkpoint
+from fauxley.evaluation.classifier.classifier import Classifier, Judgement
+from fauxley.evaluation.classifier.network import ClassifierNetwork, ClassifierSettings, LogMel
+from fauxley.interop.tensorflow_checkpoint import open_checkpoint
+from fauxley.listening.answers import Answers
+from fauxley.listening.clip_sources import DatasetClips
+from fauxley.listening.creation import Recipe, assemble
+from fauxley.listening.questions import Answer, Opinion
+from fauxley.listening.scoring import evaluate
+from fauxley.listening.study import Design, read_study
 from fauxley.models.draws import Draws
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.wavegan import WaveGAN
 from fauxley.models.wavenet import WaveNet
+from fauxley.rendering.manifest import begin
+from fauxley.signal.drumkit import write_kit
 from fauxley.training.config import TrainingConfig
 from fauxley.training.log import Log
 from fauxley.training.objectives import Relativistic

@@ -73,11 +73,11 @@ def run(kind: str, count: int, scratch: Path, dim: int) -> dict[str, float]:
 
 def measure(kind: str, count: int, folder: Path, dim: int) -> dict[str, float]:
     """Seconds and megabytes of one kind of work on `count` sounds."""
-    from fauxley.apps.sounds import Output, from_seeds, write_sounds
-    from fauxley.audio.files import write_audio
     from fauxley.models.draws import Draws
     from fauxley.models.synthesizer import Synthesizer
     from fauxley.models.wavegan import WaveGAN
+    from fauxley.rendering.folder import Output, from_seeds, write_sounds
+    from fauxley.sounds.files import write_audio
 
     architecture = WaveGAN(16384, dim=dim)
     synthesizer = Synthesizer(architecture, architecture.generator(Draws(0)), architecture.representation(), 16000)

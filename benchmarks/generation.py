@@ -26,14 +26,14 @@ from torch import Tensor, nn
 from train_step import record
 
 import fauxley
-from fauxley.apps.devices import keep_freed_memory
-from fauxley.audio.stft import stft
+from fauxley.devices import keep_freed_memory
 from fauxley.models.architecture import Architecture
 from fauxley.models.draws import Draws
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.wavegan import WaveGAN
 from fauxley.models.wavenet import WaveNet
+from fauxley.signal.stft import stft
 
 SAMPLE_RATE = 16000  # Hz
 EXCERPT = 128  # samples of the WaveNet that are timed

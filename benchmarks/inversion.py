@@ -21,12 +21,12 @@ import torch
 from round_trip import recognized
 from torch import Tensor
 
-from fauxley.audio.dataset import Dataset
-from fauxley.audio.griffin_lim import griffin_lim, spectral_convergence
-from fauxley.audio.stft import stft
+from fauxley.dataset.dataset import Dataset
 from fauxley.models.log_spectrogram import LogSpectrogram
 from fauxley.models.synthesizer import load
-from fauxley.training.inversion import spectral_loss
+from fauxley.signal.griffin_lim import griffin_lim, spectral_convergence
+from fauxley.signal.stft import stft
+from fauxley.training.phase_inversion import spectral_loss
 
 _GRIFFIN_LIM = {
     "Griffin-Lim, 16 (official)": (16, 0.0, False),

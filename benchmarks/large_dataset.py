@@ -3,7 +3,7 @@
     python benchmarks/large_dataset.py [--quick] [--clips 10000000] [--shard-megabytes 256]
 
 Prints the size of the index, what opening and a batch's draw cost in time and memory, how well the order of
-`fauxley.audio.lanes` mixes beside a permutation of all clips, and what a cache has to fetch. Labels are 35, drawn at
+`fauxley.dataset.lanes` mixes beside a permutation of all clips, and what a cache has to fetch. Labels are 35, drawn at
 random, as in a dataset that was prepared in mixed order; "sorted" is the same with shards of one label each.
 """
 
@@ -20,12 +20,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fauxley.audio.dataset import Dataset
-from fauxley.audio.lanes import Laned
-from fauxley.audio.order import Order, Shuffled
-from fauxley.audio.parts import hash_file
-from fauxley.audio.slicing import Slicing
-from fauxley.audio.store import LABELS_FILE, LANES, LENGTHS_FILE, Shard, ShardedInfo, shard_file, write_info
+from fauxley.dataset.dataset import Dataset
+from fauxley.dataset.lanes import Laned
+from fauxley.dataset.order import Order, Shuffled
+from fauxley.dataset.parts import hash_file
+from fauxley.dataset.slicing import Slicing
+from fauxley.dataset.store import LABELS_FILE, LANES, LENGTHS_FILE, Shard, ShardedInfo, shard_file, write_info
 
 CLIP_LENGTH, BATCH_SIZE, LABELS = 16384, 64, 35
 

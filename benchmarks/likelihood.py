@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 
 from fauxley import load
-from fauxley.audio.dataset import Dataset
-from fauxley.audio.mu_law import compress
+from fauxley.dataset.dataset import Dataset
 from fauxley.models.wavenet import WaveNetGenerator
+from fauxley.signal.mu_law import compress
 
 
 def main() -> None:

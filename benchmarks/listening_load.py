@@ -23,9 +23,9 @@ from typing import Any
 import httpx
 import numpy as np
 
-from fauxley.apps.cli import main as fauxley
-from fauxley.audio.files import write_audio
-from fauxley.evaluation.listening.study import ANSWERS_FILE
+from fauxley.cli.main import main as fauxley
+from fauxley.listening.study import ANSWERS_FILE
+from fauxley.sounds.files import write_audio
 
 LABELS = ("one", "two")
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from fauxley.audio.onsets import OnsetDetector
+from fauxley.signal.onsets import OnsetDetector
 
 RATE = 44100
 KINDS = {

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fauxley.audio.decode import read_audio
-from fauxley.audio.files import find_audio
+from fauxley.sounds.decode import read_audio
+from fauxley.sounds.files import find_audio
 
 _RATE, _LENGTH, _BLOCK = 16000, 8192, 80  # Hz, samples, samples of 5 ms
 

@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fauxley.audio.dataset import Dataset
-from fauxley.audio.griffin_lim import griffin_lim, spectral_convergence
-from fauxley.audio.stft import stft
+from fauxley.dataset.dataset import Dataset
 from fauxley.models.log_spectrogram import LogSpectrogram
+from fauxley.signal.griffin_lim import griffin_lim, spectral_convergence
+from fauxley.signal.stft import stft
 
 _WAYS = {
     "zero phase, no iteration": (0, 0.0, False),

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from fauxley.apps.cli import main as fauxley
+from fauxley.cli.main import main as fauxley
 
 _PYTHON = {"python alone": "pass", "import torch alone": "import torch", "import numpy alone": "import numpy"}
 _COMMANDS = {
@@ -85,10 +85,10 @@ def main() -> None:
 
 def make_inputs(folder: Path, dim: int) -> None:
     """A model of random weights, a small kit of drums, and the dataset of it."""
-    from fauxley.audio.drumkit import write_kit
     from fauxley.models.draws import Draws
     from fauxley.models.synthesizer import Synthesizer
     from fauxley.models.wavegan import WaveGAN
+    from fauxley.signal.drumkit import write_kit
 
     architecture = WaveGAN(16384, dim=dim)
     generator = architecture.generator(Draws(0))

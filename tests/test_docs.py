@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import fauxley
-from fauxley.apps.cli import COMMANDS
+from fauxley.cli.main import COMMANDS
 from fauxley.training.presets import PRESETS
 
 ROOT = Path(__file__).parent.parent

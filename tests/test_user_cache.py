@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from fauxley.apps.cli import main
-from fauxley.audio.dataset import Dataset
-from fauxley.audio.pack_settings import PackSettings
-from fauxley.audio.packing import open_or_prepare
+from fauxley.cli.main import main
+from fauxley.dataset.dataset import Dataset
+from fauxley.dataset.pack_settings import PackSettings
+from fauxley.dataset.packing import open_or_prepare
 from fauxley.errors import FauxleyError
 from fauxley.locks import alone_in
 from fauxley.user_cache import KINDS, cache_folder, writable_folder

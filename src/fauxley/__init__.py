@@ -10,19 +10,19 @@ What needs PyTorch is imported when it is first used, so that `import fauxley` a
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fauxley.audio.dataset import Dataset
-    from fauxley.audio.files import write_audio
+    from fauxley.dataset.dataset import Dataset
     from fauxley.models.synthesizer import Synthesizer, load
+    from fauxley.sounds.files import write_audio
 
 __version__ = "0.1.0"
 
 __all__ = ["Dataset", "Synthesizer", "__version__", "load", "write_audio"]
 
 _HOMES = {
-    "Dataset": "fauxley.audio.dataset",
+    "Dataset": "fauxley.dataset.dataset",
     "Synthesizer": "fauxley.models.synthesizer",
     "load": "fauxley.models.synthesizer",
-    "write_audio": "fauxley.audio.files",
+    "write_audio": "fauxley.sounds.files",
 }
 
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from fauxley.apps.cli import main
+from fauxley.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import platformdirs
 
-from fauxley.atomic import is_leftover
 from fauxley.errors import FauxleyError
 from fauxley.locks import remove_unless_held
+from fauxley.storage import is_leftover
 
 _WORK = re.compile(r"\.partial-[0-9a-f]{16}-")  # where a dataset is being prepared
 _ABANDONED_SECONDS = 3600  # what has not grown for so long belongs to a process that was killed

@@ -9,16 +9,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save
 
-from fauxley.audio.mel import mel_matrix
 from fauxley.errors import FauxleyError, UsageError
-from fauxley.evaluation.augmentation import augment
-from fauxley.evaluation.classifier import Classifier
-from fauxley.evaluation.classifier_cache import cached_path, find_cached
-from fauxley.evaluation.classifier_network import ClassifierSettings
-from fauxley.evaluation.classifier_training import Recipe, fingerprint, train_classifier
+from fauxley.evaluation.classifier.augmentation import augment
+from fauxley.evaluation.classifier.cache import cached_path, find_cached
+from fauxley.evaluation.classifier.classifier import Classifier
+from fauxley.evaluation.classifier.network import ClassifierSettings
+from fauxley.evaluation.classifier.training import Recipe, fingerprint, train_classifier
 from fauxley.evaluation.clips import DatasetClips
 from fauxley.evaluation.features import ClassifierFeatures, extract
-from fauxley.evaluation.inception_score import inception_score
+from fauxley.evaluation.metrics.inception_score import inception_score
+from fauxley.signal.mel import mel_matrix
 
 from .conftest import SMALL_RECIPE, ArrayClips, collapsed, noisy, scrambled
 

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from fauxley.evaluation import classifier_training
-from fauxley.evaluation.classifier_training import Recipe
-from fauxley.evaluation.conditions import (
+from fauxley.evaluation.classifier import training as classifier_training
+from fauxley.evaluation.classifier.conditions import (
     band_response,
     filtered,
     moved,
@@ -15,7 +14,8 @@ from fauxley.evaluation.conditions import (
     through_conditions,
     with_noise,
 )
-from fauxley.evaluation.outliers import alike_noise, backwards, mere_noise, outlier, shuffled
+from fauxley.evaluation.classifier.outliers import alike_noise, backwards, mere_noise, outlier, shuffled
+from fauxley.evaluation.classifier.training import Recipe
 
 RATE = 16000
 LENGTH = 16384

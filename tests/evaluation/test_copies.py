@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from fauxley.audio.decode import read_audio
 from fauxley.errors import FauxleyError
 from fauxley.evaluation.clips import DatasetClips
-from fauxley.evaluation.copies import COPY, Fingerprints, align, aligning_rate, find_copies
 from fauxley.evaluation.evaluator import Evaluator
-from fauxley.evaluation.page import Judged, pairs
+from fauxley.evaluation.metrics.copies import COPY, Fingerprints, align, aligning_rate, find_copies
 from fauxley.evaluation.protocol import Protocol
-from fauxley.evaluation.remarks import remarks
-from fauxley.evaluation.report import to_json
+from fauxley.evaluation.report.page import Judged, pairs
+from fauxley.evaluation.report.remarks import remarks
+from fauxley.evaluation.report.report import to_json
+from fauxley.sounds.decode import read_audio
 
 from .conftest import ArrayClips
 

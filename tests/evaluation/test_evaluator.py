@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 import soundfile
 
-from fauxley.audio.files import write_audio
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.evaluation.clips import DatasetClips, FolderClips, ModelClips
 from fauxley.evaluation.evaluator import Evaluator
 from fauxley.evaluation.features import ClassifierFeatures, FeatureStore, LogMelNeighbours
 from fauxley.evaluation.figures import METRICS
-from fauxley.evaluation.page import Judged
 from fauxley.evaluation.pretrained import SpeechEmbedding, SpeechQuality, open_embeddings
 from fauxley.evaluation.protocol import Listener, Protocol
-from fauxley.evaluation.remarks import remarks
-from fauxley.evaluation.report import to_json, write_report
+from fauxley.evaluation.report.page import Judged
+from fauxley.evaluation.report.remarks import remarks
+from fauxley.evaluation.report.report import to_json, write_report
 from fauxley.models.draws import Draws
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.wavegan import WaveGAN
+from fauxley.sounds.files import write_audio
 
 from .conftest import ArrayClips, memorised, noisy
 

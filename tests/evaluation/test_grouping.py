@@ -6,11 +6,17 @@ import numpy as np
 import pytest
 import soundfile
 
-from fauxley.audio.pack_settings import PackSettings
-from fauxley.audio.packing import pack
-from fauxley.evaluation.calibration import calibration_error, fit_temperature, helpful_temperature, log_loss, softmax
-from fauxley.evaluation.classifier_training import Recipe, train_classifier
-from fauxley.evaluation.grouping import find_groups, grouped_folds, held_out
+from fauxley.dataset.pack_settings import PackSettings
+from fauxley.dataset.packing import pack
+from fauxley.evaluation.classifier.calibration import (
+    calibration_error,
+    fit_temperature,
+    helpful_temperature,
+    log_loss,
+    softmax,
+)
+from fauxley.evaluation.classifier.grouping import find_groups, grouped_folds, held_out
+from fauxley.evaluation.classifier.training import Recipe, train_classifier
 
 
 def _sounds(folder, names, rows=None):

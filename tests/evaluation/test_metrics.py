@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from fauxley.errors import UsageError
-from fauxley.evaluation.bins import different_bins
-from fauxley.evaluation.calibration import accuracy, calibration_error, confusion, fit_temperature
-from fauxley.evaluation.frechet import Gaussian, frechet_distance, frechet_distance_infinity
-from fauxley.evaluation.inception_score import am_score, inception_score, label_shares, modified_inception_score
-from fauxley.evaluation.kernel import Scale, fit_scale, kad, kernel_distance, kid, median_distance, squared_mmd
-from fauxley.evaluation.neighbours import memorisation, nearest
-from fauxley.evaluation.precision_recall import precision_recall
-from fauxley.evaluation.signals import kolmogorov_smirnov
+from fauxley.evaluation.classifier.calibration import accuracy, calibration_error, confusion, fit_temperature
+from fauxley.evaluation.metrics.different_bins import different_bins
+from fauxley.evaluation.metrics.frechet import Gaussian, frechet_distance, frechet_distance_infinity
+from fauxley.evaluation.metrics.inception_score import am_score, inception_score, label_shares, modified_inception_score
+from fauxley.evaluation.metrics.kernel import Scale, fit_scale, kad, kernel_distance, kid, median_distance, squared_mmd
+from fauxley.evaluation.metrics.neighbours import memorisation, nearest
+from fauxley.evaluation.metrics.precision_recall import precision_recall
+from fauxley.evaluation.metrics.signal_checks import kolmogorov_smirnov
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_neighbours_do_not_depend_on_blocks(sets, monkeypatch):
     x, y = sets
     whole = nearest(y, x, 3)
     itself = nearest(x, x, 2, same=True)
-    monkeypatch.setattr("fauxley.evaluation.neighbours._BLOCK_BYTES", 4 * 12 * 7)
+    monkeypatch.setattr("fauxley.evaluation.metrics.neighbours._BLOCK_BYTES", 4 * 12 * 7)
     for expected, found in ((whole, nearest(y, x, 3)), (itself, nearest(x, x, 2, same=True))):
         np.testing.assert_allclose(found[0], expected[0], rtol=1e-12)
         np.testing.assert_array_equal(found[1], expected[1])

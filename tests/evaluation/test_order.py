@@ -17,11 +17,11 @@ What is blind to what:
 import numpy as np
 import pytest
 
-from fauxley.evaluation import signals
-from fauxley.evaluation.copies import Fingerprints
 from fauxley.evaluation.features import LogMelNeighbours, extract
 from fauxley.evaluation.figures import Figures
-from fauxley.evaluation.neighbours import nearest
+from fauxley.evaluation.metrics import signal_checks as signals
+from fauxley.evaluation.metrics.copies import Fingerprints
+from fauxley.evaluation.metrics.neighbours import nearest
 from fauxley.evaluation.scoring import score_copies, score_distances, score_memorisation, score_neighbours
 
 from .conftest import ArrayClips, collapsed, memorised, noisy, scrambled
@@ -111,6 +111,6 @@ def test_the_speech_embedding_hears_the_direction_of_time(halves):
     embed = {"speech": pretrained.SpeechEmbedding()}
     reference, real, back = (extract(ArrayClips(clips), embed, {})["speech"] for clips in (learnt, new, new[:, ::-1]))
     assert real.shape == (40, 96)
-    from fauxley.evaluation.kernel import kernel_distance
+    from fauxley.evaluation.metrics.kernel import kernel_distance
 
     assert kernel_distance(reference, back).value > kernel_distance(reference, real).value

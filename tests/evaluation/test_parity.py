@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from fauxley.audio.mel import mel_matrix
 from fauxley.evaluation.features import LogMelNeighbours
-from fauxley.evaluation.inception_score import inception_score, label_shares
-from fauxley.evaluation.neighbours import nearest
+from fauxley.evaluation.metrics.inception_score import inception_score, label_shares
+from fauxley.evaluation.metrics.neighbours import nearest
+from fauxley.signal.mel import mel_matrix
 
 
 @pytest.mark.parity("metrics", "inception")

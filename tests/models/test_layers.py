@@ -6,14 +6,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from fauxley.kernels.leaky_relu import leaky_relu
+from fauxley.kernels.phase_shuffle import phase_shuffle
 from fauxley.models.layers import (
     BatchNorm,
     Downsampling,
     NearestUpsampling,
     TransposedUpsampling,
 )
-from fauxley.models.leaky_relu import leaky_relu
-from fauxley.models.phase_shuffle import phase_shuffle
 
 KERNELS = (1, 2, 3, 4, 5, 7, 8, 24, 25, 31)
 STRIDES = (1, 2, 3, 4, 5)

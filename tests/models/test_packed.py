@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from fauxley.models import convolution_packed, convolution_packed_2d
+from fauxley.kernels import packed_convolution_1d as convolution_packed
+from fauxley.kernels import packed_convolution_2d as convolution_packed_2d
 from fauxley.models.draws import Draws
 from fauxley.models.layers import NearestUpsampling, TransposedUpsampling
 from fauxley.models.packed import PackedLayers, PackedUpsampling, fingerprint

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from fauxley.audio.stft import stft
-from fauxley.export.tensorflow import convert, specgan_variables, to_tensorflow, wavegan_variables
+from fauxley.interop.variables import convert, specgan_variables, to_tensorflow, wavegan_variables
+from fauxley.kernels.phase_shuffle import phase_shuffle
 from fauxley.models.draws import Draws
 from fauxley.models.layers_2d import CubicUpsampling2d, LinearUpsampling2d, NearestUpsampling2d
 from fauxley.models.log_spectrogram import LogSpectrogram
-from fauxley.models.phase_shuffle import phase_shuffle
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
+from fauxley.signal.stft import stft
 
 UPSAMPLING = {"zeros": "zeros", "nn": "nearest", "linear": "linear", "cubic": "cubic"}
 RESIZES = {"nn": NearestUpsampling2d, "linear": LinearUpsampling2d, "cubic": CubicUpsampling2d}

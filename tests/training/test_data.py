@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from fauxley.audio.dataset import Dataset
-from fauxley.audio.pack_settings import PackSettings
-from fauxley.audio.packing import pack
+from fauxley.dataset.dataset import Dataset
+from fauxley.dataset.pack_settings import PackSettings
+from fauxley.dataset.packing import pack
 from fauxley.models.wavegan import WaveGAN
 from fauxley.training.clip_reader import Mapped, Prefetched, Resident, choose_reader
 from fauxley.training.config import Data

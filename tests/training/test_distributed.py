@@ -20,8 +20,8 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import load_file
 
-from fauxley.apps.train import TerminalReporter
-from fauxley.audio.dataset import Dataset
+from fauxley.cli.train import TerminalReporter
+from fauxley.dataset.dataset import Dataset
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fauxley.models import phase_shuffle
+from fauxley.kernels import phase_shuffle
 from fauxley.models.draws import Draws
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN

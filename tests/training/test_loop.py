@@ -16,13 +16,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fauxley.apps.cli import main
-from fauxley.audio.drumkit import write_kit
-from fauxley.audio.pack_settings import PackSettings
-from fauxley.audio.packing import pack
+from fauxley.cli.main import main
+from fauxley.dataset.pack_settings import PackSettings
+from fauxley.dataset.packing import pack
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.wavegan import WaveGAN
+from fauxley.signal.drumkit import write_kit
 from fauxley.training.average import Averaging
 from fauxley.training.data import fingerprint
 from fauxley.training.graph import Repetition

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import torch
 
-from fauxley.export.tensorflow import convert, specgan_variables, to_tensorflow, wavegan_variables
+from fauxley.interop.variables import convert, specgan_variables, to_tensorflow, wavegan_variables
+from fauxley.kernels.convolution import input_gradients
 from fauxley.models.architecture import Critic
-from fauxley.models.convolution import input_gradients
 from fauxley.models.draws import Draws
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fauxley.audio.drumkit import INSTRUMENTS, synthesize
+from fauxley.signal.drumkit import INSTRUMENTS, synthesize
 from fauxley.training.watch import Watch, dc, level_db, variety
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import fauxley
-from fauxley.audio.dataset import Dataset
-from fauxley.audio.drumkit import synthesize
-from fauxley.audio.files import write_audio
+from fauxley.dataset.dataset import Dataset
+from fauxley.signal.drumkit import synthesize
+from fauxley.sounds.files import write_audio
 
 _NAMES = ["straße – 日本語", "ударный 🥁", "dingbat ✂ (1)", "plain"]
 

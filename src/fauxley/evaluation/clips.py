@@ -21,15 +21,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fauxley.audio.dataset import Dataset
-from fauxley.audio.decode import read_audio
-from fauxley.audio.files import find_audio, quantise
-from fauxley.audio.slicing import Clips
-from fauxley.audio.sources import AudioFileError, printable, probe
+from fauxley.dataset.dataset import Dataset
+from fauxley.dataset.slicing import Clips
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.precision import Settled
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.verified import checksum, load_verified
+from fauxley.sounds.decode import read_audio
+from fauxley.sounds.files import find_audio, quantise
+from fauxley.sounds.sources import AudioFileError, printable, probe
 
 _LARGEST_PEAK = 100.0  # times full scale: 40 dB too loud is a mistake of units, not a sound
 _NAMED = 5  # files in a warning

@@ -15,16 +15,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fauxley.audio.dataset import Dataset
+from fauxley.dataset.dataset import Dataset
 from fauxley.errors import FauxleyError
-from fauxley.evaluation import signals
-from fauxley.evaluation.classifier import Classifier
-from fauxley.evaluation.classifier_training import fingerprint
+from fauxley.evaluation.classifier.classifier import Classifier
+from fauxley.evaluation.classifier.training import fingerprint
 from fauxley.evaluation.clips import Audio, ClipSource, DatasetClips
-from fauxley.evaluation.copies import Alignments, Copy, Fingerprints, aligning_rate
 from fauxley.evaluation.features import ClassifierFeatures, Extractor, LogMelNeighbours, extract
 from fauxley.evaluation.figures import Figures, Score
-from fauxley.evaluation.inception_score import inception_score
+from fauxley.evaluation.metrics import signal_checks as signals
+from fauxley.evaluation.metrics.copies import Alignments, Copy, Fingerprints, aligning_rate
+from fauxley.evaluation.metrics.inception_score import inception_score
 from fauxley.evaluation.pretrained import SpeechQuality
 from fauxley.evaluation.protocol import LEAST_CLIPS, Listener, Protocol
 from fauxley.evaluation.scoring import (

@@ -6,8 +6,8 @@ to the data. A checkpoint with a fault is chosen only where there is none withou
 
 import numpy as np
 
-from fauxley.evaluation.copies import SURE
 from fauxley.evaluation.figures import Figures
+from fauxley.evaluation.metrics.copies import SURE
 
 _LEVEL_DB = 6.0
 _CLIPPED = 0.001  # of the samples, beyond what real clips have

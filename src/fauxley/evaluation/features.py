@@ -19,11 +19,11 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from fauxley.audio.mel import mel_matrix
-from fauxley.audio.parallel import in_order
-from fauxley.audio.stft import stft
-from fauxley.evaluation.classifier import Classifier
+from fauxley.evaluation.classifier.classifier import Classifier
 from fauxley.evaluation.clips import Audio, ClipSource, Reader
+from fauxley.parallel import in_order
+from fauxley.signal.mel import mel_matrix
+from fauxley.signal.stft import stft
 
 Float32 = NDArray[np.float32]
 Progress = Callable[[int], None]

@@ -10,8 +10,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fauxley.evaluation.copies import Copy
-from fauxley.evaluation.neighbours import Memorisation
+from fauxley.evaluation.metrics.copies import Copy
+from fauxley.evaluation.metrics.neighbours import Memorisation
 
 Array = NDArray[Any]
 

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 import torch
 from numpy.typing import NDArray
 
-from fauxley.evaluation.bins import different_bins
-from fauxley.evaluation.copies import Alignments, find_copies
 from fauxley.evaluation.figures import Figures, NearestTraining, Score
-from fauxley.evaluation.frechet import frechet_distance, frechet_distance_infinity
-from fauxley.evaluation.inception_score import am_score, inception_score, label_shares, modified_inception_score
-from fauxley.evaluation.kernel import Scale, fit_scale, kad, kernel_distance, kid, median_distance
-from fauxley.evaluation.neighbours import memorisation, nearest
-from fauxley.evaluation.precision_recall import precision_recall
+from fauxley.evaluation.metrics.copies import Alignments, find_copies
+from fauxley.evaluation.metrics.different_bins import different_bins
+from fauxley.evaluation.metrics.frechet import frechet_distance, frechet_distance_infinity
+from fauxley.evaluation.metrics.inception_score import am_score, inception_score, label_shares, modified_inception_score
+from fauxley.evaluation.metrics.kernel import Scale, fit_scale, kad, kernel_distance, kid, median_distance
+from fauxley.evaluation.metrics.neighbours import memorisation, nearest
+from fauxley.evaluation.metrics.precision_recall import precision_recall
 
 Array = NDArray[Any]
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from fauxley.errors import UsageError
-from fauxley.models.convolution import input_gradients
+from fauxley.kernels.convolution import input_gradients
 from fauxley.models.cost import Cost
 from fauxley.models.draws import Draws
 from fauxley.models.representations import Representation

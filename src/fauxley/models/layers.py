@@ -20,9 +20,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from fauxley.models.convolution import convolve, folded_radius, same_padding
-from fauxley.models.convolution_1d import choose_convolution
-from fauxley.models.linear_map import apply_linear
+from fauxley.kernels.convolution import convolve, folded_radius, same_padding
+from fauxley.kernels.convolution_1d import choose_convolution
+from fauxley.kernels.linear_map import apply_linear
 from fauxley.models.piecewise_linear import Layer, LinearizableLayer
 from fauxley.models.shortcut import shortcut_of
 

@@ -10,8 +10,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from fauxley.models.convolution import Convolution, convolve, transpose
-from fauxley.models.convolution_2d import choose_convolution_2d
+from fauxley.kernels.convolution import Convolution, convolve, transpose
+from fauxley.kernels.convolution_2d import choose_convolution_2d
 from fauxley.models.piecewise_linear import Layer, LinearizableLayer
 from fauxley.models.shortcut import shortcut_of
 

@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fauxley.audio.griffin_lim import griffin_lim
-from fauxley.audio.stft import stft
-from fauxley.models.inversion import LearnedInversion
+from fauxley.models.phase_inversion import LearnedInversion
 from fauxley.models.representations import Representation
+from fauxley.signal.griffin_lim import griffin_lim
+from fauxley.signal.stft import stft
 
 _EPSILON = 1e-6
 _CLIP = 3.0  # standard deviations

@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from fauxley.models.convolution_packed import choose_packed
-from fauxley.models.convolution_packed_2d import PackedPhases
+from fauxley.kernels.packed_convolution_1d import choose_packed
+from fauxley.kernels.packed_convolution_2d import PackedPhases
 from fauxley.models.layers import Upsampling
 from fauxley.models.layers_2d import TransposedUpsampling2d
 from fauxley.models.shortcut import is_open, runs, shortcut_of

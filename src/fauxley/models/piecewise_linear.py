@@ -31,10 +31,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from fauxley.kernels.convolution import Convolution
+from fauxley.kernels.leaky_relu import SLOPE, slopes
+from fauxley.kernels.phase_shuffle import phase_shuffle, phase_shuffle_transposed
 from fauxley.models.architecture import Critic
-from fauxley.models.convolution import Convolution
-from fauxley.models.leaky_relu import SLOPE, slopes
-from fauxley.models.phase_shuffle import phase_shuffle, phase_shuffle_transposed
 from fauxley.models.shortcut import is_open, runs
 
 

@@ -23,9 +23,9 @@ from typing import Literal, cast
 
 import torch
 
-from fauxley.atomic import atomic_file
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.layers import Downsampling
+from fauxley.storage import atomic_file
 from fauxley.user_cache import cache_folder
 
 Precision = Literal["auto", "float32", "bfloat16"]

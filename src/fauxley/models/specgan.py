@@ -26,6 +26,8 @@ import tyro
 from torch import Tensor, nn
 
 from fauxley.errors import UsageError
+from fauxley.kernels.leaky_relu import leaky_relu
+from fauxley.kernels.phase_shuffle import phase_shuffle
 from fauxley.models.architecture import (
     AdversarialArchitecture,
     Generator,
@@ -37,7 +39,6 @@ from fauxley.models.architecture import (
 )
 from fauxley.models.cost import Cost
 from fauxley.models.draws import Draws
-from fauxley.models.inversion import EXPANSION, FILTER_TAPS, LearnedInversion, initialize_inversion
 from fauxley.models.layers_2d import (
     CubicUpsampling2d,
     Downsampling2d,
@@ -46,9 +47,8 @@ from fauxley.models.layers_2d import (
     ResizedUpsampling2d,
     TransposedUpsampling2d,
 )
-from fauxley.models.leaky_relu import leaky_relu
 from fauxley.models.log_spectrogram import LogSpectrogram
-from fauxley.models.phase_shuffle import phase_shuffle
+from fauxley.models.phase_inversion import EXPANSION, FILTER_TAPS, LearnedInversion, initialize_inversion
 from fauxley.models.piecewise_linear import Pieces, PiecewiseLinearCritic, Readout
 from fauxley.models.shortcut import shortcut_of
 

@@ -16,10 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fauxley.atomic import atomic_folder
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.architecture import Architecture, AutoregressiveGenerator, Network
-from fauxley.models.best import read_best
 from fauxley.models.cost import require_affordable, require_playable
 from fauxley.models.draws import Draws
 from fauxley.models.packed import PackedLayers
@@ -29,7 +27,9 @@ from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
 from fauxley.models.wavenet import WaveNet
 from fauxley.models.weights import Stored, read_weights, write_weights
+from fauxley.runs import read_best
 from fauxley.serialization import UnknownFieldError, from_json, read_versioned, reading, to_json
+from fauxley.storage import atomic_folder
 
 FORMAT_VERSION = 1
 ARCHITECTURES = (WaveGAN, SpecGAN, WaveNet)

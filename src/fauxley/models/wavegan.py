@@ -25,6 +25,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fauxley.errors import UsageError
+from fauxley.kernels.leaky_relu import leaky_relu
+from fauxley.kernels.phase_shuffle import phase_shuffle
 from fauxley.models.architecture import (
     AdversarialArchitecture,
     Generator,
@@ -41,8 +43,6 @@ from fauxley.models.layers import (
     NearestUpsampling,
     TransposedUpsampling,
 )
-from fauxley.models.leaky_relu import leaky_relu
-from fauxley.models.phase_shuffle import phase_shuffle
 from fauxley.models.piecewise_linear import Pieces, PiecewiseLinearCritic, Readout
 from fauxley.models.representations import Waveform
 from fauxley.models.shortcut import shortcut_of

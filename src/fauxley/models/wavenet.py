@@ -23,7 +23,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fauxley.audio.mu_law import compress, expand
 from fauxley.errors import UsageError
 from fauxley.models.architecture import (
     AutoregressiveArchitecture,
@@ -37,6 +36,7 @@ from fauxley.models.cost import Cost
 from fauxley.models.draws import Draws
 from fauxley.models.representations import Waveform
 from fauxley.models.wavenet_sampler import CachedSampler, draw_levels
+from fauxley.signal.mu_law import compress, expand
 
 _LEAST = {"clip_length": 256, "dim": 1, "skip_dim": 1, "layers": 1, "cycle": 1, "levels": 2}
 _MOST = {"clip_length": 2**20, "layers": 512, "cycle": 14, "levels": 2**16}  # so that a stranger's model cannot stall

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor
 
-from fauxley.audio.mu_law import compress
 from fauxley.errors import FauxleyError
+from fauxley.signal.mu_law import compress
 
 if TYPE_CHECKING:
     from fauxley.models.wavenet import GatedUnit, WaveNetGenerator

@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fauxley.audio.dataset import Dataset
-from fauxley.audio.slicing import Clips, Slicing
+from fauxley.dataset.dataset import Dataset
+from fauxley.dataset.slicing import Clips, Slicing
 
 FULL_SCALE = 32768  # what an int16 is divided by
 AHEAD = 2  # batches

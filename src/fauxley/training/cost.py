@@ -2,7 +2,7 @@
 
 Sizes multiply: a width of 100,000 asks for terabytes of weights, a batch of a million for as much of signals. These
 counts are arithmetic on the configuration alone and so come at once; what a step really takes is measured by
-`fauxley.apps.estimate` where these say that it can be tried.
+`fauxley.cli.shared.estimate` where these say that it can be tried.
 """
 
 from typing import NamedTuple

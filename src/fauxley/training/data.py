@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fauxley.audio.dataset import Dataset
-from fauxley.audio.slicing import Slicing
+from fauxley.dataset.dataset import Dataset
+from fauxley.dataset.slicing import Slicing
 from fauxley.training.clip_reader import AHEAD, ClipReader, Request, choose_reader, to_float
 from fauxley.training.config import TrainingConfig
 from fauxley.training.ranks import ONE, Ranks

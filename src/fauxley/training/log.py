@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fauxley.atomic import atomic_file
-from fauxley.audio.pictures import spectrogram_image
 from fauxley.errors import FauxleyError
+from fauxley.pictures.spectrogram import spectrogram_image
 from fauxley.serialization import parse_json, read_file
+from fauxley.storage import atomic_file
 from fauxley.training.run import Run
 from fauxley.training.watch import level_db
 

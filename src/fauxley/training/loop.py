@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 import fauxley
-from fauxley.audio.dataset import Dataset
+from fauxley.dataset.dataset import Dataset
 from fauxley.errors import FauxleyError
 from fauxley.models.synthesizer import Provenance, Synthesizer
 from fauxley.training.average import update_average
@@ -27,9 +27,9 @@ from fauxley.training.log import Log, NoLog
 from fauxley.training.preview import Previews
 from fauxley.training.ranks import ONE, Ranks
 from fauxley.training.run import Run, step_name
-from fauxley.training.signals import stop_signals
 from fauxley.training.state import TrainingState
 from fauxley.training.step import Updater, train_step
+from fauxley.training.stop_signals import stop_signals
 from fauxley.training.watch import Watch
 
 # First key of the random numbers: what they are for. Initial weights have 0 and 1.

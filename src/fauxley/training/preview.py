@@ -5,11 +5,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fauxley.audio.files import write_audio
-from fauxley.audio.plots import write_curves
-from fauxley.audio.sheet import write_sheet
 from fauxley.models.draws import Draws
 from fauxley.models.synthesizer import Synthesizer
+from fauxley.pictures.curves import write_curves
+from fauxley.pictures.sheet import write_sheet
+from fauxley.sounds.files import write_audio
 from fauxley.training.log import Log, read_log
 from fauxley.training.run import Run, step_name
 

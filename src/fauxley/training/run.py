@@ -17,12 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fauxley.atomic import atomic_file, atomic_folder, is_leftover, sweep_leftovers
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.locks import take
-from fauxley.models.best import read_best
 from fauxley.models.synthesizer import STEP_FOLDERS, checkpoints
+from fauxley.runs import read_best
 from fauxley.serialization import from_json, read_versioned, reading, to_json
+from fauxley.storage import atomic_file, atomic_folder, is_leftover, sweep_leftovers
 from fauxley.training.config import CLASSES, TrainingConfig
 
 _FORMAT_VERSION = 1

@@ -1,0 +1,156 @@
+"""`fauxley bench`: how fast this machine trains and generates, and how much memory that takes."""
+
+import dataclasses
+import json
+import multiprocessing
+import platform
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+from rich.table import Table
+
+from fauxley.capacity import require_memory
+from fauxley.cli.shared.measure import BATCH, EXCERPT, NAIVE_EXCERPT, Figures, measure, prepare_process
+from fauxley.devices import Device, choose_device
+from fauxley.errors import FauxleyError, UsageError
+from fauxley.rendering.places import check_file_place
+from fauxley.storage import atomic_file
+from fauxley.terminal.console import output_console
+from fauxley.terminal.progress import Stages
+from fauxley.training.config import TrainingConfig
+from fauxley.training.cost import cost_of
+from fauxley.training.presets import PRESETS
+
+_MOST_STEPS, _MOST_THREADS = 10_000, 1024
+
+
+def bench(
+    presets: tuple[str, ...] = ("wavenet-small", "wavegan-small", "specgan-small"),
+    dim: int | None = None,
+    batch_size: int | None = None,
+    steps: int = 3,
+    device: Device = "auto",
+    threads: int | None = None,
+    json_out: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
+) -> None:
+    """Measure how fast this machine trains and generates, and the memory it takes, side by side.
+
+    Example: fauxley bench --presets wavegan-small wavegan --batch-size 16
+
+    Generation is from latents to audio, Griffin-Lim included, without writing files. Other work on the machine makes
+    the figures worse: compare ratios of figures of one run. Each preset is measured in a process of its own.
+
+    Args:
+        presets: Which models; see 'fauxley train --help'.
+        dim: Model size d, instead of the presets'.
+        batch_size: Clips in a training batch, instead of the presets'.
+        steps: Training steps to time, after one to warm up; the fastest counts.
+        device: Where to compute; auto takes a GPU if there is one.
+        threads: CPU threads; by default PyTorch's choice.
+        json_out: Also write the figures to this file.
+    """
+    if not presets:
+        raise UsageError(f"give one preset or more; there are {', '.join(PRESETS)}")
+    if json_out is not None:
+        check_file_place(json_out)
+    if unknown := [name for name in presets if name not in PRESETS]:
+        raise UsageError(f"unknown preset {unknown[0]!r}; there are {', '.join(PRESETS)}")
+    for name, value, most in (("steps", steps, _MOST_STEPS), ("threads", threads, _MOST_THREADS)):
+        if value is not None and not 1 <= value <= most:
+            raise UsageError(f"--{name} must be at least 1 and at most {most}; got {value}")
+    where = choose_device(device)
+    threads = threads or torch.get_num_threads()
+    configs = [_sized(PRESETS[name][1], dim, batch_size) for name in presets]
+    for config in configs:
+        require_memory(
+            f"measuring {config.preset}",
+            cost_of(config).least_bytes,
+            "lower --batch-size or --dim, or leave it out",
+            where,
+        )
+    measured = [_apart(config, where, steps, threads) for config in configs]
+    machine = _machine(where, threads)
+    table = _table(machine, measured)
+    console = output_console()
+    # What is too wide for the terminal is better wrapped by it than cut off.
+    console.width = max(console.width, 40 + sum(max(len(name), 9) + 3 for name in presets))
+    console.print(table)
+    if json_out is not None:
+        with atomic_file(json_out) as partial:
+            content = {"machine": machine, "figures": [dataclasses.asdict(figures) for figures in measured]}
+            partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _sized(config: TrainingConfig, dim: int | None, batch_size: int | None) -> TrainingConfig:
+    architecture = config.architecture if dim is None else dataclasses.replace(config.architecture, dim=dim)
+    return dataclasses.replace(
+        config, architecture=architecture, batch_size=config.batch_size if batch_size is None else batch_size
+    )
+
+
+def _apart(config: TrainingConfig, device: torch.device, steps: int, threads: int) -> Figures:
+    """Measure in a new process."""
+    spawn = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(1, spawn, prepare_process, (threads,)) as pool,
+        Stages() as stages,
+    ):
+        stages.begin(f"measuring {config.preset}", 0)
+        try:
+            return pool.submit(measure, config, device, steps).result()
+        except BrokenProcessPool as error:
+            raise FauxleyError(
+                f"measuring {config.preset} was killed, probably for want of memory; "
+                "lower --batch-size or --dim, or leave it out"
+            ) from error
+
+
+def _machine(device: torch.device, threads: int) -> str:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, threads: {threads}"
+    return f"{name}, {platform.machine()}, PyTorch {torch.__version__}"
+
+
+def _optional(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
+# Label → what stands in a column.
+_ROWS: dict[str, Callable[[Figures], str]] = {
+    "model size d": lambda f: str(f.dim),
+    "generator, million parameters": lambda f: f"{f.generator_parameters / 1e6:.2f}",
+    "training: clips in a batch": lambda f: str(f.batch_size),
+    "  s / step": lambda f: f"{f.step_seconds:.3g}",
+    "  s / s of audio seen": lambda f: f"{f.training_effort:.3g}",
+    "  MB": lambda f: f"{f.training_megabytes:.0f}",
+    "one clip: ms": lambda f: f"{1e3 * f.single_seconds:.3g}",
+    "  s / s of audio": lambda f: f"{f.single_effort:.3g}",
+    "  × real time": lambda f: f"{1 / f.single_effort:.3g}",
+    "  naive: s / s of audio ¹": lambda f: _optional(f.naive_effort),
+    "  bfloat16: ms": lambda f: _optional(f.narrow_single_seconds and 1e3 * f.narrow_single_seconds),
+    f"batches of {BATCH}: clips / s": lambda f: f"{f.clips_per_second:.3g}",
+    "  s / s of audio ": lambda f: f"{f.batched_effort:.3g}",
+    "  × real time ": lambda f: f"{1 / f.batched_effort:.3g}",
+    "  bfloat16: clips / s": lambda f: _optional(f.narrow_clips_per_second),
+    "  MB ": lambda f: f"{f.generating_megabytes:.0f}",
+}
+
+
+def _table(machine: str, measured: list[Figures]) -> Table:
+    idle = max(figures.idle_megabytes for figures in measured)
+    caption = (
+        f"MB: peaks, with the {idle:.0f} MB of a process without a model. "
+        f"Models that go sample by sample: timed over {EXCERPT} samples and scaled to the clip; "
+        f"¹ the whole receptive field anew for each sample, extrapolated from {NAIVE_EXCERPT} samples."
+    )
+    table = Table(title=f"fauxley bench: {machine}", caption=caption, caption_justify="left")
+    table.add_column("", no_wrap=True)
+    for figures in measured:
+        table.add_column(figures.preset, justify="right", no_wrap=True)
+    for label, cell in _ROWS.items():
+        table.add_row(label, *map(cell, measured))
+    return table

@@ -1,0 +1,51 @@
+"""`fauxley cache`: what is kept on this machine to save work, where, and emptying it."""
+
+import os
+from typing import Annotated, Literal
+
+import tyro
+
+from fauxley.dataset.cache import format_size
+from fauxley.errors import FauxleyError
+from fauxley.sounds.sources import printable
+from fauxley.user_cache import KINDS, cache_folder
+
+
+def cache(
+    clear: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    only: tuple[Literal["datasets", "classifiers", "shards", "measures"], ...] = (),
+) -> None:
+    """Show what is kept on this machine to save work, where it is and how much it is; empty it with --clear.
+
+    Nothing is lost by that but time: what is needed again is prepared, trained or fetched anew. What another process is
+    making just now is passed over, and a training that reads a dataset there goes on.
+
+    For example:
+
+      fauxley cache
+
+      fauxley cache --clear
+
+      fauxley cache --clear --only datasets shards
+
+    Args:
+        clear: Remove it.
+        only: Which kinds to show or remove; by default all.
+    """
+    print(printable(cache_folder()) + _origin())
+    in_use = []
+    for kind in KINDS:
+        if only and kind.name not in only:
+            continue
+        count, size = len(list(kind.entries())), format_size(kind.num_bytes())
+        print(f"  {kind.name:<12} {count:>6} {size:>10}   {kind.purpose}")
+        if clear:
+            in_use += kind.clear()
+    if in_use:
+        names = ", ".join(printable(entry.name) for entry in in_use[:5])
+        raise FauxleyError(f"not removed, {len(in_use)} in use or not ours to remove: {names}")
+    print("emptied" if clear else "'fauxley cache --clear' empties it; FAUXLEY_CACHE_DIR moves it")
+
+
+def _origin() -> str:
+    return "  (by FAUXLEY_CACHE_DIR)" if os.environ.get("FAUXLEY_CACHE_DIR") else ""

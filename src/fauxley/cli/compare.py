@@ -1,0 +1,69 @@
+"""`fauxley compare`: several models, checkpoints or folders of sounds by one protocol, in one table."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from fauxley.cli.shared.importing import importing
+from fauxley.cli.shared.reference import Reference, check_out
+from fauxley.cluster import Cluster, cluster_backend
+from fauxley.devices import Device, choose_device, in_memory
+from fauxley.errors import UsageError
+from fauxley.evaluation.protocol import Protocol
+from fauxley.sounds.sources import printable
+from fauxley.terminal.progress import Stages
+
+_Flat = tyro.conf.arg(name="")
+
+
+def compare(
+    models: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="MODEL_OR_FOLDER")],
+    reference: Annotated[Reference, _Flat],
+    out: Path | None = None,
+    protocol: Annotated[Protocol, _Flat] = Protocol(),  # noqa: B008 - frozen
+    device: Device = "auto",
+    precision: Literal["auto", "float32", "bfloat16"] = "auto",
+    cluster: Cluster = None,
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+) -> None:
+    """Judge several models, checkpoints or folders of sounds by the same protocol and put their figures side by side.
+
+    Example: fauxley compare runs/a runs/b old-sounds --data my.dataset --test held-out.dataset --out comparison
+
+    Args:
+        models: Run folders, model folders, datasets or folders of sounds.
+        reference: What to judge by.
+        out: Folder for report.html and report.json; without it there is only the table.
+        protocol: How to judge.
+        device: Where to compute; auto takes a GPU if there is one.
+        precision: Precision that models compute in; auto takes bfloat16 where that is fast, which the table names, else
+            float32. Give one by name to compare with figures from other machines.
+        cluster: Spread the making, reading and analysing of clips over dask://HOST:PORT or ray://HOST:PORT, whose
+            machines all see all that is judged and the datasets; they compute on their CPUs.
+        overwrite: Replace a report that is there already.
+        quiet: Show no progress and no table.
+    """
+    if not models:
+        raise UsageError("give one model or more to compare")
+    if out is not None:
+        check_out(out, overwrite)
+    with importing():
+        from fauxley.cli.shared.judging import Judge, print_summary
+        from fauxley.evaluation.report.report import write_report
+
+    with cluster_backend(cluster), Stages(quiet) as stages, in_memory("lower --count"):
+        where = choose_device("cpu" if cluster else device)
+        judge = Judge(reference, protocol, where, stages, models[0], cluster is not None, precision)
+        sources = [judge.open(model) for model in models]
+        judged = [judge.judge(source) for source in sources]
+        if out is not None:
+            stages.begin("writing the report", 0)
+            out.mkdir(parents=True, exist_ok=True)
+            title = "Comparison of " + ", ".join(printable(model) for model in models)
+            write_report(out, title, judge.evaluator, judged)
+    if not quiet:
+        print_summary(judge.evaluator, judged)
+        if out is not None:
+            print(f"\nreport: {printable(out / 'report.html')}")

@@ -1,0 +1,89 @@
+"""`fauxley evaluate`: how good a model is, whether it copied, and what is wrong with its sounds."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from fauxley.cli.shared.importing import importing
+from fauxley.cli.shared.reference import Reference, check_out
+from fauxley.cluster import Cluster, cluster_backend
+from fauxley.devices import Device, choose_device, in_memory
+from fauxley.errors import UsageError
+from fauxley.evaluation.protocol import Protocol
+from fauxley.sounds.sources import printable
+from fauxley.terminal.progress import Stages
+
+_Flat = tyro.conf.arg(name="")
+
+
+def evaluate(
+    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL_OR_FOLDER")],
+    out: Path,
+    reference: Annotated[Reference, _Flat],
+    protocol: Annotated[Protocol, _Flat] = Protocol(),  # noqa: B008 - frozen
+    all_checkpoints: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    best_by: str | None = None,
+    device: Device = "auto",
+    precision: Literal["auto", "float32", "bfloat16"] = "auto",
+    cluster: Cluster = None,
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+) -> None:
+    """Judge a model's sounds, or a folder of sounds, and write report.html and report.json.
+
+    Example: fauxley evaluate runs/mine --data my.dataset --test held-out.dataset --out report
+
+    Example: fauxley evaluate runs/mine --data my.dataset --out checkpoints --all-checkpoints --count 1000
+
+    Args:
+        model: A run folder, a model folder, a dataset, or a folder of sounds.
+        out: Folder for the report.
+        reference: What to judge by.
+        protocol: How to judge.
+        all_checkpoints: Judge every checkpoint of a run, draw the figures over training, and record the best in
+            RUN/best.json: from then on RUN means that one.
+        best_by: The figure that decides among checkpoints without faults in level, clipping, silence or repetition, as
+            report.json names it, such as frechet/log-mel; by default the kernel distance in the classifier's embedding,
+            or in log-mel without a classifier.
+        device: Where to compute; auto takes a GPU if there is one.
+        precision: Precision that models compute in; auto takes bfloat16 where that is fast, which the table names, else
+            float32. Give one by name to compare with figures from other machines.
+        cluster: Spread the making, reading and analysing of clips over dask://HOST:PORT or ray://HOST:PORT, whose
+            machines all see MODEL_OR_FOLDER and the datasets; they compute on their CPUs.
+        overwrite: Replace a report that is there already.
+        quiet: Say nothing.
+    """
+    check_out(out, overwrite)
+    with importing():
+        from fauxley.cli.shared.checkpoints import choose_best, explain_best, judge_all, record
+        from fauxley.cli.shared.judging import Judge, print_summary
+        from fauxley.evaluation.report.page import Judged
+        from fauxley.evaluation.report.report import write_report
+        from fauxley.models.synthesizer import checkpoints
+
+    if all_checkpoints and not checkpoints(model):
+        raise UsageError(f"{printable(model)} has no checkpoints; --all-checkpoints needs a run folder")
+    with cluster_backend(cluster), Stages(quiet) as stages, in_memory("lower --count"):
+        where = choose_device("cpu" if cluster else device)
+        judge = Judge(reference, protocol, where, stages, model, cluster is not None, precision)
+        history: dict[int, Judged] = {}
+        best = ""
+        if all_checkpoints:
+            history = judge_all(judge, model)
+            figures, real = {step: one.figures for step, one in history.items()}, judge.evaluator.real[-1]
+            step, metric = choose_best(figures, best_by, real)
+            judged = history[step]
+            record(model, step, metric, judged.figures, real)
+            best = f"{explain_best(figures, step, metric, real)} {printable(model)} now means it."
+        else:
+            judged = judge.judge(judge.open(model))
+        stages.begin("writing the report", 0)
+        out.mkdir(parents=True, exist_ok=True)
+        title = f"Evaluation of {printable(model)}"
+        write_report(out, title, judge.evaluator, [judged], {step: one.figures for step, one in history.items()}, best)
+    if not quiet:
+        print_summary(judge.evaluator, [judged])
+        if best:
+            print(f"\n{best}")
+        print(f"\nreport: {printable(out / 'report.html')}")

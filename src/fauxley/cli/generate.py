@@ -1,0 +1,99 @@
+"""`fauxley generate`: new sounds as files."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+
+from fauxley.cli.shared.importing import importing
+from fauxley.cluster import Cluster
+from fauxley.devices import Device, choose_device, keep_freed_memory
+from fauxley.errors import FauxleyError, UsageError
+from fauxley.rendering.output import Output
+
+
+def generate(
+    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")],
+    out: Path,
+    count: int | None = None,
+    seed: int = 0,
+    latents: Path | None = None,
+    inversion: Literal["auto", "griffin-lim"] = "auto",
+    device: Device = "auto",
+    cluster: Cluster = None,
+    output: Annotated[Output, tyro.conf.arg(name="")] = Output(),  # noqa: B008 - frozen
+) -> None:
+    """Make new sounds. The same seed is the same sound, however many are asked for.
+
+    (The same to rounding: when other sounds are computed beside it, or on another machine, a sound may differ by one
+    step of 16 bits. With the same count, batch size and machine, files are the same byte for byte.)
+
+    What was interrupted goes on where it stopped when the same command is run again.
+
+    Example: fauxley generate runs/mine --out new-sounds --count 40 --clean
+
+    Example, very many: fauxley generate runs/mine --out many --count 50000 --listing --no-sheet
+
+    Example, in about half the time on a recent CPU, nearly the same sounds:
+    fauxley generate runs/mine --out quick --precision bfloat16
+
+    Example, the very same sounds again: fauxley generate runs/mine --out again --latents new-sounds/latents.npy
+
+    Args:
+        model: A run folder (its best checkpoint if one is recorded, else its newest) or a model folder.
+        out: Folder for the sounds, their latents.npy and sheet.png.
+        count: How many sounds to make; 20 if nothing else is said.
+        seed: Seed of the first sound; the next ones have the next seeds.
+        latents: A .npy file of shape (N, latent size): N sounds from these latents, in order.
+        inversion: How a SpecGAN finds phases; auto: by its network, if it has one (see 'fauxley train-inversion').
+        device: Where to compute; auto takes a GPU if there is one.
+        cluster: Spread the work over dask://HOST:PORT or ray://HOST:PORT, whose machines all see MODEL and OUT; they
+            compute on their CPUs.
+        output: How the files are written.
+    """
+    if latents is not None and count is not None:
+        raise UsageError("give --count or --latents, not both")
+    count = 20 if count is None else count
+    if count < 1:
+        raise UsageError(f"--count must be at least 1; got {count}")
+    if seed < 0:
+        raise UsageError(f"--seed must not be negative; got {seed}")
+    if inversion == "griffin-lim" and cluster:
+        raise UsageError("--inversion griffin-lim is not for --cluster, whose machines take the model as it is")
+    keep_freed_memory()
+    with importing():
+        from fauxley.models.synthesizer import Synthesizer
+        from fauxley.rendering.folder import Request, from_seeds, write_sounds
+
+    synthesizer = Synthesizer.from_pretrained(model, choose_device(device))
+    if inversion == "griffin-lim":
+        synthesizer.representation.use_griffin_lim()
+    requests: Iterator[Request]
+    made_from: dict[str, Any]
+    if latents is None:
+        requests, made_from = from_seeds(synthesizer, range(seed, seed + count)), {"first_seed": seed}
+    else:
+        rows = synthesizer.check_latents(_read_latents(latents))
+        requests = (Request(row, f"latent-{number:05d}", {}) for number, row in enumerate(rows))
+        count, made_from = len(rows), {"latents": hashlib.sha256(rows.numpy().tobytes()).hexdigest()}
+    write_sounds(synthesizer, model, requests, count, out, output, made_from=made_from, cluster=cluster)
+
+
+def _read_latents(path: Path) -> NDArray[np.float32]:
+    try:
+        # Memory-mapped, so that a header which promises terabytes is an error and not an allocation.
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise FauxleyError(f"{path} cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # on what is no .npy file, NumPy's parser may raise anything
+        raise FauxleyError(f"{path} is not a .npy file of numbers") from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+        raise FauxleyError(f"{path} is not a .npy file of numbers")
+    if array.ndim == 2 and not len(array):
+        raise UsageError(f"{path} holds no latents: its shape is {array.shape}")
+    with np.errstate(over="ignore"):  # becomes infinite, which is refused later
+        return array.astype(np.float32)

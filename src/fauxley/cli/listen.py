@@ -1,0 +1,191 @@
+"""`fauxley listen`: a listening test in the browser, from its sounds to its figures."""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+from fauxley.cli.listen_results import Flag, Name, export, report
+from fauxley.errors import FauxleyError, UsageError
+from fauxley.listening.study import TASKS, Design, Task, read_study
+from fauxley.rendering.places import check_folder_place
+from fauxley.sounds.sources import printable
+from fauxley.terminal.progress import Stages
+from fauxley.terminal.words import counted
+
+
+def create(
+    name: Name,
+    /,
+    models: tuple[str, ...],
+    real: str,
+    labels: tuple[str, ...] = (),
+    classifier: Path | None = None,
+    tasks: tuple[Task, ...] = TASKS,
+    title: str = "Listening test",
+    clips: int = 50,
+    seconds: float | None = None,
+    loudness: float = -30.0,
+    batches: int = 1,
+    pairs: int = 3,
+    verdicts: int = 3,
+    anchors: bool = True,
+    headphones: bool = True,
+    seed: int = 0,
+    quiet: Flag = False,
+) -> None:
+    """Make a listening test: draw the sounds, make them equally loud and long, and hide where they come from.
+
+    The questions are the paper's (batches of ten clips of one source: label each, then judge sound quality, ease of
+    recognition and diversity from 1 to 5), comparisons of two clips, and whether a clip is real or generated.
+
+    For example:
+
+      fauxley listen create my-study --models runs/wavegan runs/specgan --real speech.dataset
+
+      fauxley listen create drums-study --models ours=runs/drums theirs=folder-of-wavs --real drums.dataset \\
+        --tasks pairs real-or-generated
+
+      fauxley listen create my-study --models runs/wavegan --real speech.dataset --classifier my-classifier
+
+    Args:
+        name: The folder to make.
+        models: What is judged: runs, model folders, or folders of sound files; NAME=PATH gives one another name.
+        real: Real sounds: a dataset, or a folder of sound files; NAME=PATH as above.
+        labels: Answers to choose from; by default the labels of the real sounds.
+        classifier: Made by 'fauxley train-classifier'; what it takes a model's clip for is the right answer that
+            listeners' accuracy is measured by. Without it, only sounds that have labels count.
+        tasks: Which kinds of questions to ask, in this order.
+        title: Shown to listeners; must not tell what is compared.
+        clips: How many clips to take from each source, in whole tens. Best so few that every clip is heard more than
+            once: ten listeners hear a hundred of each source.
+        seconds: Length of every clip; by default that of the real ones.
+        loudness: Loudness to bring every clip to, in LKFS (LUFS).
+        batches: How many batches of ten each listener labels, from each source.
+        pairs: How many comparisons of every two sources each listener makes.
+        verdicts: How many clips of each model each listener calls real or generated, and as many real ones.
+        anchors: Mix in real sounds drowned in noise, which show who listens and where the scale ends.
+        headphones: Begin with a check for headphones.
+        seed: Decides which sounds are drawn and the order of the questions.
+        quiet: Say nothing.
+    """
+    check_folder_place(name)
+    from fauxley.listening.clip_sources import open_clips
+    from fauxley.listening.creation import Recipe, assemble
+
+    design = Design(seed, tasks, batches, pairs, verdicts, headphones)
+    recipe = Recipe(title, labels, clips, seconds, loudness, anchors, seed)
+    named = [_named(each) for each in (real, *models)]
+    opened = [(each, open_clips(path)) for each, path in named]
+    recognise = None
+    if classifier is not None:
+        from fauxley.evaluation.classifier.classifier import Classifier
+        from fauxley.listening.recognition import recogniser
+
+        recognise = recogniser(Classifier.load(classifier), labels or opened[0][1].labels)
+    with _progress(quiet, clips * (len(opened) + anchors)) as progress:
+        made = assemble(name, opened[0], dict(opened[1:]), design, recipe, progress, recognise)
+    if quiet:
+        return
+    study = made.study
+    sources = ", ".join(source.name for source in study.sources)
+    print(f"{printable(name)}: {counted(len(study.clips), 'clip')} of {sources}")
+    if made.softer:
+        print(f"  {made.softer} of them would peak too high at {loudness:g} LKFS: up to {made.worst_db:.1f} dB softer;")
+        print("  a lower --loudness makes all alike")
+    print(f"next: fauxley listen serve {printable(name)}")
+
+
+def serve(
+    name: Name,
+    /,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    root_path: str = "",
+    trust_proxy: str = "",
+    listeners: int = 10_000,
+    listeners_per_hour: int = 200,
+    quiet: Flag = False,
+) -> None:
+    """Serve a listening test as a web page, for phones and computers, without an account. Ctrl-C stops it.
+
+    Answers are safe the moment they are acknowledged; the server can be stopped and started at any time, and
+    listeners go on where they were.
+
+    For example:
+
+      fauxley listen serve my-study
+
+      fauxley listen serve my-study --host 0.0.0.0 --port 80
+
+      fauxley listen serve my-study --root-path /study --trust-proxy 127.0.0.1
+
+    Args:
+        name: The study's folder.
+        host: Address to listen on. The default is this machine alone; 0.0.0.0 is everybody who can reach it.
+        port: Port to listen on; 0 takes a free one.
+        root_path: Prefix in front of all addresses, if a proxy passes it on.
+        trust_proxy: Address of a proxy whose word is taken for where a request comes from.
+        listeners: How many may take part.
+        listeners_per_hour: How many may begin from one address.
+        quiet: Do not print the address.
+    """
+    try:
+        from fauxley.listening.server import create_app, run
+    except ModuleNotFoundError as error:
+        raise UsageError(f"the listening page needs {error.name}: pip install 'fauxley[web]'") from error
+    from fauxley.listening.answers import Answers
+    from fauxley.listening.guard import Limits
+
+    if listeners < 1 or listeners_per_hour < 1:
+        raise UsageError("--listeners and --listeners-per-hour must be at least 1")
+    if root_path and not root_path.startswith("/"):
+        raise UsageError(f"--root-path begins with a slash; got {root_path!r}")
+    study = read_study(name)
+    answers = Answers(name, study)
+    limits = Limits(listeners=listeners, listeners_per_hour=listeners_per_hour)
+    app = create_app(name, study, answers, limits, root_path.rstrip("/"))
+    with suppress(KeyboardInterrupt), closing(answers), _bind(host, port) as bound:
+        shown = f"[{host}]" if ":" in host else host
+        address = f"http://{shown}:{bound.getsockname()[1]}{root_path.rstrip('/')}/"
+        # Finishes what is under way, then raises the interrupt again.
+        run(app, bound, trust_proxy, "" if quiet else f"{study.title}: {address}  (Ctrl-C stops)")
+    if not quiet:
+        print(f"stopped; 'fauxley listen report {printable(name)} --out REPORT' counts the answers")
+
+
+def _named(text: str) -> tuple[str, Path]:
+    """NAME=PATH, or a path that is named by its last part."""
+    name, equals, path = text.partition("=")
+    if equals and not Path(text).exists():
+        return name, Path(path)
+    return Path(text).resolve().name, Path(text)
+
+
+@contextmanager
+def _progress(quiet: bool, total: int) -> Iterator[Callable[[str, int], None]]:
+    """Progress over the sounds of all sources; told whose sound is being made, and how many are done."""
+    with Stages(quiet) as stages:
+        stages.begin("making the sounds", total)
+        yield lambda name, done: stages.reach(done, total)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """A socket bound before anything is promised, so that a port in use is one line."""
+    if not 0 <= port <= 65535:
+        raise UsageError(f"--port must be from 0 to 65535; got {port}")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise UsageError(f"--host {host!r} is no address: {error.strerror}") from error
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError as error:
+        bound.close()
+        raise FauxleyError(f"cannot listen on {host}, port {port}: {error.strerror}; choose another --port") from error
+    return bound
+
+
+listen = {"create": create, "serve": serve, "report": report, "export": export}

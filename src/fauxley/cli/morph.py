@@ -1,0 +1,82 @@
+"""`fauxley morph`: the sounds between sounds."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+import tyro
+
+from fauxley.cli.shared.importing import importing
+from fauxley.devices import Device, choose_device, keep_freed_memory
+from fauxley.errors import UsageError
+from fauxley.rendering.output import Output
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def morph(
+    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")],
+    out: Path,
+    seeds: tuple[int, ...],
+    count: int = 8,
+    path: Literal["linear", "spherical"] = "linear",
+    device: Device = "auto",
+    output: Annotated[Output, tyro.conf.arg(name="")] = Output(),  # noqa: B008 - frozen
+) -> None:
+    """Make the sounds on the way from one seed to the next, both included.
+
+    Example: fauxley morph runs/mine --out morph --seeds 3 17 --count 12
+
+    Args:
+        model: A run folder (its best checkpoint if one is recorded, else its newest) or a model folder.
+        out: Folder for the sounds, their latents.npy and sheet.png.
+        seeds: Two or more seeds, passed in this order.
+        count: How many sounds to make in all.
+        path: Which way to take between latents: linear goes straight, spherical on an arc that keeps their length.
+        device: Where to compute; auto takes a GPU if there is one.
+        output: How the files are written.
+    """
+    if len(seeds) < 2:
+        raise UsageError(f"--seeds takes two or more numbers; got {len(seeds)}")
+    if min(seeds) < 0:
+        raise UsageError(f"--seeds must not be negative; got {min(seeds)}")
+    if any(first == second for first, second in pairwise(seeds)):
+        raise UsageError(
+            f"nothing lies between a seed and itself; give --seeds that differ, not {' '.join(map(str, seeds))}"
+        )
+    if count < len(seeds):
+        raise UsageError(f"--count must be at least the number of seeds, {len(seeds)}; got {count}")
+    keep_freed_memory()
+    with importing():
+        import torch
+
+        from fauxley.models.synthesizer import Synthesizer
+        from fauxley.rendering.folder import Request, write_sounds
+
+    synthesizer = Synthesizer.from_pretrained(model, choose_device(device))
+    between = spherical if path == "spherical" else torch.lerp
+    latents = synthesizer.latents(seeds)
+
+    def requests() -> Iterator[Request]:
+        for number, place in enumerate(np.linspace(0, len(seeds) - 1, count)):
+            start = min(int(place), len(seeds) - 2)
+            share = float(place) - start
+            latent = between(latents[start], latents[start + 1], share)
+            facts = {"between_seeds": [seeds[start], seeds[start + 1]], "share": share, "path": path}
+            yield Request(latent, f"morph-{number:04d}", facts)
+
+    made_from = {"seeds": seeds, "path": path}
+    write_sounds(synthesizer, model, requests(), count, out, output, made_from=made_from)
+
+
+def spherical(start: "Tensor", end: "Tensor", share: float) -> "Tensor":
+    """Spherical interpolation (Shoemake 1985) of two latents (latent_size,)."""
+    import torch
+
+    angle = torch.arccos(torch.nn.functional.cosine_similarity(start, end, dim=0).clamp(-1, 1))
+    if angle.sin() < 1e-4:
+        return torch.lerp(start, end, share)
+    return (((1 - share) * angle).sin() * start + (share * angle).sin() * end) / angle.sin()

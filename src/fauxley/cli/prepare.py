@@ -1,0 +1,133 @@
+"""`fauxley prepare`: a folder of sounds → a dataset folder."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from fauxley.cli.scan import file_progress
+from fauxley.cli.shared.lengths import clip_length_for, describe_fit
+from fauxley.cluster import Cluster, cluster_backend
+from fauxley.dataset.cache import parse_size
+from fauxley.dataset.cutting import Cutting
+from fauxley.dataset.dataset import Dataset
+from fauxley.dataset.pack_settings import PackSettings
+from fauxley.dataset.packing import find_finished, pack
+from fauxley.sounds.sources import printable
+from fauxley.terminal.words import counted, duration
+
+
+def prepare(
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")],
+    dataset: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DATASET")],
+    /,
+    sample_rate: int = 16000,
+    channels: int = 1,
+    clip_length: int = 16384,
+    seconds: float | None = None,
+    slicing: Literal["auto", "first", "all", "random", "onsets"] = "auto",
+    overlap: float = 0.0,
+    pad_end: bool = True,
+    normalize: bool = True,
+    where: tuple[str, ...] = (),
+    cutting: Cutting = Cutting(),  # noqa: B008 - frozen
+    strict: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    shard_size: str | None = None,
+    jobs: int = -1,
+    cluster: Cluster = None,
+    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+) -> None:
+    """Decode a folder of sounds once into a dataset that training reads quickly.
+
+    Files that cannot be used are skipped and listed, with the reason, in DATASET/skipped.csv. A run that was
+    interrupted goes on where it stopped when the same command is run again.
+
+    For example:
+
+      fauxley prepare my-sounds my-dataset
+
+      fauxley prepare drums drums.dataset --sample-rate 44100 --clip-length 65536 --slicing first
+
+      fauxley prepare speech train.dataset --where split=train
+
+      fauxley prepare walks walks.dataset --slicing onsets --sample-rate 44100 --clip-length 16384
+
+      fauxley prepare archive archive.dataset --shard-size 256MB
+
+    Args:
+        folder: where the sounds are; sub-folders are searched too.
+        dataset: the folder to make.
+        sample_rate: in Hz; other rates are resampled.
+        channels: 1 mixes to mono by mean; mono becomes 2 by copying.
+        clip_length: samples in a clip; training can use another on the same dataset.
+        seconds: the same in seconds: takes the nearest length that models have, and says so.
+        slicing: which clips a file gives: the first, all, or as many as all but starting anywhere. auto: first if most
+            files are at most 1.5 clips long or, as drums do, hold nearly all their energy in the first clip; else
+            random. onsets: one clip for each hit of long recordings of footsteps, claps, drums; a hit that is longer
+            than a clip is cut there, and each is scaled to a peak of 1 on its own. 'fauxley cut' shows them first.
+        overlap: share of a clip that the next one repeats.
+        pad_end: fill the last clip of a file with zeros; otherwise drop it.
+        normalize: scale each file to a peak of 1.
+        where: only files with these labels, such as label=snare, or with these values in columns of the folder's
+            manifest.csv, such as split=train.
+        cutting: how hits are found and cut, for --slicing onsets.
+        strict: fail if any file cannot be used.
+        overwrite: replace a dataset that is there already.
+        shard_size: write the audio in several files of about this size, such as 256MB, the sounds in mixed order: for
+            what is too large for one disk and is read over a network, after copying DATASET there.
+        jobs: parallel workers; -1: one for each core.
+        cluster: spread the work over dask://HOST:PORT or ray://HOST:PORT, whose machines all see FOLDER and DATASET.
+        quiet: no progress bar and no summary.
+    """
+    if seconds is not None:
+        clip_length = clip_length_for(seconds, sample_rate)
+        if not quiet:
+            print(describe_fit(seconds, clip_length, sample_rate))
+    settings = PackSettings(sample_rate, channels, normalize, clip_length, slicing, overlap, pad_end, where, cutting)
+    shard_bytes = None if shard_size is None else parse_size(shard_size, "--shard-size")
+    finished = None if overwrite else find_finished(folder, dataset, settings, shard_bytes)
+    if finished is None:
+        with cluster_backend(cluster), file_progress("preparing", quiet) as progress:
+            prepared = pack(
+                folder,
+                dataset,
+                settings,
+                shard_bytes=shard_bytes,
+                strict=strict,
+                overwrite=overwrite,
+                n_jobs=None if cluster else jobs,
+                progress=progress,
+            )
+        head = "prepared"
+    else:
+        prepared, head = finished, "unchanged since it was prepared:"
+    if not quiet:
+        print(head, _summary(prepared))
+
+
+def _summary(dataset: Dataset) -> str:
+    info = dataset.info
+    slicing = info.slicing
+    labels = f", {counted(len(info.labels), 'label')}" if info.labels else ""
+    channels = counted(info.channels, "channel")
+    clips = f"{counted(dataset.num_clips(), 'clip')} of {slicing.clip_length} samples"
+    sounds = counted(info.num_files, "hit" if slicing.mode == "onsets" else "file")
+    head = f"{dataset.name}: {sounds}, {duration(dataset.duration_seconds)}"
+    lines = [
+        f"{head}, {info.sample_rate} Hz, {channels}{labels}",
+        f"  slicing {slicing.mode}: {clips} ({slicing.clip_length / info.sample_rate:.2f} s)",
+    ]
+    skipped = dataset.skipped()
+    lines += [f"  skipped {printable(skip.file)}: {printable(skip.reason)}" for skip in skipped[:5]]
+    if len(skipped) > 5:
+        lines.append(f"  ... {len(skipped)} skipped in all, see {dataset.name}/skipped.csv")
+    kinds = Counter(
+        part.split(":")[0].split(" as ")[0] for entry in dataset.entries for part in entry.warnings.split("; ")
+    )
+    del kinds[""]
+    if kinds:
+        found = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+        lines.append(f"  odd but used: {found}; see {dataset.name}/manifest.csv")
+    return "\n".join(lines)

@@ -1,0 +1,95 @@
+"""What `fauxley train --dry-run` tells: the resolved configuration, and what it will cost on this machine."""
+
+import json
+import time
+
+import torch
+from torch import nn
+
+from fauxley.capacity import size as size_text
+from fauxley.cli.shared.memory import peak_megabytes
+from fauxley.models.draws import Draws
+from fauxley.serialization import to_json
+from fauxley.terminal.words import counted, long
+from fauxley.training.config import TrainingConfig
+from fauxley.training.cost import cost_of
+from fauxley.training.state import TrainingState
+from fauxley.training.step import train_step
+
+_TRIAL = 2  # clips in a trial step
+_TRIAL_STEPS = 4  # of one or two clips
+_PATIENCE = 30  # seconds that the trial may take by arithmetic; what is larger is not tried
+_MATRIX = 512  # rows and columns of what the machine's speed is measured by
+_EFFICIENCY = 0.5  # of a training step's products, compared with that of a plain product of matrices
+
+
+def describe(config: TrainingConfig, device: torch.device) -> str:
+    """The configuration as JSON, the networks' sizes, and the estimated time and memory of a step."""
+    config, _ = config.settle(device)
+    cost = cost_of(config)
+    seconds = 2 * cost.multiply_adds / operations_per_second(device)
+    told = [json.dumps(to_json(config), indent=2)]
+    if seconds / config.batch_size * _TRIAL * _TRIAL_STEPS < _PATIENCE:
+        state = TrainingState.new(
+            config.architecture, config.optimizer, config.averaging.half_life > 0, config.seed, device, config.dtype
+        )
+        sizes = {name: count_parameters(network) for name, network in state.networks.items()}
+        told += [f"{name}: {size / 1e6:.2f} million parameters" for name, size in sizes.items()]
+        seconds, megabytes = _trial(config, state)
+        memory = f"about {megabytes / 1000:.1f} GB"
+    else:
+        told.append(f"networks: {config.architecture.work.weights / 1e6:.0f} million parameters")
+        told.append("too large to try out here; what follows is arithmetic, right to a factor of about three:")
+        memory = f"{size_text(cost.least_bytes)} or more"
+    told.append(f"device: {torch.cuda.get_device_name(device) if device.type == 'cuda' else 'cpu'}")
+    told.append(
+        f"a step takes about {seconds:.2g} s; {counted(config.steps, 'step')} about {long(seconds * config.steps)}"
+    )
+    told.append(f"memory: {memory}")
+    return "\n".join(told)
+
+
+def operations_per_second(device: torch.device) -> float:
+    """Additions and multiplications that training gets from this machine, from one product of matrices."""
+    a, b = (torch.rand(_MATRIX, _MATRIX, device=device) for _ in range(2))
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        product = a @ b
+        float(product[0, 0])  # a GPU is waited for
+        times.append(time.perf_counter() - start)
+    return 2 * _MATRIX**3 / min(times) * _EFFICIENCY
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Trainable numbers in a network."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _trial(config: TrainingConfig, state: TrainingState) -> tuple[float, float]:
+    """Seconds and megabytes of a step, extrapolated from small batches: both grow with the batch along a line."""
+    part = config.batch_size // config.accumulate
+    small, large = max(1, min(_TRIAL, part) // 2), min(_TRIAL, part)
+    before = peak_megabytes(state.device)
+    measured = [(count, step_seconds(config, state, count), peak_megabytes(state.device)) for count in (small, large)]
+    (_, first_seconds, first_peak), (_, last_seconds, last_peak) = measured
+    if small == large:
+        return last_seconds * config.accumulate, last_peak
+    each = max((last_seconds - first_seconds) / (large - small), last_seconds / large / 2)
+    seconds = (last_seconds + each * (part - large)) * config.accumulate
+    per_clip = max(last_peak - first_peak, (last_peak - before) / large, 0.0)
+    return seconds, last_peak + per_clip * (part - large)
+
+
+def step_seconds(config: TrainingConfig, state: TrainingState, count: int, trials: int = 2) -> float:
+    """Seconds of a training step on batches of `count` random clips: the least of `trials` steps but the first."""
+    audio = torch.rand(count, config.architecture.channels, config.architecture.clip_length, device=state.device) - 0.5
+    batches = [state.representation.to_features(audio)] * config.objective.num_batches
+    times = []
+    for trial in range(trials):
+        start = time.perf_counter()
+        train_step(state, config.objective, batches, lambda update, trial=trial: Draws(trial, update))  # type: ignore[misc]
+        if state.device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return min(times[1:])  # the first one also pays for setting up

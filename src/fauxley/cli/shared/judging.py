@@ -1,0 +1,148 @@
+"""What the commands that judge sounds share: from paths to an evaluator, from figures to a table in the terminal."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.table import Table
+
+from fauxley.cli.shared.reference import Reference
+from fauxley.dataset.dataset import Dataset
+from fauxley.dataset.pack_settings import PackSettings
+from fauxley.dataset.packing import open_or_prepare
+from fauxley.dataset.store import INFO_FILE
+from fauxley.errors import UsageError
+from fauxley.evaluation.classifier.cache import find_cached
+from fauxley.evaluation.classifier.classifier import Classifier
+from fauxley.evaluation.clips import ClipSource, DatasetClips, FolderClips, ModelClips
+from fauxley.evaluation.evaluator import Evaluator
+from fauxley.evaluation.figures import METRICS, describe
+from fauxley.evaluation.metrics.kernel import KAD_FACTOR
+from fauxley.evaluation.pretrained import SpeechQuality, open_embeddings
+from fauxley.evaluation.protocol import Listener, Protocol
+from fauxley.evaluation.report.page import Judged
+from fauxley.evaluation.report.remarks import remarks
+from fauxley.evaluation.report.report import warnings_for
+from fauxley.models.precision import Precision
+from fauxley.models.synthesizer import Synthesizer, checkpoints, is_model
+from fauxley.sounds.sources import printable
+from fauxley.terminal.console import output_console
+
+
+class Judge:
+    """Opens what paths name and judges it by one evaluator.
+
+    Args:
+        reference: real sounds and classifier.
+        protocol: how to judge.
+        device: where to compute.
+        listener: whom to tell.
+        like: a model whose sample rate and clip length the real sounds take; where it is none, they keep their own.
+        spread: let a cluster compute features; see `fauxley.cluster`.
+        precision: in which models compute; what is not float32 stands in their titles.
+
+    Raises:
+        UsageError: a cluster's workers would not find the real sounds.
+    """
+
+    def __init__(
+        self,
+        reference: Reference,
+        protocol: Protocol,
+        device: torch.device,
+        listener: Listener,
+        like: Path,
+        spread: bool = False,
+        precision: Precision = "float32",
+    ) -> None:
+        if spread:
+            reference.check_prepared()
+        self._device = device
+        self._precision = precision
+        self._listener = listener
+        self._protocol = protocol
+        rate, length = PackSettings.sample_rate, None
+        if is_run_or_model(like):
+            model = Synthesizer.from_pretrained(like)
+            rate, length = model.sample_rate, model.architecture.clip_length
+        settings = PackSettings(sample_rate=rate, clip_length=length or PackSettings.clip_length)
+        embeddings = open_embeddings(reference.embedding)
+        quality = SpeechQuality(reference.speech_quality) if reference.speech_quality else None
+        listener.begin("reading the real sounds", 0)
+        train = open_or_prepare(reference.data, settings)
+        test = open_or_prepare(reference.test, settings) if reference.test else None
+        classifier = _classifier(reference.classifier, train)
+        n_jobs = None if spread else 1
+        self.evaluator = Evaluator(
+            train, test, classifier, embeddings, quality, protocol, device, listener, length, n_jobs
+        )
+
+    def open(self, path: Path, title: str | None = None) -> ClipSource:
+        """The clips that a path means: those of a run or model, of a dataset, or of a folder of sounds.
+
+        Raises:
+            FauxleyError: nothing of the kind is there, or nothing that can be judged here.
+        """
+        source = self._open(path, title)
+        self.evaluator.check(source)
+        return source
+
+    def _open(self, path: Path, title: str | None) -> ClipSource:
+        title = title or printable(path.resolve().name)
+        count, seed = self.evaluator.count, self._protocol.seed
+        if is_run_or_model(path):
+            model = Synthesizer.from_pretrained(path, self._device, self._precision)
+            step = f", step {model.provenance.step}" * (model.provenance.step > 0 and "step" not in title)
+            computed = ", bfloat16" * (model.precision == "bfloat16")
+            return ModelClips(model, title + step + computed, count, seed, path)
+        length, rate = self.evaluator.train.clip_length, self.evaluator.train.sample_rate
+        if (path / INFO_FILE).is_file():
+            return DatasetClips(Dataset.open(path), title, count, seed, length)
+        if not path.is_dir():
+            raise UsageError(f"{printable(path)} is no model and no folder of sounds")
+        self._listener.begin(f"{title}: looking into the files", 0)
+        return FolderClips(path, title, rate, length, count, seed, self._listener.advance)
+
+    def judge(self, source: ClipSource) -> Judged:
+        """Judge clips; see `Evaluator.evaluate`."""
+        return Judged(source, self.evaluator.evaluate(source))
+
+
+def is_run_or_model(path: Path) -> bool:
+    """Whether a path is a run folder with a checkpoint, or a model folder."""
+    return is_model(path) or bool(checkpoints(path))
+
+
+def print_summary(evaluator: Evaluator, judged: Sequence[Judged]) -> None:
+    """Print the table of figures, remarks and warnings."""
+    console = output_console()
+    console.print(_table(evaluator, judged))
+    widths = ", ".join(f"{width:.4g} in {name}" for name, width in evaluator.bandwidths.items())
+    console.print(f"KAD: × {KAD_FACTOR}, a Gaussian kernel of bandwidth {widths}", markup=False)
+    for text in warnings_for(evaluator, judged):
+        console.print(f"note: {text}", style="yellow", markup=False)
+    for one in judged:
+        console.print(f"\n{one.figures.title}", markup=False, style="bold")
+        for remark in remarks(one.figures, evaluator.real[-1]):
+            console.print(f"  {remark.verdict:<4}  {remark.text}", markup=False)
+
+
+def _table(evaluator: Evaluator, judged: Sequence[Judged]) -> Table:
+    sets = [*evaluator.real, *(one.figures for one in judged)]
+    table = Table(box=None, pad_edge=False)
+    table.add_column("", no_wrap=True)
+    for figures in sets:
+        table.add_column(f"{figures.title}\n{figures.count} clips", justify="right", overflow="fold")
+    order = list(METRICS)
+    names = dict.fromkeys(name for figures in reversed(sets) for name in figures.scores)
+    for name in sorted(names, key=lambda name: order.index(name.partition("/")[0])):
+        metric, embedding = describe(name)
+        title = f"{metric.title}, {embedding}" if embedding else metric.title
+        table.add_row(title, *(str(f.scores[name]) if name in f.scores else "–" for f in sets))
+    return table
+
+
+def _classifier(path: Path | None, data: Dataset) -> Classifier | None:
+    if path is not None:
+        return Classifier.load(path)
+    return find_cached(data) if data.labels else None

@@ -1,0 +1,107 @@
+"""`fauxley train-classifier`: teaches the judge of the inception score the labels of a dataset."""
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from fauxley.dataset.dataset import Dataset
+from fauxley.dataset.packing import open_or_prepare
+from fauxley.devices import Device, choose_device, in_memory
+from fauxley.errors import FauxleyError, UsageError
+from fauxley.evaluation.classifier.cache import SENSIBLE_ACCURACY, cached_path
+from fauxley.evaluation.classifier.classifier import Classifier
+from fauxley.evaluation.classifier.training import NOISY_DB, Recipe
+from fauxley.evaluation.classifier.training import train_classifier as fit
+from fauxley.rendering.places import check_folder_place
+from fauxley.sounds.sources import printable
+from fauxley.terminal.progress import Stages
+from fauxley.user_cache import writable_folder
+
+
+def train_classifier(
+    data: Path,
+    out: Path | None = None,
+    test: Path | None = None,
+    recipe: Annotated[Recipe, tyro.conf.arg(name="")] = Recipe(),  # noqa: B008 - frozen
+    device: Device = "auto",
+    force: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+) -> None:
+    """Train a classifier on labelled sounds, by which 'fauxley evaluate' judges generated ones.
+
+    A classifier of the same data, recipe and test data is never trained twice: it is kept in a cache, where
+    'fauxley evaluate' finds it by the data alone.
+
+    Example: fauxley train-classifier --data words.dataset --test held-out.dataset --out words.classifier
+
+    Args:
+        data: Labelled sounds: a dataset, or a folder of sounds.
+        out: Folder for a copy of the classifier; it is in the cache in any case.
+        test: Labelled sounds to measure the accuracy on, best of other speakers or sources. Without it, a share of the
+            data is held out.
+        recipe: How to train.
+        device: Where to compute; auto takes a GPU if there is one.
+        force: Accept a classifier that is hardly better than guessing.
+        quiet: Say nothing.
+    """
+    if out is not None:
+        check_folder_place(out)
+    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} has something in it; choose another --out")
+    dataset, asked = open_or_prepare(data), open_or_prepare(test) if test else None
+    path = cached_path(dataset, recipe, asked)
+    trained = None
+    try:
+        classifier = Classifier.load(path)
+    except FauxleyError:  # not there, or not usable: made anew
+        writable_folder("classifiers")
+        classifier = trained = _train(dataset, recipe, asked, device, quiet)
+        shutil.rmtree(path, ignore_errors=True)
+        trained.save(path)
+    if not quiet:
+        print(describe(classifier) + ("" if trained else "\n(from the cache: trained before on this very data)"))
+    measured = classifier.judgement.accuracy
+    if measured < SENSIBLE_ACCURACY and not force:
+        raise FauxleyError(
+            f"an accuracy of {measured:.2f} is too low to judge by ({SENSIBLE_ACCURACY} at least): give more data or "
+            "more --epochs, or take it as it is with --force"
+        )
+    if out is not None:
+        classifier.save(out)
+        if not quiet:
+            print(f"saved in {out}")
+
+
+def describe(classifier: Classifier) -> str:
+    """What a classifier is worth: accuracy, calibration, confusion matrix."""
+    judgement, labels = classifier.judgement, [printable(label)[:12] for label in classifier.labels]
+    width = max(4, *map(len, labels))
+    asked = f"{judgement.num_clips} held-out clips ({judgement.held_out})"
+    lines = [
+        f"classifier {classifier.digest}: accuracy {judgement.accuracy:.3f} on {asked}",
+        f"with white noise {NOISY_DB} dB below each clip: {judgement.noisy_accuracy:.3f}",
+        f"calibration error {judgement.calibration_error:.3f} ({_about_temperature(classifier.temperature)})",
+    ]
+    if len(labels) <= 20:
+        lines += ["", " " * width + "  heard as", " ".join([" " * width, *(f"{label[:5]:>5}" for label in labels)])]
+        for label, row in zip(labels, judgement.confusion, strict=True):
+            lines.append(" ".join([f"{label:>{width}}", *(f"{count or '·':>5}" for count in row)]))
+    return "\n".join(lines)
+
+
+def _about_temperature(temperature: float) -> str:
+    return "no temperature: none helped on other sources" if temperature == 1 else f"temperature {temperature:.2f}"
+
+
+def _train(dataset: Dataset, recipe: Recipe, test: Dataset | None, device: Device, quiet: bool) -> Classifier:
+    with Stages(quiet) as stages, in_memory("lower --batch-size or --width"):
+
+        def tell(done: int, total: int) -> None:
+            if done == 1:
+                stages.begin("training the classifier", total)
+            stages.advance(1)
+
+        stages.begin("preparing to train the classifier", 0)
+        return fit(dataset, recipe, test, choose_device(device), tell)

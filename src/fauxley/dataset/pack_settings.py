@@ -1,0 +1,103 @@
+"""What a dataset depends on besides the sounds, and how `auto` slicing decides."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fauxley.dataset.cutting import Cutting
+from fauxley.dataset.parts import Encoding
+from fauxley.dataset.slicing import HitSlicing, Slicing
+from fauxley.dataset.store import FORMAT_VERSION, MOST_CHANNELS, MOST_VALUES, SAMPLE_RATES, DatasetInfo, Entry
+from fauxley.errors import UsageError
+from fauxley.sounds.levels import is_one_shot
+
+Samples = Callable[[int], NDArray[np.int16]]  # number of a file → (num_samples, C)
+_ASKED = 1000  # files that `auto` listens to, at most
+
+
+@dataclass(frozen=True)
+class PackSettings:
+    """What a dataset depends on besides the sounds.
+
+    Attributes:
+        sample_rate: in Hz; what differs is resampled.
+        channels: what differs is brought to one by mean, from one by copying, and else skipped.
+        normalize: scale each file to a peak of 1 (silence stays), as the official loader does.
+        clip_length: samples in a clip, for the default slicing.
+        slicing: see `Slicing.mode`; `auto` is `first` if most files are at most 1.5 clips long, or hold nearly all
+            their energy in their first clip as one-shots do; else `random`. `onsets`: recordings are cut at their hits,
+            each hit no longer than a clip, and normalised as a sound of its own.
+        overlap: see `Slicing.overlap`.
+        pad_end: see `Slicing.pad_end`.
+        where: see `list_sounds`.
+        cutting: how they are cut, where the slicing is `onsets`.
+    """
+
+    sample_rate: int = 16000
+    channels: int = 1
+    normalize: bool = True
+    clip_length: int = 16384
+    slicing: Literal["auto", "first", "all", "random", "onsets"] = "auto"
+    overlap: float = 0.0
+    pad_end: bool = True
+    where: tuple[str, ...] = ()
+    cutting: Cutting = field(default=Cutting(), repr=False)
+
+    def __post_init__(self) -> None:
+        if self.sample_rate not in SAMPLE_RATES:
+            raise UsageError(
+                f"sample_rate must be from {SAMPLE_RATES[0]} to {SAMPLE_RATES[-1]} Hz; got {self.sample_rate}"
+            )
+        if not 1 <= self.channels <= MOST_CHANNELS:
+            raise UsageError(f"channels must be from 1 to {MOST_CHANNELS}; got {self.channels}")
+        if self.clip_length * self.channels > MOST_VALUES:
+            raise UsageError(f"clip_length must be at most {MOST_VALUES // self.channels}; got {self.clip_length}")
+        self.resolve()  # complains about the rest
+
+    @property
+    def encoding(self) -> Encoding:
+        if self.slicing != "onsets":
+            return Encoding(self.sample_rate, self.channels, self.normalize)
+        longest = self.clip_length
+        if self.cutting.max_length_seconds is not None:
+            longest = min(longest, round(self.cutting.max_length_seconds * self.sample_rate))
+        return Encoding(self.sample_rate, self.channels, self.normalize, self.cutting, longest)
+
+    @property
+    def made_of(self) -> str:
+        """A text that differs where the dataset would."""
+        return f"{self!r} {self.cutting!r}" if self.slicing == "onsets" else repr(self)
+
+    def resolve(self, entries: Sequence[Entry] = (), audio: Samples | None = None) -> Slicing:
+        """The slicing for the files `entries`; `audio` reads one by its number. None: judge by length alone."""
+        mode = self.slicing
+        if mode == "onsets":
+            return HitSlicing(mode, self.clip_length, self.overlap, self.pad_end, self.cutting)
+        if mode == "auto":
+            short = not entries or float(np.median([e.num_samples for e in entries])) <= 1.5 * self.clip_length
+            mode = "first" if short or self._are_one_shots(entries, audio) else "random"
+        return Slicing(mode, self.clip_length, self.overlap, self.pad_end)
+
+    def _are_one_shots(self, entries: Sequence[Entry], audio: Samples | None) -> bool:
+        if audio is None:
+            return False
+        asked = range(0, len(entries), -(-len(entries) // _ASKED))  # from all over the folder
+        short = sum(is_one_shot(audio(number), self.clip_length) for number in asked)
+        return short > len(asked) / 2
+
+    def describe(self, entries: Sequence[Entry], audio: Samples | None = None) -> DatasetInfo:
+        """The `dataset.json` of a dataset made with these settings that holds `entries` and `audio`."""
+        return DatasetInfo(
+            format_version=FORMAT_VERSION,
+            sample_rate=self.sample_rate,
+            channels=self.channels,
+            normalize=self.normalize,
+            where=self.where,
+            slicing=self.resolve(entries, audio),
+            num_files=len(entries),
+            num_samples=sum(entry.num_samples for entry in entries),
+            labels=tuple(sorted({entry.label for entry in entries} - {""})),
+        )

@@ -1,0 +1,216 @@
+"""The sounds of an opened dataset: which shard each is in, and where; the audio is mapped when it is first touched.
+
+A dataset of format 1 is one shard. What is kept in memory of one of format 2 grows with the number of shards, not of
+files: the index is mapped as the audio is, so that all processes of a machine share one copy of it.
+
+Letters: F files, S shards, C channels.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fauxley.dataset.location import Folder, Location
+from fauxley.dataset.slicing import Int
+from fauxley.dataset.store import (
+    AUDIO_FILE,
+    INFO_FILE,
+    LABELS_FILE,
+    LENGTHS_FILE,
+    MANIFEST_FILE,
+    DatasetInfo,
+    Entry,
+    Shard,
+    ShardedInfo,
+    read_entries,
+    read_info,
+    read_skipped,
+    shard_file,
+)
+from fauxley.sounds.files import Skipped
+
+_MAPPED = 64  # shards at most; a mapped file costs no memory, but room that the cache cannot give back
+
+
+class Shards:
+    """What a dataset reads from; see `open_shards`.
+
+    Attributes:
+        location: where it is.
+        info: dataset.json.
+        lengths: (F,) samples of each file, per channel.
+        first_files: (S + 1,) the first file of each shard, and F.
+    """
+
+    def __init__(
+        self,
+        location: Location,
+        info: DatasetInfo,
+        lengths: NDArray[np.integer],
+        labels: NDArray[np.integer],
+        shards: Sequence[Shard],
+    ) -> None:
+        self.location = location
+        self.info = info
+        self.lengths = lengths
+        self._labels = labels
+        self.first_files: Int = np.cumsum([0, *(shard.num_files for shard in shards)])
+        self._shards = shards
+        self.audio = lru_cache(maxsize=_MAPPED)(self._map)
+        self._offsets = lru_cache(maxsize=_MAPPED)(self._add_up)
+
+    def __len__(self) -> int:
+        return len(self._shards)
+
+    @cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        """The rows of manifest.csv, in the order of the files."""
+        return read_entries(self.location, self.info)
+
+    def skipped(self) -> list[Skipped]:
+        """The rows of skipped.csv."""
+        return read_skipped(self.location)
+
+    @property
+    def licenses(self) -> tuple[str, ...]:
+        """The distinct licences, sorted."""
+        if isinstance(self.info, ShardedInfo):
+            return self.info.licenses
+        return tuple(sorted({entry.license for entry in self.entries} - {""}))
+
+    @property
+    def is_local(self) -> bool:
+        """Whether all of it lies on this machine."""
+        return isinstance(self.location, Folder)
+
+    @property
+    def sizes(self) -> Int:
+        """(S,) samples of each shard, per channel, whatever files are chosen of it."""
+        return np.array([shard.num_samples for shard in self._shards], np.int64)
+
+    def of(self, files: Int) -> Int:
+        """The shard of each file."""
+        return np.searchsorted(self.first_files, files, side="right") - 1
+
+    def labels(self, files: Int) -> Int:
+        """The place of the files' labels in `info.labels`, or -1."""
+        return self._labels[files].astype(np.int64)
+
+    def begins(self, shard: int, files: Int) -> Int:
+        """Where those files of a shard begin in its audio, in samples."""
+        begins: Int = self._offsets(shard)[files - self.first_files[shard]]
+        return begins
+
+    def samples(self, file: int) -> NDArray[np.int16]:
+        """The audio of a file, `(num_samples, C)`."""
+        shard = int(self.of(np.array([file]))[0])
+        begin = int(self.begins(shard, np.array([file]))[0])
+        audio: NDArray[np.int16] = self.audio(shard)
+        return audio[begin : begin + int(self.lengths[file])]
+
+    def only(self, files: Int) -> "Shards":
+        """As if they held these files only, in file order."""
+        return _Selection(self, np.unique(files))
+
+    def check(self) -> None:
+        """Complain now, not in the midst of training, of a shard that is missing on the disk or of another size."""
+        for shard in range(len(self)):
+            self.location.check(*self._file(shard))
+
+    def ask(self, shards: Int) -> None:
+        """Have them fetched, if they are elsewhere, before they are needed."""
+        self.location.ask([self._file(int(shard)) for shard in shards])
+
+    def _map(self, shard: int) -> NDArray[np.int16]:
+        """The audio of a shard, `(num_samples, C)`, memory-mapped."""
+        values: NDArray[np.int16] = self.location.map(*self._file(shard)).view("<i2")
+        return values.reshape(-1, self.info.channels)
+
+    def _file(self, shard: int) -> tuple[str, int, str]:
+        about = self._shards[shard]
+        name = shard_file(shard) if isinstance(self.info, ShardedInfo) else AUDIO_FILE
+        return name, 2 * self.info.channels * about.num_samples, about.sha256
+
+    def _add_up(self, shard: int) -> Int:
+        lengths = self.lengths[self.first_files[shard] : self.first_files[shard + 1]].astype(np.int64)
+        return np.cumsum(lengths) - lengths
+
+
+class _Selection(Shards):
+    """Some files of other shards, numbered anew, read from where they are.
+
+    Args:
+        whole: the others.
+        files: (F,) rising.
+    """
+
+    def __init__(self, whole: Shards, files: Int) -> None:
+        lengths = whole.lengths[files]
+        total = int(lengths.sum(dtype=np.int64))
+        info = dataclasses.replace(whole.info, num_files=len(files), num_samples=total)
+        super().__init__(whole.location, info, lengths, whole.labels(files), whole._shards)
+        self.first_files = np.searchsorted(files, whole.first_files)
+        self._whole = whole
+        self._files = files
+
+    @cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        return tuple(self._whole.entries[file] for file in self._files)
+
+    def begins(self, shard: int, files: Int) -> Int:
+        return self._whole.begins(shard, self._files[files])
+
+
+def open_shards(location: Location) -> Shards:
+    """Open a dataset.
+
+    Raises:
+        FauxleyError: missing, not a dataset, of another format version, incomplete or inconsistent.
+    """
+    info = read_info(location)
+    shards = _open_many(location, info) if isinstance(info, ShardedInfo) else _open_one(location, info)
+    shards.check()
+    return shards
+
+
+def _open_one(location: Location, info: DatasetInfo) -> Shards:
+    entries = read_entries(location, info)
+    if any(entry.num_samples < 1 for entry in entries):
+        raise location.broken(f"{MANIFEST_FILE} lists a file without samples")
+    ends = list(accumulate((entry.num_samples for entry in entries), initial=0))
+    if len(entries) != info.num_files or ends[-1] != info.num_samples:
+        raise location.broken(f"{MANIFEST_FILE} does not match {INFO_FILE}")
+    if any(entry.offset != end for entry, end in zip(entries, ends, strict=False)):
+        raise location.broken(f"the offsets in {MANIFEST_FILE} do not follow one another")
+    places = {label: index for index, label in enumerate(info.labels)}
+    lengths = np.array([entry.num_samples for entry in entries], np.int64)
+    labels = np.array([places.get(entry.label, -1) for entry in entries], np.int64)
+    shards = Shards(location, info, lengths, labels, [Shard(info.num_files, info.num_samples, "")])
+    shards.entries = entries
+    return shards
+
+
+def _open_many(location: Location, info: ShardedInfo) -> Shards:
+    files = [shard.num_files for shard in info.shards]
+    samples = [shard.num_samples for shard in info.shards]
+    if info.lanes < 1 or any(count < 1 for count in (*files, *samples)):
+        raise location.broken(f"{INFO_FILE} makes no sense")
+    lengths = location.map(LENGTHS_FILE, 4 * info.num_files, info.lengths_sha256).view("<u4")
+    labels = location.map(LABELS_FILE, 4 * info.num_files, info.labels_sha256).view("<i4")
+    if (sum(files), sum(samples)) != (info.num_files, info.num_samples):
+        raise location.broken(f"{INFO_FILE} makes no sense: its shards are not what it says in all")
+    shards = Shards(location, info, lengths, labels, info.shards)
+    sums = np.add.reduceat(lengths, shards.first_files[:-1], dtype=np.int64)
+    if sums.tolist() != samples:
+        raise location.broken(f"{LENGTHS_FILE} does not match {INFO_FILE}")
+    if not lengths.all():
+        raise location.broken(f"{LENGTHS_FILE} lists a file without samples")
+    if labels.min() < -1 or labels.max() >= len(info.labels):
+        raise location.broken(f"{LABELS_FILE} does not match {INFO_FILE}")
+    largest = max(shard.num_samples for shard in info.shards)
+    location.expect(min(info.lanes, len(shards)) * 2 * info.channels * largest)
+    return shards

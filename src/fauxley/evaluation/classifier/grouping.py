@@ -1,0 +1,114 @@
+"""Which clips come from one source (a speaker, a drum machine, a take), so that a test never asks what was learnt.
+
+What is held out must not share a source with what is learnt, or the accuracy is a memory test. Sources are those that
+the data's manifest.csv named (columns `source`, `speaker` or `speaker_or_source`). Without, file names often tell
+them, as in `<speaker>_nohash_0.wav`.
+
+Letters: N labelled clips, G groups.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fauxley.dataset.dataset import Dataset
+from fauxley.dataset.store import Entry
+
+Int = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+_LEAST_BY_NAME = 20  # sources, before beginnings of names are believed to be some
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Labelled clips by where they come from.
+
+    Attributes:
+        names: of each group, (G,), all different.
+        of_clip: the group of each labelled clip, (N,).
+        kind: in words, what a group is.
+        known: whether these are sources rather than single files.
+    """
+
+    names: tuple[str, ...]
+    of_clip: Int
+    kind: str
+    known: bool
+
+    def sizes(self) -> Int:
+        """Clips in each group, (G,)."""
+        return np.bincount(self.of_clip, minlength=len(self.names))
+
+
+def find_groups(dataset: Dataset) -> Groups:
+    """The groups of a dataset's labelled clips: listed sources, else what file names tell, else single files.
+
+    Copies of one file are one group. Listed sources are of use if most labels have two or more; where each label is one
+    source, nobody could be asked about another. Beginnings of file names, up to the first "_" or "-", are taken for
+    sources if there are twenty or more and most of them have files of several labels, as speakers do.
+    """
+    keys, kind, known = _keys(dataset.entries)
+    labelled = dataset.clip_labels() >= 0
+    # Without copying the names as long as the longest of them for each clip.
+    names, of_file = np.unique(np.array(keys, object), return_inverse=True)
+    used, of_clip = np.unique(of_file[dataset.clips().file[labelled]], return_inverse=True)
+    return Groups(tuple(names[used].tolist()), of_clip.astype(np.int64), kind, known)
+
+
+def held_out(groups: Groups, share: float) -> Mask:
+    """About a share of the clips, by whole groups, (N,).
+
+    Which side a group is on is a function of its name, so that more data does not reshuffle it; but a group with more
+    than a third of all clips is held out only if all are such.
+    """
+    sizes = groups.sizes()
+    small = [group for group in range(len(sizes)) if sizes[group] <= len(groups.of_clip) / 3]
+    order = sorted(small or range(len(sizes)), key=lambda group: _hash(groups.names[group]))
+    held: list[int] = []
+    for group in order:  # so many groups, and more of them if those have few clips
+        if len(held) >= round(share * len(order)) and sizes[held].sum() >= 0.8 * share * len(groups.of_clip):
+            break
+        held.append(group)
+    return np.isin(groups.of_clip, held)
+
+
+def grouped_folds(of_clip: NDArray[np.integer[Any]], count: int) -> list[Mask]:
+    """Clips dealt into `count` folds of about the same size (fewer, if there are fewer groups): masks (N,).
+
+    No group is in two folds, and every clip is in one. The largest group goes first, each to the smallest fold so far.
+    """
+    groups, inverse, sizes = np.unique(of_clip, return_inverse=True, return_counts=True)
+    count = min(count, len(groups))
+    filled = np.zeros(count, np.int64)
+    fold_of = np.zeros(len(groups), np.int64)
+    for group in np.argsort(-sizes, kind="stable"):
+        fold_of[group] = filled.argmin()
+        filled[fold_of[group]] += sizes[group]
+    return [fold_of[inverse] == fold for fold in range(count)]
+
+
+def _keys(entries: tuple[Entry, ...]) -> tuple[list[str], str, bool]:
+    """The group of each file by name, what such a group is, and whether it is a source."""
+    sources_of: dict[str, set[str]] = {}
+    for entry in entries:
+        if entry.label and entry.source:
+            sources_of.setdefault(entry.label, set()).add(entry.source)
+    if sum(len(sources) > 1 for sources in sources_of.values()) > len(sources_of) / 2:
+        return [entry.source or entry.sha256 for entry in entries], "sources", True
+    beginnings = [re.split("[_-]", entry.file.rsplit("/", 1)[-1])[0] for entry in entries]
+    labels_of: dict[str, set[str]] = {}
+    for beginning, entry in zip(beginnings, entries, strict=True):
+        labels_of.setdefault(beginning, set()).add(entry.label)
+    mixed = sum(len(labels) > 1 for labels in labels_of.values())
+    if len(labels_of) >= _LEAST_BY_NAME and mixed > len(labels_of) / 2:
+        return beginnings, "sources, told by how file names begin", True
+    return [entry.sha256 for entry in entries], "files, whose sources are not known", False
+
+
+def _hash(name: str) -> bytes:
+    return hashlib.sha256(name.encode(errors="surrogateescape")).digest()

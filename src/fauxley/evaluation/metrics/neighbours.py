@@ -1,0 +1,157 @@
+"""Nearest neighbours: is a set varied, and did the model merely learn its examples by heart?
+
+The search is exact. Squared distances of whole blocks are one matrix product, |a - b|² = |a|² + |b|² - 2 a·b, of
+features that are centred first, since what rounding takes away grows with their norms. The few best candidates are
+measured again, directly and in double precision; where the candidates that were let go are not farther than the last of
+those by more than rounding can be, the products are repeated in double precision.
+Neither side needs to fit in memory: blocks are read where they are used, so memory-mapped features will do.
+
+Paper, section 5.2: |D|self is the mean distance to the nearest other clip of the same set, |D|train that to the nearest
+training clip. A |D|self far below that of real data: the clips are alike. A |D|train far below: they are copies.
+
+Letters: Q queries, N clips searched, D dimensions, k neighbours.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fauxley.errors import UsageError
+from fauxley.evaluation.metrics.checks import check_features, check_values
+
+Float = NDArray[np.floating[Any]]
+Int = NDArray[np.int64]
+Progress = Callable[[int], None]
+
+_SPARE = 4  # candidates beyond k, in case rounding hid one
+_BLOCK_BYTES = 1 << 26
+
+
+def nearest(
+    queries: Float,
+    base: Float,
+    k: int = 1,
+    *,
+    same: bool = False,
+    device: torch.device | str = "cpu",
+    progress: Progress = lambda done: None,
+) -> tuple[NDArray[np.float64], Int]:
+    """The k nearest of `base`, (N, D), to each of `queries`, (Q, D): Euclidean distances and indices, (Q, k),
+    ascending.
+
+    Args:
+        same: query i is clip i of `base`, and not its own neighbour.
+        progress: called with the number of queries just done.
+
+    Raises:
+        UsageError: fewer clips than neighbours, other dimensions, or numbers that are not finite.
+    """
+    check_features(1, searched=base, queried=queries)
+    if not 1 <= k <= len(base) - same:
+        raise UsageError(f"{len(base)} clips are too few for {k} neighbours")
+    kept = min(k + _SPARE, len(base) - same)
+    rows = max(1, min(4096, _BLOCK_BYTES // (4 * queries.shape[1])))
+    centre: Float = np.asarray(np.mean(base, axis=0, dtype=np.float64), np.result_type(queries, base))
+    distances, indices = np.empty((len(queries), k)), np.empty((len(queries), k), np.int64)
+    for start in range(0, len(queries), rows):
+        part = queries[start : start + rows]
+        own = np.arange(start, start + len(part)) if same else None
+        candidates, surely = _candidates(part - centre, base, centre, kept, own, rows, device, torch.float32)
+        found = _measure(part, base, candidates, k)
+        unsure = np.flatnonzero(np.square(found[0][:, -1]) > surely)
+        if len(unsure) and kept < len(base) - same:
+            mine = None if own is None else own[unsure]
+            wider, _ = _candidates(part[unsure] - centre, base, centre, kept, mine, rows, "cpu", torch.float64)
+            for all_, some in zip(found, _measure(part[unsure], base, wider, k), strict=True):
+                all_[unsure] = some
+        distances[start : start + rows], indices[start : start + rows] = found
+        progress(len(part))
+    return distances, indices
+
+
+def _candidates(
+    queries: Float,
+    base: Float,
+    centre: Float,
+    kept: int,
+    own: Int | None,
+    rows: int,
+    device: torch.device | str,
+    precision: torch.dtype,
+) -> tuple[Int, NDArray[np.float64]]:
+    """Indices of the nearest `kept` clips to centred queries, by matrix products, (Q, kept), and for each query a
+    squared distance, (Q,), that every other clip is farther away than, whatever rounding did."""
+    q = torch.from_numpy(np.asarray(queries)).to(device, precision)
+    best = torch.full((len(q), kept), torch.inf, device=device, dtype=precision)
+    which = torch.zeros((len(q), kept), dtype=torch.int64, device=device)
+    longest = torch.zeros((), device=device, dtype=precision)
+    mine = None if own is None else torch.from_numpy(own).to(device)
+    for start in range(0, len(base), rows):
+        block = torch.from_numpy(np.asarray(base[start : start + rows] - centre)).to(device, precision)
+        norms = block.square().sum(1)
+        longest = torch.maximum(longest, norms.max())
+        # |q|² is the same for all clips of a row.
+        squared = torch.addmm(norms, q, block.T, alpha=-2)
+        if mine is not None:
+            inside = (mine >= start) & (mine < start + len(block))
+            squared[inside.nonzero().squeeze(1), mine[inside] - start] = torch.inf
+        both = torch.cat([best, squared], 1)
+        best, chosen = both.topk(kept, 1, largest=False)
+        ids = torch.cat([which, torch.arange(start, start + len(block), device=device).expand(len(q), -1)], 1)
+        which = ids.gather(1, chosen)
+    # Errors of a sum of D products grow like √D, not D, where signs vary; four times that is never reached in practice.
+    size = q.square().sum(1)
+    error = 4 * q.shape[1] ** 0.5 * torch.finfo(precision).eps * (size.sqrt() + longest.sqrt()).square()
+    surely = (best[:, -1] + size - error).double()
+    return which.cpu().numpy(), surely.cpu().numpy()
+
+
+def _measure(queries: Float, base: Float, candidates: Int, k: int) -> tuple[NDArray[np.float64], Int]:
+    """The best k of each query's candidates, measured in double precision."""
+    distances, indices = np.empty((len(queries), k)), np.empty((len(queries), k), np.int64)
+    rows = max(1, _BLOCK_BYTES // (8 * queries.shape[1] * candidates.shape[1]))
+    for start in range(0, len(queries), rows):
+        part = slice(start, start + rows)
+        # Sorted first, so that ties go to the lower index and the answer does not depend on the blocks.
+        ids = np.sort(candidates[part], axis=1)
+        exact = np.sqrt(np.square(np.asarray(base[ids], np.float64) - queries[part, None]).sum(2))
+        order = np.argsort(exact, axis=1, kind="stable")[:, :k]
+        distances[part], indices[part] = np.take_along_axis(exact, order, 1), np.take_along_axis(ids, order, 1)
+    return distances, indices
+
+
+@dataclass(frozen=True)
+class Memorisation:
+    """Whether clips are closer to the training data than new real clips are.
+
+    Attributes:
+        closer: probability that a clip lies closer to its nearest training clip than a held-out real clip does to
+            its own; 0.5 where generated clips are as new as real ones, 1 where they are copies.
+        suspicious: share of clips closer than all but one in a hundred held-out clips; 0.01 is to be expected.
+        threshold: that distance.
+        num_held_out: how many held-out clips there were.
+    """
+
+    closer: float
+    suspicious: float
+    threshold: float
+    num_held_out: int
+
+
+def memorisation(generated: Float, held_out: Float) -> Memorisation:
+    """Compare distances to the training data, (N,) of generated and (M,) of held-out clips. Ties count half.
+
+    Raises:
+        UsageError: a side has fewer than two, or numbers that are not finite.
+    """
+    check_values(2, generated=generated, held_out=held_out)
+    ranked = np.sort(held_out)
+    below = np.searchsorted(ranked, generated, "left")
+    up_to = np.searchsorted(ranked, generated, "right")
+    closer = 1 - (below + up_to).mean() / (2 * len(ranked))
+    threshold = float(np.quantile(ranked, 0.01))
+    return Memorisation(float(closer), float((generated < threshold).mean()), threshold, len(ranked))

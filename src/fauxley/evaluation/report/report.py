@@ -1,0 +1,153 @@
+"""The report of an evaluation: `report.json` for programs, `report.html` for people.
+
+The page is one file: style, script, charts, spectrograms and sounds are in it, and it asks the network for nothing.
+What comes from outside, such as names of files, is escaped by the template engine; sounds and pictures are encoded
+here.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fauxley.evaluation.evaluator import Evaluator
+from fauxley.evaluation.figures import Figures
+from fauxley.evaluation.metrics.kernel import KAD_FACTOR
+from fauxley.evaluation.protocol import FEW_CLIPS
+from fauxley.evaluation.report import page
+from fauxley.evaluation.report.page import Judged
+from fauxley.evaluation.report.remarks import remarks
+from fauxley.storage import atomic_file
+
+FORMAT_VERSION = 1
+
+
+def to_json(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, Any]:
+    """All figures with their protocol, for `report.json`. The same seeds give the same text, timings aside."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "protocol": protocol(evaluator),
+        "warnings": warnings_for(evaluator, judged),
+        "real": [figures.to_json() for figures in evaluator.real],
+        "generated": [
+            {
+                **figures.to_json(),
+                "remarks": [remark.text for remark in remarks(figures, evaluator.real[-1])],
+                "passed_over": source.passed_over,
+                "nearest": [
+                    {"clip": source.name(clip), "training_clip": evaluator.train.name(real), "distance": distance}
+                    for clip, real, distance in page.nearest_pairs(figures, page.PAIRS)
+                ],
+            }
+            for source, figures in judged
+        ],
+    }
+
+
+def protocol(evaluator: Evaluator) -> dict[str, Any]:
+    """What the figures depend on."""
+    train, classifier, settings = evaluator.train, evaluator.classifier, evaluator.protocol
+    return {
+        "clips_each_side": evaluator.count,
+        "clip_length": train.clip_length,
+        "sample_rate": train.sample_rate,
+        "seed": settings.seed,
+        "inception_splits": settings.splits,
+        "neighbour_queries": settings.neighbours,
+        "training_clips": len(train),
+        "held_out_clips": len(evaluator.test) if evaluator.test else 0,
+        "training_data": evaluator.fingerprint,
+        "embeddings": list(evaluator.embeddings),
+        "kad": {"factor": KAD_FACTOR, "bandwidths": evaluator.bandwidths},
+        "classifier": classifier.digest if classifier else None,
+        "classifier_accuracy": classifier.judgement.accuracy if classifier else None,
+        "classifier_noisy_accuracy": classifier.judgement.noisy_accuracy if classifier else None,
+        "classifier_calibration_error": classifier.judgement.calibration_error if classifier else None,
+        "truncation": "none: latents as drawn, no clip rejected",
+        "quantised_to_bits": 16,
+    }
+
+
+def warnings_for(evaluator: Evaluator, judged: Sequence[Judged]) -> list[str]:
+    """What makes the figures less than they seem."""
+    found = []
+    smallest = min(figures.count for figures in (*evaluator.real, *(j.figures for j in judged)))
+    if smallest < FEW_CLIPS:
+        found.append(
+            f"The smallest set has {smallest} clips. Below {FEW_CLIPS}, Fréchet distances are too large and inception "
+            "scores too small; kernel distance and the extrapolated Fréchet distance suffer least."
+        )
+    if evaluator.test is None:
+        found.append(
+            "No held-out data (--test): the check for memorising compares with training clips among themselves."
+        )
+    if (few := len(evaluator.baseline_distances)) < 100:
+        found.append(f"The check for copies rests on {few} real clips only; give more --test data.")
+    if evaluator.classifier is None:
+        found.append("No classifier: all that needs labels is left out.")
+    elif evaluator.classifier.judgement.accuracy < 0.7:
+        found.append("The classifier is weak; scores made of its answers say little.")
+    elif (error := evaluator.classifier.judgement.calibration_error) > 0.1:
+        found.append(
+            f"The classifier's probabilities are off by {error:.2f} (calibration error), and inception scores too: "
+            "compare only with the real rows beside them."
+        )
+    return found
+
+
+def write_report(
+    folder: Path,
+    title: str,
+    evaluator: Evaluator,
+    judged: Sequence[Judged],
+    history: Mapping[int, Figures] | None = None,
+    conclusion: str = "",
+) -> None:
+    """Write report.json and report.html into a folder that exists.
+
+    Args:
+        history: figures by training step.
+        conclusion: what came of them, a sentence.
+    """
+    from jinja2 import Environment
+
+    content = to_json(evaluator, judged)
+    if history:
+        content["history"] = [{"step": step, **figures.to_json()} for step, figures in history.items()]
+        content["conclusion"] = conclusion
+    with atomic_file(folder / "report.json") as partial:
+        partial.write_text(json.dumps(_finite(content), indent=2) + "\n", encoding="utf-8")
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(
+        files("fauxley.evaluation.report").joinpath("report.html.jinja").read_text("utf-8")
+    )
+    text = template.render(
+        title=title,
+        protocol=content["protocol"],
+        warnings=content["warnings"],
+        remarks=[(j.figures.title, remarks(j.figures, evaluator.real[-1])) for j in judged],
+        table=page.table([*evaluator.real, *(j.figures for j in judged)]),
+        conclusion=conclusion,
+        history=page.history(evaluator, history or {}),
+        charts=page.charts(evaluator, judged),
+        labels=page.labels(evaluator, judged),
+        signals=page.signal_table(evaluator, judged),
+        sounds=page.sounds(evaluator, judged),
+        pairs=[(j.figures.title, page.pairs(evaluator, j)) for j in judged],
+        classifier=evaluator.classifier,
+        seconds=[(f.title, f.count, f.seconds) for f in (*evaluator.real, *(j.figures for j in judged))],
+    )
+    with atomic_file(folder / "report.html") as partial:
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN; what could not be measured is null."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value

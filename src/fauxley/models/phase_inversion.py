@@ -1,0 +1,117 @@
+"""A learned way from magnitudes back to audio, in the manner of Vocos (Siuzdak 2023).
+
+The network works on frames, not on samples: log-magnitudes go through ConvNeXt blocks along time (Liu et al. 2022), a
+head gives every cell a phase, and the inverse STFT makes all samples at once. Magnitudes stay as they are given, for
+the phase is what a spectrogram lacks.
+
+Phases count from a frame's centre, N/2 samples after its beginning, so that zero in all bins is a click where the
+window is largest:
+
+    phase[n, k] = angle of the head's vector - πk
+
+What this cannot do: the same input gives the same phases wherever it stands, but a perfectly steady tone turns from
+frame to frame. Some iterations of Griffin-Lim behind the network mend that; so does what surrounds real tones.
+
+Letters: B batch, C channels, F frames, K = N/2 + 1 bins, N window length, H hop length, d width of the network.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fauxley.models.draws import Draws
+from fauxley.signal.griffin_lim import griffin_lim
+
+_FLOOR = 1e-4  # 80 dB below the clip's root mean square, where phases hardly matter
+_SPREAD = 3.0  # of log-magnitudes, roughly
+FILTER_TAPS = 7  # frames that a block sees
+EXPANSION = 3
+
+
+class LearnedInversion(nn.Module):
+    """Magnitudes (B, C, F, K) to audio (B, C, (F - 1) H + N), channel by channel.
+
+    Twice the magnitudes give twice the audio, for the network sees levels relative to the clip's own.
+
+    Args:
+        window_length, hop_length: of the spectrogram.
+        dim: d, channels of the network.
+        layers: number of blocks; each widens what a phase is found from by 3 frames on either side.
+        iterations: of accelerated Griffin-Lim that follow, beginning from the network's phases.
+    """
+
+    def __init__(self, window_length: int, hop_length: int, dim: int, layers: int, iterations: int = 0) -> None:
+        super().__init__()
+        self.window_length = window_length
+        self.hop_length = hop_length
+        self.iterations = iterations
+        bins = window_length // 2 + 1
+        self.embed = nn.Conv1d(bins, dim, FILTER_TAPS, padding="same")
+        self.first_norm = nn.LayerNorm(dim)
+        self.blocks = nn.ModuleList(ConvNeXtBlock(dim, scale=1 / layers) for _ in range(layers))
+        self.last_norm = nn.LayerNorm(dim)
+        self.head = nn.Linear(dim, 2 * bins)
+
+    def forward(self, magnitude: Tensor) -> Tensor:
+        return self.invert(magnitude, self.phase(magnitude))
+
+    def phase(self, magnitude: Tensor) -> Tensor:
+        """The phase of every cell, in radians: (B, C, F, K) to the same."""
+        level = magnitude.square().mean((-2, -1), keepdim=True).clamp(min=1e-12).sqrt()
+        x = torch.log(magnitude / level + _FLOOR) / _SPREAD + 1
+        x = self.embed(x.flatten(0, 1).transpose(1, 2)).transpose(1, 2)  # (B·C, F, d)
+        x = self.first_norm(x)
+        for block in self.blocks:
+            x = block(x)
+        vectors = self.head(self.last_norm(x)).unflatten(-1, (2, -1))  # (B·C, F, 2, K)
+        vectors = vectors * (1 - 2 * (torch.arange(magnitude.shape[-1], device=vectors.device) % 2))  # turned by πk
+        return torch.atan2(vectors[..., 1, :], vectors[..., 0, :]).view_as(magnitude)
+
+    def invert(self, magnitude: Tensor, phase: Tensor) -> Tensor:
+        """Audio of magnitudes and phases: the inverse STFT, or as many iterations of Griffin-Lim as there are."""
+        return griffin_lim(
+            magnitude,
+            self.window_length,
+            self.hop_length,
+            self.iterations,
+            momentum=0.99,
+            compensate=True,
+            phase=phase,
+        )
+
+
+class ConvNeXtBlock(nn.Module):
+    """Each channel filtered along frames, then each frame's channels mixed, added to the input: (B, F, d) to the same.
+
+    Args:
+        scale: of what is added, at first; it is learnt for each channel.
+    """
+
+    def __init__(self, dim: int, scale: float) -> None:
+        super().__init__()
+        self.filter = nn.Conv1d(dim, dim, FILTER_TAPS, padding="same", groups=dim)
+        self.norm = nn.LayerNorm(dim)
+        self.widen = nn.Linear(dim, EXPANSION * dim)
+        self.narrow = nn.Linear(EXPANSION * dim, dim)
+        self.scale = nn.Parameter(torch.full((dim,), scale))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.filter(x.transpose(1, 2)).transpose(1, 2)
+        change: Tensor = self.narrow(F.gelu(self.widen(self.norm(y))))
+        return x + self.scale * change
+
+
+def initialize_inversion(inversion: LearnedInversion, draws: Draws | None) -> LearnedInversion:
+    """Set weights as ConvNeXt does, with a standard deviation of 0.02, biases zero.
+
+    `architecture.initialize` does not suit: Glorot's rule reads a filter along frames as if it connected all channels.
+    """
+    if draws is None:
+        return inversion
+    with torch.no_grad():
+        for name, parameter in inversion.named_parameters():
+            if parameter.dim() > 1:
+                parameter.copy_(draws.uniform(parameter.shape, 0.02 * 3**0.5))
+            elif name.endswith("bias"):
+                parameter.zero_()
+    return inversion

@@ -1,0 +1,149 @@
+"""From a model's latents to a folder of sounds: any number of them, in constant memory, resumably."""
+
+import json
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, nullcontext
+from dataclasses import replace
+from io import BytesIO
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from fauxley.capacity import require_disk, require_memory
+from fauxley.cluster import cluster_backend
+from fauxley.models.cost import require_playable
+from fauxley.models.synthesizer import Synthesizer
+from fauxley.models.verified import checksum
+from fauxley.pictures.sheet import write_sheet
+from fauxley.rendering.batches import Batch, Destination, Request, describe, from_seeds, render_here, render_on_cluster
+from fauxley.rendering.manifest import LATENTS_FILE, LISTING_FILE, begin, begun_precision
+from fauxley.rendering.output import Output
+from fauxley.storage import atomic_file
+from fauxley.terminal.progress import Stages
+from fauxley.terminal.words import counted
+
+__all__ = ["Output", "Request", "from_seeds", "write_sounds"]
+
+_ON_SHEET = 32
+_BYTES_A_SAMPLE = 8  # in memory: as it is computed, and as it is written
+_LEAST_BYTES = 4096  # of a file, however short its sound: a block of most disks
+_SHEET = "sheet.png"
+
+
+def write_sounds(
+    synthesizer: Synthesizer,
+    model: Path,
+    requests: Iterable[Request],
+    count: int,
+    out: Path,
+    output: Output,
+    *,
+    made_from: Mapping[str, Any] | None = None,
+    cluster: str | None = None,
+) -> None:
+    """Make the sounds of `count` requests and write them, `latents.npy` and a sheet into the folder `out`.
+
+    Args:
+        made_from: what the requests follow from, such as their seeds. With it, a job that was interrupted is gone on
+            with when it is asked for again; without, nothing is known of what a folder holds.
+        cluster: where to compute, on machines that all see `model` and `out`; see `fauxley.cluster`.
+
+    Raises:
+        UsageError: `out` has something else in it and is not to be overwritten, or the sounds are too long at the
+            sample rate that is asked for.
+    """
+    sizes = synthesizer.architecture
+    require_playable(sizes.clip_length, sizes.channels, synthesizer.sample_rate, output.sample_rate)
+    _require_room(synthesizer, count, out, output)
+    precision = output.precision
+    if precision == "auto" and made_from is not None and not output.overwrite:
+        precision = begun_precision(out) or "auto"
+    output = replace(output, precision=synthesizer.to(precision=precision).precision)
+    sha256 = checksum(synthesizer)
+    job = {"model": sha256, "count": count, **(made_from or {}), "options": output.decisive()}
+    about = {**describe(synthesizer, model), "precision": output.precision}
+    to = Destination(out.absolute(), output, about)
+    with ExitStack() as stack:
+        done = stack.enter_context(begin(out, job, made_from is not None, output.overwrite))
+        stack.enter_context(cluster_backend(cluster))
+        stages = stack.enter_context(Stages(output.quiet))
+        stages.begin("making sounds", count)
+        shown: list[str] = []
+        shape = (count, synthesizer.architecture.latent_size)
+        recorded = stack.enter_context(closing(_recording(requests, to, shape)))
+        batches = _unfinished(_first_names(recorded, shown), to, done, stages.advance)
+        made = render_on_cluster(batches, model, sha256, to) if cluster else render_here(batches, synthesizer, to)
+        for number in made:
+            stages.advance(number)
+        if output.sheet and _SHEET not in done:
+            _draw_sheet(out, shown, output.format)
+    if not output.quiet:
+        print(f"{counted(count, 'sound')} in {out}, computed in {output.precision}")
+
+
+def _require_room(synthesizer: Synthesizer, count: int, out: Path, output: Output) -> None:
+    """Refuse more sounds than the disk holds, and batches that memory cannot."""
+    architecture = synthesizer.architecture
+    samples = architecture.channels * architecture.clip_length
+    batch = min(count, output.batch_size)
+    require_memory("a batch of so many sounds", batch * samples * _BYTES_A_SAMPLE, "lower --batch-size")
+    ratio = (output.sample_rate or synthesizer.sample_rate) / synthesizer.sample_rate
+    whole = output.format == "wav" and not output.clean
+    each = max(_LEAST_BYTES, round(2 * samples * ratio) if whole else 0) + 4 * architecture.latent_size
+    require_disk(f"making {counted(count, 'sound')}", count * each, out, "make fewer, or give an --out with more room")
+
+
+def _recording(requests: Iterable[Request], to: Destination, shape: tuple[int, int]) -> Generator[Request, None, None]:
+    """Pass requests on; write their latents to latents.npy and, if that is wanted, a line of each to sounds.jsonl."""
+    # A line is on its way to the disk before its sound is: one that is there is never without.
+    listing = (
+        (to.out / LISTING_FILE).open("w", buffering=1, encoding="utf-8", errors="backslashreplace")
+        if to.output.listing
+        else None
+    )
+    with (
+        nullcontext() if listing is None else listing,
+        atomic_file(to.out / LATENTS_FILE) as unfinished,
+        unfinished.open("wb") as latents,
+    ):
+        np.lib.format.write_array_header_1_0(latents, {"descr": "<f4", "fortran_order": False, "shape": shape})
+        for request in requests:
+            latents.write(request.latent.numpy().astype("<f4").tobytes())
+            if listing is not None:
+                facts = {"file": to.files(request)[0], **to.facts(request)}
+                listing.write(json.dumps(facts, ensure_ascii=False) + "\n")
+            yield request
+
+
+def _first_names(requests: Iterable[Request], names: list[str]) -> Iterator[Request]:
+    """Pass requests on; add the names of those that go onto the sheet."""
+    for request in requests:
+        if len(names) < _ON_SHEET:
+            names.append(request.name)
+        yield request
+
+
+def _unfinished(
+    requests: Iterable[Request], to: Destination, done: Container[str], passed: Callable[[int], None]
+) -> Iterator[Batch]:
+    """The batches of which something is missing; tells of the others."""
+    pending = iter(requests)
+    while batch := list(islice(pending, to.output.batch_size)):
+        if any(file not in done for request in batch for file in to.files(request)):
+            yield batch
+        else:
+            passed(len(batch))
+
+
+def _draw_sheet(out: Path, names: list[str], suffix: str) -> None:
+    """A sheet of what was written: the files are read back."""
+    clips, rate = [], 0
+    for name in names:
+        audio, rate = soundfile.read(BytesIO((out / f"{name}.{suffix}").read_bytes()), dtype="float32", always_2d=True)
+        clips.append(audio.T)
+    longest = max(clip.shape[1] for clip in clips)
+    padded = np.stack([np.pad(clip, ((0, 0), (0, longest - clip.shape[1]))) for clip in clips])
+    write_sheet(out / _SHEET, {"generated": padded}, rate, captions={"generated": names})

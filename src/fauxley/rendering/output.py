@@ -1,0 +1,74 @@
+"""How generated sounds become files: the options that all commands which make sounds share."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import soxr
+import tyro
+
+from fauxley.errors import UsageError
+from fauxley.serialization import to_json
+from fauxley.signal.cleaning import Cleaning
+
+
+@dataclass(frozen=True)
+class Output:
+    """How sounds become files."""
+
+    format: Literal["wav", "flac", "ogg"] = "wav"
+    """Kind of file."""
+    subtype: Literal["PCM_16", "PCM_24", "FLOAT", "VORBIS"] | None = None
+    """How samples are stored; by default 16 bits, or Vorbis for ogg."""
+    sample_rate: int | None = None
+    """Sample rate of the files in Hz, such as 44.1k; by default the model's."""
+    clean: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Make usable one-shots: offset removed, silence trimmed, end faded, peak at -1 dB; see --cleaning."""
+    cleaning: Cleaning = field(default_factory=Cleaning)
+    """What --clean does."""
+    sheet: bool = True
+    """Draw the first sounds on sheet.png."""
+    sidecars: bool = True
+    """Write a JSON file beside each sound: model, seed, latent, licence."""
+    listing: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Write all that into one file, sounds.jsonl, instead, a line for each sound: quicker for very many."""
+    batch_size: int = 32
+    """Sounds computed at a time. Changes speed and memory; sounds only by rounding."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Precision to compute in; bfloat16 takes half the time where the processor has it, for nearly the same sounds.
+    auto takes it only where it is fast. Ask for float32 to have a seed be the same sound on other machines, too."""
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Write into a folder that has something else in it, replacing files of the same name."""
+    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Say nothing."""
+
+    def __post_init__(self) -> None:
+        if self.sample_rate is not None and not 1000 <= self.sample_rate <= 384_000:
+            raise UsageError(f"sample_rate must be from 1000 to 384000 Hz; got {self.sample_rate}")
+        if self.batch_size < 1:
+            raise UsageError(f"batch_size must be at least 1; got {self.batch_size}")
+
+    @property
+    def sidecar_suffixes(self) -> tuple[str, ...]:
+        """Endings of the files beside each sound."""
+        return ("json",) if self.sidecars and not self.listing else ()
+
+    def decisive(self) -> dict[str, Any]:
+        """What the files depend on."""
+        options: dict[str, Any] = to_json(self)
+        return {name: value for name, value in options.items() if name not in ("type", "overwrite", "quiet")}
+
+    def finish(self, clip: np.ndarray, sample_rate: int) -> tuple[np.ndarray, int]:
+        """A generated clip (C, T) as it is to be written, and its sample rate.
+
+        Cleaned last: resampling moves peaks, and rings into silence.
+        """
+        if self.sample_rate is not None and self.sample_rate != sample_rate:
+            clip = soxr.resample(clip.T, sample_rate, self.sample_rate, quality="HQ").T
+            sample_rate = self.sample_rate
+        return self.cleaning.apply(clip, sample_rate) if self.clean else clip, sample_rate
+
+    @property
+    def ceiling(self) -> float | None:
+        """The largest |x| that a written file may hold, full scale being 1; None: any."""
+        return self.cleaning.ceiling if self.clean else None

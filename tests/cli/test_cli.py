@@ -1,0 +1,63 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fauxley
+from fauxley.cli.main import COMMANDS, main
+
+
+def test_the_overview_names_every_command_and_needs_no_pytorch() -> None:
+    code = "import sys; from fauxley.cli.main import main; main(['--help']); print('torch' in sys.modules)"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert all(name in printed for name in COMMANDS)
+    assert printed.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize("command", [[name] for name in COMMANDS] + [["train", "wavegan"]])
+def test_every_command_explains_itself_with_an_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*command, "--help"]) == 0
+    printed = capsys.readouterr().out
+    assert f"fauxley {' '.join(command)}" in printed
+    assert "xample" in printed
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.split() == ["fauxley", fauxley.__version__]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["genrate"], "did you mean 'generate'?"),
+        (["train", "wavegan-smal", "--data", "x", "--run", "y"], "did you mean 'wavegan-small'?"),
+        (["train", "wavegan", "--data", "x", "--run", "y", "--batchsize", "3"], "--batch-size"),
+        (
+            ["train", "wavegan", "--data", "x", "--run", "y", "--batch-size", "many"],
+            "--batch-size: 'many' is not a number",
+        ),
+        (["train", "wavegan", "--data", "x", "--run", "y", "--clip-length", "20000"], "got 20000"),
+        (["generate"], "--out"),
+        ([], "usage"),
+    ],
+)
+def test_wrong_use_exits_with_2_and_says_what_to_do(
+    arguments: list[str], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert hint in captured.err + captured.out
+    assert "Traceback" not in captured.err
+
+
+def test_the_installed_module_runs(tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    command = [sys.executable, "-m", "fauxley", "generate", str(missing), "--out", str(tmp_path / "out")]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert finished.returncode == 1
+    assert finished.stderr.strip().splitlines() == [
+        f"fauxley: {missing} does not exist; MODEL is a run folder or a model folder"
+    ]
+    assert not (tmp_path / "out").exists()

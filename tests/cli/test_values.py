@@ -1,0 +1,82 @@
+"""Numbers and paths of the command line, and numbers in sentences."""
+
+from pathlib import Path
+
+import pytest
+
+from fauxley.capacity import require_disk, require_memory, size
+from fauxley.cli.main import main
+from fauxley.cli.shared.values import UnreadableError, read_real, read_whole
+from fauxley.errors import FauxleyError
+from fauxley.terminal.progress import progress_line
+from fauxley.terminal.words import counted, duration, long
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *(("20", 20), ("1e4", 10_000), ("44.1k", 44_100), ("44.1kHz", 44_100), ("48 khz", 48_000), ("2M", 2_000_000)),
+        *(("16_000", 16_000), ("-3", -3), ("+7", 7), ("1.5e3", 1500), ("0", 0), ("9223372036854775807", 2**63 - 1)),
+    ],
+)
+def test_whole_numbers_as_people_write_them(text: str, value: int) -> None:
+    assert read_whole(text) == value
+
+
+@pytest.mark.parametrize(("text", "value"), [("0.5", 0.5), ("2e-4", 2e-4), (".5", 0.5), ("1.5k", 1500), ("-60", -60)])
+def test_real_numbers_as_people_write_them(text: str, value: float) -> None:
+    assert read_real(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "nan", "inf", "-inf", "1e", "e4", "4u", "1,5", "0x10", "1e9999", "٣½", "--3"])
+def test_what_is_no_number_is_refused(text: str) -> None:
+    for read in (read_whole, read_real):
+        with pytest.raises(UnreadableError):
+            read(text)
+
+
+@pytest.mark.parametrize("text", ["1.5", "1e-1", "0.0441k", "1e30", "9223372036854775808"])
+def test_a_fraction_or_too_much_is_no_whole_number(text: str) -> None:
+    with pytest.raises(UnreadableError):
+        read_whole(text)
+
+
+@pytest.mark.parametrize("flag", [["--count", "1e9x"], ["--count=1e9x"], ["--sample-rate", "high"], ["--out", ""]])
+def test_the_flag_is_named_in_one_line(flag: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["generate", "model", "--out", "there", *flag]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"fauxley: {flag[0].partition('=')[0]}: ")
+    assert error.count("\n") == 1
+
+
+def test_counts_agree_with_their_nouns() -> None:
+    assert [counted(n, "clip") for n in (0, 1, 2, 1000)] == ["0 clips", "1 clip", "2 clips", "1,000 clips"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.35, "0.35 s"), (744, "12.4 min"), (11_160, "3.1 h"), (47 * 3600, "47.0 h"), (49 * 3600, "2.0 days")],
+)
+def test_hours_beyond_two_days_are_days(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+    assert long(1e30).endswith("years")
+
+
+def test_sizes_have_units_that_fit() -> None:
+    sizes = [size(count) for count in (12, 3000, 1_500_000_000, 2 * 10**16, 10**40)]
+    assert sizes == ["12 bytes", "3.0 kB", "1.5 GB", "20,000 TB", "1e18 TB"]
+
+
+def test_what_has_no_room_is_refused_and_what_has_is_not(tmp_path: Path) -> None:
+    require_memory("this", 1, "do less")
+    require_disk("this", 1, tmp_path / "not" / "there", "do less")
+    with pytest.raises(FauxleyError, match="do less"):
+        require_memory("this", 10**18, "do less")
+    with pytest.raises(FauxleyError, match="do less"):
+        require_disk("this", 10**18, tmp_path / "not" / "there", "do less")
+
+
+def test_a_line_of_progress_tells_rate_and_time_left() -> None:
+    assert progress_line("scanning", 120, 1000, 5.0) == "scanning: 120 of 1,000, 24.0 a second, 37 s left"
+    assert progress_line("training", 2, 10, 8.0) == "training: 2 of 10, 4.0 s each, 32 s left"
+    assert progress_line("reading", 0, 0, 65.0) == "reading: 1.1 min so far"
