@@ -23,8 +23,7 @@ from fauxley.dataset.packing import pack
 from fauxley.dataset.slicing import Slicing
 from fauxley.models.draws import Draws
 from fauxley.sounds.files import write_audio
-from fauxley.training.clip_reader import ClipReader, Mapped, Prefetched, Resident
-from fauxley.training.data import RealAudio
+from fauxley.training.data import ClipReader, MappedReader, PrefetchingReader, RealAudio, ResidentReader
 from fauxley.training.presets import PRESETS
 from fauxley.training.state import TrainingState
 from fauxley.training.step import train_step
@@ -44,14 +43,14 @@ def main() -> None:
             warm = _median(lambda step, s=slicing: dataset.batch(step, BATCH_SIZE, 0, slicing=s), 300)  # type: ignore[misc]
             print(f"slicing {mode}: {1e3 * warm:.2f} ms a batch warm, {1e3 * cold:.2f} ms cold (opening it included)")
         for preset in ("wavegan-small", "wavegan-tiny", "specgan-small"):
-            for reader in (Mapped, Prefetched, Resident):
+            for reader in (MappedReader, PrefetchingReader, ResidentReader):
                 _share(preset, dataset, reader(dataset, torch.device("cpu")))
 
 
 def _share(preset: str, dataset: Dataset, reader: ClipReader) -> None:
     """Print what share of a step of a preset its batches take."""
     _, config = PRESETS[preset]
-    data = RealAudio(dataset, config, torch.device("cpu"), clips=reader)
+    data = RealAudio(dataset, config, torch.device("cpu"), reader=reader)
     state = TrainingState.new(config.architecture, config.optimizer, False, 0, torch.device("cpu"))
     updates = config.objective.num_batches
     loading, training = [], []

@@ -28,10 +28,9 @@ from fauxley.cli.shared.memory import forget_peak, peak_megabytes
 from fauxley.devices import choose_device, keep_freed_memory, prefer_speed
 from fauxley.models.draws import Draws
 from fauxley.models.synthesizer import Synthesizer
-from fauxley.training.clip_reader import Mapped, Prefetched, Resident
 from fauxley.training.config import TrainingConfig
-from fauxley.training.data import RealAudio
-from fauxley.training.graph import CudaGraphs, RecordedUpdater, Recorder, Repetition
+from fauxley.training.cuda_graphs import CudaGraphs, RecordedUpdater, Recorder, Repetition
+from fauxley.training.data import MappedReader, PrefetchingReader, RealAudio, ResidentReader
 from fauxley.training.objectives import Hinge, Relativistic, WassersteinGP
 from fauxley.training.presets import PRESETS
 from fauxley.training.state import TrainingState
@@ -219,9 +218,9 @@ def time_data(device: torch.device, quick: bool) -> list[dict[str, Any]]:
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
         dataset = stand_in(Path(scratch), 20 if quick else 1000)
-        for reader in (Mapped, Prefetched, Resident):
+        for reader in (MappedReader, PrefetchingReader, ResidentReader):
             start = time.perf_counter()
-            data = RealAudio(dataset, config, device, clips=reader(dataset, device))
+            data = RealAudio(dataset, config, device, reader=reader(dataset, device))
             begun = time.perf_counter() - start
             times = []
             for number in range(5 if quick else 200):

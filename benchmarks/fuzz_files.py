@@ -62,6 +62,7 @@ from fauxley.models.wavegan import WaveGAN
 from fauxley.models.wavenet import WaveNet
 from fauxley.rendering.manifest import begin
 from fauxley.signal.drumkit import write_kit
+from fauxley.training.checkpoint import read_state, write_state
 from fauxley.training.config import TrainingConfig
 from fauxley.training.log import Log
 from fauxley.training.objectives import Relativistic
@@ -164,12 +165,12 @@ def make_state(folder: Path) -> None:
     folder.mkdir()
     state = new_state()
     advance(state)
-    state.write(folder)
+    write_state(folder, state)
 
 
 def use_state(folder: Path) -> None:
     state = new_state()
-    state.read(folder)
+    read_state(folder, state)
     advance(state)
 
 

@@ -26,7 +26,7 @@ from fauxley.models.log_spectrogram import LogSpectrogram
 from fauxley.models.synthesizer import load
 from fauxley.signal.griffin_lim import griffin_lim, spectral_convergence
 from fauxley.signal.stft import stft
-from fauxley.training.phase_inversion import spectral_loss
+from fauxley.training.inversion_training import spectral_loss
 
 _GRIFFIN_LIM = {
     "Griffin-Lim, 16 (official)": (16, 0.0, False),

@@ -13,7 +13,7 @@ from fauxley.cli.main import main
 from fauxley.models.draws import Draws
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.synthesizer import Provenance, Synthesizer
-from fauxley.training.phase_inversion import InversionTrainer
+from fauxley.training.inversion_training import InversionTrainer
 
 SMALL = ["--dim", "8", "--layers", "1", "--batch-size", "2", "--frames", "8"]
 

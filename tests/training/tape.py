@@ -8,7 +8,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
-from fauxley.training.graph import Recorder
+from fauxley.training.cuda_graphs import Recorder
 
 
 class Tape(Recorder):

@@ -11,9 +11,8 @@ from fauxley.dataset.dataset import Dataset
 from fauxley.dataset.pack_settings import PackSettings
 from fauxley.dataset.packing import pack
 from fauxley.models.wavegan import WaveGAN
-from fauxley.training.clip_reader import Mapped, Prefetched, Resident, choose_reader
 from fauxley.training.config import Data
-from fauxley.training.data import RealAudio
+from fauxley.training.data import MappedReader, PrefetchingReader, RealAudio, ResidentReader, choose_reader
 from fauxley.training.presets import PRESETS
 from fauxley.training.ranks import OneRank
 
@@ -39,7 +38,7 @@ def dataset(request, drums, in_shards):
     return drums if request.param == "one file" else in_shards
 
 
-@pytest.mark.parametrize("reader", [Resident, Prefetched])
+@pytest.mark.parametrize("reader", [ResidentReader, PrefetchingReader])
 @pytest.mark.parametrize("slicing", ["first", "all", "random"])
 @pytest.mark.parametrize("balance_labels", [False, True])
 @pytest.mark.parametrize("clip_length", [4096, 16384])
@@ -48,7 +47,7 @@ def test_every_way_gives_the_batches_of_the_memory_map(dataset, reader, slicing,
     config = replace(CONFIG, architecture=architecture, data=Data(slicing=slicing, balance_labels=balance_labels))
     for ranks in (OneRank(), SomeRows()):
         other = RealAudio(dataset, config, CPU, ranks, reader(dataset, CPU))
-        mapped = RealAudio(dataset, config, CPU, ranks, Mapped(dataset, CPU))
+        mapped = RealAudio(dataset, config, CPU, ranks, MappedReader(dataset, CPU))
         for request in ((0,), (1,), (2,), (40,), (41, 1), (41,), (0, 0, 3)):  # also back and forth
             expected = mapped.batch(*request)
             assert expected.any()
@@ -62,7 +61,7 @@ def test_the_kit_has_several_shards_and_short_clips(in_shards):
 
 
 def test_a_cpu_reads_the_memory_map(drums):
-    assert type(choose_reader(drums, CPU)) is Mapped
+    assert type(choose_reader(drums, CPU)) is MappedReader
 
 
 def workers():
@@ -70,7 +69,7 @@ def workers():
 
 
 def test_the_thread_ends_with_training_and_can_begin_again(drums):
-    data = RealAudio(drums, CONFIG, CPU, clips=Prefetched(drums, CPU))
+    data = RealAudio(drums, CONFIG, CPU, reader=PrefetchingReader(drums, CPU))
     first = data.batch(0)
     assert len(workers()) == 1
     data.close()
@@ -91,7 +90,7 @@ def test_the_thread_reads_ahead(drums, monkeypatch):
         return real(self, step, *args, **options)
 
     monkeypatch.setattr(Dataset, "batch", batch)
-    data = RealAudio(drums, CONFIG, CPU, clips=Prefetched(drums, CPU))
+    data = RealAudio(drums, CONFIG, CPU, reader=PrefetchingReader(drums, CPU))
     data.batch(5)
     assert third.wait(10)
     data.batch(6)
@@ -101,7 +100,7 @@ def test_the_thread_reads_ahead(drums, monkeypatch):
 
 
 def test_what_goes_wrong_in_the_thread_is_raised_where_the_batch_is_wanted(drums, monkeypatch):
-    data = RealAudio(drums, CONFIG, CPU, clips=Prefetched(drums, CPU))
+    data = RealAudio(drums, CONFIG, CPU, reader=PrefetchingReader(drums, CPU))
     data.batch(0)
 
     def unplugged(self, *args, **options):

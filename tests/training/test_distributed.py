@@ -25,7 +25,6 @@ from fauxley.dataset.dataset import Dataset
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
-from fauxley.training.average import Averaging
 from fauxley.training.config import TrainingConfig
 from fauxley.training.data import RealAudio, fingerprint
 from fauxley.training.distributed import ManyRanks, share_of
@@ -35,7 +34,7 @@ from fauxley.training.objectives import Hinge, Relativistic, WassersteinGP
 from fauxley.training.optimizers import Adam
 from fauxley.training.ranks import ONE
 from fauxley.training.run import Run
-from fauxley.training.state import TrainingState
+from fauxley.training.state import Averaging, TrainingState
 from fauxley.training.step import train_step
 
 CPU = torch.device("cpu")

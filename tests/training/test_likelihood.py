@@ -11,8 +11,7 @@ from fauxley.models.draws import Draws
 from fauxley.models.wavegan import WaveGAN
 from fauxley.models.wavenet import WaveNet
 from fauxley.training.config import CLASSES, Adam, TrainingConfig
-from fauxley.training.likelihood import MaximumLikelihood
-from fauxley.training.objectives import Adversarial
+from fauxley.training.objectives import Adversarial, MaximumLikelihood
 from fauxley.training.state import TrainingState
 from fauxley.training.step import train_step
 

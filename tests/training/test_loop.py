@@ -23,14 +23,14 @@ from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.wavegan import WaveGAN
 from fauxley.signal.drumkit import write_kit
-from fauxley.training.average import Averaging
+from fauxley.training.cuda_graphs import Repetition
 from fauxley.training.data import fingerprint
-from fauxley.training.graph import Repetition
 from fauxley.training.log import read_log
 from fauxley.training.loop import Trainer
 from fauxley.training.optimizers import Adam
 from fauxley.training.presets import PRESETS
 from fauxley.training.run import Run, step_of
+from fauxley.training.state import Averaging
 
 CONFIG = replace(
     PRESETS["wavegan-small"][1],

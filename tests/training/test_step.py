@@ -92,7 +92,7 @@ def test_each_player_moves_only_itself(objective):
     for player in ("generator", "critic"):
         state = new_state()
         optimizer = state.optimizers[player]
-        optimizer.param_groups[0]["lr"] = 0.0
+        optimizer.learning_rate = 0.0
         objective.after_critic_step(state.networks["critic"])  # clipping must find nothing left to do
         before = weights(state.generator), weights(state.networks["critic"])
         train_step(state, objective, batches(SMALL, objective), draws)

@@ -26,8 +26,8 @@ from fauxley.terminal.progress import SPEAK_EVERY
 from fauxley.terminal.words import long
 from fauxley.training.config import Flat, TrainingConfig
 from fauxley.training.cost import cost_of
+from fauxley.training.cuda_graphs import CudaGraphs, Recorder
 from fauxley.training.data import fingerprint
-from fauxley.training.graph import CudaGraphs, Recorder
 from fauxley.training.log import tensorboard_is_installed
 from fauxley.training.loop import Trainer
 from fauxley.training.presets import PRESETS

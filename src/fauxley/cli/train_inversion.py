@@ -21,7 +21,7 @@ from fauxley.rendering.places import check_folder_place
 from fauxley.terminal.progress import Stages
 from fauxley.training.config import Flat
 from fauxley.training.data import licenses
-from fauxley.training.phase_inversion import InversionTrainer, InversionTraining
+from fauxley.training.inversion_training import InversionTrainer, InversionTraining
 
 _DRAWS = 4  # first key of the random numbers; what trains models has 0 to 3
 _SIZES = {"inversion_dim": 96, "inversion_layers": 4, "inversion_iterations": 4}

@@ -15,17 +15,17 @@ from fauxley.models.precision import DTYPES, Precision, choose_precision
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
 from fauxley.models.wavenet import WaveNet
-from fauxley.training.average import Averaging
-from fauxley.training.likelihood import MaximumLikelihood
 from fauxley.training.objectives import (
     Hinge,
     LeastSquares,
+    MaximumLikelihood,
     NonSaturating,
     Relativistic,
     Wasserstein,
     WassersteinGP,
 )
 from fauxley.training.optimizers import Adam, RMSProp
+from fauxley.training.state import Averaging
 
 AnyArchitecture = WaveGAN | SpecGAN | WaveNet
 AnyOptimizer = Adam | RMSProp

@@ -1,8 +1,19 @@
-"""Real sounds as the trainer wants them: float batches on its device, cut for its model."""
+"""Real sounds as training wants them: float32 batches on its device, cut to the length of its model's clips.
+
+`RealAudio` works out on the host which clips make up a batch, which costs next to nothing. Their samples come
+
+    on a CPU                          from the memory-mapped files, when they are wanted: `MappedReader`
+    on a GPU that can hold the audio  from the GPU's memory, which keeps all of it as int16: `ResidentReader`
+    on another GPU                    from the memory-mapped files, by a thread that reads two batches ahead and copies
+                                      them while a step runs: `PrefetchingReader`
+"""
 
 import dataclasses
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,10 +21,169 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fauxley.dataset.dataset import Dataset
-from fauxley.dataset.slicing import Slicing
-from fauxley.training.clip_reader import AHEAD, ClipReader, Request, choose_reader, to_float
+from fauxley.dataset.slicing import Clips, Slicing
 from fauxley.training.config import TrainingConfig
 from fauxley.training.ranks import ONE, Ranks
+
+FULL_SCALE = 32768  # int16 samples are divided by it
+BATCHES_AHEAD = 2
+_RESIDENT_SHARE = 0.25  # the audio may take so much of a GPU's free memory
+_BLOCK = 1 << 22  # samples copied to a GPU at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchRequest:
+    """Which batch is wanted: the arguments of `Dataset.batch`."""
+
+    number: int
+    size: int
+    seed: int
+    slicing: Slicing
+    balance_labels: bool
+    rows: slice | NDArray[np.intp]
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """What no two batches of a run have in common."""
+        return self.number, self.seed
+
+
+class ClipReader(ABC):
+    """Where the samples of batches come from.
+
+    Args:
+        dataset: prepared sounds.
+        device: where batches are wanted.
+    """
+
+    def __init__(self, dataset: Dataset, device: torch.device) -> None:
+        self.device = device
+        self._dataset = dataset
+
+    @abstractmethod
+    def read(self, request: BatchRequest) -> Tensor:
+        """A batch, float32 (B, C, T) in [-1, 1)."""
+
+    def read_next(self, request: BatchRequest, following: list[BatchRequest]) -> Tensor:
+        """Read a batch; `following` are the batches that will probably be wanted next."""
+        return self.read(request)
+
+    def close(self) -> None:  # noqa: B027 (most read nothing ahead)
+        """Stop reading ahead."""
+
+
+class MappedReader(ClipReader):
+    """Reads from the memory-mapped files when asked."""
+
+    def read(self, request: BatchRequest) -> Tensor:
+        return to_float(torch.from_numpy(_cut(self._dataset, request)).to(self.device))
+
+
+class ResidentReader(ClipReader):
+    """Keeps all audio on the device and gathers clips there."""
+
+    def __init__(self, dataset: Dataset, device: torch.device) -> None:
+        super().__init__(dataset, device)
+        self._audio = torch.empty(dataset.total_samples, dataset.channels, dtype=torch.int16, device=device)
+        end = 0
+        for shard in dataset.whole():
+            for begin in range(0, len(shard), _BLOCK):
+                block = torch.from_numpy(np.array(shard[begin : begin + _BLOCK]))
+                self._audio[end : end + len(block)] = block.to(device)
+                end += len(block)
+
+    def read(self, request: BatchRequest) -> Tensor:
+        _, clips = self._dataset.draw(
+            *(request.number, request.size, request.seed),
+            slicing=request.slicing,
+            balance_labels=request.balance_labels,
+        )
+        mine = Clips(*(column[request.rows] for column in clips))
+        where = torch.from_numpy(np.stack([self._dataset.places(mine), mine.num_samples]))  # (2, B)
+        if self.device.type == "cuda":
+            where = where.pin_memory()
+        starts, lengths = where.to(self.device, non_blocking=True)[:, :, None]
+        time = torch.arange(request.slicing.clip_length, device=self.device)
+        inside = time < lengths  # (B, T); beyond the end of a short clip there is silence, not the next file
+        samples = self._audio[torch.where(inside, starts + time, 0)] * inside[:, :, None]
+        return to_float(samples.transpose(1, 2)).contiguous()
+
+
+class PrefetchingReader(ClipReader):
+    """Reads ahead from the memory-mapped files, in a thread, into pinned memory; copies on a CUDA stream of its own.
+
+    All reading is done by that one thread, so that the dataset is never used by two threads at once. The thread ends
+    with `close`. An error in it is raised where the batch is asked for.
+    """
+
+    def __init__(self, dataset: Dataset, device: torch.device) -> None:
+        super().__init__(dataset, device)
+        self._pool: ThreadPoolExecutor | None = None
+        self._ahead: dict[tuple[int, int], Future[tuple[Tensor, Any]]] = {}
+        self._stream: Any = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+
+    def read(self, request: BatchRequest) -> Tensor:
+        return self._take(self._submit(request))
+
+    def read_next(self, request: BatchRequest, following: list[BatchRequest]) -> Tensor:
+        ready, *later = [self._ask(each) for each in (request, *following)]
+        for future in self._ahead.values():  # left over from before training was set back
+            future.cancel()
+        self._ahead = {each.key: future for each, future in zip(following, later, strict=True)}
+        return self._take(ready)
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+        self._pool, self._ahead = None, {}
+
+    def _ask(self, request: BatchRequest) -> "Future[tuple[Tensor, Any]]":
+        return self._ahead.pop(request.key) if request.key in self._ahead else self._submit(request)
+
+    def _submit(self, request: BatchRequest) -> "Future[tuple[Tensor, Any]]":
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(1, "fauxley-batches")
+        return self._pool.submit(self._fetch, request)
+
+    def _fetch(self, request: BatchRequest) -> tuple[Tensor, Any]:
+        """Read a batch in the thread; return it on the device as int16, and the CUDA event of its arrival there."""
+        integers = torch.from_numpy(_cut(self._dataset, request))
+        if self._stream is None:
+            return integers.to(self.device), None
+        with torch.cuda.stream(self._stream):
+            on_device = integers.pin_memory().to(self.device, non_blocking=True)
+            return on_device, self._stream.record_event()
+
+    def _take(self, future: "Future[tuple[Tensor, Any]]") -> Tensor:
+        integers, arrival = future.result()
+        if arrival is not None:
+            now = torch.cuda.current_stream(self.device)
+            now.wait_event(arrival)
+            integers.record_stream(now)
+        return to_float(integers)
+
+
+def choose_reader(dataset: Dataset, device: torch.device) -> ClipReader:
+    """Choose the reader that suits the device and the dataset; audio behind a URL is never fetched as a whole."""
+    if device.type != "cuda":
+        return MappedReader(dataset, device)
+    free, _ = torch.cuda.mem_get_info(device)
+    fits = 2 * dataset.channels * dataset.total_samples <= _RESIDENT_SHARE * free
+    return ResidentReader(dataset, device) if fits and dataset.is_local else PrefetchingReader(dataset, device)
+
+
+def _cut(dataset: Dataset, request: BatchRequest) -> Any:
+    return dataset.batch(
+        *(request.number, request.size, request.seed),
+        slicing=request.slicing,
+        balance_labels=request.balance_labels,
+        rows=request.rows,
+    )
+
+
+def to_float(integers: Tensor) -> Tensor:
+    """Samples as float32 in [-1, 1)."""
+    return integers.float() / FULL_SCALE
 
 
 class RealAudio:
@@ -23,8 +193,8 @@ class RealAudio:
         dataset: prepared sounds.
         config: batch size, seed, and how clips are cut.
         device: where batches are wanted.
-        ranks: which rows of them are this process's.
-        clips: where samples come from; None: what suits the device and the dataset.
+        ranks: says which rows of each batch are this process's.
+        reader: where samples come from; None: what suits the device and the dataset.
     """
 
     def __init__(
@@ -33,39 +203,40 @@ class RealAudio:
         config: TrainingConfig,
         device: torch.device,
         ranks: Ranks = ONE,
-        clips: ClipReader | None = None,
+        reader: ClipReader | None = None,
     ) -> None:
         self.sample_rate = dataset.sample_rate
         self._dataset = dataset
         self._config = config
         self._slicing = slicing_for(config, dataset)
         self._rows = ranks.rows
-        self._clips = clips or choose_reader(dataset, device)
+        self._reader = reader or choose_reader(dataset, device)
 
     def batch(self, number: int, attempt: int = 0, size: int | None = None) -> Tensor:
-        """This process's rows of batch `number` of a training run; each attempt at a run has an order of its own.
+        """Batch `number` of a training run: this process's rows of it.
 
         Args:
-            size: instead of the run's own batch, one of so many clips, all of them.
+            attempt: how often training was set back; each attempt has an order of its own.
+            size: take a batch of so many clips instead of the configured number, and all of its rows.
         """
         if size:
-            return self._clips.read(self._request(number, attempt, size, slice(None)))
+            return self._reader.read(self._request(number, attempt, size, slice(None)))
         size = self._config.batch_size
-        now, *following = (self._request(number + n, attempt, size, self._rows) for n in range(AHEAD + 1))
-        return self._clips.read_next(now, following)
+        now, *following = (self._request(number + n, attempt, size, self._rows) for n in range(BATCHES_AHEAD + 1))
+        return self._reader.read_next(now, following)
 
     def once(self) -> Iterator[Tensor]:
-        """Every clip once, in batches."""
+        """Yield every clip once, in batches."""
         for integers in self._dataset.once(self._config.batch_size, self._slicing):
-            yield to_float(torch.from_numpy(integers).to(self._clips.device))
+            yield to_float(torch.from_numpy(integers).to(self._reader.device))
 
     def close(self) -> None:
         """Read nothing ahead any more."""
-        self._clips.close()
+        self._reader.close()
 
-    def _request(self, number: int, attempt: int, size: int, rows: slice | NDArray[np.intp]) -> Request:
+    def _request(self, number: int, attempt: int, size: int, rows: slice | NDArray[np.intp]) -> BatchRequest:
         config = self._config
-        return Request(number, size, config.seed + attempt, self._slicing, config.data.balance_labels, rows)
+        return BatchRequest(number, size, config.seed + attempt, self._slicing, config.data.balance_labels, rows)
 
 
 def slicing_for(config: TrainingConfig, dataset: Dataset) -> Slicing:

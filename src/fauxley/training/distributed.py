@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.draws import Draws, Share, SharedDraws
+from fauxley.training.checkpoint import from_bytes, to_bytes
 from fauxley.training.config import TrainingConfig
 from fauxley.training.ranks import Ranks
 from fauxley.training.state import TrainingState
@@ -103,7 +104,7 @@ class ManyRanks(Ranks):
         return bool(found)
 
     def follow(self, state: TrainingState) -> None:
-        content = torch.frombuffer(state.to_bytes(), dtype=torch.uint8) if self.leads else torch.empty(0)
+        content = torch.frombuffer(to_bytes(state), dtype=torch.uint8) if self.leads else torch.empty(0)
         size = torch.tensor(len(content))
         with _connected():
             dist.broadcast(size, 0, self._host)
@@ -111,7 +112,7 @@ class ManyRanks(Ranks):
                 content = torch.empty(int(size), dtype=torch.uint8)
             dist.broadcast(content, 0, self._host)
         if not self.leads:
-            state.from_bytes(content.numpy().tobytes())
+            from_bytes(content.numpy().tobytes(), state)
 
     def check_same(self, state: TrainingState) -> None:
         if different := self._unlike_first(_checksum(state)):

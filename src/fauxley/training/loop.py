@@ -19,15 +19,15 @@ import fauxley
 from fauxley.dataset.dataset import Dataset
 from fauxley.errors import FauxleyError
 from fauxley.models.synthesizer import Provenance, Synthesizer
-from fauxley.training.average import update_average
+from fauxley.training.checkpoint import read_state, write_checkpoint
 from fauxley.training.config import TrainingConfig
+from fauxley.training.cuda_graphs import RecordedUpdater, Recorder
 from fauxley.training.data import RealAudio, fingerprint, licenses
-from fauxley.training.graph import RecordedUpdater, Recorder
 from fauxley.training.log import Log, NoLog
 from fauxley.training.preview import Previews
 from fauxley.training.ranks import ONE, Ranks
 from fauxley.training.run import Run, step_name
-from fauxley.training.state import TrainingState
+from fauxley.training.state import TrainingState, update_average
 from fauxley.training.step import Updater, train_step
 from fauxley.training.stop_signals import stop_signals
 from fauxley.training.watch import Watch
@@ -186,8 +186,7 @@ class Trainer:
             return
 
         def write(folder: Path) -> None:
-            self._synthesizer().write(folder)
-            self.state.write(folder)
+            write_checkpoint(folder, self.state, self._synthesizer())
 
         if self.ranks.leads:
             self.run.save(self.state.step, write, self.config.keep_checkpoints, self.config.milestone_every)
@@ -222,7 +221,7 @@ class Trainer:
         found = self.run.checkpoints()
         for folder in reversed(found):
             try:
-                self.state.read(folder)
+                read_state(folder, self.state)
                 return
             except FauxleyError as error:
                 self.reporter.warn(f"passing over a damaged checkpoint: {error}")

@@ -1,14 +1,17 @@
-"""The games that a generator and its critic play.
+"""What training minimises: the adversarial losses with their gradient penalties, and maximum likelihood.
 
-Every loss is a mean over the batch. Phase shuffle is random, so each batch is scored once and that score is what is
-differentiated.
+An objective is a frozen dataclass, at once configuration and behaviour. It divides a training step into updates, each
+of one network by the gradient of one loss, so that the step need not know whether one network is trained or two
+against each other. Every loss is a mean over the batch. Phase shuffle is random, so each batch is scored once, and that
+score is what is differentiated.
 
 Notation: D the critic, x real, G(z) generated; softplus(a) = log(1 + exp a).
 """
 
-from abc import abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import cast
 
 import torch
@@ -16,16 +19,79 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fauxley.errors import UsageError
-from fauxley.models.architecture import AdversarialArchitecture, Architecture, Critic, Generator
+from fauxley.models.architecture import (
+    AdversarialArchitecture,
+    Architecture,
+    AutoregressiveArchitecture,
+    AutoregressiveGenerator,
+    Critic,
+    Generator,
+)
 from fauxley.models.draws import Draws
-from fauxley.training.objective import Loss, Networks, Objective, Update
+
+Networks = Mapping[str, nn.Module]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A mean over the batch, to be minimised, and values to record: each one per example (B,), or one ()."""
+
+    total: Tensor
+    values: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+def _unchanged(network: nn.Module) -> None:
+    """Most networks stay as the optimiser leaves them."""
+
+
+@dataclass(frozen=True)
+class Update:
+    """One update of a step.
+
+    Args:
+        network: name of the network whose weights are updated; all others stay.
+        loss: computes the loss from all networks, real features (B, ...) and the random numbers of this update.
+        after: is called with the network after its update, for instance to clip weights.
+    """
+
+    network: str
+    loss: Callable[[Networks, Tensor, Draws], Loss]
+    after: Callable[[nn.Module], None] = _unchanged
+
+
+@dataclass(frozen=True)
+class Objective(ABC):
+    """Losses of all networks, with their regularisers."""
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            if not 0 <= getattr(self, each.name) < math.inf:
+                raise UsageError(f"{each.name} must be finite and not negative; got {getattr(self, each.name)}")
+
+    @abstractmethod
+    def suits(self, architecture: Architecture) -> bool:
+        """Whether the architecture has the networks that it needs."""
+
+    @abstractmethod
+    def updates(self) -> tuple[Update, ...]:
+        """The updates of a step, in order; the last is the generator's."""
+
+    @property
+    @abstractmethod
+    def num_batches(self) -> int:
+        """How many batches of real clips a step needs: the first updates have one each, the rest share the last."""
+
+    def describe(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What to record of an update, from the values of its whole batch."""
+        return {name: value.mean() for name, value in values.items()}
+
 
 _MOST_CRITIC_STEPS = 1000
 
 
 @dataclass(frozen=True)
 class CriticLoss:
-    """What the critic minimises, and the scores (B,) and penalty that tell how it fares."""
+    """What the critic minimises, and its scores (B,) and penalty, to record."""
 
     total: Tensor
     real: Tensor
@@ -35,7 +101,7 @@ class CriticLoss:
 
 @dataclass(frozen=True)
 class Adversarial(Objective):
-    """A pair of losses with its regulariser: some critic updates, then one of the generator."""
+    """A generator against a critic: some updates of the critic, then one of the generator."""
 
     critic_steps: int
 
@@ -179,8 +245,7 @@ class WassersteinGP(Adversarial):
         alpha = draws.interpolation(len(real)).to(real)
         between = torch.lerp(real, fake, alpha.view(-1, *[1] * (real.dim() - 1)))
         (on_real, on_fake, _), (gradient,) = critic.score_with_gradients(real, fake, at=(between,), draws=draws)
-        slopes = _norms(gradient)
-        penalty = (slopes - 1).square().mean()
+        penalty = (_norms(gradient) - 1).square().mean()
         total = on_fake.mean() - on_real.mean() + self.penalty_weight * penalty
         return CriticLoss(total, on_real, on_fake, penalty)
 
@@ -204,8 +269,8 @@ class Relativistic(Adversarial):
     """γ, weight of the penalties."""
 
     def critic_loss(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> CriticLoss:
-        (on_real, on_fake), (by_real, by_fake) = critic.score_with_gradients(at=(real, fake), draws=draws)
-        penalty = (_norms(by_real).square() + _norms(by_fake).square()).mean()
+        (on_real, on_fake), (real_gradient, fake_gradient) = critic.score_with_gradients(at=(real, fake), draws=draws)
+        penalty = (_norms(real_gradient).square() + _norms(fake_gradient).square()).mean()
         total = F.softplus(on_fake - on_real).mean() + self.penalty_weight / 2 * penalty
         return CriticLoss(total, on_real, on_fake, penalty)
 
@@ -251,3 +316,27 @@ def _norms(gradient: Tensor) -> Tensor:
     """Euclidean norm of each example's gradient, without the epsilon that would bias it: (B,)."""
     norms: Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
     return norms
+
+
+@dataclass(frozen=True)
+class MaximumLikelihood(Objective):
+    """A generator that knows its own likelihood minimises -log p(x), without a critic.
+
+    Every sample is predicted from the real ones before it, all at once.
+
+    Recorded in bits per sample: log₂ of the number of levels if nothing is known.
+    """
+
+    def suits(self, architecture: Architecture) -> bool:
+        return isinstance(architecture, AutoregressiveArchitecture)
+
+    def updates(self) -> tuple[Update, ...]:
+        return (Update("generator", self._update),)
+
+    @property
+    def num_batches(self) -> int:
+        return 1
+
+    def _update(self, networks: Networks, real: Tensor, draws: Draws) -> Loss:
+        bits = cast(AutoregressiveGenerator, networks["generator"]).bits_per_sample(real)
+        return Loss(bits.mean() * math.log(2), {"bits_per_sample": bits})

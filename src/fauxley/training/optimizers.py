@@ -1,25 +1,27 @@
-"""Optimisers for both players, with TensorFlow 1's update rules where PyTorch's are not the same.
+"""Optimisers with TensorFlow 1's update rules, which are not quite PyTorch's.
 
-What changes from update to update is worked out on the host and laid into a tensor before the update, `prepare`; the
-update itself, `apply`, then looks the same every time, so that a CUDA graph can hold it.
+An update has two parts. `prepare` works out on the host what changes from update to update, the step size, and puts it
+into a tensor; `apply` then does the same operations every time, so that a CUDA graph can repeat it.
+
+They do not derive from `torch.optim.Optimizer`: that imports PyTorch's compiler, which takes a second at every start
+and 72 MB for as long as a run lasts, and offers nothing else that is needed here.
 """
 
-import inspect
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from fauxley.errors import FauxleyError, UsageError
+from fauxley.errors import UsageError
 
 
 @dataclass(frozen=True)
 class Optimizer(ABC):
-    """How gradients become updates."""
+    """Settings of an optimiser."""
 
     learning_rate: float = 1e-4
     """Step size."""
@@ -36,7 +38,7 @@ class Optimizer(ABC):
 
     @abstractmethod
     def build(self, parameters: Iterable[nn.Parameter]) -> "RepeatableOptimizer":
-        """An optimiser of one player's weights."""
+        """Make the optimiser of one network's weights."""
 
     def rate(self, step: int, steps: int) -> float:
         """Learning rate of the step after `step` steps, of `steps` in all."""
@@ -60,7 +62,7 @@ class Adam(Optimizer):
                 raise UsageError(f"{name} must be at least 0 and less than 1; got {getattr(self, name)}")
 
     def build(self, parameters: Iterable[nn.Parameter]) -> "TensorFlowAdam":
-        return TensorFlowAdam(parameters, {"lr": self.learning_rate, "betas": (self.beta1, self.beta2)})
+        return TensorFlowAdam(parameters, self.learning_rate, self.beta1, self.beta2)
 
 
 @dataclass(frozen=True)
@@ -68,114 +70,83 @@ class RMSProp(Optimizer):
     """RMSProp as TensorFlow 1 has it: the mean square begins at one, so that the first steps are small."""
 
     def build(self, parameters: Iterable[nn.Parameter]) -> "TensorFlowRMSProp":
-        return TensorFlowRMSProp(parameters, {"lr": self.learning_rate})
+        return TensorFlowRMSProp(parameters, self.learning_rate)
 
 
-class _Plain(torch.optim.Optimizer):
-    """PyTorch's optimisers import its compiler, to keep it out: a second, and 72 MB for as long as a run lasts."""
-
-    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
-    zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
-    state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
-
-
-def require_like(value: Any, like: Tensor, what: str) -> None:
-    """Check that a value from a file is a plain tensor of a shape and type, and of finite numbers.
-
-    Raises:
-        FauxleyError: it is not.
-    """
-    plain = isinstance(value, Tensor) and value.layout == torch.strided
-    if not plain or (value.dtype, value.shape) != (like.dtype, like.shape):
-        raise FauxleyError(f"{what} is not {str(like.dtype).removeprefix('torch.')} of shape {tuple(like.shape)}")
-    if not torch.isfinite(value).all():
-        raise FauxleyError(f"{what} holds numbers that are not finite")
-
-
-def require_count(value: Any, what: str) -> None:
-    """Check that a value from a file counts something.
-
-    Raises:
-        FauxleyError: it does not.
-    """
-    if type(value) is not int or not 0 <= value < 1 << 53:
-        raise FauxleyError(f"{what} cannot be {value!r:.40}")
-
-
-class RepeatableOptimizer(_Plain):
+class RepeatableOptimizer(ABC):
     """An optimiser whose updates differ in nothing but the contents of tensors.
 
+    Args:
+        parameters: the weights.
+        learning_rate: step size, which may be set anew before any update.
+
     Attributes:
-        moments: what is kept for each weight, by name, in its shape; and the least that each of it can be.
-        rates: the step size that the next update takes, for each group of weights: () on their device.
+        moments: names of the tensors that are kept for each weight, in its shape, each with the least value that its
+            numbers can have.
+        state: those tensors, for each weight; empty until a weight has its first gradient.
+        updates: how many updates there have been.
+        rate: the step size of the next update, () on the weights' device.
     """
 
     moments: ClassVar[Mapping[str, float]]
 
-    def __init__(self, parameters: Iterable[nn.Parameter], defaults: dict[str, Any]) -> None:
-        super().__init__(parameters, defaults)
-        self.rates = [torch.zeros((), device=group["params"][0].device) for group in self.param_groups]
+    def __init__(self, parameters: Iterable[nn.Parameter], learning_rate: float) -> None:
+        self.weights = list(parameters)
+        self.learning_rate = learning_rate
+        self.state: list[dict[str, Tensor]] = [{} for _ in self.weights]
+        self.updates = 0
+        self.rate = torch.zeros((), device=self.weights[0].device)
 
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Take over the moments and the number of updates that `state_dict` gave; rates and decays stay as built.
+    def zero_grad(self) -> None:
+        """Forget the weights' gradients."""
+        for weight in self.weights:
+            weight.grad = None
 
-        Raises:
-            FauxleyError: they do not fit the weights. Nothing is changed then.
-        """
-        self.check(saved)
-        for group, its in zip(self.param_groups, saved["param_groups"], strict=True):
-            group |= {"updates": its["updates"]} if "updates" in its else {}
-        weights = [weight for group in self.param_groups for weight in group["params"]]
-        self.state.clear()
-        for number, values in saved["state"].items():
-            device = weights[number].device
-            self.state[weights[number]] = {name: value.to(device, copy=True) for name, value in values.items()}
-
-    def check(self, saved: Any) -> None:
-        """Compare what `load_state_dict` is to take over with the weights: a kernel given another shape would crash.
-
-        Raises:
-            FauxleyError: it does not fit.
-        """
-        weights = [weight for group in self.param_groups for weight in group["params"]]
-        for group, its in zip(self.param_groups, saved["param_groups"], strict=True):
-            if len(its["params"]) != len(group["params"]):
-                raise FauxleyError("it is of other weights")
-            require_count(its.get("updates", 0), "the number of updates")
-        for number, values in saved["state"].items():
-            if number not in range(len(weights)) or values.keys() != self.moments.keys():
-                raise FauxleyError("it is of another optimiser")
-            for name, least in self.moments.items():
-                require_like(values[name], weights[number], f"{name} of weight {number}")
-                if not (values[name] >= least).all():
-                    raise FauxleyError(f"{name} of weight {number} is negative")
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+    def step(self) -> None:
         """Update every weight that has a gradient."""
         self.prepare()
         self.apply()
 
     def prepare(self) -> None:
-        """The host's part of an update."""
-        for group, rate in zip(self.param_groups, self.rates, strict=True):
-            rate.fill_(self._rate(group))
+        """Do the host's part of an update."""
+        self.updates += 1
+        self.rate.fill_(self._next_rate())
 
     @torch.no_grad()
     def apply(self) -> None:
-        """The device's part."""
-        for group, rate in zip(self.param_groups, self.rates, strict=True):
-            weights = [weight for weight in group["params"] if weight.grad is not None]
-            if weights:
-                self._apply(weights, [weight.grad for weight in weights], rate, group)
+        """Do the device's part of an update."""
+        moving = [number for number, weight in enumerate(self.weights) if weight.grad is not None]
+        for number in moving:
+            if not self.state[number]:
+                self.state[number] = {name: self._first(name, self.weights[number]) for name in self.moments}
+        if moving:
+            weights: list[Tensor] = [self.weights[number] for number in moving]
+            gradients = [weight.grad for weight in weights if weight.grad is not None]
+            self._move(weights, gradients, *([self.state[number][name] for number in moving] for name in self.moments))
 
-    def _rate(self, group: dict[str, Any]) -> float:
-        """Step size of the next update."""
-        return float(group["lr"])
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint holds of the optimiser, in the form of PyTorch's optimisers."""
+        kept = {number: moments for number, moments in enumerate(self.state) if moments}
+        return {"state": kept, "param_groups": [{"updates": self.updates, "params": list(range(len(self.weights)))}]}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave and `fauxley.training.checkpoint` has checked."""
+        self.updates = saved["param_groups"][0].get("updates", 0)
+        for number, weight in enumerate(self.weights):
+            moments = saved["state"].get(number, {})
+            self.state[number] = {name: value.to(weight.device, copy=True) for name, value in moments.items()}
+
+    def _next_rate(self) -> float:
+        """Step size of the update that `updates` counts last."""
+        return self.learning_rate
+
+    def _first(self, name: str, weight: Tensor) -> Tensor:
+        """What is kept for a weight before its first update."""
+        return torch.zeros_like(weight)
 
     @abstractmethod
-    def _apply(self, weights: list[Tensor], gradients: list[Tensor], rate: Tensor, group: dict[str, Any]) -> None:
-        """Move the weights."""
+    def _move(self, weights: list[Tensor], gradients: list[Tensor], *moments: list[Tensor]) -> None:
+        """Change the weights and, in the order of their names, the moments."""
 
 
 class TensorFlowAdam(RepeatableOptimizer):
@@ -189,28 +160,26 @@ class TensorFlowAdam(RepeatableOptimizer):
 
     moments: ClassVar[Mapping[str, float]] = {"exp_avg": -math.inf, "exp_avg_sq": 0.0}
 
-    def _rate(self, group: dict[str, Any]) -> float:
-        group["updates"] = group.get("updates", 0) + 1
-        beta1, beta2 = (beta ** group["updates"] for beta in group["betas"])
-        return float(group["lr"] * math.sqrt(1 - beta2) / (1 - beta1))
+    def __init__(self, parameters: Iterable[nn.Parameter], learning_rate: float, beta1: float, beta2: float) -> None:
+        super().__init__(parameters, learning_rate)
+        self._beta1, self._beta2 = beta1, beta2
 
-    def _apply(self, weights: list[Tensor], gradients: list[Tensor], rate: Tensor, group: dict[str, Any]) -> None:
-        for weight in weights:
-            if not self.state[weight]:
-                self.state[weight] = {"exp_avg": torch.zeros_like(weight), "exp_avg_sq": torch.zeros_like(weight)}
-        means, squares = ([self.state[weight][name] for weight in weights] for name in ("exp_avg", "exp_avg_sq"))
-        beta1, beta2 = group["betas"]
-        infinite = [torch.full_like(rate, math.inf)] * len(weights)
+    def _next_rate(self) -> float:
+        return self.learning_rate * math.sqrt(1 - self._beta2**self.updates) / (1 - self._beta1**self.updates)
+
+    def _move(self, weights: list[Tensor], gradients: list[Tensor], *moments: list[Tensor]) -> None:
+        exp_avg, exp_avg_sq = moments
+        infinite = [torch.full_like(self.rate, math.inf)] * len(weights)
         torch._fused_adam_(
             weights,
             gradients,
-            means,
-            squares,
+            exp_avg,
+            exp_avg_sq,
             [],
             infinite,
-            lr=rate,
-            beta1=beta1,
-            beta2=beta2,
+            lr=self.rate,
+            beta1=self._beta1,
+            beta2=self._beta2,
             weight_decay=0.0,
             eps=1e-8,
             amsgrad=False,
@@ -223,10 +192,10 @@ class TensorFlowRMSProp(RepeatableOptimizer):
 
     moments: ClassVar[Mapping[str, float]] = {"mean_square": 0.0}
 
-    def _apply(self, weights: list[Tensor], gradients: list[Tensor], rate: Tensor, group: dict[str, Any]) -> None:
-        for weight, gradient in zip(weights, gradients, strict=True):
-            state = self.state[weight]
-            if not state:
-                state["mean_square"] = torch.ones_like(weight)
-            state["mean_square"].mul_(0.9).addcmul_(gradient, gradient, value=0.1)
-            weight.sub_(rate * gradient / (state["mean_square"] + 1e-10).sqrt())
+    def _first(self, name: str, weight: Tensor) -> Tensor:
+        return torch.ones_like(weight)
+
+    def _move(self, weights: list[Tensor], gradients: list[Tensor], *moments: list[Tensor]) -> None:
+        for weight, gradient, square in zip(weights, gradients, *moments, strict=True):
+            square.mul_(0.9).addcmul_(gradient, gradient, value=0.1)
+            weight.sub_(self.rate * gradient / (square + 1e-10).sqrt())

@@ -3,11 +3,17 @@
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
 from fauxley.models.wavenet import WaveNet
-from fauxley.training.average import Averaging
 from fauxley.training.config import AnyArchitecture, AnyObjective, AnyOptimizer, TrainingConfig
-from fauxley.training.likelihood import MaximumLikelihood
-from fauxley.training.objectives import LeastSquares, NonSaturating, Relativistic, Wasserstein, WassersteinGP
+from fauxley.training.objectives import (
+    LeastSquares,
+    MaximumLikelihood,
+    NonSaturating,
+    Relativistic,
+    Wasserstein,
+    WassersteinGP,
+)
 from fauxley.training.optimizers import Adam, RMSProp
+from fauxley.training.state import Averaging
 
 # The official code's objectives, each with the optimiser it comes with there. What the paper did is computed as it was,
 # in float32, whatever would be faster.

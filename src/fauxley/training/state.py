@@ -1,28 +1,55 @@
-"""All that changes during training, and how it survives.
+"""All that changes during training: networks, optimisers, the averaged generator, and the step.
 
-A checkpoint is a model folder (`fauxley.models.synthesizer`: what is shared) with one more file,
-`training_state.pt`, which holds all networks, their optimisers and the step. There is no random state to save: every
-random number is a function of the seed and the step.
+The averaged generator is a slower, steadier copy of the generator, which usually sounds better than the newest one.
 """
 
-import io
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import nn
 
-from fauxley.errors import FauxleyError
+from fauxley.errors import UsageError
 from fauxley.models.architecture import Architecture, Generator
 from fauxley.models.representations import Representation
-from fauxley.serialization import one_line, read_file, reading
-from fauxley.training.average import averaged_copy
-from fauxley.training.optimizers import Optimizer, RepeatableOptimizer, require_count, require_like
-from fauxley.training.tensor_archive import require_tensors_only
+from fauxley.training.optimizers import Optimizer, RepeatableOptimizer
 
-_FILE = "training_state.pt"
+
+@dataclass(frozen=True)
+class Averaging:
+    """Exponential moving average of the generator's weights (Karras et al. 2018, section 6)."""
+
+    half_life: float = 0.0
+    """Generated samples after which a weight counts half in the averaged generator; 0: no averaging."""
+    ramp: float = 0.05
+    """The half-life is at most this share of the samples seen so far, so that the first, useless weights fade."""
+
+    def __post_init__(self) -> None:
+        if not self.half_life >= 0:
+            raise UsageError(f"half_life must not be negative; got {self.half_life}")
+        if not self.ramp > 0:
+            raise UsageError(f"ramp must be positive; got {self.ramp}")
+
+    def decay(self, batch_size: int, step: int) -> float:
+        """Factor by which the old average counts after `step` updates of `batch_size` samples each."""
+        half_life = min(self.half_life, self.ramp * step * batch_size)
+        return float(0.5 ** (batch_size / half_life)) if half_life > 0 else 0.0
+
+
+def averaged_copy(generator: Generator) -> Generator:
+    """A copy of `generator` that is never trained itself."""
+    return copy.deepcopy(generator).requires_grad_(False).eval()
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, generator: nn.Module, decay: float) -> None:
+    """Move each weight of `average` towards the generator's by (1 - decay); statistics are taken over as they are."""
+    old, new = (tuple(p.data for p in network.parameters()) for network in (average, generator))
+    torch._foreach_lerp_(old, new, 1 - decay)
+    for buffer, newest in zip(average.buffers(), generator.buffers(), strict=True):
+        buffer.copy_(newest)
 
 
 @dataclass
@@ -79,104 +106,28 @@ class TrainingState:
         return self.average or self.generator
 
     def state_dict(self) -> dict[str, Any]:
-        parts = {name: part.state_dict() for name, part in self._parts().items()}
+        parts = {name: part.state_dict() for name, part in self.parts().items()}
         return {"step": self.step, "attempt": self.attempt, **parts}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave.
-
-        Raises:
-            FauxleyError: it does not fit these networks. Nothing is changed then.
-        """
-        self._check(saved)
-        for name, part in self._parts().items():
+        """Take over what `state_dict` gave and `fauxley.training.checkpoint` has checked."""
+        for name, part in self.parts().items():
             part.load_state_dict(saved[name])
         self.step, self.attempt = saved["step"], saved["attempt"]
 
-    def _check(self, saved: dict[str, Any]) -> None:
-        """Compare everything with what is there before anything is used."""
-        parts = self._parts()
-        if saved.keys() != {"step", "attempt", *parts}:
-            raise FauxleyError("it is of other networks")
-        for name in ("step", "attempt"):
-            require_count(saved[name], name)
-        for name, part in parts.items():
-            if isinstance(part, RepeatableOptimizer):
-                part.check(saved[name])
-                continue
-            expected = part.state_dict()
-            if saved[name].keys() != expected.keys():
-                raise FauxleyError(f"its {name} is another network")
-            for weight, like in expected.items():
-                require_like(saved[name][weight], like, f"{name}.{weight}")
+    def parts(self) -> dict[str, Any]:
+        """The networks, their optimisers, the representation and the average, by the names they have in a file."""
+        optimizers = {f"{name}_optimizer": optimizer for name, optimizer in self.optimizers.items()}
+        parts = {**self.networks, **optimizers, "representation": self.representation}
+        return parts if self.average is None else {**parts, "average": self.average}
 
     def set_learning_rate(self, rate: float) -> None:
-        """The learning rate of all networks for the next step."""
+        """Set the learning rate of all networks for the next step."""
         for optimizer in self.optimizers.values():
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+            optimizer.learning_rate = rate
 
     def is_finite(self) -> bool:
         """Whether all weights and statistics are finite numbers."""
         networks = (*self.networks.values(), self.best_generator)
         finite = [torch.isfinite(p).all() for network in networks for p in (*network.parameters(), *network.buffers())]
         return bool(torch.stack(finite).all())  # the host asks a GPU once, not for each weight
-
-    def write(self, folder: Path) -> None:
-        """Write the training state into an existing folder."""
-        # By way of memory: writing to a full disk, PyTorch hides the OSError behind "enforce fail".
-        (folder / _FILE).write_bytes(self.to_bytes())
-
-    def to_bytes(self) -> memoryview:
-        """The training state as it is written."""
-        buffer = io.BytesIO()
-        torch.save(self.state_dict(), buffer)
-        return buffer.getbuffer()
-
-    def read(self, folder: Path) -> None:
-        """Take over what `write` wrote.
-
-        Raises:
-            FauxleyError: the file is missing, damaged, or of other networks.
-        """
-        file = folder / _FILE
-        with reading(f"{file} cannot be resumed from"):
-            content = read_file(file, self._most_bytes())
-            require_tensors_only(content, self._num_tensors())
-            self.from_bytes(content)
-
-    def from_bytes(self, content: bytes) -> None:
-        """Take over what `to_bytes` gave.
-
-        Raises:
-            FauxleyError: it is damaged, or does not fit.
-        """
-        try:
-            # weights_only: nothing but tensors and plain containers is ever unpickled.
-            saved = torch.load(io.BytesIO(content), map_location=self.device, weights_only=True)
-        except Exception as error:  # there is no end to what a damaged file makes PyTorch raise
-            raise FauxleyError(one_line(error)) from error
-        try:
-            self.load_state_dict(saved)
-        except (AttributeError, LookupError, TypeError, ValueError) as error:  # containers of another kind
-            raise FauxleyError("it is no training state") from error
-
-    def _num_tensors(self) -> int:
-        """How many tensors a file of this state holds at most."""
-        return sum(len(part.state_dict()) for part in self._parts().values() if isinstance(part, nn.Module)) + sum(
-            len(optimizer.moments) * len(group["params"])
-            for optimizer in self.optimizers.values()
-            for group in optimizer.param_groups
-        )
-
-    def _most_bytes(self) -> int:
-        """The size of a file of this state, generously: a stranger's is not read to its end if it is larger."""
-        modules = [part for part in self._parts().values() if isinstance(part, nn.Module)]
-        kept = sum(int(value.nbytes) for module in modules for value in module.state_dict().values())
-        moments = max(len(optimizer.moments) for optimizer in self.optimizers.values())
-        return (1 + moments) * kept + (self._num_tensors() + 1000) * 1024
-
-    def _parts(self) -> dict[str, Any]:
-        optimizers = {f"{name}_optimizer": optimizer for name, optimizer in self.optimizers.items()}
-        parts = {**self.networks, **optimizers, "representation": self.representation}
-        return parts if self.average is None else {**parts, "average": self.average}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fauxley.models.draws import Draws
-from fauxley.training.objective import Networks, Objective, Update
+from fauxley.training.objectives import Networks, Objective, Update
 from fauxley.training.ranks import ONE, Ranks
 from fauxley.training.state import TrainingState
 
@@ -36,7 +36,7 @@ class Updater:
         state.optimizers[update.network].prepare()
         values = find_gradients(state, update, real, draws(), accumulate)
         ranks.average_gradients(update.network, state.networks[update.network])
-        move(state, update)
+        apply_gradients(state, update)
         return values
 
 
@@ -56,8 +56,8 @@ def find_gradients(
     return {f"{update.network}_loss": total.view(1), **values}
 
 
-def move(state: TrainingState, update: Update) -> None:
-    """The second half: the network's weights go where their gradients point."""
+def apply_gradients(state: TrainingState, update: Update) -> None:
+    """The second half of an update: the optimiser changes the network's weights by their gradients."""
     state.optimizers[update.network].apply()
     update.after(state.networks[update.network])
 

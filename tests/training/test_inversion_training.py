@@ -12,8 +12,8 @@ from fauxley.dataset.packing import pack
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.draws import Draws
 from fauxley.models.specgan import SpecGAN
+from fauxley.training.inversion_training import InversionTrainer, InversionTraining, spectral_loss
 from fauxley.training.optimizers import Adam
-from fauxley.training.phase_inversion import InversionTrainer, InversionTraining, spectral_loss
 
 
 @pytest.fixture(scope="module")

@@ -1,27 +1,27 @@
-"""Updates that a GPU repeats by itself: recorded once as CUDA graphs, then replayed without the host.
+"""CUDA graphs: a GPU records an update once and then repeats it without the processor's help.
 
-A graph is work on fixed places in memory. So real batches and random numbers, drawn on the host as ever, are first laid
-into buffers that stay where they are; what optimisers need of the host, they have in a tensor. An update becomes two
-graphs, `find_gradients` and `move`, with the exchange of gradients between processes, if there are others, in between.
+A graph repeats the same operations on the same places in memory. So real batches and random numbers, which are drawn
+on the host as ever, are first copied into buffers that stay where they are (`BufferedDraws`), and optimisers have their
+step size in a tensor. An update becomes two graphs, `find_gradients` and `apply_gradients`; between them processes that
+train together exchange their gradients.
 
-Nothing is tried out on copies: the first updates of a kind are carried out as they are, on the stream and in the
-buffers of the recording, which also warms up what the libraries set up on first use. How draws turn out can decide
-what is done; then each outcome has graphs of its own. See docs/decisions/007.
+The first updates of a kind are carried out plainly, on the stream and in the buffers of the later recording; that also
+warms up what the libraries set up on first use. Where a random number decides what an update does (a lazy penalty),
+each outcome has graphs of its own. See docs/decisions/007.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from fauxley.models.draws import Draws
-from fauxley.training.buffered_draws import BufferedDraws
-from fauxley.training.objective import Update
+from fauxley.training.objectives import Update
 from fauxley.training.ranks import Ranks
 from fauxley.training.state import TrainingState
-from fauxley.training.step import Updater, find_gradients, move
+from fauxley.training.step import Updater, apply_gradients, find_gradients
 
 WARM_UP = 3  # updates of a kind before it is recorded
 Values = dict[str, Tensor]
@@ -46,7 +46,7 @@ class Recorder(ABC):
 
 
 class Repetition(Recorder):
-    """Repeats work by doing it again: where there are no graphs, and the measure of those that are."""
+    """Repeats work by doing it again: for devices without graphs, and for tests to compare graphs with."""
 
     def perform(self, work: Work) -> Results:
         return work()
@@ -91,12 +91,75 @@ class CudaGraphs(Recorder):
         return replay
 
 
-class RecordedUpdater(Updater):
-    """Carries out updates by repeating those it has recorded, of one state from now until it is loaded anew.
+class BufferedDraws(Draws):
+    """Random numbers in buffers that stay in place, each time refilled with what was asked for the first time.
 
     Args:
-        recorder: how.
-        say: told if recording fails; updates are then carried out plainly.
+        first: the random numbers of the first update.
+        device: where the buffers are.
+    """
+
+    def __init__(self, first: Draws, device: torch.device) -> None:
+        self._first = first
+        self._device = device
+        self._asked: list[tuple[Callable[[Draws], Any], Any]] = []
+        self._position = 0
+
+    def rewind(self) -> None:
+        """Give the same numbers once more."""
+        self._position = 0
+
+    def refill(self, draws: Draws) -> bool:
+        """Copy the random numbers of another update into the buffers; False if they decide for another course of it."""
+        self.rewind()
+        for ask, buffer in self._asked:
+            drawn = ask(draws)
+            if not isinstance(buffer, Tensor):
+                if drawn != buffer:
+                    return False
+            else:
+                to_device(drawn, buffer)
+        return True
+
+    def latents(self, count: int, size: int) -> Tensor:
+        return cast(Tensor, self._give(lambda draws: draws.latents(count, size)))
+
+    def interpolation(self, count: int) -> Tensor:
+        return cast(Tensor, self._give(lambda draws: draws.interpolation(count)))
+
+    def shifts(self, layers: int, count: int, radius: int, per_example: bool) -> Tensor:
+        return cast(Tensor, self._give(lambda draws: draws.shifts(layers, count, radius, per_example)))
+
+    def uniform(self, shape: torch.Size, limit: float) -> Tensor:
+        return cast(Tensor, self._give(lambda draws: draws.uniform(shape, limit)))
+
+    def happens(self, probability: float) -> bool:
+        return bool(self._give(lambda draws: draws.happens(probability)))
+
+    def _give(self, ask: Callable[[Draws], Any]) -> Any:
+        if self._position == len(self._asked):
+            drawn = ask(self._first)
+            if isinstance(drawn, Tensor):
+                drawn = to_device(drawn, torch.empty(drawn.shape, dtype=drawn.dtype, device=self._device))
+            self._asked.append((ask, drawn))
+        self._position += 1
+        return self._asked[self._position - 1][1]
+
+
+def to_device(values: Tensor, buffer: Tensor) -> Tensor:
+    """Copy values from the host into a buffer; if that is a GPU's, the host does not wait for it."""
+    if buffer.is_cuda:
+        # PyTorch reuses a pinned block only once the copies out of it are done.
+        return buffer.copy_(values.contiguous().pin_memory(), non_blocking=True)
+    return buffer.copy_(values)
+
+
+class RecordedUpdater(Updater):
+    """Carries out updates by repeating recorded ones. It is of use for one state, until that is loaded anew.
+
+    Args:
+        recorder: records and repeats.
+        say: is told if recording fails; updates are then carried out plainly.
     """
 
     def __init__(self, recorder: Recorder, say: Callable[[str], None] = print) -> None:
@@ -141,7 +204,7 @@ class _RecordingError(Exception):
 
 
 class _Recording:
-    """An update of one kind, of which draws turned out one way.
+    """An update of one kind, for one outcome of the random numbers that decide what it does.
 
     Args:
         real: buffer for the real batch.
@@ -171,7 +234,7 @@ class _Recording:
             return values, [weight.grad for weight in weights]
 
         def go() -> Results:
-            move(state, update)
+            apply_gradients(state, update)
             return {}, []
 
         self._work: tuple[Work, Work] = find, go

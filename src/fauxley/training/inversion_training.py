@@ -24,9 +24,9 @@ from fauxley.dataset.slicing import Slicing
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.log_spectrogram import LogSpectrogram
 from fauxley.signal.stft import stft
-from fauxley.training.clip_reader import to_float
 from fauxley.training.config import Flat
-from fauxley.training.optimizers import Adam
+from fauxley.training.data import to_float
+from fauxley.training.optimizers import Adam, RepeatableOptimizer
 from fauxley.training.stop_signals import stop_signals
 
 _WINDOWS = (128, 256, 512, 1024)  # samples; hops are a quarter
@@ -108,10 +108,9 @@ class InversionTrainer:
         """The loss on sounds held out."""
         return float(self._loss(self._check))
 
-    def _step(self, step: int, optimizer: torch.optim.Optimizer) -> float:
+    def _step(self, step: int, optimizer: RepeatableOptimizer) -> float:
         training = self.training
-        for group in optimizer.param_groups:
-            group["lr"] = training.optimizer.rate(step, training.steps)
+        optimizer.learning_rate = training.optimizer.rate(step, training.steps)
         integers = self._sounds.batch(step, training.batch_size, training.seed, slicing=self._crops)
         loss = self._loss(self._to_audio(integers))
         if not math.isfinite(value := float(loss.detach())):

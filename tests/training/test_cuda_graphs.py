@@ -12,10 +12,16 @@ from fauxley.models.draws import Draws
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
 from fauxley.models.wavenet import WaveNet
-from fauxley.training.buffered_draws import BufferedDraws
-from fauxley.training.graph import WARM_UP, RecordedUpdater, Recorder, Repetition
-from fauxley.training.likelihood import MaximumLikelihood
-from fauxley.training.objectives import Hinge, NonSaturating, Relativistic, Wasserstein, WassersteinGP
+from fauxley.training.checkpoint import from_bytes, to_bytes
+from fauxley.training.cuda_graphs import WARM_UP, BufferedDraws, RecordedUpdater, Recorder, Repetition
+from fauxley.training.objectives import (
+    Hinge,
+    MaximumLikelihood,
+    NonSaturating,
+    Relativistic,
+    Wasserstein,
+    WassersteinGP,
+)
 from fauxley.training.optimizers import Adam, RMSProp
 from fauxley.training.ranks import ONE, OneRank
 from fauxley.training.state import TrainingState
@@ -115,7 +121,7 @@ def test_going_on_from_a_checkpoint_is_exact(at):
     plain, first, second = (new_state(case) for _ in range(3))
     take(case, plain, None)
     take(case, first, RecordedUpdater(Tape()), last=at)
-    second.from_bytes(bytes(first.to_bytes()))
+    from_bytes(bytes(to_bytes(first)), second)
     take(case, second, RecordedUpdater(Tape()), first=at)
     assert_same(second, plain)
 
