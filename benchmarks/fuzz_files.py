@@ -53,7 +53,7 @@ from fauxley.listening.answers import Answers
 from fauxley.listening.clip_sources import DatasetClips
 from fauxley.listening.creation import Recipe, assemble
 from fauxley.listening.questions import Answer, Opinion
-from fauxley.listening.scoring import evaluate
+from fauxley.listening.results import evaluate
 from fauxley.listening.study import Design, read_study
 from fauxley.models.draws import Draws
 from fauxley.models.specgan import SpecGAN

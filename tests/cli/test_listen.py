@@ -21,8 +21,7 @@ from fauxley.listening.clip_sources import open_clips
 from fauxley.listening.creation import Recipe, assemble
 from fauxley.listening.questions import Answer, Opinion, Rating
 from fauxley.listening.report import page
-from fauxley.listening.results import Results
-from fauxley.listening.scoring import evaluate
+from fauxley.listening.results import Results, evaluate
 from fauxley.listening.study import Design, Study, read_study
 from fauxley.signal.cleaning import loudness
 from fauxley.signal.drumkit import write_kit

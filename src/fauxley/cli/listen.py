@@ -80,7 +80,7 @@ def create(
     recognise = None
     if classifier is not None:
         from fauxley.evaluation.classifier.classifier import Classifier
-        from fauxley.listening.recognition import recogniser
+        from fauxley.listening.creation import recogniser
 
         recognise = recogniser(Classifier.load(classifier), labels or opened[0][1].labels)
     with _progress(quiet, clips * (len(opened) + anchors)) as progress:

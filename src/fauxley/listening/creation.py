@@ -1,4 +1,7 @@
-"""From sources to the folder of a study: draw, make alike, name at random, write whole."""
+"""Creating a study: clips are drawn from all sources, made alike, named at random, and written whole into a folder.
+
+Where a model's sounds have no labels, a classifier may say what they are; listeners' accuracy is measured against that.
+"""
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -7,8 +10,10 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from fauxley.errors import FauxleyError, UsageError
+from fauxley.evaluation.classifier.classifier import Classifier
 from fauxley.listening.clip_sources import ClipSource, Drawn
 from fauxley.listening.stimuli import Leveller, drown, headphone_tones, noise_like
 from fauxley.listening.study import (
@@ -256,3 +261,25 @@ def _unit(task: Task, *clips: str) -> Unit:
 def _batches(pool: Sequence[str], rng: np.random.Generator) -> Iterable[Sequence[str]]:
     order = rng.permutation(pool).tolist()
     return (order[start : start + BATCH_SIZE] for start in range(0, len(order) - BATCH_SIZE + 1, BATCH_SIZE))
+
+
+def recogniser(classifier: Classifier, labels: Sequence[str]) -> Callable[[Float, int], str]:
+    """A function that names a clip (C, T) of any rate by the classifier's likeliest label.
+
+    Args:
+        classifier: mono, of one rate and clip length, to which clips are brought.
+        labels: what listeners choose from.
+
+    Raises:
+        UsageError: the classifier knows a label that listeners cannot choose.
+    """
+    if unknown := sorted(set(classifier.labels) - set(labels)):
+        raise UsageError(f"the classifier's label {unknown[0]!r} is none of the study's: give --labels as it has them")
+    rate, length = classifier.settings.sample_rate, classifier.settings.clip_length
+    leveller = Leveller(rate, 1, length / rate, -30.0)  # its loudness is not used
+
+    def recognise(audio: Float, sample_rate: int) -> str:
+        _, probabilities = classifier.judge(torch.from_numpy(leveller.fit(audio, sample_rate)))
+        return classifier.labels[int(probabilities[0].argmax())]
+
+    return recognise
