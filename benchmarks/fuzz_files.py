@@ -48,12 +48,12 @@ from fauxley.dataset.slicing import Slicing
 from fauxley.errors import FauxleyError
 from fauxley.evaluation.classifier.classifier import Classifier, Judgement
 from fauxley.evaluation.classifier.network import ClassifierNetwork, ClassifierSettings, LogMel
+from fauxley.evaluation.clips import DatasetClips
 from fauxley.interop.tensorflow_checkpoint import open_checkpoint
 from fauxley.listening.answers import Answers
-from fauxley.listening.clip_sources import DatasetClips
-from fauxley.listening.creation import Recipe, assemble
+from fauxley.listening.creation import StimulusSettings, assemble
 from fauxley.listening.questions import Answer, Opinion
-from fauxley.listening.scoring import evaluate
+from fauxley.listening.results import evaluate
 from fauxley.listening.study import Design, read_study
 from fauxley.models.draws import Draws
 from fauxley.models.specgan import SpecGAN
@@ -189,8 +189,14 @@ def make_study(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         make_kit(Path(scratch) / "data")
         data = Dataset.open(Path(scratch) / "data")
-        clips = DatasetClips(Path("data"), data)
-        assemble(folder, ("real", clips), {"other": clips}, Design(verdicts=1, pairs=1), Recipe(clips=10, seconds=0.3))
+        clips = DatasetClips(data, "data", 10)
+        assemble(
+            folder,
+            ("real", clips),
+            {"other": clips},
+            Design(verdicts=1, pairs=1),
+            StimulusSettings(clips=10, seconds=0.3),
+        )
     study = read_study(folder)
     answers = Answers(folder, study)
     token = answers.start(0.0)

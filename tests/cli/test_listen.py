@@ -16,13 +16,12 @@ import torch
 
 from fauxley.cli.main import main
 from fauxley.evaluation.classifier.classifier import Classifier
+from fauxley.evaluation.clips import open_clips
 from fauxley.listening.answers import Answers
-from fauxley.listening.clip_sources import open_clips
-from fauxley.listening.creation import Recipe, assemble
+from fauxley.listening.creation import StimulusSettings, assemble
 from fauxley.listening.questions import Answer, Opinion, Rating
 from fauxley.listening.report import page
-from fauxley.listening.results import Results
-from fauxley.listening.scoring import evaluate
+from fauxley.listening.results import Results, evaluate
 from fauxley.listening.study import Design, Study, read_study
 from fauxley.signal.cleaning import loudness
 from fauxley.signal.drumkit import write_kit
@@ -77,8 +76,10 @@ def test_what_a_recogniser_hears_is_the_reference_of_a_model(dataset: Path, run:
         heard.append((audio.shape, sample_rate))
         return "kick"
 
-    real, model = open_clips(dataset), open_clips(run)
-    made = assemble(tmp_path / "s", ("real", real), {"m": model}, Design(), Recipe(clips=10), recognise=recognise)
+    real, model = open_clips(dataset, 10), open_clips(run, 10)
+    made = assemble(
+        tmp_path / "s", ("real", real), {"m": model}, Design(), StimulusSettings(clips=10), recognise=recognise
+    )
     assert heard == [((1, 4096), 16000)] * 10
     assert {clip.label for clip in made.study.clips if clip.source == 1} == {"kick"}
     assert {clip.label for clip in made.study.clips if clip.source == 0} > {"kick"}
@@ -97,7 +98,7 @@ def test_a_classifier_names_the_clips_of_a_model(run: Path, tmp_path: Path, caps
     (model,) = (place for place, source in enumerate(study.sources) if source.role == "model")
     labels = [clip.label for clip in study.clips if clip.source == model]
     # The classifier was trained at the study's rate and length, so clips reach it as they are.
-    heard = [classifier.judge(torch.from_numpy(drawn.audio))[1].argmax() for drawn in open_clips(run).draw(10, 0)]
+    heard = [classifier.judge(torch.from_numpy(drawn.audio))[1].argmax() for drawn in open_clips(run, 10).originals()]
     assert labels == [classifier.labels[int(label)] for label in heard]
     assert create(tmp_path / "other", dataset, run, "--classifier", str(folder), "--labels", "yes", "no") == 2
     assert "--labels" in capsys.readouterr().err

@@ -79,17 +79,17 @@ def test_other_processes_get_the_same_clips_by_name(new_kit, synthesizer, tmp_pa
         "folder": FolderClips(tmp_path, "folder", 8000, 4096, 5),
     }
     for name, source in sources.items():
-        sent = pickle.dumps(source.elsewhere([3, 1, 4]))
+        sent = pickle.dumps(source.portable_reader([3, 1, 4]))
         assert len(sent) < 3000, name
         assert (pickle.loads(sent)() == source.read([3, 1, 4])).all(), name
     changed = Synthesizer(synthesizer.architecture, other, synthesizer.representation, 8000)
     with pytest.raises(FauxleyError, match="another model on a worker"):
-        ModelClips(changed, "model", 60, 7, model).elsewhere([0])()
+        ModelClips(changed, "model", 60, 7, model).portable_reader([0])()
     moved = DatasetClips(new_kit.only(range(60)), "new", 60)
     with pytest.raises(FauxleyError, match="another dataset on a worker"):
-        moved.elsewhere([0])()
+        moved.portable_reader([0])()
     unsaved = ModelClips(changed, "model", 60, 7)
-    assert (pickle.loads(pickle.dumps(unsaved.elsewhere([2])))() == unsaved.read([2])).all()
+    assert (pickle.loads(pickle.dumps(unsaved.portable_reader([2])))() == unsaved.read([2])).all()
 
 
 def test_other_processes_get_the_same_extractors(classifier):

@@ -2,7 +2,7 @@ import krippendorff
 import numpy as np
 import pytest
 
-from fauxley.listening.agreement import krippendorff_alpha
+from fauxley.listening.statistics import krippendorff_alpha
 
 # Krippendorff, "Computing Krippendorff's Alpha-Reliability", 2011: four observers, twelve units; 0 is missing.
 PUBLISHED = np.array(

@@ -5,9 +5,9 @@ from itertools import pairwise
 import pytest
 
 from fauxley.listening.carelessness import careless
-from fauxley.listening.export import write_ratings
-from fauxley.listening.scoring import evaluate
+from fauxley.listening.results import evaluate
 from fauxley.listening.study import Design
+from fauxley.listening.tables import write_ratings
 
 
 def test_the_order_of_the_sources_is_found(make_study, simulate) -> None:

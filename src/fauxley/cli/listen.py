@@ -70,21 +70,21 @@ def create(
         quiet: Say nothing.
     """
     check_folder_place(name)
-    from fauxley.listening.clip_sources import open_clips
-    from fauxley.listening.creation import Recipe, assemble
+    from fauxley.evaluation.clips import open_clips
+    from fauxley.listening.creation import StimulusSettings, assemble
 
     design = Design(seed, tasks, batches, pairs, verdicts, headphones)
-    recipe = Recipe(title, labels, clips, seconds, loudness, anchors, seed)
+    settings = StimulusSettings(title, labels, clips, seconds, loudness, anchors, seed)
     named = [_named(each) for each in (real, *models)]
-    opened = [(each, open_clips(path)) for each, path in named]
+    opened = [(each, open_clips(path, clips, seed)) for each, path in named]
     recognise = None
     if classifier is not None:
         from fauxley.evaluation.classifier.classifier import Classifier
-        from fauxley.listening.recognition import recogniser
+        from fauxley.listening.creation import recogniser
 
         recognise = recogniser(Classifier.load(classifier), labels or opened[0][1].labels)
     with _progress(quiet, clips * (len(opened) + anchors)) as progress:
-        made = assemble(name, opened[0], dict(opened[1:]), design, recipe, progress, recognise)
+        made = assemble(name, opened[0], dict(opened[1:]), design, settings, progress, recognise)
     if quiet:
         return
     study = made.study

@@ -46,7 +46,7 @@ def report(
         quiet: Print nothing.
     """
     from fauxley.listening.report import HTML_FILE, JSON_FILE, write_report
-    from fauxley.listening.scoring import evaluate
+    from fauxley.listening.results import evaluate
     from fauxley.listening.tables import print_results
 
     if seed < 0:
@@ -77,7 +77,7 @@ def export(name: Name, /, out: Path | None = None, overwrite: Flag = False) -> N
         out: The file; by default it is printed.
         overwrite: Replace a file that is there already.
     """
-    from fauxley.listening.export import write_ratings
+    from fauxley.listening.tables import write_ratings
 
     if out is not None:
         check_file_place(out)

@@ -1,21 +1,25 @@
-"""Where clips to be judged come from: a dataset, a model, a folder of sound files.
+"""Where the clips come from that are judged by figures or by listeners: a dataset, a model, a folder of sound files.
 
-A source is a fixed, ordered set of clips that can be gone through in batches or asked for single ones. Order is
-random but a function of the seed, because the inception score looks at consecutive groups. What a model makes is
-rounded to 16 bits as its files are, so that a model and a folder of its sounds get the same figures.
+A source is a fixed, ordered set of clips. Its order is random but a function of the seed, because the inception score
+looks at consecutive groups. There are two ways to get at clips:
 
-A source may be asked for its clips by another process, on another machine that sees the same files: see `elsewhere`.
+- `read`, for figures: mono, of the source's sample rate and length. What a model makes is rounded to 16 bits as its
+  files are, so that a model and a folder of its sounds get the same figures.
+- `originals`, for listeners: each clip with the channels, rate and length that it has, its label and its origin.
 
-Letters: B batch, C channels, T samples.
+Another process, on another machine that sees the same files, can read clips by what `portable_reader` returns.
+
+Letters: N clips, C channels, T samples.
 """
 
 import dataclasses
 import hashlib
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,19 +27,32 @@ from numpy.typing import NDArray
 
 from fauxley.dataset.dataset import Dataset
 from fauxley.dataset.slicing import Clips
+from fauxley.dataset.store import INFO_FILE
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.precision import Settled
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.verified import checksum, load_verified
+from fauxley.sounds.catalogue import list_sounds
 from fauxley.sounds.decode import read_audio
 from fauxley.sounds.files import find_audio, quantise
-from fauxley.sounds.sources import AudioFileError, printable, probe
+from fauxley.sounds.sources import AudioFileError, Float, SourceInfo, printable, probe
 
 _LARGEST_PEAK = 100.0  # times full scale: 40 dB too loud is a mistake of units, not a sound
 _NAMED = 5  # files in a warning
+_PROBED = 100  # files that tell how long the sounds of a folder are
+_MADE_AT_ONCE = 32  # clips of a model
 
 Audio = NDArray[np.float32]
 Reader = Callable[[], Audio]
+
+
+class OriginalClip(NamedTuple):
+    """A clip (C, T) as its source has it, its rate in Hz, the label it is meant to have ("" if unknown), its origin."""
+
+    audio: Float
+    sample_rate: int
+    label: str
+    origin: str
 
 
 class ClipSource(ABC):
@@ -45,12 +62,18 @@ class ClipSource(ABC):
         title: what it is, for people.
         sample_rate: in Hz.
         clip_length: T.
+        channels: C of the originals.
+        labels: those that occur in it, by name; empty if it has none.
+        path: where it is; None if it is nowhere but in memory.
         passed_over: what of it was not used, and why.
     """
 
     title: str
     sample_rate: int
     clip_length: int
+    channels: int = 1
+    labels: tuple[str, ...] = ()
+    path: Path | None = None
     passed_over: Sequence[str] = ()
 
     @abstractmethod
@@ -65,8 +88,13 @@ class ClipSource(ABC):
     def name(self, index: int) -> str:
         """What a clip is called: a file, a seed."""
 
-    def elsewhere(self, indices: Sequence[int]) -> Reader:
-        """What reads the same clips in another process: names rather than sounds, so that little has to be sent."""
+    def originals(self) -> Iterator[OriginalClip]:
+        """All clips, in order, as the source has them."""
+        for index in range(len(self)):
+            yield OriginalClip(self.read([index]), self.sample_rate, "", self.name(index))
+
+    def portable_reader(self, indices: Sequence[int]) -> Reader:
+        """A function that reads the same clips in another process; it holds names, not sounds, so little is sent."""
         return partial(self.read, indices)
 
 
@@ -75,6 +103,9 @@ class DatasetClips(ClipSource):
 
     Args:
         clip_length: samples that clips are cut to; None: as the dataset was prepared.
+
+    Attributes:
+        label_numbers: of each clip, (N,), its place in `labels`; -1 where it has none.
     """
 
     def __init__(
@@ -86,6 +117,8 @@ class DatasetClips(ClipSource):
         self.title = title
         self.sample_rate = dataset.sample_rate
         self.clip_length = slicing.clip_length
+        self.channels = dataset.channels
+        self.labels = dataset.labels
         self.dataset = dataset
         clips = dataset.clips(slicing)
         # Where clips begin anywhere in a file, they begin at a place drawn once.
@@ -93,7 +126,7 @@ class DatasetClips(ClipSource):
         clips = slicing.starts(clips, [entry.num_samples for entry in dataset.entries], rng.random(len(clips.file)))
         order = rng.permutation(len(clips.file))[:count]
         self.clips = Clips(*(column[order] for column in clips))
-        self.labels = dataset.clip_labels(slicing)[order]
+        self.label_numbers = dataset.clip_labels(slicing)[order]
 
     def __len__(self) -> int:
         return len(self.clips.file)
@@ -101,9 +134,15 @@ class DatasetClips(ClipSource):
     def read(self, indices: Sequence[int]) -> Audio:
         return _cut(self.dataset, self._chosen(indices), self.clip_length)
 
-    def elsewhere(self, indices: Sequence[int]) -> Reader:
+    def originals(self) -> Iterator[OriginalClip]:
+        for index, file in enumerate(self.clips.file.tolist()):
+            audio = self.dataset.read(self._chosen([index]), self.clip_length)[0].astype(np.float32) / 32768
+            entry = self.dataset.entries[file]
+            yield OriginalClip(audio, self.sample_rate, entry.label, entry.file)
+
+    def portable_reader(self, indices: Sequence[int]) -> Reader:
         folder, chosen = self.dataset.folder.absolute(), self._chosen(indices)
-        return partial(_cut_elsewhere, folder, self._contents, chosen, self.clip_length)
+        return partial(_cut_in_worker, folder, self._contents, chosen, self.clip_length)
 
     def _chosen(self, indices: Sequence[int]) -> Clips:
         chosen = np.asarray(indices, np.int64)
@@ -118,7 +157,7 @@ class DatasetClips(ClipSource):
 
 
 class ModelClips(ClipSource):
-    """What a model makes of the seeds from `seed` on.
+    """What a model makes of the seeds from `seed` on. An unconditional model cannot say what a sound is meant to be.
 
     Args:
         path: where other processes find the model; without, it is sent to them.
@@ -130,22 +169,30 @@ class ModelClips(ClipSource):
         self.title = title
         self.sample_rate = synthesizer.sample_rate
         self.clip_length = synthesizer.architecture.clip_length
+        self.channels = synthesizer.architecture.channels
+        self.path = path
         self._synthesizer = synthesizer
         self._count = count
         self._seed = seed
-        self._path = path
 
     def __len__(self) -> int:
         return self._count
 
     def read(self, indices: Sequence[int]) -> Audio:
-        return _make(self._synthesizer, self.title, self._seeds(indices))
+        return _generate_mono(self._synthesizer, self.title, self._seeds(indices))
 
-    def elsewhere(self, indices: Sequence[int]) -> Reader:
-        if self._path is None:
-            return super().elsewhere(indices)
-        model = self._path.absolute(), self._checksum, self._synthesizer.precision
-        return partial(_make_elsewhere, *model, self.title, self._seeds(indices))
+    def originals(self) -> Iterator[OriginalClip]:
+        for start in range(0, len(self), _MADE_AT_ONCE):
+            indices = range(start, min(start + _MADE_AT_ONCE, len(self)))
+            made = _generate(self._synthesizer, self.title, self._seeds(indices))
+            for index, audio in zip(indices, made, strict=True):
+                yield OriginalClip(audio, self.sample_rate, "", self.name(index))
+
+    def portable_reader(self, indices: Sequence[int]) -> Reader:
+        if self.path is None:
+            return super().portable_reader(indices)
+        model = self.path.absolute(), self._checksum, self._synthesizer.precision
+        return partial(_generate_in_worker, *model, self.title, self._seeds(indices))
 
     @cached_property
     def _checksum(self) -> str:
@@ -158,17 +205,40 @@ class ModelClips(ClipSource):
         return f"seed {self._seed + index}"
 
 
-class FolderClips(ClipSource):
-    """The sounds of a folder, from their beginning, at most `count` of them in an order drawn by `seed`.
+class _Files(ClipSource):
+    """Files of a folder, decoded when they are asked for."""
+
+    path: Path
+    _files: list[Path]
+    passed_over: list[str]
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def read(self, indices: Sequence[int]) -> Audio:
+        return _decode([self._files[index] for index in indices], self.sample_rate, self.clip_length)
+
+    def portable_reader(self, indices: Sequence[int]) -> Reader:
+        files = [self._files[index].absolute() for index in indices]
+        return partial(_decode, files, self.sample_rate, self.clip_length)
+
+    def name(self, index: int) -> str:
+        return printable(self._files[index].relative_to(self.path))
+
+
+class FolderClips(_Files):
+    """The sounds of a folder that all have one sample rate, from their beginning, in an order drawn by `seed`.
 
     Files that cannot be read or hold NaN, infinity or values beyond 100 times full scale are passed over with a
     warning that names them, and are listed in `passed_over`.
 
     Args:
+        count: clips at most.
         progress: called with 1 after each file that was looked into.
 
     Raises:
-        FauxleyError: there are none that can be read, or they have another sample rate.
+        FauxleyError: there are none that can be read.
+        UsageError: they have another sample rate.
     """
 
     def __init__(
@@ -184,10 +254,9 @@ class FolderClips(ClipSource):
         self.title = title
         self.sample_rate = sample_rate
         self.clip_length = clip_length
+        self.path = folder
         found = find_audio(folder).files
-        self._folder = folder
-        self._files: list[Path] = []
-        self.passed_over: list[str] = []
+        self._files, self.passed_over = [], []
         for index in np.random.default_rng([seed, 1]).permutation(len(found)):
             if len(self._files) == count:
                 break
@@ -206,7 +275,7 @@ class FolderClips(ClipSource):
         files = "1 file is" if len(self.passed_over) == 1 else f"{len(self.passed_over)} files are"
         more = len(self.passed_over) - _NAMED
         named = "; ".join(self.passed_over[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
-        return f"{printable(self._folder)}: {files} passed over: {named}"
+        return f"{printable(self.path)}: {files} passed over: {named}"
 
     def _why_not(self, path: Path) -> str:
         """What keeps a file from being judged; "" if nothing does."""
@@ -229,29 +298,93 @@ class FolderClips(ClipSource):
         peak = float(np.abs(clip).max(initial=0))
         return f"has a peak of {peak:.3g} times full scale" if peak > _LARGEST_PEAK else ""
 
-    def __len__(self) -> int:
-        return len(self._files)
 
-    def read(self, indices: Sequence[int]) -> Audio:
-        return _decode([self._files[index] for index in indices], self.sample_rate, self.clip_length)
+class MixedFolderClips(_Files):
+    """The sounds of a folder, each of its own rate, channels and length, with the label that the folder gives it.
 
-    def elsewhere(self, indices: Sequence[int]) -> Reader:
-        files = [self._files[index].absolute() for index in indices]
-        return partial(_decode, files, self.sample_rate, self.clip_length)
+    Files that cannot be decoded are passed over and listed in `passed_over`. As the source's own rate and channels
+    count those of the first file, as its length that of the longest among the first hundred.
 
-    def name(self, index: int) -> str:
-        return printable(self._files[index].relative_to(self._folder))
+    Args:
+        count: clips at most.
+
+    Raises:
+        FauxleyError: no file can be used.
+    """
+
+    def __init__(self, folder: Path, title: str, count: int, seed: int = 0) -> None:
+        self.title = title
+        self.path = folder
+        sounds = list_sounds(folder).sounds
+        headers = [header for sound in sounds[:_PROBED] if (header := _header(folder / sound.file))]
+        if not headers:
+            raise FauxleyError(f"no sound in {printable(folder)} can be used; 'fauxley scan' says why")
+        self.sample_rate = headers[0].sample_rate
+        self.channels = headers[0].channels
+        seconds = max(header.num_samples / header.sample_rate for header in headers)
+        self.clip_length = round(seconds * self.sample_rate)
+        self.labels = tuple(sorted({sound.label for sound in sounds} - {""}))
+        self._files, self._names_and_labels = [], list[tuple[str, str]]()
+        self.passed_over = []
+        for place in np.random.default_rng(seed).permutation(len(sounds)).tolist():
+            if len(self._files) == count:
+                break
+            file = folder / sounds[place].file
+            try:
+                read_audio(file)
+            except AudioFileError:
+                self.passed_over.append(f"{printable(file.relative_to(folder))} cannot be read")
+            else:
+                self._files.append(file)
+                self._names_and_labels.append((sounds[place].file, sounds[place].label))
+
+    def originals(self) -> Iterator[OriginalClip]:
+        for file, (name, label) in zip(self._files, self._names_and_labels, strict=True):
+            yield OriginalClip(read_audio(file), probe(file).sample_rate, label, name)
+
+
+def open_clips(path: Path, count: int, seed: int = 0) -> ClipSource:
+    """At most `count` clips of a dataset, of a model or run, or of a folder of sound files, whichever `path` is.
+
+    Raises:
+        FauxleyError: it is none of them, or damaged.
+    """
+    title = printable(path.name)
+    source: ClipSource
+    if (path / INFO_FILE).is_file():
+        source = DatasetClips(Dataset.open(path), title, count, seed)
+    elif (path / "config.json").is_file() or (path / "checkpoints").is_dir():
+        # The clips of a model have consecutive seeds, of which two draws must share none.
+        source = ModelClips(Synthesizer.from_pretrained(path), title, count, seed << 20)
+    else:
+        source = MixedFolderClips(path, title, count, seed)
+    source.path = path
+    return source
 
 
 def _cut(dataset: Dataset, clips: Clips, clip_length: int) -> Audio:
     return np.asarray(dataset.read(clips, clip_length).mean(1) / 32768, np.float32)
 
 
-def _make(synthesizer: Synthesizer, title: str, seeds: Sequence[int]) -> Audio:
+def _generate(synthesizer: Synthesizer, title: str, seeds: Sequence[int]) -> Audio:
+    """Clips of those seeds, (N, C, T)."""
     audio = synthesizer.generate(latents=synthesizer.latents(seeds), batch_size=max(1, len(seeds)))
     if not torch.isfinite(audio).all():
         raise FauxleyError(f"{title} makes numbers that are not finite; it is damaged")
-    return np.asarray(quantise(audio.numpy().astype(np.float64)).mean(1) / 32768, np.float32)
+    return np.asarray(audio.numpy())
+
+
+def _generate_mono(synthesizer: Synthesizer, title: str, seeds: Sequence[int]) -> Audio:
+    """The same, rounded to 16 bits and mixed, (N, T)."""
+    audio = _generate(synthesizer, title, seeds).astype(np.float64)
+    return np.asarray(quantise(audio).mean(1) / 32768, np.float32)
+
+
+def _header(path: Path) -> SourceInfo | None:
+    try:
+        return probe(path)
+    except AudioFileError:
+        return None
 
 
 def _decode(files: Sequence[Path], sample_rate: int, clip_length: int) -> Audio:
@@ -262,7 +395,7 @@ def _decode(files: Sequence[Path], sample_rate: int, clip_length: int) -> Audio:
     return clips
 
 
-def _cut_elsewhere(folder: Path, contents: str, clips: Clips, clip_length: int) -> Audio:
+def _cut_in_worker(folder: Path, contents: str, clips: Clips, clip_length: int) -> Audio:
     return _cut(_open(folder, contents), clips, clip_length)
 
 
@@ -274,8 +407,8 @@ def _open(folder: Path, contents: str) -> Dataset:
     return dataset
 
 
-def _make_elsewhere(model: Path, sha256: str, precision: Settled, title: str, seeds: Sequence[int]) -> Audio:
-    return _make(load_verified(model, sha256).to(precision=precision), title, seeds)
+def _generate_in_worker(model: Path, sha256: str, precision: Settled, title: str, seeds: Sequence[int]) -> Audio:
+    return _generate_mono(load_verified(model, sha256).to(precision=precision), title, seeds)
 
 
 def _hash(dataset: Dataset) -> str:

@@ -252,7 +252,7 @@ class Evaluator:
         """Shares of the classifier's labels among the training clips, (K,); those without a label do not count."""
         if self.classifier is None:
             return np.zeros(0)
-        names = [self.train.dataset.labels[label] for label in self.train.labels if label >= 0]
+        names = [self.train.dataset.labels[label] for label in self.train.label_numbers if label >= 0]
         unknown = set(names) - set(self.classifier.labels)
         if unknown or not names:
             raise FauxleyError(

@@ -190,7 +190,7 @@ def extract(
 
 def _reader(source: ClipSource, start: int, n_jobs: int | None) -> Reader:
     indices = range(start, min(start + BATCH_SIZE, len(source)))
-    return partial(source.read, indices) if n_jobs == 1 else source.elsewhere(indices)
+    return partial(source.read, indices) if n_jobs == 1 else source.portable_reader(indices)
 
 
 def _extract(

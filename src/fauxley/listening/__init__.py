@@ -1,13 +1,17 @@
 """Listening tests: what people hear, asked fairly and counted honestly.
 
-study        what is asked, about which sounds, and which sound comes from where: the secret of the server
-clips        sounds of models, datasets and folders, one way to draw them
-sounds       every clip as loud and as long as any other; degraded anchors; tones that tell headphones
-assembly     draws the clips, renders them and writes a study's folder
-assignment   who hears what, in which order: balanced, blinded, a function of (seed, listener)
-answers      SQLite: nothing acknowledged is lost, nothing counted twice
-agreement    Krippendorff's alpha
-inference    bootstrap intervals over raters and clips, tests of differences
-carelessness who did not listen, by a stated rule
-results      all figures of a study, with and without the careless
+In the order in which a test takes place:
+
+study         what a study is: its sounds, where they come from, what is asked; `study.json`
+stimuli       making clips alike in level, length and rate; anchors; tones that tell headphones
+creation      drawing clips and writing a study's folder
+assignment    who hears what, in which order
+questions     what passes between a listener and the server
+answers       the database `answers.sqlite`
+server        the page and its requests over HTTP; guard: what protects it; web/: the page itself
+statistics    intervals, significance tests and agreement
+carelessness  the rule by which careless listeners are set aside
+results       all figures of a study
+tables        figures in the terminal, answers as CSV
+report        the HTML page and report.json
 """

@@ -20,9 +20,50 @@ from typing import Any
 from fauxley.errors import FauxleyError
 from fauxley.listening.assignment import Kind, assign
 from fauxley.listening.questions import Answer, Opinion, Rating, Step
-from fauxley.listening.schema import SCHEMA
 from fauxley.listening.study import ANSWERS_FILE, CANNOT_TELL, Study, Task
 from fauxley.serialization import one_line, parse_json, reading
+
+_SCHEMA = """
+CREATE TABLE study (id TEXT PRIMARY KEY) STRICT;
+CREATE TABLE listener (
+  number INTEGER PRIMARY KEY CHECK (number >= 0),
+  token_sha256 BLOB NOT NULL UNIQUE CHECK (length(token_sha256) = 32),
+  started_at REAL NOT NULL,
+  seen_at REAL NOT NULL
+) STRICT;
+CREATE TABLE trial (
+  id TEXT PRIMARY KEY,
+  listener INTEGER NOT NULL REFERENCES listener (number),
+  place INTEGER NOT NULL CHECK (place >= 0),
+  kind TEXT NOT NULL CHECK (kind IN ('volume', 'headphones', 'label', 'opinion', 'pair', 'verdict')),
+  unit TEXT NOT NULL,
+  purpose TEXT NOT NULL CHECK (purpose IN ('setup', 'rated', 'repeat', 'anchor')),
+  batch INTEGER NOT NULL,
+  UNIQUE (listener, place)
+) STRICT;
+CREATE INDEX trial_unit ON trial (unit) WHERE purpose <> 'repeat' AND kind IN ('opinion', 'pair', 'verdict');
+CREATE TABLE sound (
+  token TEXT PRIMARY KEY,
+  trial TEXT NOT NULL REFERENCES trial (id),
+  slot INTEGER NOT NULL,
+  clip TEXT NOT NULL,
+  UNIQUE (trial, slot)
+) STRICT;
+CREATE TABLE answer (
+  trial TEXT PRIMARY KEY REFERENCES trial (id),
+  answer_id TEXT NOT NULL UNIQUE CHECK (length(answer_id) BETWEEN 16 AND 64),
+  choice TEXT CHECK (length(choice) BETWEEN 1 AND 40),
+  quality INTEGER CHECK (quality BETWEEN 1 AND 5),
+  ease INTEGER CHECK (ease BETWEEN 1 AND 5),
+  diversity INTEGER CHECK (diversity BETWEEN 1 AND 5),
+  plays INTEGER NOT NULL CHECK (plays BETWEEN 0 AND 1000),
+  answered_at REAL NOT NULL,
+  seconds REAL NOT NULL CHECK (seconds >= 0),
+  CHECK (CASE WHEN choice IS NULL THEN quality IS NOT NULL AND ease IS NOT NULL AND diversity IS NOT NULL
+              ELSE quality IS NULL AND ease IS NULL AND diversity IS NULL END)
+) STRICT;
+"""
+
 
 _ABANDONED_SECONDS = 3600.0  # who was not seen for so long no longer counts as about to rate
 _BUSY_SECONDS = 10.0
@@ -235,7 +276,7 @@ class Answers:
 
 
 def _make_tables(db: sqlite3.Connection) -> None:
-    for statement in SCHEMA.split(";\n"):
+    for statement in _SCHEMA.split(";\n"):
         db.execute(statement)
 
 

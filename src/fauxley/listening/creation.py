@@ -1,15 +1,20 @@
-"""From sources to the folder of a study: draw, make alike, name at random, write whole."""
+"""Creating a study: clips are drawn from all sources, made alike, named at random, and written whole into a folder.
+
+Where a model's sounds have no labels, a classifier may say what they are; listeners' accuracy is measured against that.
+"""
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, islice
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from fauxley.errors import FauxleyError, UsageError
-from fauxley.listening.clip_sources import ClipSource, Drawn
+from fauxley.evaluation.classifier.classifier import Classifier
+from fauxley.evaluation.clips import ClipSource, OriginalClip
 from fauxley.listening.stimuli import Leveller, drown, headphone_tones, noise_like
 from fauxley.listening.study import (
     BATCH_SIZE,
@@ -35,7 +40,7 @@ _VOLUME_CLIPS = 3
 
 
 @dataclass(frozen=True)
-class Recipe:
+class StimulusSettings:
     """How a study's sounds are made.
 
     Attributes:
@@ -81,7 +86,7 @@ def assemble(
     real: tuple[str, ClipSource],
     models: Mapping[str, ClipSource],
     design: Design,
-    recipe: Recipe,
+    settings: StimulusSettings,
     progress: Callable[[str, int], None] = lambda name, done: None,
     recognise: Callable[[Float, int], str] | None = None,
 ) -> Assembled:
@@ -92,7 +97,7 @@ def assemble(
         real: name and clips of the real sounds.
         models: the same of what is to be judged.
         design: what listeners are asked.
-        recipe: how the sounds are made.
+        settings: how the sounds are made.
         progress: called with the source's name and the number of clips so far.
         recognise: names a clip (C, T) of this rate, for models whose sounds have no labels; listeners' accuracy is
             then measured against it, as the paper does with its classifier. None leaves them without.
@@ -100,21 +105,21 @@ def assemble(
     Raises:
         UsageError: `folder` exists, or the sources do not suit the tasks.
     """
-    labels = _labels(recipe, real[1], design)
-    _check_names([real[0], *models], recipe)
-    seconds = min(recipe.seconds or real[1].seconds, _LONGEST_SECONDS)
-    leveller = Leveller(real[1].sample_rate, real[1].channels, seconds, recipe.loudness_lkfs)
+    labels = _labels(settings, real[1], design)
+    _check_names([real[0], *models], settings)
+    seconds = min(settings.seconds or real[1].clip_length / real[1].sample_rate, _LONGEST_SECONDS)
+    leveller = Leveller(real[1].sample_rate, real[1].channels, seconds, settings.loudness_lkfs)
     try:
         with atomic_folder(folder) as partial:
             writer = _Writer(partial / SOUNDS_FOLDER, leveller, progress)
-            pool = _draw(real, models, recipe, leveller, recognise)
+            pool = _draw(real, models, settings, leveller, recognise)
             clips = [writer.add(place, name, drawn) for place, (name, drawn) in pool]
             tones = writer.add_tones() if design.headphones else ()
-            sources = _sources(real, models, recipe)
-            units = tuple(make_units(clips, sources, design, np.random.default_rng([recipe.seed, 1])))
+            sources = _sources(real, models, settings)
+            units = tuple(make_units(clips, sources, design, np.random.default_rng([settings.seed, 1])))
             study = Study(
-                FORMAT_VERSION, secrets.token_hex(16), recipe.title, labels, design, leveller.sample_rate, seconds,
-                recipe.loudness_lkfs, sources, tuple(clips), units, tones, writer.add_volume(),
+                FORMAT_VERSION, secrets.token_hex(16), settings.title, labels, design, leveller.sample_rate, seconds,
+                settings.loudness_lkfs, sources, tuple(clips), units, tones, writer.add_volume(),
             )  # fmt: skip
             write_study(study, partial)
     except FileExistsError as error:
@@ -122,8 +127,8 @@ def assemble(
     return Assembled(study, writer.softer, writer.worst_db)
 
 
-def _labels(recipe: Recipe, real: ClipSource, design: Design) -> tuple[str, ...]:
-    labels = recipe.labels or real.labels
+def _labels(settings: StimulusSettings, real: ClipSource, design: Design) -> tuple[str, ...]:
+    labels = settings.labels or real.labels
     if "label" not in design.tasks:
         return labels
     if len(labels) < 2:
@@ -138,45 +143,47 @@ def _labels(recipe: Recipe, real: ClipSource, design: Design) -> tuple[str, ...]
     return tuple(labels)
 
 
-def _check_names(names: Sequence[str], recipe: Recipe) -> None:
+def _check_names(names: Sequence[str], settings: StimulusSettings) -> None:
     if len(names) < 2:
         raise UsageError("give at least one model to judge")
     for name in names:
-        if not name or not name.isprintable() or len(name) > 60 or (recipe.anchors and name == ANCHOR_NAME):
+        if not name or not name.isprintable() or len(name) > 60 or (settings.anchors and name == ANCHOR_NAME):
             raise UsageError(f"a source cannot be called {name!r}; write NAME=PATH to give it another name")
-        if len(name) >= 3 and name.casefold() in recipe.title.casefold():
+        if len(name) >= 3 and name.casefold() in settings.title.casefold():
             raise UsageError(f"the title is shown to listeners and must not name a source; it names {name!r}")
     if len({name.casefold() for name in names}) < len(names):
         raise UsageError("two sources have the same name; write NAME=PATH to tell them apart")
 
 
-def _sources(real: tuple[str, ClipSource], models: Mapping[str, ClipSource], recipe: Recipe) -> tuple[Source, ...]:
-    anchors = (Source(ANCHOR_NAME, "anchor", ""),) if recipe.anchors else ()
-    judged = (Source(name, "model", str(clips.path)) for name, clips in models.items())
-    return (Source(real[0], "real", str(real[1].path)), *judged, *anchors)
+def _sources(
+    real: tuple[str, ClipSource], models: Mapping[str, ClipSource], settings: StimulusSettings
+) -> tuple[Source, ...]:
+    anchors = (Source(ANCHOR_NAME, "anchor", ""),) if settings.anchors else ()
+    judged = (Source(name, "model", str(clips.path or "")) for name, clips in models.items())
+    return (Source(real[0], "real", str(real[1].path or "")), *judged, *anchors)
 
 
 def _draw(
     real: tuple[str, ClipSource],
     models: Mapping[str, ClipSource],
-    recipe: Recipe,
+    settings: StimulusSettings,
     leveller: Leveller,
     recognise: Callable[[Float, int], str] | None,
-) -> Iterable[tuple[int, tuple[str, Drawn]]]:
+) -> Iterable[tuple[int, tuple[str, OriginalClip]]]:
     """Fitted clips of all sources in their order: (place of the source, (its name, clip))."""
-    recordings: list[Drawn] = []
+    recordings: list[OriginalClip] = []
     for place, (name, source) in enumerate([real, *models.items()]):
         count = 0
-        for drawn in source.draw(recipe.clips, recipe.seed):
+        for drawn in islice(source.originals(), settings.clips):
             fitted = drawn._replace(audio=leveller.fit(_finite(drawn.audio), drawn.sample_rate))
             if recognise and place > 0 and not drawn.label:
                 fitted = fitted._replace(label=recognise(drawn.audio, drawn.sample_rate))
-            recordings += [fitted] if place == 0 and recipe.anchors else []
+            recordings += [fitted] if place == 0 and settings.anchors else []
             count += 1
             yield place, (name, fitted)
         if count < BATCH_SIZE:
             raise UsageError(f"{name} has only {count} clips; at least {BATCH_SIZE} are needed")
-    rng = np.random.default_rng([recipe.seed, 2])
+    rng = np.random.default_rng([settings.seed, 2])
     for drawn in recordings:
         yield 1 + len(models), (ANCHOR_NAME, drawn._replace(audio=drown(drawn.audio, rng)))
 
@@ -197,7 +204,7 @@ class _Writer:
         self.softer, self.worst_db, self._done = 0, 0.0, 0
         folder.mkdir()
 
-    def add(self, source: int, name: str, drawn: Drawn) -> Clip:
+    def add(self, source: int, name: str, drawn: OriginalClip) -> Clip:
         levelled = self._leveller.level(drawn.audio)
         shortfall = self._leveller.shortfall_db(levelled)
         self.softer += shortfall > 0.5
@@ -256,3 +263,25 @@ def _unit(task: Task, *clips: str) -> Unit:
 def _batches(pool: Sequence[str], rng: np.random.Generator) -> Iterable[Sequence[str]]:
     order = rng.permutation(pool).tolist()
     return (order[start : start + BATCH_SIZE] for start in range(0, len(order) - BATCH_SIZE + 1, BATCH_SIZE))
+
+
+def recogniser(classifier: Classifier, labels: Sequence[str]) -> Callable[[Float, int], str]:
+    """A function that names a clip (C, T) of any rate by the classifier's likeliest label.
+
+    Args:
+        classifier: mono, of one rate and clip length, to which clips are brought.
+        labels: what listeners choose from.
+
+    Raises:
+        UsageError: the classifier knows a label that listeners cannot choose.
+    """
+    if unknown := sorted(set(classifier.labels) - set(labels)):
+        raise UsageError(f"the classifier's label {unknown[0]!r} is none of the study's: give --labels as it has them")
+    rate, length = classifier.settings.sample_rate, classifier.settings.clip_length
+    leveller = Leveller(rate, 1, length / rate, -30.0)  # its loudness is not used
+
+    def recognise(audio: Float, sample_rate: int) -> str:
+        _, probabilities = classifier.judge(torch.from_numpy(leveller.fit(audio, sample_rate)))
+        return classifier.labels[int(probabilities[0].argmax())]
+
+    return recognise

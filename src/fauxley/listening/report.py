@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fauxley.listening.results import Figures, Results, SourceResult
 from fauxley.listening.statistics import Estimate
-from fauxley.listening.tables import COLUMNS, interval, p_value, summary
+from fauxley.listening.tables import MEASURE_TITLES, interval, p_value, summary
 from fauxley.serialization import to_json
 from fauxley.storage import atomic_file
 
@@ -63,13 +63,13 @@ def _figures(figures: Figures, labels: Sequence[str]) -> str:
 
 
 def _sources(figures: Figures) -> str:
-    shown = [name for name in COLUMNS if any(getattr(source, name) for source in figures.sources)]
+    shown = [name for name in MEASURE_TITLES if any(getattr(source, name) for source in figures.sources)]
     rows = (
         [f"<b>{escape(source.source)}</b> <i>{source.role}</i>", *(_cell(getattr(source, name)) for name in shown)]
         for source in figures.sources
     )
     note = "Means with 95 % intervals, bootstrapped over listeners and clips (for opinions: batches)."
-    return _table(["source", *(COLUMNS[name] for name in shown)], rows) + f"<p class=note>{note}</p>"
+    return _table(["source", *(MEASURE_TITLES[name] for name in shown)], rows) + f"<p class=note>{note}</p>"
 
 
 def _cell(value: Estimate | None) -> str:
@@ -81,7 +81,7 @@ def _cell(value: Estimate | None) -> str:
 
 
 def _plots(figures: Figures) -> Iterable[str]:
-    for name, title in COLUMNS.items():
+    for name, title in MEASURE_TITLES.items():
         rows = [(source, value) for source in figures.sources if (value := getattr(source, name)) is not None]
         if rows:
             yield f"<figure>{_whiskers(rows, *_RANGES[name])}<figcaption>{escape(title)}</figcaption></figure>"
@@ -138,7 +138,7 @@ def _differences(figures: Figures) -> str:
         return ""
     rows = (
         [
-            COLUMNS[each.measure],
+            MEASURE_TITLES[each.measure],
             f"{escape(each.first)} – {escape(each.second)}",
             f"{each.difference:+.2f}",
             str(each.listeners),

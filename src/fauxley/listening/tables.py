@@ -1,24 +1,30 @@
-"""A listening test's figures in the terminal: the paper's table, then what it rests on."""
+"""A listening test as tables: its figures in the terminal, and all its answers as CSV."""
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, TextIO
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from fauxley.listening.carelessness import careless
+from fauxley.listening.questions import Rating
 from fauxley.listening.results import Figures, Results
 from fauxley.listening.statistics import Estimate
+from fauxley.listening.study import Study
 from fauxley.terminal.words import counted
 
-COLUMNS = {
+MEASURE_TITLES = {
     "accuracy": "accuracy",
     "quality": "sound quality",
     "ease": "ease of recognition",
     "diversity": "diversity",
     "judged_real": "taken for real",
 }
-_SHORT = {
+_SHORT_TITLES = {
     "accuracy": "accuracy",
     "quality": "quality",
     "ease": "ease",
@@ -48,7 +54,7 @@ def summary(results: Results) -> str:
 
 def sources_table(figures: Figures, title: str = "") -> Table:
     """The paper's table: a row for each source."""
-    shown = {name: head for name, head in _SHORT.items() if any(getattr(s, name) for s in figures.sources)}
+    shown = {name: head for name, head in _SHORT_TITLES.items() if any(getattr(s, name) for s in figures.sources)}
     rows = [[escape(source.source), *(interval(getattr(source, name)) for name in shown)] for source in figures.sources]
     return _table(["source", *shown.values()], rows, title)
 
@@ -85,7 +91,7 @@ def _print_figures(figures: Figures, console: Console, title: str) -> None:
     if figures.differences:
         rows = [
             [
-                COLUMNS[each.measure],
+                MEASURE_TITLES[each.measure],
                 f"{escape(each.first)} – {escape(each.second)}",
                 f"{each.difference:+.2f}",
                 str(each.listeners),
@@ -108,3 +114,52 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") 
     for row in rows:
         table.add_row(*row)
     return table
+
+
+CSV_COLUMNS = (
+    "listener", "careless", "kind", "purpose", "unit", "batch", "source", "other_source", "clip", "other_clip",
+    "label", "answer", "correct", "quality", "ease", "diversity", "plays", "seconds", "answered_at", "origin",
+)  # fmt: skip
+
+
+def write_ratings(study: Study, ratings: Sequence[Rating], file: TextIO) -> int:
+    """Write all answers as CSV and return how many there were; of a batch's opinion, `clip` is the first heard."""
+    excluded = careless(study, ratings)
+    writer = csv.DictWriter(file, CSV_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    rows = [_row(study, rating, rating.listener in excluded) for rating in ratings]
+    writer.writerows(rows)
+    return len(rows)
+
+
+def _row(study: Study, rating: Rating, is_careless: bool) -> dict[str, Any]:
+    clips = [study.clip[clip] for clip in rating.clips if clip in study.clip]
+    sources = [study.sources[clip.source].name for clip in clips]
+    label = study.reference(clips[0].id) if rating.kind == "label" else ""
+    opinion = rating.opinion
+    return {
+        "listener": rating.listener,
+        "careless": int(is_careless),
+        "kind": rating.kind,
+        "purpose": rating.purpose,
+        "unit": rating.unit,
+        "batch": rating.batch if rating.batch >= 0 else "",
+        "source": _nth(sources, 0),
+        "other_source": _nth(sources, 1) if rating.kind == "pair" else "",
+        "clip": _nth([clip.id for clip in clips], 0),
+        "other_clip": _nth([clip.id for clip in clips], 1) if rating.kind == "pair" else "",
+        "label": label,
+        "answer": rating.choice or "",
+        "correct": int(rating.choice == label) if label else "",
+        "quality": opinion.quality if opinion else "",
+        "ease": opinion.ease if opinion else "",
+        "diversity": opinion.diversity if opinion else "",
+        "plays": rating.plays,
+        "seconds": f"{rating.seconds:.2f}",
+        "answered_at": datetime.fromtimestamp(rating.answered_at, UTC).isoformat(timespec="seconds"),
+        "origin": _nth([clip.origin for clip in clips], 0),
+    }
+
+
+def _nth(values: Iterable[str], place: int) -> str:
+    return dict(enumerate(values)).get(place, "")
