@@ -32,8 +32,7 @@ from data_size import BATCH, KINDS, median, opening
 from large_dataset import CLIP_LENGTH
 
 from fauxley.cli.shared.estimate import count_parameters
-from fauxley.cli.shared.memory import forget_peak, peak_megabytes
-from fauxley.devices import keep_freed_memory
+from fauxley.machine import forget_peak, keep_freed_memory, peak_megabytes
 from fauxley.models.draws import Draws
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.synthesizer import Synthesizer

@@ -24,8 +24,7 @@ from typing import Any
 import torch
 from data_loading import stand_in
 
-from fauxley.cli.shared.memory import forget_peak, peak_megabytes
-from fauxley.devices import choose_device, keep_freed_memory, prefer_speed
+from fauxley.machine import choose_device, forget_peak, keep_freed_memory, peak_megabytes, prefer_speed
 from fauxley.models.draws import Draws
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.training.config import TrainingConfig

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from train_step import record
 
 import fauxley
-from fauxley.devices import keep_freed_memory
+from fauxley.machine import keep_freed_memory
 from fauxley.models.architecture import Architecture
 from fauxley.models.draws import Draws
 from fauxley.models.specgan import SpecGAN

@@ -17,7 +17,7 @@ import torch
 from plain import Plain
 from torch import Tensor
 
-from fauxley.devices import keep_freed_memory
+from fauxley.machine import keep_freed_memory
 from fauxley.models.draws import Draws
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN

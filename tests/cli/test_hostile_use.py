@@ -53,7 +53,7 @@ def test_sizes_beyond_any_machine_are_refused_by_arithmetic(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("fauxley.capacity.memory_bytes", lambda device: 2**36)
+    monkeypatch.setattr("fauxley.machine.memory_bytes", lambda device: 2**36)
     use([*_TRAIN, *(flag.format(value) for flag in flags)], capsys, kit=kit, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

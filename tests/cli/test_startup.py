@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fauxley.cli.shared.importing import importing
+from fauxley.machine import importing
 
 from .conftest import train_arguments
 

@@ -171,6 +171,6 @@ def test_balancing_without_labels_begins_no_run(tmp_path: Path, capsys: pytest.C
 def test_too_much_for_the_memory_is_one_line(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("fauxley.capacity.memory_bytes", lambda device: None)  # a system that does not tell
+    monkeypatch.setattr("fauxley.machine.memory_bytes", lambda device: None)  # a system that does not tell
     assert main(train_arguments(dataset, tmp_path / "run", "--kernel-length", str(10**14))) == 1
     assert "out of memory; lower the size" in capsys.readouterr().err

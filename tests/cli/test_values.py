@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from fauxley.capacity import require_disk, require_memory, size
 from fauxley.cli.main import main
 from fauxley.cli.shared.values import UnreadableError, read_real, read_whole
 from fauxley.errors import FauxleyError
+from fauxley.machine import format_bytes, require_disk, require_memory
+from fauxley.terminal.formatting import counted, duration, waiting_time
 from fauxley.terminal.progress import progress_line
-from fauxley.terminal.words import counted, duration, long
 
 
 @pytest.mark.parametrize(
@@ -59,11 +59,11 @@ def test_counts_agree_with_their_nouns() -> None:
 )
 def test_hours_beyond_two_days_are_days(seconds: float, text: str) -> None:
     assert duration(seconds) == text
-    assert long(1e30).endswith("years")
+    assert waiting_time(1e30).endswith("years")
 
 
 def test_sizes_have_units_that_fit() -> None:
-    sizes = [size(count) for count in (12, 3000, 1_500_000_000, 2 * 10**16, 10**40)]
+    sizes = [format_bytes(count) for count in (12, 3000, 1_500_000_000, 2 * 10**16, 10**40)]
     assert sizes == ["12 bytes", "3.0 kB", "1.5 GB", "20,000 TB", "1e18 TB"]
 
 

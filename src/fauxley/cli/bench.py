@@ -14,13 +14,12 @@ import torch
 import tyro
 from rich.table import Table
 
-from fauxley.capacity import require_memory
 from fauxley.cli.shared.measure import BATCH, EXCERPT, NAIVE_EXCERPT, Figures, measure, prepare_process
-from fauxley.devices import Device, choose_device
 from fauxley.errors import FauxleyError, UsageError
+from fauxley.machine import Device, choose_device, require_memory
 from fauxley.rendering.places import check_file_place
 from fauxley.storage import atomic_file
-from fauxley.terminal.console import output_console
+from fauxley.terminal.formatting import output_console
 from fauxley.terminal.progress import Stages
 from fauxley.training.config import TrainingConfig
 from fauxley.training.cost import cost_of

@@ -25,7 +25,7 @@ from fauxley.sounds.catalogue import Sound, list_sounds
 from fauxley.sounds.files import Skipped
 from fauxley.sounds.sources import open_source, printable
 from fauxley.storage import atomic_folder
-from fauxley.terminal.words import duration
+from fauxley.terminal.formatting import duration
 
 _ON_SHEET, _IN_PICTURE = 48, 3  # hits; recordings
 _LONGEST_ON_SHEET = 3.0  # seconds

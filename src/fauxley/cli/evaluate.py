@@ -5,12 +5,11 @@ from typing import Annotated, Literal
 
 import tyro
 
-from fauxley.cli.shared.importing import importing
 from fauxley.cli.shared.reference import Reference, check_out
 from fauxley.cluster import Cluster, cluster_backend
-from fauxley.devices import Device, choose_device, in_memory
 from fauxley.errors import UsageError
 from fauxley.evaluation.protocol import Protocol
+from fauxley.machine import Device, choose_device, importing, in_memory
 from fauxley.sounds.sources import printable
 from fauxley.terminal.progress import Stages
 

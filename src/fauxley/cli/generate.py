@@ -9,10 +9,9 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from fauxley.cli.shared.importing import importing
 from fauxley.cluster import Cluster
-from fauxley.devices import Device, choose_device, keep_freed_memory
 from fauxley.errors import FauxleyError, UsageError
+from fauxley.machine import Device, choose_device, importing, keep_freed_memory
 from fauxley.rendering.output import Output
 
 

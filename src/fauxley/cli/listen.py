@@ -10,8 +10,8 @@ from fauxley.errors import FauxleyError, UsageError
 from fauxley.listening.study import TASKS, Design, Task, read_study
 from fauxley.rendering.places import check_folder_place
 from fauxley.sounds.sources import printable
+from fauxley.terminal.formatting import counted
 from fauxley.terminal.progress import Stages
-from fauxley.terminal.words import counted
 
 
 def create(

@@ -12,8 +12,7 @@ from fauxley.listening.study import ANSWERS_FILE, Study, read_study
 from fauxley.rendering.places import check_file_place, check_folder_place
 from fauxley.sounds.sources import printable
 from fauxley.storage import atomic_file
-from fauxley.terminal.console import output_console
-from fauxley.terminal.words import counted
+from fauxley.terminal.formatting import counted, output_console
 
 Name = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="NAME")]
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]

@@ -17,11 +17,11 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from fauxley import __version__
-from fauxley.cli.shared.importing import importing
 from fauxley.errors import FauxleyError, UsageError
+from fauxley.machine import importing
+from fauxley.stopping import stoppable
 from fauxley.storage import destination
-from fauxley.terminal.ending import lacks_reader, release_outputs, say, stoppable
-from fauxley.terminal.outputs import prepare_outputs
+from fauxley.terminal.outputs import lacks_reader, prepare_outputs, release_outputs, say
 
 # Sub-command → what it does, in one line. `fauxley.cli.<name>` holds `<name>`.
 COMMANDS = {

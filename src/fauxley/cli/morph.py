@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 import tyro
 
-from fauxley.cli.shared.importing import importing
-from fauxley.devices import Device, choose_device, keep_freed_memory
 from fauxley.errors import UsageError
+from fauxley.machine import Device, choose_device, importing, keep_freed_memory
 from fauxley.rendering.output import Output
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from fauxley.dataset.dataset import Dataset
 from fauxley.dataset.pack_settings import PackSettings
 from fauxley.dataset.packing import find_finished, pack
 from fauxley.sounds.sources import printable
-from fauxley.terminal.words import counted, duration
+from fauxley.terminal.formatting import counted, duration
 
 
 def prepare(

@@ -25,9 +25,8 @@ from fauxley.errors import UsageError
 from fauxley.rendering.places import check_file_place
 from fauxley.sounds.sources import printable
 from fauxley.storage import atomic_file
-from fauxley.terminal.console import output_console, shorten
+from fauxley.terminal.formatting import counted, duration, output_console, shorten
 from fauxley.terminal.progress import Stages
-from fauxley.terminal.words import counted, duration
 
 
 def scan(

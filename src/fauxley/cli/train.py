@@ -12,18 +12,17 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fauxley.capacity import require_memory
 from fauxley.cli.shared.estimate import describe
 from fauxley.cli.shared.lengths import describe_fit, with_seconds
 from fauxley.cli.shared.torchrun import together
 from fauxley.dataset.dataset import Dataset
 from fauxley.dataset.pack_settings import PackSettings
 from fauxley.dataset.packing import open_or_prepare
-from fauxley.devices import Device, in_memory, keep_freed_memory, prefer_speed
 from fauxley.errors import UsageError
-from fauxley.terminal.ending import messages
+from fauxley.machine import Device, in_memory, keep_freed_memory, prefer_speed, require_memory
+from fauxley.terminal.formatting import waiting_time
+from fauxley.terminal.outputs import messages
 from fauxley.terminal.progress import SPEAK_EVERY
-from fauxley.terminal.words import long
 from fauxley.training.config import Flat, TrainingConfig
 from fauxley.training.cost import cost_of
 from fauxley.training.cuda_graphs import CudaGraphs, Recorder
@@ -236,7 +235,7 @@ class TerminalReporter:
         if not self._live and now > self._spoken + SPEAK_EVERY:
             self._spoken = now
             each = (now - self._begun) / max(1, step - self._first)
-            left = long(each * max(0, self._steps - step))
+            left = waiting_time(each * max(0, self._steps - step))
             numbers = f": {self._numbers}" if self._numbers else ""
             self.say(f"step {step:,} of {self._steps:,}, {_pace(1 / each)}, {left} left{numbers}")
 

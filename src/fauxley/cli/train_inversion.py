@@ -10,8 +10,8 @@ import tyro
 from fauxley.dataset.dataset import Dataset
 from fauxley.dataset.pack_settings import PackSettings
 from fauxley.dataset.packing import open_or_prepare
-from fauxley.devices import Device, choose_device, in_memory
 from fauxley.errors import UsageError
+from fauxley.machine import Device, choose_device, in_memory
 from fauxley.models.draws import Draws
 from fauxley.models.log_spectrogram import LogSpectrogram
 from fauxley.models.phase_inversion import LearnedInversion

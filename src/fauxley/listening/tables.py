@@ -15,7 +15,7 @@ from fauxley.listening.questions import Rating
 from fauxley.listening.results import Figures, Results
 from fauxley.listening.statistics import Estimate
 from fauxley.listening.study import Study
-from fauxley.terminal.words import counted
+from fauxley.terminal.formatting import counted
 
 MEASURE_TITLES = {
     "accuracy": "accuracy",

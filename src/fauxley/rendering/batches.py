@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from fauxley.devices import in_memory
 from fauxley.errors import FauxleyError
+from fauxley.machine import in_memory
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.verified import load_verified
 from fauxley.parallel import in_order

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from fauxley.capacity import require_disk, require_memory
 from fauxley.cluster import cluster_backend
+from fauxley.machine import require_disk, require_memory
 from fauxley.models.cost import require_playable
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.verified import checksum
@@ -22,8 +22,8 @@ from fauxley.rendering.batches import Batch, Destination, Request, describe, fro
 from fauxley.rendering.manifest import LATENTS_FILE, LISTING_FILE, begin, begun_precision
 from fauxley.rendering.output import Output
 from fauxley.storage import atomic_file
+from fauxley.terminal.formatting import counted
 from fauxley.terminal.progress import Stages
-from fauxley.terminal.words import counted
 
 __all__ = ["Output", "Request", "from_seeds", "write_sounds"]
 

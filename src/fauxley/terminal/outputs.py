@@ -1,14 +1,24 @@
-"""What a command writes to: outputs that are there, and that take every character.
+"""What a command writes to: outputs that take every character, and that may lose their reader.
 
 A console may know few characters: legacy ones of Windows do, and pipes there. A symbol of ours then becomes what people
 typed before there was one; a character of somebody's file name is written as its number.
+
+A reader that has gone (`fauxley scan sounds | head`, a terminal that was closed) is no failure: the output is let go
+of, and the exit code stays 0.
 """
 
 import codecs
+import errno
 import io
 import os
+import select
 import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any, cast
 
+# What writing says when there is no reader: a pipe, a terminal, a pipe on Windows.
+_NO_READER = {errno.EPIPE, errno.EIO, errno.EINVAL}
 _LOOKALIKES = {
     "→": "->",
     "←": "<-",
@@ -82,3 +92,65 @@ def _with_lookalikes(error: UnicodeError) -> tuple[str, int]:
     unknown = error.object[error.start : error.end]
     escaped = (character.encode("ascii", "backslashreplace").decode("ascii") for character in unknown)
     return "".join(_LOOKALIKES.get(own, other) for own, other in zip(unknown, escaped, strict=True)), error.end
+
+
+def say(text: str) -> None:
+    """Print a line on stderr, if there is still somebody to read it."""
+    with suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def lacks_reader(error: OSError) -> bool:
+    """Whether an error comes from writing to an output that nobody reads any more."""
+    return error.errno in _NO_READER and error.filename is None and release_outputs()
+
+
+def release_outputs() -> bool:
+    """Send what would still be said where nobody reads to nowhere; whether there is such an output.
+
+    Otherwise Python itself complains, when it ends, of what it cannot get rid of.
+    """
+    streams = [stream for stream in (sys.stdout, sys.stderr) if stream is not None and not stream.closed]
+    unread = [stream for stream in streams if _is_unread(stream)]
+    for stream in unread:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), stream.fileno())
+    return bool(unread)
+
+
+def _is_unread(stream: IO[Any]) -> bool:
+    try:
+        stream.flush()
+    except OSError:
+        return True
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError):  # in memory
+        return False
+    if not hasattr(select, "poll"):
+        return False
+    poll = select.poll()
+    poll.register(descriptor, 0)  # errors are reported in any case
+    return bool(poll.poll(0))
+
+
+def messages() -> IO[str]:
+    """stderr for those who report on long work, which goes on when nobody reads what they say."""
+    return cast(IO[str], _Forgiving(sys.stderr))
+
+
+class _Forgiving:
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from fauxley.evaluation.protocol import Listener
-from fauxley.terminal.ending import messages, say
-from fauxley.terminal.words import long
+from fauxley.terminal.formatting import waiting_time
+from fauxley.terminal.outputs import messages, say
 
 SPEAK_EVERY = 5.0  # seconds between lines where there is no terminal
 
@@ -79,9 +79,9 @@ def progress_line(what: str, done: float, total: int, seconds: float) -> str:
     """A line such as `scanning: 120 of 1,000, 24 a second, 37 s left`."""
     count = f"{done:,.0f}" if done == int(done) else f"{done:,.2f}"
     if not total:
-        return f"{what}: {f'{count} done, ' if done else ''}{long(seconds)} so far"
+        return f"{what}: {f'{count} done, ' if done else ''}{waiting_time(seconds)} so far"
     if not done or seconds <= 0:
-        return f"{what}: {count} of {total:,}, {long(seconds)} so far"
+        return f"{what}: {count} of {total:,}, {waiting_time(seconds)} so far"
     rate = done / seconds
     pace = f"{rate:,.1f} a second" if rate >= 1 else f"{1 / rate:,.1f} s each"
-    return f"{what}: {count} of {total:,}, {pace}, {long((total - done) / rate)} left"
+    return f"{what}: {count} of {total:,}, {pace}, {waiting_time((total - done) / rate)} left"

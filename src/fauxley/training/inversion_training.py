@@ -24,10 +24,10 @@ from fauxley.dataset.slicing import Slicing
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.log_spectrogram import LogSpectrogram
 from fauxley.signal.stft import stft
+from fauxley.stopping import stop_signals
 from fauxley.training.config import Flat
 from fauxley.training.data import to_float
 from fauxley.training.optimizers import Adam, RepeatableOptimizer
-from fauxley.training.stop_signals import stop_signals
 
 _WINDOWS = (128, 256, 512, 1024)  # samples; hops are a quarter
 _FLOOR = 1e-4  # of magnitudes: 80 dB below a sine at full scale

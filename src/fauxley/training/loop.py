@@ -19,6 +19,7 @@ import fauxley
 from fauxley.dataset.dataset import Dataset
 from fauxley.errors import FauxleyError
 from fauxley.models.synthesizer import Provenance, Synthesizer
+from fauxley.stopping import stop_signals
 from fauxley.training.checkpoint import read_state, write_checkpoint
 from fauxley.training.config import TrainingConfig
 from fauxley.training.cuda_graphs import RecordedUpdater, Recorder
@@ -29,7 +30,6 @@ from fauxley.training.ranks import ONE, Ranks
 from fauxley.training.run import Run, step_name
 from fauxley.training.state import TrainingState, update_average
 from fauxley.training.step import Updater, train_step
-from fauxley.training.stop_signals import stop_signals
 from fauxley.training.watch import Watch
 
 # First key of the random numbers: what they are for. Initial weights have 0 and 1.

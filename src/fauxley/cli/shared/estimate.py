@@ -6,11 +6,10 @@ import time
 import torch
 from torch import nn
 
-from fauxley.capacity import size as size_text
-from fauxley.cli.shared.memory import peak_megabytes
+from fauxley.machine import format_bytes, peak_megabytes
 from fauxley.models.draws import Draws
 from fauxley.serialization import to_json
-from fauxley.terminal.words import counted, long
+from fauxley.terminal.formatting import counted, waiting_time
 from fauxley.training.config import TrainingConfig
 from fauxley.training.cost import cost_of
 from fauxley.training.state import TrainingState
@@ -40,10 +39,10 @@ def describe(config: TrainingConfig, device: torch.device) -> str:
     else:
         told.append(f"networks: {config.architecture.work.weights / 1e6:.0f} million parameters")
         told.append("too large to try out here; what follows is arithmetic, right to a factor of about three:")
-        memory = f"{size_text(cost.least_bytes)} or more"
+        memory = f"{format_bytes(cost.least_bytes)} or more"
     told.append(f"device: {torch.cuda.get_device_name(device) if device.type == 'cuda' else 'cpu'}")
     told.append(
-        f"a step takes about {seconds:.2g} s; {counted(config.steps, 'step')} about {long(seconds * config.steps)}"
+        f"a step takes about {seconds:.2g} s; {counted(config.steps, 'step')} about {waiting_time(seconds * config.steps)}"
     )
     told.append(f"memory: {memory}")
     return "\n".join(told)

@@ -26,7 +26,7 @@ from fauxley.evaluation.report.report import warnings_for
 from fauxley.models.precision import Precision
 from fauxley.models.synthesizer import Synthesizer, checkpoints, is_model
 from fauxley.sounds.sources import printable
-from fauxley.terminal.console import output_console
+from fauxley.terminal.formatting import output_console
 
 
 class Judge:

@@ -9,8 +9,7 @@ from collections.abc import Callable
 import torch
 
 from fauxley.cli.shared.estimate import count_parameters, step_seconds
-from fauxley.cli.shared.memory import forget_peak, peak_megabytes
-from fauxley.devices import in_memory, keep_freed_memory
+from fauxley.machine import forget_peak, in_memory, keep_freed_memory, peak_megabytes
 from fauxley.models.architecture import AutoregressiveGenerator
 from fauxley.models.draws import Draws
 from fauxley.models.synthesizer import Synthesizer

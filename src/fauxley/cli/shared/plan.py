@@ -3,8 +3,8 @@
 import dataclasses
 from typing import NamedTuple
 
-from fauxley.cli.shared.importing import importing
-from fauxley.terminal.words import counted, long
+from fauxley.machine import importing
+from fauxley.terminal.formatting import counted, waiting_time
 
 
 class Plan(NamedTuple):
@@ -32,6 +32,6 @@ def plan_training(clip_length: int, channels: int) -> Plan:
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else "this machine, which has no GPU"
     return Plan(
         preset,
-        f"on {where}, all {counted(config.steps, 'step')} take roughly {long(seconds)}; "
+        f"on {where}, all {counted(config.steps, 'step')} take roughly {waiting_time(seconds)}; "
         "previews are worth hearing long before, and Ctrl-C stops and keeps what is learnt",
     )

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from fauxley.devices import Device, choose_device
 from fauxley.errors import FauxleyError
+from fauxley.machine import Device, choose_device
 from fauxley.training.config import TrainingConfig
 from fauxley.training.ranks import ONE, Ranks
 

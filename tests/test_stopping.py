@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from fauxley.training.stop_signals import stop_signals
+from fauxley.stopping import stop_signals
 
 
 def test_a_second_signal_kills_as_usual():

@@ -1,8 +1,12 @@
 """Signals that ask a process to end: Ctrl-C, the end of a job, a terminal that is closed, a scheduler's warning.
 
+Training collects them and ends after the step (`stop_signals`). Elsewhere the first of them becomes an exception, as
+Ctrl-C is one (`stoppable`): whatever is being written is cleaned up, and workers are ended with their parent.
+
 No system knows all of them, hence the names: SIGHUP and SIGUSR1 are POSIX's, SIGBREAK (Ctrl-Break) is Windows'.
 """
 
+import multiprocessing
 import signal
 import threading
 from collections.abc import Iterator
@@ -10,6 +14,10 @@ from contextlib import contextmanager
 from types import FrameType
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGBREAK")
+
+
+class Stopped(KeyboardInterrupt):
+    """The process was asked to end, by whatever signal."""
 
 
 def stopping_signals() -> list[signal.Signals]:
@@ -46,6 +54,35 @@ def stop_signals(insistent: bool = True) -> Iterator[list[int]]:
         for number in before:
             signal.signal(number, receive)
         yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def stoppable(requests: list[int]) -> Iterator[None]:
+    """Within the block, the first signal that asks to end raises `Stopped`; its number is added to `requests`.
+
+    It may come in the midst of anything, and what it interrupts may fail in its own way: whatever is raised after a
+    request is its consequence.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in stopping_signals()}
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for each in before:  # cleaning up is not to be interrupted by the same request, sent again; by Ctrl-C it may be
+            signal.signal(each, signal.default_int_handler if each == signal.SIGINT else signal.SIG_IGN)
+        requests.append(number)
+        for worker in multiprocessing.active_children():  # before they can complain that we are gone
+            worker.kill()
+        raise Stopped
+
+    try:
+        for number in before:
+            signal.signal(number, stop)
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,6 +1,11 @@
-"""Numbers in sentences: how many of what, how long, how large."""
+"""Text for people: numbers in sentences (how many of what, how long), and tables that fit the terminal."""
+
+import sys
+
+from rich.console import Console
 
 _IRREGULAR = {"has": "have", "is": "are", "was": "were", "it": "they"}
+_UNBOUNDED = 10_000  # columns, where there is no terminal whose width could matter
 
 
 def counted(count: int, noun: str) -> str:
@@ -17,10 +22,10 @@ def several(count: int, noun: str) -> str:
 
 def duration(seconds: float) -> str:
     """The length of a sound, or of many together: `0.35 s`, `12.4 min`, `3.1 h`, `4.2 days`."""
-    return f"{seconds:.2f} s" if seconds < 60 else long(seconds)
+    return f"{seconds:.2f} s" if seconds < 60 else waiting_time(seconds)
 
 
-def long(seconds: float) -> str:
+def waiting_time(seconds: float) -> str:
     """A time to wait: `40 s`, `12.4 min`, `3.1 h`, `4.2 days`, `12 years`; hours up to 48."""
     if seconds < 60:
         return f"{seconds:.0f} s"
@@ -33,3 +38,20 @@ def long(seconds: float) -> str:
         return f"{days:.1f} days"
     years = days / 365.25
     return f"{years:,.0f} years" if years < 1e6 else f"{years:.0e} years".replace("e+", "e")
+
+
+def output_console() -> Console:
+    """Where tables are printed: as wide as the terminal, or as wide as they are where there is none."""
+    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    if not console.is_terminal:
+        console.width = _UNBOUNDED
+    return console
+
+
+def shorten(text: str, console: Console, share: float = 0.5) -> str:
+    """A name cut in its middle to a share of a terminal's width: its end tells more than what it has in common."""
+    room = max(20, int(console.width * share))
+    if len(text) <= room:
+        return text
+    head = (room - 1) // 3
+    return f"{text[:head]}…{text[len(text) - (room - 1 - head) :]}"
