@@ -13,14 +13,11 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
-from typing import Annotated, Any
-
-import tyro
+from typing import Any
 
 import fauxley
 from fauxley.errors import FauxleyError, UsageError
 
-Cluster = Annotated[str | None, tyro.conf.arg(metavar="URL")]
 _TIMEOUT_SECONDS = 20
 _ADDRESS = re.compile(r"(dask|ray)://(?:local:(?P<workers>[1-9]\d*)|(?P<host>(?!local:)[^/\s]+:\d+))")
 

@@ -11,7 +11,7 @@ import soundfile
 
 from fauxley.cli import scan as scan_module
 from fauxley.cli.main import COMMANDS, main
-from fauxley.cli.shared.plan import Plan
+from fauxley.cli.shared.estimate import Plan
 from fauxley.cli.train import TerminalReporter
 from fauxley.terminal.progress import Stages
 

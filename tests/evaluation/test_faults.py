@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fauxley.cli.shared.checkpoints import choose_best, explain_best, record
+from fauxley.cli.shared.judging import choose_best, explain_best, record_step
 from fauxley.evaluation.clips import DatasetClips
 from fauxley.evaluation.evaluator import Evaluator
 from fauxley.evaluation.faults import faults
@@ -41,7 +41,7 @@ def test_the_best_checkpoint_is_one_without_faults_however_near_the_others_are(l
     del judged[100]
     assert choose_best(judged, None, real)[0] == 500  # one fault, and the nearest of those
     (tmp_path / "checkpoints" / "step-00000200").mkdir(parents=True)
-    record(tmp_path, 200, "kernel/log-mel", judged[200], real)
+    record_step(tmp_path, 200, "kernel/log-mel", judged[200], real)
     best = read_best(tmp_path)
     assert best is not None
     assert "clipping" in best.faults

@@ -1,10 +1,9 @@
 """`fauxley cache`: what is kept on this machine to save work, where, and emptying it."""
 
 import os
-from typing import Annotated, Literal
+from typing import Literal
 
-import tyro
-
+from fauxley.cli.shared.options import Switch
 from fauxley.dataset.cache import format_size
 from fauxley.errors import FauxleyError
 from fauxley.sounds.sources import printable
@@ -12,7 +11,7 @@ from fauxley.user_cache import KINDS, cache_folder
 
 
 def cache(
-    clear: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    clear: Switch = False,
     only: tuple[Literal["datasets", "classifiers", "shards", "measures"], ...] = (),
 ) -> None:
     """Show what is kept on this machine to save work, where it is and how much it is; empty it with --clear.

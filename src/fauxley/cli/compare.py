@@ -5,27 +5,25 @@ from typing import Annotated, Literal
 
 import tyro
 
-from fauxley.cli.shared.reference import Reference, check_out
-from fauxley.cluster import Cluster, cluster_backend
+from fauxley.cli.shared.options import ClusterAddress, Flat, Reference, Switch, check_out
+from fauxley.cluster import cluster_backend
 from fauxley.errors import UsageError
 from fauxley.evaluation.protocol import Protocol
 from fauxley.machine import Device, choose_device, importing, in_memory
 from fauxley.sounds.sources import printable
 from fauxley.terminal.progress import Stages
 
-_Flat = tyro.conf.arg(name="")
-
 
 def compare(
     models: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="MODEL_OR_FOLDER")],
-    reference: Annotated[Reference, _Flat],
+    reference: Annotated[Reference, Flat],
     out: Path | None = None,
-    protocol: Annotated[Protocol, _Flat] = Protocol(),  # noqa: B008 - frozen
+    protocol: Annotated[Protocol, Flat] = Protocol(),  # noqa: B008 - frozen
     device: Device = "auto",
     precision: Literal["auto", "float32", "bfloat16"] = "auto",
-    cluster: Cluster = None,
-    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
-    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    cluster: ClusterAddress = None,
+    overwrite: Switch = False,
+    quiet: Switch = False,
 ) -> None:
     """Judge several models, checkpoints or folders of sounds by the same protocol and put their figures side by side.
 

@@ -11,9 +11,9 @@ from typing import Annotated, Literal
 
 import numpy as np
 import soundfile
-import tyro
 
 from fauxley.cli.scan import file_progress
+from fauxley.cli.shared.options import Flat, Folder, Switch
 from fauxley.dataset.cutting import Cutting
 from fauxley.dataset.hit_files import HitFile, file_stems, write_hits
 from fauxley.dataset.part_assembly import check_jobs, complain
@@ -32,15 +32,15 @@ _LONGEST_ON_SHEET = 3.0  # seconds
 
 
 def cut(
-    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")],
+    folder: Folder,
     /,
     out: Path,
     where: tuple[str, ...] = (),
     format: Literal["wav", "flac"] = "wav",  # noqa: A002 - the name of the flag
-    cutting: Annotated[Cutting, tyro.conf.arg(name="")] = Cutting(),  # noqa: B008 - frozen
+    cutting: Annotated[Cutting, Flat] = Cutting(),  # noqa: B008 - frozen
     sheet: bool = True,
     jobs: int = -1,
-    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    quiet: Switch = False,
 ) -> None:
     """Cut long recordings of footsteps, claps, drums at their hits, each into a file of its own.
 

@@ -5,29 +5,27 @@ from typing import Annotated, Literal
 
 import tyro
 
-from fauxley.cli.shared.reference import Reference, check_out
-from fauxley.cluster import Cluster, cluster_backend
+from fauxley.cli.shared.options import ClusterAddress, Flat, Reference, Switch, check_out
+from fauxley.cluster import cluster_backend
 from fauxley.errors import UsageError
 from fauxley.evaluation.protocol import Protocol
 from fauxley.machine import Device, choose_device, importing, in_memory
 from fauxley.sounds.sources import printable
 from fauxley.terminal.progress import Stages
 
-_Flat = tyro.conf.arg(name="")
-
 
 def evaluate(
     model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL_OR_FOLDER")],
     out: Path,
-    reference: Annotated[Reference, _Flat],
-    protocol: Annotated[Protocol, _Flat] = Protocol(),  # noqa: B008 - frozen
-    all_checkpoints: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    reference: Annotated[Reference, Flat],
+    protocol: Annotated[Protocol, Flat] = Protocol(),  # noqa: B008 - frozen
+    all_checkpoints: Switch = False,
     best_by: str | None = None,
     device: Device = "auto",
     precision: Literal["auto", "float32", "bfloat16"] = "auto",
-    cluster: Cluster = None,
-    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
-    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    cluster: ClusterAddress = None,
+    overwrite: Switch = False,
+    quiet: Switch = False,
 ) -> None:
     """Judge a model's sounds, or a folder of sounds, and write report.html and report.json.
 
@@ -55,8 +53,7 @@ def evaluate(
     """
     check_out(out, overwrite)
     with importing():
-        from fauxley.cli.shared.checkpoints import choose_best, explain_best, judge_all, record
-        from fauxley.cli.shared.judging import Judge, print_summary
+        from fauxley.cli.shared.judging import Judge, choose_best, explain_best, judge_all, print_summary, record_step
         from fauxley.evaluation.report.page import Judged
         from fauxley.evaluation.report.report import write_report
         from fauxley.models.synthesizer import checkpoints
@@ -73,7 +70,7 @@ def evaluate(
             figures, real = {step: one.figures for step, one in history.items()}, judge.evaluator.real[-1]
             step, metric = choose_best(figures, best_by, real)
             judged = history[step]
-            record(model, step, metric, judged.figures, real)
+            record_step(model, step, metric, judged.figures, real)
             best = f"{explain_best(figures, step, metric, real)} {printable(model)} now means it."
         else:
             judged = judge.judge(judge.open(model))

@@ -6,25 +6,24 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import tyro
 from numpy.typing import NDArray
 
-from fauxley.cluster import Cluster
+from fauxley.cli.shared.options import ClusterAddress, Flat, Model
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.machine import Device, choose_device, importing, keep_freed_memory
 from fauxley.rendering.output import Output
 
 
 def generate(
-    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")],
+    model: Model,
     out: Path,
     count: int | None = None,
     seed: int = 0,
     latents: Path | None = None,
     inversion: Literal["auto", "griffin-lim"] = "auto",
     device: Device = "auto",
-    cluster: Cluster = None,
-    output: Annotated[Output, tyro.conf.arg(name="")] = Output(),  # noqa: B008 - frozen
+    cluster: ClusterAddress = None,
+    output: Annotated[Output, Flat] = Output(),  # noqa: B008 - frozen
 ) -> None:
     """Make new sounds. The same seed is the same sound, however many are asked for.
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import tyro
 
 from fauxley import __version__
+from fauxley.cli.shared.options import Switch
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.interop.moments import read_moments
 from fauxley.interop.official import OfficialModel, Upsampling, load_generator, load_representation, recognize
@@ -24,7 +25,7 @@ def import_tensorflow(
     clip_length: int | None = None,
     upsampling: Upsampling | None = None,
     sample_rate: int | None = None,
-    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    quiet: Switch = False,
 ) -> None:
     """Turn a checkpoint of the official WaveGAN or SpecGAN code into a model. TensorFlow is not needed.
 

@@ -110,7 +110,8 @@ def _dispatch(arguments: Sequence[str]) -> int:
         command, prog, rest = command[rest[0]], f"{prog} {rest[0]}", rest[1:]
     import tyro
 
-    from fauxley.cli.shared.values import UnreadableError, registry
+    from fauxley.cli.shared.options import registry
+    from fauxley.cli.shared.values import UnreadableError
 
     try:
         if isinstance(command, dict):

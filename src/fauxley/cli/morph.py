@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-import tyro
 
+from fauxley.cli.shared.options import Flat, Model
 from fauxley.errors import UsageError
 from fauxley.machine import Device, choose_device, importing, keep_freed_memory
 from fauxley.rendering.output import Output
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 def morph(
-    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")],
+    model: Model,
     out: Path,
     seeds: tuple[int, ...],
     count: int = 8,
     path: Literal["linear", "spherical"] = "linear",
     device: Device = "auto",
-    output: Annotated[Output, tyro.conf.arg(name="")] = Output(),  # noqa: B008 - frozen
+    output: Annotated[Output, Flat] = Output(),  # noqa: B008 - frozen
 ) -> None:
     """Make the sounds on the way from one seed to the next, both included.
 

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import tyro
 
 from fauxley.cli.scan import file_progress
-from fauxley.cli.shared.lengths import clip_length_for, describe_fit
-from fauxley.cluster import Cluster, cluster_backend
+from fauxley.cli.shared.options import ClusterAddress, Folder, Switch, clip_length_for, describe_fit
+from fauxley.cluster import cluster_backend
 from fauxley.dataset.cache import parse_size
 from fauxley.dataset.cutting import Cutting
 from fauxley.dataset.dataset import Dataset
@@ -19,7 +19,7 @@ from fauxley.terminal.formatting import counted, duration
 
 
 def prepare(
-    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")],
+    folder: Folder,
     dataset: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DATASET")],
     /,
     sample_rate: int = 16000,
@@ -32,12 +32,12 @@ def prepare(
     normalize: bool = True,
     where: tuple[str, ...] = (),
     cutting: Cutting = Cutting(),  # noqa: B008 - frozen
-    strict: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
-    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    strict: Switch = False,
+    overwrite: Switch = False,
     shard_size: str | None = None,
     jobs: int = -1,
-    cluster: Cluster = None,
-    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    cluster: ClusterAddress = None,
+    quiet: Switch = False,
 ) -> None:
     """Decode a folder of sounds once into a dataset that training reads quickly.
 

@@ -8,20 +8,19 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from shlex import quote
-from typing import Annotated
 
 import numpy as np
-import tyro
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fauxley.cli.shared.plan import plan_training
+from fauxley.cli.shared.options import Folder, Switch
 from fauxley.dataset.board import Progress as Report
 from fauxley.dataset.part_assembly import complain
 from fauxley.dataset.scan import FolderReport, scan_folder
 from fauxley.errors import UsageError
+from fauxley.machine import importing
 from fauxley.rendering.places import check_file_place
 from fauxley.sounds.sources import printable
 from fauxley.storage import atomic_file
@@ -30,13 +29,13 @@ from fauxley.terminal.progress import Stages
 
 
 def scan(
-    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")],
+    folder: Folder,
     /,
     where: tuple[str, ...] = (),
     json: Path | None = None,
     show: int = 20,
     jobs: int = -1,
-    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    quiet: Switch = False,
 ) -> None:
     """Say what is in a folder of sounds, what is broken, and which settings suit it.
 
@@ -166,6 +165,9 @@ def _print_advice(console: Console, report: FolderReport) -> None:
         f"--clip-length {advice.clip_length} --slicing {advice.slicing}",
         soft_wrap=True,
     )
+    with importing():
+        from fauxley.cli.shared.estimate import plan_training
+
     channels = f" --channels {advice.channels}" if advice.channels > 1 else ""
     plan = plan_training(advice.clip_length, advice.channels)
     console.print(

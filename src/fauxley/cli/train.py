@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fauxley.cli.shared.estimate import describe
-from fauxley.cli.shared.lengths import describe_fit, with_seconds
+from fauxley.cli.shared.options import Flat, Switch, describe_fit, with_seconds
 from fauxley.cli.shared.torchrun import together
 from fauxley.dataset.dataset import Dataset
 from fauxley.dataset.pack_settings import PackSettings
@@ -23,7 +22,7 @@ from fauxley.machine import Device, in_memory, keep_freed_memory, prefer_speed, 
 from fauxley.terminal.formatting import waiting_time
 from fauxley.terminal.outputs import messages
 from fauxley.terminal.progress import SPEAK_EVERY
-from fauxley.training.config import Flat, TrainingConfig
+from fauxley.training.config import TrainingConfig
 from fauxley.training.cost import cost_of
 from fauxley.training.cuda_graphs import CudaGraphs, Recorder
 from fauxley.training.data import fingerprint
@@ -50,8 +49,8 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
         device: Device = "auto",
         tensorboard: Literal["auto", "on", "off"] = "auto",
         cuda_graphs: Literal["auto", "off"] = "auto",
-        dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
-        quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+        dry_run: Switch = False,
+        quiet: Switch = False,
     ) -> None:
         if not data:
             raise UsageError("--data is empty; give a folder of sounds, or a dataset")
@@ -133,7 +132,7 @@ def train_run(
         reporter.say(f"computing in {config.precision}")
         assess = None
         if config.evaluate_every and ranks.leads:
-            from fauxley.cli.shared.checkpoints import assessor  # only for those who ask
+            from fauxley.cli.shared.judging import assessor  # only for those who ask
 
             assess = assessor(
                 path, dataset, config.architecture.clip_length, config.evaluate_count, device, reporter.say

@@ -4,8 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
+from fauxley.cli.shared.options import Flat, Switch
 from fauxley.dataset.dataset import Dataset
 from fauxley.dataset.packing import open_or_prepare
 from fauxley.errors import FauxleyError, UsageError
@@ -24,10 +23,10 @@ def train_classifier(
     data: Path,
     out: Path | None = None,
     test: Path | None = None,
-    recipe: Annotated[Recipe, tyro.conf.arg(name="")] = Recipe(),  # noqa: B008 - frozen
+    recipe: Annotated[Recipe, Flat] = Recipe(),  # noqa: B008 - frozen
     device: Device = "auto",
-    force: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
-    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    force: Switch = False,
+    quiet: Switch = False,
 ) -> None:
     """Train a classifier on labelled sounds, by which 'fauxley evaluate' judges generated ones.
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from fauxley.cli.shared.options import Flat, Model, Switch
 from fauxley.dataset.dataset import Dataset
 from fauxley.dataset.pack_settings import PackSettings
 from fauxley.dataset.packing import open_or_prepare
@@ -19,7 +20,6 @@ from fauxley.models.specgan import SpecGAN
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.rendering.places import check_folder_place
 from fauxley.terminal.progress import Stages
-from fauxley.training.config import Flat
 from fauxley.training.data import licenses
 from fauxley.training.inversion_training import InversionTrainer, InversionTraining
 
@@ -28,7 +28,7 @@ _SIZES = {"inversion_dim": 96, "inversion_layers": 4, "inversion_iterations": 4}
 
 
 def train_inversion(
-    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")],
+    model: Model,
     out: Path,
     data: Path | None = None,
     other: Annotated[Path | None, tyro.conf.arg(name="from")] = None,
@@ -37,7 +37,7 @@ def train_inversion(
     iterations: int | None = None,
     training: Annotated[InversionTraining, Flat] = InversionTraining(),  # noqa: B008 - frozen
     device: Device = "auto",
-    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    quiet: Switch = False,
 ) -> None:
     """Give a SpecGAN a network that finds the phases of its spectrograms, instead of Griffin-Lim alone.
 

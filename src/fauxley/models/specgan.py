@@ -22,7 +22,6 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-import tyro
 from torch import Tensor, nn
 
 from fauxley.errors import UsageError
@@ -114,11 +113,11 @@ class SpecGAN(AdversarialArchitecture):
     compensate_windows: bool = False
     """Even out the ripple that overlapping windows leave in the level; the official code does not."""
     # Set by `fauxley train-inversion`, whose weights come later; so no flags of `fauxley train`.
-    inversion_dim: tyro.conf.Suppress[int] = 0
+    inversion_dim: int = 0
     """Channels of the network that finds the phases instead of Griffin-Lim; 0: none."""
-    inversion_layers: tyro.conf.Suppress[int] = 6
+    inversion_layers: int = 6
     """Its layers."""
-    inversion_iterations: tyro.conf.Suppress[int] = 0
+    inversion_iterations: int = 0
     """Iterations of accelerated Griffin-Lim that follow it."""
 
     def __post_init__(self) -> None:

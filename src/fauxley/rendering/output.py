@@ -1,11 +1,10 @@
 """How generated sounds become files: the options that all commands which make sounds share."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import soxr
-import tyro
 
 from fauxley.errors import UsageError
 from fauxley.serialization import to_json
@@ -22,7 +21,7 @@ class Output:
     """How samples are stored; by default 16 bits, or Vorbis for ogg."""
     sample_rate: int | None = None
     """Sample rate of the files in Hz, such as 44.1k; by default the model's."""
-    clean: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    clean: bool = False
     """Make usable one-shots: offset removed, silence trimmed, end faded, peak at -1 dB; see --cleaning."""
     cleaning: Cleaning = field(default_factory=Cleaning)
     """What --clean does."""
@@ -30,16 +29,16 @@ class Output:
     """Draw the first sounds on sheet.png."""
     sidecars: bool = True
     """Write a JSON file beside each sound: model, seed, latent, licence."""
-    listing: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    listing: bool = False
     """Write all that into one file, sounds.jsonl, instead, a line for each sound: quicker for very many."""
     batch_size: int = 32
     """Sounds computed at a time. Changes speed and memory; sounds only by rounding."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision to compute in; bfloat16 takes half the time where the processor has it, for nearly the same sounds.
     auto takes it only where it is fast. Ask for float32 to have a seed be the same sound on other machines, too."""
-    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    overwrite: bool = False
     """Write into a folder that has something else in it, replacing files of the same name."""
-    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    quiet: bool = False
     """Say nothing."""
 
     def __post_init__(self) -> None:

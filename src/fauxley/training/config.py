@@ -4,10 +4,9 @@ A preset is a complete value of this type; flags override fields. A field's docs
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-import tyro
 
 from fauxley.errors import UsageError
 from fauxley.models.architecture import AutoregressiveArchitecture
@@ -31,8 +30,6 @@ AnyArchitecture = WaveGAN | SpecGAN | WaveNet
 AnyOptimizer = Adam | RMSProp
 AnyObjective = NonSaturating | LeastSquares | Wasserstein | WassersteinGP | Relativistic | Hinge | MaximumLikelihood
 
-Flat = tyro.conf.arg(name="")  # nested fields appear as --dim, not as --architecture.dim
-
 
 @dataclass(frozen=True)
 class Data:
@@ -55,12 +52,12 @@ class Data:
 class TrainingConfig:
     """A model, how it is trained, and what is recorded on the way."""
 
-    preset: tyro.conf.Suppress[str]
-    architecture: Annotated[tyro.conf.AvoidSubcommands[AnyArchitecture], Flat] = field(default_factory=WaveGAN)
-    objective: Annotated[tyro.conf.AvoidSubcommands[AnyObjective], Flat] = field(default_factory=WassersteinGP)
-    optimizer: Annotated[tyro.conf.AvoidSubcommands[AnyOptimizer], Flat] = field(default_factory=Adam)
-    averaging: Annotated[Averaging, Flat] = field(default_factory=Averaging)
-    data: Annotated[Data, Flat] = field(default_factory=Data)
+    preset: str
+    architecture: AnyArchitecture = field(default_factory=WaveGAN)
+    objective: AnyObjective = field(default_factory=WassersteinGP)
+    optimizer: AnyOptimizer = field(default_factory=Adam)
+    averaging: Averaging = field(default_factory=Averaging)
+    data: Data = field(default_factory=Data)
     steps: int = 200_000
     """Generator updates in all. A finished run goes on when this is raised."""
     batch_size: int = 64

@@ -12,7 +12,6 @@ Crops are drawn anywhere in the files and go through the representation, clippin
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated
 
 import numpy as np
 import torch
@@ -25,7 +24,6 @@ from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.log_spectrogram import LogSpectrogram
 from fauxley.signal.stft import stft
 from fauxley.stopping import stop_signals
-from fauxley.training.config import Flat
 from fauxley.training.data import to_float
 from fauxley.training.optimizers import Adam, RepeatableOptimizer
 
@@ -46,9 +44,7 @@ class InversionTraining:
     """Crops in a batch."""
     frames: int = 48
     """Frames in a crop."""
-    optimizer: Annotated[Adam, Flat] = field(
-        default_factory=lambda: Adam(1e-3, decay="linear", warmup=100, beta1=0.8, beta2=0.99)
-    )
+    optimizer: Adam = field(default_factory=lambda: Adam(1e-3, decay="linear", warmup=100, beta1=0.8, beta2=0.99))
     seed: int = 0
     """Decides the initial weights and the order of the data."""
     check_every: int = 250

@@ -1,7 +1,9 @@
-"""What `fauxley train --dry-run` tells: the resolved configuration, and what it will cost on this machine."""
+"""How long training will take on this machine, and how much memory: by arithmetic, or by a few steps tried out."""
 
+import dataclasses
 import json
 import time
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -12,6 +14,7 @@ from fauxley.serialization import to_json
 from fauxley.terminal.formatting import counted, waiting_time
 from fauxley.training.config import TrainingConfig
 from fauxley.training.cost import cost_of
+from fauxley.training.presets import PRESETS
 from fauxley.training.state import TrainingState
 from fauxley.training.step import train_step
 
@@ -23,7 +26,7 @@ _EFFICIENCY = 0.5  # of a training step's products, compared with that of a plai
 
 
 def describe(config: TrainingConfig, device: torch.device) -> str:
-    """The configuration as JSON, the networks' sizes, and the estimated time and memory of a step."""
+    """What `fauxley train --dry-run` prints: the configuration, the networks' sizes, a step's time and memory."""
     config, _ = config.settle(device)
     cost = cost_of(config)
     seconds = 2 * cost.multiply_adds / operations_per_second(device)
@@ -42,10 +45,34 @@ def describe(config: TrainingConfig, device: torch.device) -> str:
         memory = f"{format_bytes(cost.least_bytes)} or more"
     told.append(f"device: {torch.cuda.get_device_name(device) if device.type == 'cuda' else 'cpu'}")
     told.append(
-        f"a step takes about {seconds:.2g} s; {counted(config.steps, 'step')} about {waiting_time(seconds * config.steps)}"
+        f"a step takes about {seconds:.2g} s; "
+        f"{counted(config.steps, 'step')} about {waiting_time(seconds * config.steps)}"
     )
     told.append(f"memory: {memory}")
     return "\n".join(told)
+
+
+class Plan(NamedTuple):
+    """A preset, and in words what is to be expected of it here."""
+
+    preset: str
+    words: str
+
+
+def plan_training(clip_length: int, channels: int) -> Plan:
+    """The paper's model where there is a GPU, else the small one, with the time by arithmetic."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    preset = "wavegan" if device.type == "cuda" else "wavegan-small"
+    config = PRESETS[preset][1]
+    architecture = dataclasses.replace(config.architecture, clip_length=clip_length, channels=channels)
+    config = dataclasses.replace(config, architecture=architecture)
+    seconds = 2 * cost_of(config).multiply_adds / operations_per_second(device) * config.steps
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else "this machine, which has no GPU"
+    return Plan(
+        preset,
+        f"on {where}, all {counted(config.steps, 'step')} take roughly {waiting_time(seconds)}; "
+        "previews are worth hearing long before, and Ctrl-C stops and keeps what is learnt",
+    )
 
 
 def operations_per_second(device: torch.device) -> float:

@@ -5,8 +5,6 @@ import re
 from fractions import Fraction
 from pathlib import Path
 
-from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
-
 from fauxley.errors import FauxleyError
 
 _NUMBER = re.compile(r"([+-]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:e[+-]?\d{1,3})?)\s*([km]?)(?:hz)?", re.IGNORECASE)
@@ -53,6 +51,17 @@ def read_real(text: str) -> float:
     return float(value)
 
 
+def read_path(text: str) -> Path:
+    """The path that `text` means.
+
+    Raises:
+        UnreadableError: it is empty, or no path.
+    """
+    if not text or "\0" in text:  # an empty one would mean this folder; it comes from a variable that is not set
+        raise UnreadableError(text, "names no file or folder; is a variable of your shell not set?")
+    return Path(text)
+
+
 def _read(text: str) -> Fraction:
     found = _NUMBER.fullmatch(text.strip())
     try:
@@ -61,44 +70,3 @@ def _read(text: str) -> Fraction:
     except (ValueError, OverflowError):
         pass
     raise UnreadableError(text, "is not a number; write it as in 20, 0.5, 1e4 or 44.1k")
-
-
-def registry() -> ConstructorRegistry:
-    """What tyro is to read numbers by."""
-    rules = ConstructorRegistry()
-
-    @rules.primitive_rule
-    def numbers(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[int] | PrimitiveConstructorSpec[float] | None:
-        if info.type is int:
-            return PrimitiveConstructorSpec(
-                1, "INT", lambda words: read_whole(words[0]), _is_whole, lambda value: [str(value)]
-            )
-        if info.type is float:
-            return PrimitiveConstructorSpec(
-                1, "FLOAT", lambda words: read_real(words[0]), _is_number, lambda value: [str(value)]
-            )
-        return None
-
-    @rules.primitive_rule
-    def paths(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Path] | None:
-        if info.type is not Path:
-            return None
-        return PrimitiveConstructorSpec(
-            1, "PATH", lambda words: _read_path(words[0]), lambda value: isinstance(value, Path), lambda p: [str(p)]
-        )
-
-    return rules
-
-
-def _read_path(text: str) -> Path:
-    if not text or "\0" in text:  # an empty one would mean this folder; it comes from a variable that is not set
-        raise UnreadableError(text, "names no file or folder; is a variable of your shell not set?")
-    return Path(text)
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, float) or _is_whole(value)

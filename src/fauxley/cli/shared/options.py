@@ -1,0 +1,192 @@
+"""The flags of the command line: how tyro makes them of signatures and dataclasses, and those that commands share.
+
+A command's signature is its command line. Dataclasses of the library are plain; how their fields become flags is said
+here, in `_FIELDS`.
+"""
+
+import dataclasses
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+from tyro.constructors import (
+    ConstructorRegistry,
+    PrimitiveConstructorSpec,
+    PrimitiveTypeInfo,
+    StructConstructorSpec,
+    StructFieldSpec,
+    StructTypeInfo,
+)
+
+from fauxley.cli.shared.values import read_path, read_real, read_whole
+from fauxley.dataset.location import is_url
+from fauxley.dataset.slicing import fitting_clip_length
+from fauxley.dataset.store import INFO_FILE
+from fauxley.errors import UsageError
+from fauxley.rendering.places import check_folder_place
+from fauxley.sounds.sources import printable
+
+if TYPE_CHECKING:  # it brings PyTorch along
+    from fauxley.training.config import TrainingConfig
+
+Flat = tyro.conf.arg(name="")
+"""Fields of a dataclass become flags of their own: --dim, not --architecture.dim."""
+Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+"""A flag that is given or not, without a --no- form."""
+Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
+Model = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
+ClusterAddress = Annotated[str | None, tyro.conf.arg(metavar="URL")]
+
+_ONE_OF = (tyro.conf.AvoidSubcommands, Flat)  # of several dataclasses the one that is the default, its fields flat
+_OFF = (tyro.conf.FlagCreatePairsOff,)
+# Dataclass → field → how it becomes flags, where that is not tyro's way. By name: most of them bring PyTorch along.
+_FIELDS: dict[str, dict[str, tuple[Any, ...]]] = {
+    "TrainingConfig": {
+        "preset": (tyro.conf.Suppress,),
+        "architecture": _ONE_OF,
+        "objective": _ONE_OF,
+        "optimizer": _ONE_OF,
+        "averaging": (Flat,),
+        "data": (Flat,),
+    },
+    "SpecGAN": dict.fromkeys(("inversion_dim", "inversion_layers", "inversion_iterations"), (tyro.conf.Suppress,)),
+    "InversionTraining": {"optimizer": (Flat,)},
+    "Output": dict.fromkeys(("clean", "listing", "overwrite", "quiet"), _OFF),
+}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What clips are judged by."""
+
+    data: Path
+    """Real sounds that the model learnt from: a dataset, or a folder of sounds."""
+    test: Path | None = None
+    """Real sounds that it did not learn from: what is possible, and what copying is told by."""
+    classifier: Path | None = None
+    """Made by 'fauxley train-classifier'; by default the one trained on this data before, if there is one."""
+    embedding: tuple[Literal["speech"], ...] = ()
+    """Pretrained embeddings to measure distances in too; needs pip install 'fauxley[speech]'."""
+    speech_quality: int = 0
+    """Clips of each set whose speech quality is estimated (DNSMOS, slow); needs 'fauxley[speech]'."""
+
+    def __post_init__(self) -> None:
+        if self.speech_quality < 0:
+            raise UsageError(f"--speech-quality must not be negative; got {self.speech_quality}")
+
+    def check_prepared(self) -> None:
+        """Whether the real sounds are datasets, which a cluster's workers can open too.
+
+        Raises:
+            UsageError: they are still to be prepared, which would be into a cache of this machine.
+        """
+        for path in (self.data, self.test):
+            if path is not None and not (path / INFO_FILE).is_file():
+                raise UsageError(
+                    f"{printable(path)} is no dataset, which --cluster needs; make one with 'fauxley prepare' where "
+                    "all machines see it"
+                )
+
+
+def check_out(out: Path, overwrite: bool) -> None:
+    """Whether results may be written into a folder.
+
+    Raises:
+        UsageError: it has something in it that is not to be replaced.
+    """
+    check_folder_place(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not overwrite:
+        raise UsageError(f"{printable(out)} has something in it; choose another --out, or give --overwrite")
+
+
+def clip_length_for(seconds: float, sample_rate: int) -> int:
+    """The nearest length of a model that holds `seconds`, give or take a tenth.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if not 0 < seconds < 1e6:
+        raise UsageError(f"--seconds is how long a clip is to be, such as 1.5; got {seconds}")
+    length = fitting_clip_length(seconds, sample_rate)
+    if length < 0.9 * seconds * sample_rate:
+        raise UsageError(
+            f"{seconds:g} s at {sample_rate} Hz are longer than any model's clip: {length} samples, "
+            f"{length / sample_rate:.2f} s; ask for less, or for a lower --sample-rate"
+        )
+    return length
+
+
+def describe_fit(seconds: float, length: int, sample_rate: int) -> str:
+    """What became of a wish for `seconds`, in words."""
+    return (
+        f"--seconds {seconds:g}: clips of {length} samples, {length / sample_rate:.2f} s at {sample_rate} Hz, "
+        "the nearest length that models have"
+    )
+
+
+def with_seconds(config: "TrainingConfig", seconds: float, data: Path | str) -> "tuple[TrainingConfig, int]":
+    """`config` for clips that hold `seconds` of the sounds at `data`, and their sample rate."""
+    from fauxley.dataset.dataset import Dataset
+
+    rate = config.data.sample_rate
+    if is_url(data) or (Path(data) / INFO_FILE).exists():
+        rate = Dataset.open(data).sample_rate
+    architecture = dataclasses.replace(config.architecture, clip_length=clip_length_for(seconds, rate))
+    return dataclasses.replace(config, architecture=architecture), rate
+
+
+def registry() -> ConstructorRegistry:
+    """How tyro is to read numbers, paths and our dataclasses."""
+    rules = ConstructorRegistry()
+
+    @rules.primitive_rule
+    def numbers(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[int] | PrimitiveConstructorSpec[float] | None:
+        if info.type is int:
+            return PrimitiveConstructorSpec(
+                1, "INT", lambda words: read_whole(words[0]), _is_whole, lambda value: [str(value)]
+            )
+        if info.type is float:
+            return PrimitiveConstructorSpec(
+                1, "FLOAT", lambda words: read_real(words[0]), _is_number, lambda value: [str(value)]
+            )
+        return None
+
+    @rules.primitive_rule
+    def paths(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Path] | None:
+        if info.type is not Path:
+            return None
+        return PrimitiveConstructorSpec(
+            1, "PATH", lambda words: read_path(words[0]), lambda value: isinstance(value, Path), lambda p: [str(p)]
+        )
+
+    under_way: set[Any] = set()
+
+    @rules.struct_rule
+    def dataclasses_of_ours(info: StructTypeInfo) -> StructConstructorSpec | None:
+        markers = _FIELDS.get(getattr(info.type, "__name__", ""))
+        if markers is None or info.type in under_way:
+            return None
+        under_way.add(info.type)
+        try:
+            spec = ConstructorRegistry.get_struct_spec(info)  # by tyro's own rule, now that this one passes
+        finally:
+            under_way.remove(info.type)
+        if not isinstance(spec, StructConstructorSpec):
+            return None
+        return replace(spec, fields=tuple(_marked(field, markers.get(field.name, ())) for field in spec.fields))
+
+    return rules
+
+
+def _marked(field: StructFieldSpec, markers: tuple[Any, ...]) -> StructFieldSpec:
+    marked: Any = Annotated[(field.type, *markers)] if markers else field.type
+    return replace(field, type=marked)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, float) or _is_whole(value)
