@@ -6,9 +6,9 @@ import shutil
 import pytest
 
 from fauxley.models.draws import Draws
-from fauxley.models.synthesizer import Provenance, Synthesizer, load, resolve
+from fauxley.models.synthesizer import Provenance, Synthesizer, load
 from fauxley.models.wavegan import WaveGAN
-from fauxley.runs import Best, read_best, record_best
+from fauxley.runs import Best, model_folders, read_best, record_best
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_a_run_means_its_newest_checkpoint_until_a_best_one_is_recorded(run):
     record_best(run, best(run, 20))
     assert read_best(run) == best(run, 20)
     assert load(run).provenance.step == 20
-    assert [int(folder.name[-2:]) for folder in resolve(run)] == [20, 30, 10]
+    assert [int(folder.name[-2:]) for folder in model_folders(run)] == [20, 30, 10]
     record_best(run, best(run, 10))
     assert load(run).provenance.step == 10
 

@@ -1,4 +1,13 @@
-"""Which checkpoint of a run is the best, where someone has found out: `RUN/best.json`.
+"""Folders of runs: what lies where in them, and which model a path means.
+
+    RUN/config.json        the configuration and the data, checked when the run is resumed
+    RUN/log.jsonl          a line of numbers every few steps, and every event
+    RUN/curves.png         the numbers as curves
+    RUN/samples/step-N/    previews
+    RUN/checkpoints/step-N/    see `fauxley.training.checkpoint`; the first two of its files are a model folder
+    RUN/tensorboard/
+    RUN/best.json          which checkpoint is the best, once an evaluation has found out
+    RUN/run.lock           held while a process trains the run
 
 A run's newest checkpoint need not be its best. `fauxley evaluate RUN --all-checkpoints` records what it finds; from
 then on the run means that checkpoint, as long as it exists.
@@ -14,14 +23,71 @@ from fauxley.errors import FauxleyError
 from fauxley.serialization import parse_json, read_file, reading
 from fauxley.storage import atomic_file
 
-_FILE = "best.json"
-_NAME = r"step-[0-9]{8}"
-_MOST = 1 << 16  # bytes
+CONFIG_FILE = "config.json"
+LOG_FILE = "log.jsonl"
+CURVES_FILE = "curves.png"
+BEST_FILE = "best.json"
+LOCK_FILE = "run.lock"
+SAMPLES, CHECKPOINTS, TENSORBOARD = "samples", "checkpoints", "tensorboard"
+# The files of a model folder; a checkpoint has more.
+MODEL_CONFIG_FILE = "config.json"
+MODEL_WEIGHTS_FILE = "model.safetensors"
+_STEP_NAME = r"step-[0-9]{8}"
+_MOST_BYTES = 1 << 16  # of best.json
+
+
+def step_name(step: int) -> str:
+    """Folder name of a step; sorts by step."""
+    return f"step-{step:08d}"
+
+
+def step_of(folder: Path) -> int:
+    """The step that a folder is named for."""
+    return int(folder.name.removeprefix("step-"))
+
+
+def step_folders(folder: Path) -> list[Path]:
+    """The folders that are named for steps, by step; neither leftovers of a kill nor copies made by hand."""
+    found = folder.iterdir() if folder.is_dir() else ()
+    return sorted(entry for entry in found if re.fullmatch(_STEP_NAME, entry.name) and entry.is_dir())
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """The complete checkpoint folders of a run, oldest first."""
+    return step_folders(run / CHECKPOINTS)
+
+
+def checkpoint_folder(run: Path, step: int) -> Path:
+    """Where the checkpoint of a step lies, if there is one."""
+    return run / CHECKPOINTS / step_name(step)
+
+
+def is_model(folder: Path) -> bool:
+    """Whether a folder has the files of a model; whether they are good shows when they are read."""
+    return (folder / MODEL_CONFIG_FILE).is_file() and (folder / MODEL_WEIGHTS_FILE).is_file()
+
+
+def model_folders(path: Path) -> list[Path]:
+    """The model folders that `path` may mean, the one meant first.
+
+    Itself; or a run's checkpoints: the best if an evaluation has recorded one, then from the newest on.
+
+    Raises:
+        FauxleyError: there is none.
+    """
+    best = read_best(path)
+    candidates = [path, *([best.checkpoint] if best else []), *reversed(checkpoints(path))]
+    found = [folder for folder in dict.fromkeys(candidates) if is_model(folder)]
+    if not path.exists():
+        raise FauxleyError(f"{path} does not exist; MODEL is a run folder or a model folder")
+    if not found:
+        raise FauxleyError(f"{path} holds no model; a run folder has one after its first checkpoint")
+    return found
 
 
 @dataclass(frozen=True)
 class Best:
-    """A checkpoint and the figure that it is best by, among those with no more faults such as clipping."""
+    """The best checkpoint, and the figure by which it is best among those with the fewest faults, such as clipping."""
 
     checkpoint: Path
     metric: str
@@ -30,29 +96,29 @@ class Best:
 
 
 def read_best(run: Path) -> Best | None:
-    """The best checkpoint recorded in a run folder; None if there is no record, or its checkpoint is gone.
+    """Read which checkpoint of a run is recorded as the best; None if there is no record, or its checkpoint is gone.
 
-    A record that makes no sense is none either; a warning says so.
+    A record that makes no sense counts as none; a warning says so.
     """
-    file = run / _FILE
+    file = run / BEST_FILE
     if not file.exists():
         return None
     try:
         with reading(f"passing over {file}"):
-            content = parse_json(read_file(file, _MOST))
+            content = parse_json(read_file(file, _MOST_BYTES))
             name, metric, value = content["checkpoint"], content["metric"], content["value"]
             faults = tuple(map(str, content.get("faults", ())))  # records of before have none
-            if not (isinstance(metric, str) and isinstance(value, (int, float)) and re.fullmatch(_NAME, name)):
+            if not (isinstance(metric, str) and isinstance(value, (int, float)) and re.fullmatch(_STEP_NAME, name)):
                 raise FauxleyError("it does not say which checkpoint is the best, and by what")
     except FauxleyError as error:
         warnings.warn(str(error), stacklevel=2)
         return None
-    folder = run / "checkpoints" / name
+    folder = run / CHECKPOINTS / name
     return Best(folder, metric, float(value), faults) if folder.is_dir() else None
 
 
 def record_best(run: Path, best: Best) -> None:
     """Record the best checkpoint of a run, in place of an earlier record."""
     content = {"checkpoint": best.checkpoint.name, "metric": best.metric, "value": best.value, "faults": best.faults}
-    with atomic_file(run / _FILE) as partial:
+    with atomic_file(run / BEST_FILE) as partial:
         partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

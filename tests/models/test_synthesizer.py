@@ -15,9 +15,10 @@ from torch import Tensor
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.draws import Draws
 from fauxley.models.specgan import SpecGAN
-from fauxley.models.synthesizer import FORMAT_VERSION, Provenance, Synthesizer, load, resolve
+from fauxley.models.synthesizer import FORMAT_VERSION, Provenance, Synthesizer, load
 from fauxley.models.wavegan import WaveGAN
 from fauxley.models.wavenet import WaveNet
+from fauxley.runs import model_folders
 
 
 def make(seed=0, **changed):
@@ -107,7 +108,7 @@ def test_a_run_means_its_newest_complete_checkpoint(tmp_path):
         make(seed=step).save(checkpoints / f"step-{step:08d}")
     shutil.copytree(checkpoints / "step-00000005", checkpoints / ".partial-123-step-00000300")
     (checkpoints / "step-00000400").mkdir()
-    assert resolve(tmp_path)[0] == checkpoints / "step-00000200"
+    assert model_folders(tmp_path)[0] == checkpoints / "step-00000200"
     assert Synthesizer.from_pretrained(tmp_path).provenance.step == 200
 
 

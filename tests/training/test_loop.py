@@ -22,6 +22,7 @@ from fauxley.dataset.packing import pack
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.wavegan import WaveGAN
+from fauxley.runs import step_of
 from fauxley.signal.drumkit import write_kit
 from fauxley.training.cuda_graphs import Repetition
 from fauxley.training.data import fingerprint
@@ -29,7 +30,7 @@ from fauxley.training.log import read_log
 from fauxley.training.loop import Trainer
 from fauxley.training.optimizers import Adam
 from fauxley.training.presets import PRESETS
-from fauxley.training.run import Run, step_of
+from fauxley.training.run import Run
 from fauxley.training.state import Averaging
 
 CONFIG = replace(

@@ -56,7 +56,7 @@ def evaluate(
         from fauxley.cli.shared.judging import Judge, choose_best, explain_best, judge_all, print_summary, record_step
         from fauxley.evaluation.report.page import Judged
         from fauxley.evaluation.report.report import write_report
-        from fauxley.models.synthesizer import checkpoints
+        from fauxley.runs import checkpoints
 
     if all_checkpoints and not checkpoints(model):
         raise UsageError(f"{printable(model)} has no checkpoints; --all-checkpoints needs a run folder")

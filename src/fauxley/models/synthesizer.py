@@ -27,15 +27,12 @@ from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
 from fauxley.models.wavenet import WaveNet
 from fauxley.models.weights import Stored, read_weights, write_weights
-from fauxley.runs import read_best
+from fauxley.runs import MODEL_CONFIG_FILE, MODEL_WEIGHTS_FILE, model_folders
 from fauxley.serialization import UnknownFieldError, from_json, read_versioned, reading, to_json
 from fauxley.storage import atomic_folder
 
 FORMAT_VERSION = 1
 ARCHITECTURES = (WaveGAN, SpecGAN, WaveNet)
-STEP_FOLDERS = "step-" + 8 * "[0-9]"  # neither leftovers of a kill nor copies made by hand
-_CONFIG = "config.json"
-_WEIGHTS = "model.safetensors"
 _MOST_CONFIG = 1 << 20  # bytes
 
 
@@ -173,7 +170,7 @@ class Synthesizer:
 
     def write(self, folder: Path, stored: Stored = "float32") -> None:
         """Write the files of a model into an existing folder."""
-        sha256 = write_weights(folder / _WEIGHTS, _modules(self.generator, self.representation), stored)
+        sha256 = write_weights(folder / MODEL_WEIGHTS_FILE, _modules(self.generator, self.representation), stored)
         config = {
             "format_version": FORMAT_VERSION,
             "architecture": to_json(self.architecture),
@@ -182,7 +179,7 @@ class Synthesizer:
             "weights_sha256": sha256,
             "provenance": to_json(self.provenance),
         }
-        (folder / _CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        (folder / MODEL_CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def from_pretrained(
@@ -197,7 +194,7 @@ class Synthesizer:
             FauxleyError: nothing there, another format version, or damaged files.
             UsageError: no such precision, or not for this model.
         """
-        candidates = resolve(Path(path))
+        candidates = model_folders(Path(path))
         for folder in candidates[:-1]:
             try:
                 found = _read(folder)
@@ -234,40 +231,13 @@ def load(path: Path | str, device: torch.device | str = "cpu", precision: Precis
     return Synthesizer.from_pretrained(path, device, precision)
 
 
-def resolve(path: Path) -> list[Path]:
-    """The model folders that `path` may mean, the one meant first.
-
-    Itself; or a run's checkpoints: the best if an evaluation has recorded one, then from the newest on.
-    """
-    best = read_best(path)
-    candidates = [path, *([best.checkpoint] if best else []), *reversed(checkpoints(path))]
-    found = [folder for folder in dict.fromkeys(candidates) if is_model(folder)]
-    if not path.exists():
-        raise FauxleyError(f"{path} does not exist; MODEL is a run folder or a model folder")
-    if not found:
-        raise FauxleyError(f"{path} holds no model; a run folder has one after its first checkpoint")
-    return found
-
-
-def is_model(folder: Path) -> bool:
-    """Whether a folder has the files of a model; whether they are good shows when they are read."""
-    return (folder / _CONFIG).is_file() and (folder / _WEIGHTS).is_file()
-
-
-def checkpoints(run: Path) -> list[Path]:
-    """The complete checkpoint folders of a run, oldest first."""
-    folder = run / "checkpoints"
-    found = folder.glob(STEP_FOLDERS) if folder.is_dir() else ()
-    return sorted(entry for entry in found if entry.is_dir())
-
-
 def read_config(folder: Path) -> dict[str, Any]:
     """`config.json` of a model folder, checked to be of a version this program reads.
 
     Raises:
         FauxleyError: it is damaged, or of another version.
     """
-    return read_versioned(folder / _CONFIG, "model", (FORMAT_VERSION,), _MOST_CONFIG)
+    return read_versioned(folder / MODEL_CONFIG_FILE, "model", (FORMAT_VERSION,), _MOST_CONFIG)
 
 
 def _read(folder: Path) -> Synthesizer:
@@ -284,7 +254,7 @@ def _read(folder: Path) -> Synthesizer:
         with torch.device("meta"):
             generator, representation = architecture.generator(), architecture.representation()
         modules, stored = _modules(generator, representation), config.get("weights", "float32")
-        read_weights(folder / _WEIGHTS, modules, config["weights_sha256"], stored)
+        read_weights(folder / MODEL_WEIGHTS_FILE, modules, config["weights_sha256"], stored)
     return Synthesizer(architecture, generator, representation, sample_rate, provenance)
 
 

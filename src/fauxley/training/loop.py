@@ -19,6 +19,7 @@ import fauxley
 from fauxley.dataset.dataset import Dataset
 from fauxley.errors import FauxleyError
 from fauxley.models.synthesizer import Provenance, Synthesizer
+from fauxley.runs import step_name
 from fauxley.stopping import stop_signals
 from fauxley.training.checkpoint import read_state, write_checkpoint
 from fauxley.training.config import TrainingConfig
@@ -27,7 +28,7 @@ from fauxley.training.data import RealAudio, fingerprint, licenses
 from fauxley.training.log import Log, NoLog
 from fauxley.training.preview import Previews
 from fauxley.training.ranks import ONE, Ranks
-from fauxley.training.run import Run, step_name
+from fauxley.training.run import Run
 from fauxley.training.state import TrainingState, update_average
 from fauxley.training.step import Updater, train_step
 from fauxley.training.watch import Watch

@@ -9,9 +9,10 @@ from fauxley.models.draws import Draws
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.pictures.curves import write_curves
 from fauxley.pictures.sheet import write_sheet
+from fauxley.runs import step_name
 from fauxley.sounds.files import write_audio
 from fauxley.training.log import Log, read_log
-from fauxley.training.run import Run, step_name
+from fauxley.training.run import Run
 
 Clips = NDArray[np.float32]
 
@@ -61,4 +62,4 @@ class Previews:
         if lines:
             drawn = [name for name in _CURVES if any(name in line for line in lines)]
             columns = {_CURVES[name]: [float(line.get(name, math.nan)) for line in lines] for name in drawn}
-            write_curves(self._run.path / "curves.png", columns, [line["step"] for line in lines])
+            write_curves(self._run.curves_file, columns, [line["step"] for line in lines])

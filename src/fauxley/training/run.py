@@ -1,11 +1,4 @@
-"""A run is a folder: what was asked for, what happened, and where it stands.
-
-    RUN/config.json        the configuration and the data, checked when the run is resumed
-    RUN/log.jsonl          a line of numbers every few steps, and every event
-    RUN/samples/step-N/    previews
-    RUN/checkpoints/step-N/
-    RUN/tensorboard/
-    RUN/best.json          the best checkpoint, once an evaluation has named one; it is never dropped
+"""Beginning, resuming and saving a run in its folder, whose layout `fauxley.runs` describes.
 
 A checkpoint appears whole or not at all, so that a kill or a full disk costs at most the steps since the last one.
 """
@@ -17,19 +10,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fauxley import runs
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.locks import take
-from fauxley.models.synthesizer import STEP_FOLDERS, checkpoints
-from fauxley.runs import read_best
 from fauxley.serialization import from_json, read_versioned, reading, to_json
 from fauxley.storage import atomic_file, atomic_folder, is_leftover, sweep_leftovers
 from fauxley.training.config import CLASSES, TrainingConfig
 
 _FORMAT_VERSION = 1
 _MOST_CONFIG = 1 << 20  # bytes
-_LOCK = "run.lock"
-# Fields that say when things are recorded, or how far to go; all others decide what is learnt.
-_FREE = {
+# Fields that may change when a run is resumed, since they do not decide what is learnt.
+_CHANGEABLE = {
     *("steps", "log_every", "checkpoint_every", "preview_every", "preview_count", "evaluate_every", "evaluate_count"),
     *("keep_checkpoints", "milestone_every"),
 }
@@ -44,11 +35,12 @@ class Run:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.log_file = path / "log.jsonl"
-        self.samples = path / "samples"
-        self.tensorboard = path / "tensorboard"
-        self._config_file = path / "config.json"
-        self._checkpoints = path / "checkpoints"
+        self.log_file = path / runs.LOG_FILE
+        self.samples = path / runs.SAMPLES
+        self.curves_file = path / runs.CURVES_FILE
+        self.tensorboard = path / runs.TENSORBOARD
+        self._config_file = path / runs.CONFIG_FILE
+        self._checkpoints = path / runs.CHECKPOINTS
 
     @property
     def exists(self) -> bool:
@@ -107,11 +99,11 @@ class Run:
         What comes before follows from the configuration, so that a run which was refused, or ran out of memory at
         once, does not stand in the way of the corrected one.
         """
-        return any(step_of(folder) for folder in self.checkpoints())
+        return any(runs.step_of(folder) for folder in self.checkpoints())
 
     def _lock(self) -> None:
         """Keep other processes from training here, as long as this object lives."""
-        self._held = take(self.path / _LOCK, whole_process=True)
+        self._held = take(self.path / runs.LOCK_FILE, whole_process=True)
         if self._held is None:
             raise UsageError(f"{self.path} is being trained by another process; wait for it, or give another --run")
 
@@ -130,27 +122,27 @@ class Run:
 
     def checkpoints(self) -> list[Path]:
         """Complete checkpoints, oldest first."""
-        return checkpoints(self.path)
+        return runs.checkpoints(self.path)
 
     def save(self, step: int, write: Callable[[Path], None], keep: int, milestone_every: int) -> Path:
         """Write a checkpoint with `write` and drop those no longer wanted."""
-        folder = self._checkpoints / step_name(step)
+        folder = runs.checkpoint_folder(self.path, step)
         if not folder.exists():
             with atomic_folder(folder) as partial:
                 write(partial)
         # First the new one, then the old ones: there is always one that is whole.
-        best = read_best(self.path)
+        best = runs.read_best(self.path)
         for old in self.checkpoints()[:-keep]:
             if best is not None and old == best.checkpoint:
                 continue
-            if not (milestone_every and step_of(old) and step_of(old) % milestone_every == 0):
+            if not (milestone_every and runs.step_of(old) and runs.step_of(old) % milestone_every == 0):
                 _remove(old)
         return folder
 
     def forget_after(self, step: int) -> None:
         """Drop what was recorded after `step`, of which nothing will be true once training goes on from there."""
-        for folder in (*self.checkpoints(), *self.samples.glob(STEP_FOLDERS)):
-            if step_of(folder) > step:
+        for folder in (*self.checkpoints(), *runs.step_folders(self.samples)):
+            if runs.step_of(folder) > step:
                 _remove(folder)
 
 
@@ -161,26 +153,16 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def step_name(step: int) -> str:
-    """Folder name of a step; sorts by step."""
-    return f"step-{step:08d}"
-
-
-def step_of(folder: Path) -> int:
-    """The step a folder was named for."""
-    return int(folder.name.removeprefix("step-"))
-
-
 def _is_trace(entry: Path) -> bool:
     """Whether `entry` is what a run leaves that was ended before its configuration was written."""
-    return is_leftover(entry) or entry.name == _LOCK or (entry.is_dir() and not any(entry.iterdir()))
+    return is_leftover(entry) or entry.name == runs.LOCK_FILE or (entry.is_dir() and not any(entry.iterdir()))
 
 
 def _compare(begun: Any, now: Any, prefix: str) -> None:
     for field in dataclasses.fields(begun):
         name = prefix + field.name
         old, new = getattr(begun, field.name), getattr(now, field.name)
-        if name in _FREE or old == new:
+        if name in _CHANGEABLE or old == new:
             continue
         if dataclasses.is_dataclass(old) and type(old) is type(new):
             _compare(old, new, f"{name}.")

@@ -26,8 +26,8 @@ from fauxley.evaluation.report.page import Judged
 from fauxley.evaluation.report.remarks import remarks
 from fauxley.evaluation.report.report import warnings_for
 from fauxley.models.precision import Precision
-from fauxley.models.synthesizer import Synthesizer, checkpoints, is_model
-from fauxley.runs import Best, read_best, record_best
+from fauxley.models.synthesizer import Synthesizer
+from fauxley.runs import Best, checkpoint_folder, checkpoints, is_model, read_best, record_best, step_of
 from fauxley.sounds.sources import printable
 from fauxley.terminal.formatting import output_console
 
@@ -119,8 +119,7 @@ def is_run_or_model(path: Path) -> bool:
 def judge_all(judge: Judge, run: Path) -> dict[int, Judged]:
     """Judge all checkpoints of a run, by step."""
     found = checkpoints(run)
-    steps = [int(folder.name.removeprefix("step-")) for folder in found]
-    return {step: judge.judge(judge.open(folder, f"step {step}")) for step, folder in zip(steps, found, strict=True)}
+    return {step_of(folder): judge.judge(judge.open(folder, f"step {step_of(folder)}")) for folder in found}
 
 
 def choose_best(judged: Mapping[int, Figures], metric: str | None, real: Figures) -> tuple[int, str]:
@@ -161,8 +160,9 @@ def explain_best(judged: Mapping[int, Figures], step: int, metric: str, real: Fi
 
 def record_step(run: Path, step: int, metric: str, figures: Figures, real: Figures) -> None:
     """Remember that the checkpoint of a step is the run's best."""
-    folder = run / "checkpoints" / f"step-{step:08d}"
-    record_best(run, Best(folder, metric, figures.scores[metric].value, tuple(faults(figures, real))))
+    record_best(
+        run, Best(checkpoint_folder(run, step), metric, figures.scores[metric].value, tuple(faults(figures, real)))
+    )
 
 
 def assessor(
@@ -194,7 +194,7 @@ def assessor(
             or before.metric != metric
             or (len(wrong), value) < (len(before.faults), before.value)  # distances alone are deaf to level
         )
-        if better and (run / "checkpoints" / f"step-{step:08d}").is_dir():
+        if better and checkpoint_folder(run, step).is_dir():
             record_step(run, step, metric, figures, real)
         text = f"step {step}: {METRICS['kernel'].title.lower()} {figures.scores[metric]}"
         text += f", but for {', '.join(wrong)}" if wrong else ""
