@@ -6,7 +6,8 @@ from collections import Counter
 import pytest
 import torch
 
-from fauxley.models.draws import Draws, Share, SharedDraws
+from fauxley.models.draws import Draws, Purpose, Share, SharedDraws
+from fauxley.models.wavegan import WaveGAN
 
 
 def test_the_same_key_gives_the_same_numbers_and_another_key_others():
@@ -16,6 +17,18 @@ def test_the_same_key_gives_the_same_numbers_and_another_key_others():
         assert torch.equal(Draws(*key).latents(1, 50), drawn[key])
     for one, other in itertools.combinations(keys, 2):
         assert abs(torch.corrcoef(torch.cat([drawn[one], drawn[other]]))[0, 1]) < 0.5, (one, other)
+
+
+def test_no_two_purposes_draw_the_same_at_any_seeds():
+    """Weights of a generator and of an inversion were once equal, at seeds 4 and 0."""
+    networks = WaveGAN(4096, dim=1, latent_size=3).networks(4)
+    keys = [(purpose, seed) for purpose in Purpose for seed in range(6)]
+    drawn = {tuple(Draws(*key).latents(1, 5).flatten().tolist()) for key in keys}
+    assert len(drawn) == len(keys)
+    for name, purpose in (("generator", Purpose.GENERATOR_WEIGHTS), ("critic", Purpose.CRITIC_WEIGHTS)):
+        first = next(weight for weight in networks[name].parameters() if weight.dim() > 1)
+        expected = Draws(purpose, 4).uniform(first.shape, 1.0)
+        torch.testing.assert_close(first.detach() / first.detach().abs().max(), expected / expected.abs().max())
 
 
 def test_numbers_of_a_seed_never_change():

@@ -17,7 +17,7 @@ import torch
 import tyro
 from rich.table import Table
 
-from fauxley.cli.shared.estimate import count_parameters, step_seconds
+from fauxley.cli.shared.estimate import count_parameters, step_cost, step_seconds
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.machine import (
     Device,
@@ -36,7 +36,6 @@ from fauxley.storage import atomic_file
 from fauxley.terminal.formatting import output_console
 from fauxley.terminal.progress import Stages
 from fauxley.training.config import TrainingConfig
-from fauxley.training.cost import cost_of
 from fauxley.training.presets import PRESETS
 from fauxley.training.state import TrainingState
 
@@ -139,7 +138,7 @@ def bench(
     for config in configs:
         require_memory(
             f"measuring {config.preset}",
-            cost_of(config).least_bytes,
+            step_cost(config).least_bytes,
             "lower --batch-size or --dim, or leave it out",
             where,
         )

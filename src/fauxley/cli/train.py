@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fauxley.cli.shared.estimate import describe
+from fauxley.cli.shared.estimate import describe, step_cost
 from fauxley.cli.shared.options import Flat, Switch, describe_fit, with_seconds
 from fauxley.cli.shared.torchrun import together
 from fauxley.dataset.dataset import Dataset
@@ -23,7 +23,6 @@ from fauxley.terminal.formatting import waiting_time
 from fauxley.terminal.outputs import messages
 from fauxley.terminal.progress import SPEAK_EVERY
 from fauxley.training.config import TrainingConfig
-from fauxley.training.cost import cost_of
 from fauxley.training.cuda_graphs import CudaGraphs, Recorder
 from fauxley.training.data import fingerprint
 from fauxley.training.log import tensorboard_is_installed
@@ -65,7 +64,7 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
         prefer_speed()
         advice = "lower the size that is unusual, such as --dim or --batch-size, or raise --accumulate"
         with in_memory(advice), together(config, device) as (ranks, chosen):
-            require_memory("training this", cost_of(config, ranks.world_size).least_bytes, advice, chosen)
+            require_memory("training this", step_cost(config, ranks.world_size).least_bytes, advice, chosen)
             if dry_run:
                 if ranks.leads:
                     print(describe(config, chosen))

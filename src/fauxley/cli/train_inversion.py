@@ -13,7 +13,7 @@ from fauxley.dataset.pack_settings import PackSettings
 from fauxley.dataset.packing import open_or_prepare
 from fauxley.errors import UsageError
 from fauxley.machine import Device, choose_device, in_memory
-from fauxley.models.draws import Draws
+from fauxley.models.draws import Draws, Purpose
 from fauxley.models.log_spectrogram import LogSpectrogram
 from fauxley.models.phase_inversion import LearnedInversion
 from fauxley.models.specgan import SpecGAN
@@ -23,7 +23,6 @@ from fauxley.terminal.progress import Stages
 from fauxley.training.data import licenses
 from fauxley.training.inversion_training import InversionTrainer, InversionTraining
 
-_DRAWS = 4  # first key of the random numbers; what trains models has 0 to 3
 _SIZES = {"inversion_dim": 96, "inversion_layers": 4, "inversion_iterations": 4}
 
 
@@ -75,7 +74,7 @@ def train_inversion(
     licences = [source.provenance.license]
     if other is None:
         architecture = _sized(architecture, _SIZES | given)
-        inversion = architecture.inversion(Draws(_DRAWS, training.seed))
+        inversion = architecture.inversion(Draws(Purpose.INVERSION_WEIGHTS, training.seed))
     else:
         architecture, inversion, licence = _take_over(other, source, architecture, given)
         licences.append(licence)

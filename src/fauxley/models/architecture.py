@@ -7,8 +7,8 @@ the rest of the program.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,24 +16,10 @@ from torch import Tensor, nn
 from fauxley.errors import UsageError
 from fauxley.kernels.convolution import input_gradients
 from fauxley.models.cost import Cost
-from fauxley.models.draws import Draws
+from fauxley.models.draws import Draws, Purpose
 from fauxley.models.representations import Representation
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
-
-
-class Work(NamedTuple):
-    """What all networks of an architecture take together, counted without building them.
-
-    Attributes:
-        weights: numbers to learn; biases are left out.
-        multiply_adds: for one clip to pass through each network once.
-        signals: numbers between the layers when it does.
-    """
-
-    weights: int
-    multiply_adds: int
-    signals: int
 
 
 @dataclass(frozen=True)
@@ -53,11 +39,6 @@ class Architecture(ABC):
         """Whether what becomes of an example depends on the others in its batch (batch normalisation)."""
         return False
 
-    @property
-    @abstractmethod
-    def work(self) -> Work:
-        """What the networks take, by arithmetic alone, so that absurd sizes are known before anything is allocated."""
-
     @abstractmethod
     def representation(self) -> Representation:
         """What turns audio into the networks' features and back; not yet fitted."""
@@ -74,9 +55,13 @@ class Architecture(ABC):
         """What the way from its features to audio takes: nothing where they are the audio."""
         return Cost()
 
+    @abstractmethod
+    def training_cost(self) -> Cost:
+        """What it takes for one clip to pass through each of the networks once, with the signals of all layers kept."""
+
     def networks(self, seed: int) -> "dict[str, Network]":
         """New networks for training, by name: "generator", and whatever else it needs."""
-        return {"generator": self.generator(Draws(seed, 0))}
+        return {"generator": self.generator(Draws(Purpose.GENERATOR_WEIGHTS, seed))}
 
 
 @dataclass(frozen=True)
@@ -91,8 +76,13 @@ class AdversarialArchitecture(Architecture):
     def critic_cost(self) -> Cost:
         """What it takes to score one clip."""
 
+    def training_cost(self) -> Cost:
+        critic = self.critic_cost()
+        # A generator's layers are as large as its critic's, in reverse order.
+        return replace(self.generator_cost() + critic, numbers=2 * critic.numbers)
+
     def networks(self, seed: int) -> "dict[str, Network]":
-        return {**super().networks(seed), "critic": self.critic(Draws(seed, 1))}
+        return {**super().networks(seed), "critic": self.critic(Draws(Purpose.CRITIC_WEIGHTS, seed))}
 
 
 @dataclass(frozen=True)
@@ -102,25 +92,6 @@ class AutoregressiveArchitecture(Architecture):
     @abstractmethod
     def generator(self, draws: Draws | None = None) -> "AutoregressiveGenerator":
         """A new generator; without `draws`, its weights are yet to be loaded."""
-
-
-def pyramid_work(
-    latent_size: int, points: int, channels: int, taps: int, widths: Sequence[int], factors: Sequence[int]
-) -> Work:
-    """The work of a critic that narrows `points` by a factor and widens to a width a layer, and of its mirror image."""
-    before, weights, multiply_adds, signals = channels, 0, 0, 0
-    for width, factor in zip(widths, factors, strict=True):
-        points = max(1, points // factor)
-        weights += taps * before * width
-        multiply_adds += taps * before * width * points
-        signals += width * points
-        before = width
-    dense = before * points
-    return Work(
-        weights=2 * weights + dense * (1 + latent_size),
-        multiply_adds=2 * multiply_adds + dense * (1 + latent_size),
-        signals=2 * signals + latent_size,
-    )
 
 
 def require_at_least(architecture: Architecture, least: Mapping[str, int]) -> None:

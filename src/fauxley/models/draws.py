@@ -5,17 +5,29 @@ process of many compute the whole batch's numbers and take its share.
 """
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 import torch
 from torch import Tensor
 
 
+class Purpose(IntEnum):
+    """What random numbers are for: the first number of a key, so that no two purposes ever draw the same."""
+
+    GENERATOR_WEIGHTS = 0
+    CRITIC_WEIGHTS = 1
+    UPDATE = 2
+    PREVIEW = 3
+    INVERSION_WEIGHTS = 4
+
+
 class Draws:
-    """The random numbers of one occasion, drawn on the CPU.
+    """Random numbers, drawn on the CPU.
 
     Args:
-        key: what names the occasion: a seed alone, or (seed, step, update).
+        key: what the numbers are a function of: a purpose, the seed, and whatever else tells occasions apart, such as
+            the step. The latent of a sound has a key of one number, its seed.
     """
 
     def __init__(self, *key: int) -> None:

@@ -30,9 +30,7 @@ from fauxley.kernels.phase_shuffle import phase_shuffle
 from fauxley.models.architecture import (
     AdversarialArchitecture,
     Generator,
-    Work,
     initialize,
-    pyramid_work,
     require_at_least,
     require_at_most,
 )
@@ -152,13 +150,6 @@ class SpecGAN(AdversarialArchitecture):
     @property
     def mixes_examples(self) -> bool:
         return self.batch_norm
-
-    @property
-    def work(self) -> Work:
-        points = self.window_length // 2 * (self.clip_length // self.hop_length)
-        return pyramid_work(
-            self.latent_size, points, self.channels, self.kernel_length**2, self.widths, (4,) * len(self.widths)
-        )
 
     def representation(self) -> LogSpectrogram:
         return LogSpectrogram(

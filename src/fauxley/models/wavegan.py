@@ -30,9 +30,7 @@ from fauxley.kernels.phase_shuffle import phase_shuffle
 from fauxley.models.architecture import (
     AdversarialArchitecture,
     Generator,
-    Work,
     initialize,
-    pyramid_work,
     require_at_least,
 )
 from fauxley.models.cost import Cost
@@ -116,16 +114,6 @@ class WaveGAN(AdversarialArchitecture):
     @property
     def mixes_examples(self) -> bool:
         return self.batch_norm
-
-    @property
-    def work(self) -> Work:
-        found = pyramid_work(
-            self.latent_size, self.clip_length, self.channels, self.kernel_length, self.widths, self.strides
-        )
-        filtered = self.post_filter_length * self.channels
-        return found._replace(
-            weights=found.weights + filtered, multiply_adds=found.multiply_adds + filtered * self.clip_length
-        )
 
     def representation(self) -> Waveform:
         return Waveform()

@@ -17,7 +17,7 @@ Letters: B clips, T samples, L layers, d channels.
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +27,6 @@ from fauxley.errors import UsageError
 from fauxley.models.architecture import (
     AutoregressiveArchitecture,
     AutoregressiveGenerator,
-    Work,
     initialize,
     require_at_least,
     require_at_most,
@@ -82,13 +81,6 @@ class WaveNet(AutoregressiveArchitecture):
         """Samples before it that a sample depends on."""
         return 1 + sum(self.dilations)
 
-    @property
-    def work(self) -> Work:
-        layers = self.layers * self.dim * (5 * self.dim + self.skip_dim)
-        products = layers + self.skip_dim * (self.skip_dim + self.levels)
-        signals = self.layers * self.dim + self.skip_dim + self.levels
-        return Work(products + self.levels * self.dim, products * self.clip_length, signals * self.clip_length)
-
     def representation(self) -> Waveform:
         return Waveform()
 
@@ -107,6 +99,10 @@ class WaveNet(AutoregressiveArchitecture):
         kept = 4 * weights + places * (2 * d + 100) + 2 * layers * max(self.dilations) + 2 * self.clip_length
         operations = places + self.clip_length * (4 * layers + 10)
         return Cost(weights, self.clip_length * (matrices + 10 * self.levels), operations, kept)
+
+    def training_cost(self) -> Cost:
+        signals = self.layers * self.dim + self.skip_dim + self.levels  # of a sample
+        return replace(self.generator_cost(), operations=self.layers, numbers=signals * self.clip_length)
 
 
 class WaveNetGenerator(AutoregressiveGenerator):

@@ -18,6 +18,7 @@ from torch import Tensor
 import fauxley
 from fauxley.dataset.dataset import Dataset
 from fauxley.errors import FauxleyError
+from fauxley.models.draws import Purpose
 from fauxley.models.synthesizer import Provenance, Synthesizer
 from fauxley.runs import step_name
 from fauxley.stopping import stop_signals
@@ -32,9 +33,6 @@ from fauxley.training.run import Run
 from fauxley.training.state import TrainingState, update_average
 from fauxley.training.step import Updater, train_step
 from fauxley.training.watch import Watch
-
-# First key of the random numbers: what they are for. Initial weights have 0 and 1.
-_UPDATES, _PREVIEW = 2, 3
 
 
 class Reporter(Protocol):
@@ -106,7 +104,7 @@ class Trainer:
             run.forget_after(self.state.step)
         self.log = Log(run, self.state.step, tensorboard) if ranks.leads else NoLog()
         real = self.data.batch(0, size=config.preview_count or 2).cpu().numpy()
-        self.previews = Previews(run, self.log, real, _PREVIEW, config.seed)
+        self.previews = Previews(run, self.log, real, config.seed)
         self._watch = Watch(real)
         self._clock = (time.monotonic(), self.state.step)
 
@@ -145,7 +143,7 @@ class Trainer:
         audio = (self.data.batch(state.step * updates + update, state.attempt) for update in range(updates))
         batches = [state.representation.to_features(batch) for batch in audio]
         state.set_learning_rate(config.optimizer.rate(state.step, config.steps))
-        key = (_UPDATES, config.seed, state.attempt, state.step)
+        key = (Purpose.UPDATE, config.seed, state.attempt, state.step)
         draws = functools.partial(self.ranks.draws, *key)
         metrics = train_step(state, config.objective, batches, draws, config.accumulate, self.ranks, self._updater)
         if state.average is not None:

@@ -1,5 +1,7 @@
 """Named, complete configurations; `fauxley train PRESET` starts from one and flags override its fields."""
 
+from typing import Any
+
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
 from fauxley.models.wavenet import WaveNet
@@ -15,87 +17,64 @@ from fauxley.training.objectives import (
 from fauxley.training.optimizers import Adam, RMSProp
 from fauxley.training.state import Averaging
 
-# The official code's objectives, each with the optimiser it comes with there. What the paper did is computed as it was,
-# in float32, whatever would be faster.
-_OFFICIAL: dict[str, tuple[str, AnyObjective, AnyOptimizer]] = {
-    "": ("WGAN-GP", WassersteinGP(), Adam()),
-    "-dcgan": ("the non-saturating loss", NonSaturating(), Adam(learning_rate=2e-4, beta2=0.999)),
-    "-lsgan": ("least squares", LeastSquares(), RMSProp(learning_rate=1e-4)),
-    "-wgan": ("WGAN with weight clipping", Wasserstein(), RMSProp(learning_rate=5e-5)),
+_Row = tuple[AnyArchitecture, AnyObjective, AnyOptimizer, float, int, dict[str, Any]]
+
+# What the paper did is computed as it was, in float32, whatever would be faster. A preview of a WaveNet takes long.
+_PAPER: dict[str, Any] = {"precision": "float32"}
+_SMALL: dict[str, Any] = {"steps": 50_000, "checkpoint_every": 500, "preview_every": 500}
+_TINY: dict[str, Any] = {"steps": 280, "checkpoint_every": 100, "preview_every": 100}
+_SLOW: dict[str, Any] = {"preview_every": 5000, "preview_count": 4}
+_SLOW_SMALL: dict[str, Any] = {"preview_every": 1000, "preview_count": 4}
+
+_SMALL_SPECGAN = SpecGAN(dim=16, griffin_lim_momentum=0.99, compensate_windows=True)
+_SMALL_WAVENET = WaveNet(dim=32, skip_dim=64, layers=20)
+_SMALL_ADAM = Adam(5e-4, beta1=0.0, beta2=0.99)
+_WAVENET_ADAM, _SMALL_WAVENET_ADAM = (Adam(rate, beta1=0.9, beta2=0.999) for rate in (1e-3, 3e-3))
+
+# The half-life is that of the averaged generator, in samples; 0 is no averaging. The paper's presets have the official
+# code's optimiser for each objective.
+# fmt: off
+_TABLE: dict[str, _Row] = {
+    # name            architecture           objective            optimiser                half-life batch settings
+    "wavegan":       (WaveGAN(),             WassersteinGP(),     Adam(),                       0.0,   64, _PAPER),
+    "wavegan-dcgan": (WaveGAN(),             NonSaturating(),     Adam(2e-4, beta2=0.999),      0.0,   64, _PAPER),
+    "wavegan-lsgan": (WaveGAN(),             LeastSquares(),      RMSProp(1e-4),                0.0,   64, _PAPER),
+    "wavegan-wgan":  (WaveGAN(),             Wasserstein(),       RMSProp(5e-5),                0.0,   64, _PAPER),
+    "specgan":       (SpecGAN(),             WassersteinGP(),     Adam(),                       0.0,   64, _PAPER),
+    "specgan-dcgan": (SpecGAN(),             NonSaturating(),     Adam(2e-4, beta2=0.999),      0.0,   64, _PAPER),
+    "specgan-lsgan": (SpecGAN(),             LeastSquares(),      RMSProp(1e-4),                0.0,   64, _PAPER),
+    "specgan-wgan":  (SpecGAN(),             Wasserstein(),       RMSProp(5e-5),                0.0,   64, _PAPER),
+    "wavegan-small": (WaveGAN(dim=16),       Relativistic(),      _SMALL_ADAM,               10_000,   16, _SMALL),
+    "specgan-small": (_SMALL_SPECGAN,        Relativistic(),      _SMALL_ADAM,               10_000,   16, _SMALL),
+    "wavenet":       (WaveNet(),             MaximumLikelihood(), _WAVENET_ADAM,               1000,    8, _SLOW),
+    "wavenet-small": (_SMALL_WAVENET,        MaximumLikelihood(), _SMALL_WAVENET_ADAM,         1000,    4, _SLOW_SMALL),
+    "wavegan-tiny":  (WaveGAN(8192, dim=16), WassersteinGP(2),    Adam(1e-3),                  2000,   16, _TINY),
 }
-_MODELS: dict[str, tuple[str, AnyArchitecture]] = {
-    "wavegan": ("WaveGAN, raw audio", WaveGAN()),
-    "specgan": ("SpecGAN, spectrograms", SpecGAN()),
+# fmt: on
+_PAPERS = "the paper's {}, by {}: d = 64, batch 64, 5 critic updates a step; for a GPU"
+_TEXTS = {
+    "wavegan": _PAPERS.format("WaveGAN, raw audio", "WGAN-GP"),
+    "wavegan-dcgan": _PAPERS.format("WaveGAN, raw audio", "the non-saturating loss"),
+    "wavegan-lsgan": _PAPERS.format("WaveGAN, raw audio", "least squares"),
+    "wavegan-wgan": _PAPERS.format("WaveGAN, raw audio", "WGAN with weight clipping"),
+    "specgan": _PAPERS.format("SpecGAN, spectrograms", "WGAN-GP"),
+    "specgan-dcgan": _PAPERS.format("SpecGAN, spectrograms", "the non-saturating loss"),
+    "specgan-lsgan": _PAPERS.format("SpecGAN, spectrograms", "least squares"),
+    "specgan-wgan": _PAPERS.format("SpecGAN, spectrograms", "WGAN with weight clipping"),
+    "wavegan-small": "a WaveGAN for CPUs: d = 16, batch 16, one critic update a step, averaged generator",
+    "specgan-small": "a SpecGAN for CPUs: d = 16, batch 16, one critic update a step, averaged generator",
+    "wavenet": "a WaveNet, sample by sample, to compare with: d = 64, 40 layers, batch 8; for a GPU",
+    "wavenet-small": "a WaveNet for CPUs, to compare with: d = 32, 20 layers, batch 4",
+    "wavegan-tiny": "a WaveGAN of half-second clips to try things out in minutes on a CPU; the demo's",
 }
 
 
-def _official(model: str, loss: str) -> tuple[str, TrainingConfig]:
-    (title, architecture), (words, objective, optimizer) = _MODELS[model], _OFFICIAL[loss]
-    text = f"the paper's {title}, by {words}: d = 64, batch 64, 5 critic updates a step; for a GPU"
-    return text, TrainingConfig(model + loss, architecture, objective, optimizer, precision="float32")
-
-
-def _small(name: str, architecture: AnyArchitecture) -> TrainingConfig:
+def _configure(name: str) -> TrainingConfig:
+    architecture, objective, optimizer, half_life, batch_size, others = _TABLE[name]
     return TrainingConfig(
-        name,
-        architecture,
-        Relativistic(),
-        Adam(learning_rate=5e-4, beta1=0.0, beta2=0.99),
-        Averaging(half_life=10_000),
-        steps=50_000,
-        batch_size=16,
-        checkpoint_every=500,
-        preview_every=500,
+        name, architecture, objective, optimizer, Averaging(half_life), batch_size=batch_size, **others
     )
 
 
-def _autoregressive(
-    name: str, architecture: AnyArchitecture, batch_size: int, learning_rate: float, previews: int
-) -> TrainingConfig:
-    """Previews are few and rare, for they are made sample by sample."""
-    return TrainingConfig(
-        name,
-        architecture,
-        MaximumLikelihood(),
-        Adam(learning_rate, beta1=0.9, beta2=0.999),
-        Averaging(half_life=1000),
-        batch_size=batch_size,
-        preview_every=previews,
-        preview_count=4,
-    )
-
-
-# What each is for, then the value. The text is the help.
-PRESETS: dict[str, tuple[str, TrainingConfig]] = {
-    **{model + loss: _official(model, loss) for model in _MODELS for loss in _OFFICIAL},
-    "wavegan-small": (
-        "a WaveGAN for CPUs: d = 16, batch 16, one critic update a step, averaged generator",
-        _small("wavegan-small", WaveGAN(dim=16)),
-    ),
-    "specgan-small": (
-        "a SpecGAN for CPUs: d = 16, batch 16, one critic update a step, averaged generator",
-        _small("specgan-small", SpecGAN(dim=16, griffin_lim_momentum=0.99, compensate_windows=True)),
-    ),
-    "wavenet": (
-        "a WaveNet, sample by sample, to compare with: d = 64, 40 layers, batch 8; for a GPU",
-        _autoregressive("wavenet", WaveNet(), 8, 1e-3, previews=5000),
-    ),
-    "wavenet-small": (
-        "a WaveNet for CPUs, to compare with: d = 32, 20 layers, batch 4",
-        _autoregressive("wavenet-small", WaveNet(dim=32, skip_dim=64, layers=20), 4, 3e-3, previews=1000),
-    ),
-    "wavegan-tiny": (
-        "a WaveGAN of half-second clips to try things out in minutes on a CPU; the demo's",
-        TrainingConfig(
-            "wavegan-tiny",
-            WaveGAN(clip_length=8192, dim=16),
-            WassersteinGP(critic_steps=2),
-            Adam(learning_rate=1e-3),
-            Averaging(half_life=2000),
-            steps=280,
-            batch_size=16,
-            checkpoint_every=100,
-            preview_every=100,
-        ),
-    ),
-}
+PRESETS: dict[str, tuple[str, TrainingConfig]] = {name: (text, _configure(name)) for name, text in _TEXTS.items()}
+"""By name: what a preset is, which is its help text, and its configuration."""

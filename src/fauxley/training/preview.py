@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fauxley.models.draws import Draws
+from fauxley.models.draws import Draws, Purpose
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.pictures.curves import write_curves
 from fauxley.pictures.sheet import write_sheet
@@ -34,19 +34,19 @@ class Previews:
         run: its folder.
         log: where TensorBoard's part goes.
         real: clips to compare with, (N, C, T).
-        key: of the latents, which stay the same for the whole run.
+        seed: of the latents, which stay the same for the whole run.
     """
 
-    def __init__(self, run: Run, log: Log, real: Clips, *key: int) -> None:
+    def __init__(self, run: Run, log: Log, real: Clips, seed: int) -> None:
         self._run = run
         self._log = log
         self._real = real
-        self._key = key
+        self._seed = seed
 
     def write(self, step: int, synthesizer: Synthesizer) -> Clips:
         """Write sounds, a sheet and the curves; return the sounds (N, C, T)."""
         rate = synthesizer.sample_rate
-        latents = Draws(*self._key).latents(len(self._real), synthesizer.architecture.latent_size)
+        latents = Draws(Purpose.PREVIEW, self._seed).latents(len(self._real), synthesizer.architecture.latent_size)
         fake: Clips = np.nan_to_num(synthesizer.generate(latents=latents).numpy())
         folder = self._run.samples / step_name(step)
         folder.mkdir(exist_ok=True)

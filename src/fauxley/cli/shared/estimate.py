@@ -13,7 +13,6 @@ from fauxley.models.draws import Draws
 from fauxley.serialization import to_json
 from fauxley.terminal.formatting import counted, waiting_time
 from fauxley.training.config import TrainingConfig
-from fauxley.training.cost import cost_of
 from fauxley.training.presets import PRESETS
 from fauxley.training.state import TrainingState
 from fauxley.training.step import train_step
@@ -23,12 +22,44 @@ _TRIAL_STEPS = 4  # of one or two clips
 _PATIENCE = 30  # seconds that the trial may take by arithmetic; what is larger is not tried
 _MATRIX = 512  # rows and columns of what the machine's speed is measured by
 _EFFICIENCY = 0.5  # of a training step's products, compared with that of a plain product of matrices
+_BYTES = 4  # of a float32
+# What is held at the least, in copies: of the weights (they, their gradients, an optimiser's averages), of the signals
+# (both networks' and their gradients), of real batches and previews. Real use is up to four times as much.
+_WEIGHTS, _SIGNALS, _CLIPS = 3, 4, 2
+# A critic's update takes about 11 passes through a network, derivatives of the penalty included; a generator's 5.
+_PASSES, _LAST_PASSES = 11, 5
+
+
+class StepCost(NamedTuple):
+    """How many bytes training needs at the least, and about how many multiply-adds a step takes."""
+
+    least_bytes: int
+    multiply_adds: int
+
+
+def step_cost(config: TrainingConfig, processes: int = 1) -> StepCost:
+    """Count what training takes, on each of several processes that share a batch, before anything is allocated.
+
+    Sizes multiply: a width of 100,000 asks for terabytes of weights, a batch of a million for as much of signals.
+    """
+    architecture, networks = config.architecture, config.architecture.training_cost()
+    share = -(-config.batch_size // processes)
+    part = -(-share // config.accumulate)
+    updates = len(config.objective.updates())
+    clips = share * config.objective.num_batches + _CLIPS * config.preview_count
+    numbers = (
+        _WEIGHTS * networks.weights
+        + _SIGNALS * part * networks.numbers
+        + clips * architecture.channels * architecture.clip_length
+    )
+    passes = _PASSES * (updates - 1) + _LAST_PASSES
+    return StepCost(_BYTES * numbers, passes * share * networks.multiply_adds // 2)
 
 
 def describe(config: TrainingConfig, device: torch.device) -> str:
     """What `fauxley train --dry-run` prints: the configuration, the networks' sizes, a step's time and memory."""
     config, _ = config.settle(device)
-    cost = cost_of(config)
+    cost = step_cost(config)
     seconds = 2 * cost.multiply_adds / operations_per_second(device)
     told = [json.dumps(to_json(config), indent=2)]
     if seconds / config.batch_size * _TRIAL * _TRIAL_STEPS < _PATIENCE:
@@ -40,7 +71,7 @@ def describe(config: TrainingConfig, device: torch.device) -> str:
         seconds, megabytes = _trial(config, state)
         memory = f"about {megabytes / 1000:.1f} GB"
     else:
-        told.append(f"networks: {config.architecture.work.weights / 1e6:.0f} million parameters")
+        told.append(f"networks: {config.architecture.training_cost().weights / 1e6:.0f} million parameters")
         told.append("too large to try out here; what follows is arithmetic, right to a factor of about three:")
         memory = f"{format_bytes(cost.least_bytes)} or more"
     told.append(f"device: {torch.cuda.get_device_name(device) if device.type == 'cuda' else 'cpu'}")
@@ -66,7 +97,7 @@ def plan_training(clip_length: int, channels: int) -> Plan:
     config = PRESETS[preset][1]
     architecture = dataclasses.replace(config.architecture, clip_length=clip_length, channels=channels)
     config = dataclasses.replace(config, architecture=architecture)
-    seconds = 2 * cost_of(config).multiply_adds / operations_per_second(device) * config.steps
+    seconds = 2 * step_cost(config).multiply_adds / operations_per_second(device) * config.steps
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else "this machine, which has no GPU"
     return Plan(
         preset,
