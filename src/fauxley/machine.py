@@ -44,14 +44,15 @@ def choose_device(device: Device, local_rank: int | None = None) -> "torch.devic
     import torch
 
     if device == "cuda" and not torch.cuda.is_available():
-        raise FauxleyError("no CUDA device can be used here; leave out --device, or give --device cpu")
+        raise FauxleyError("no CUDA device can be used here; choose the device auto or cpu")
     if device == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
     if local_rank is None:
         return torch.device("cuda")
     if local_rank >= torch.cuda.device_count():
         raise UsageError(
-            f"more processes than GPUs; give torchrun --nproc-per-node {torch.cuda.device_count()}, or --device cpu"
+            f"more processes than GPUs; give torchrun --nproc-per-node {torch.cuda.device_count()}, "
+            "or choose the device cpu"
         )
     torch.cuda.set_device(local_rank)
     return torch.device("cuda", local_rank)

@@ -272,11 +272,11 @@ def test_what_happens_to_one_all_hear_of(shared, world_size):
 
 
 def test_what_cannot_be_shared_is_refused():
-    with pytest.raises(UsageError, match=r"batch of 4 is too small for 5 processes.*--batch-size"):
+    with pytest.raises(UsageError, match=r"batch of 4 is too small for 5 processes.*batch_size"):
         share_of(CONFIG, 0, 5)
     with pytest.raises(UsageError, match=r"batch of 4 in 2 parts is too small for 3"):
         share_of(replace(CONFIG, accumulate=2), 0, 3)
-    with pytest.raises(UsageError, match=r"batch normalisation.*--no-batch-norm"):
+    with pytest.raises(UsageError, match=r"batch normalisation.*batch_norm"):
         share_of(replace(CONFIG, architecture=replace(WAVE, batch_norm=True)), 0, 2)
 
 

@@ -32,7 +32,7 @@ _HOST_TIMEOUT = timedelta(days=1)
 
 
 def share_of(config: TrainingConfig, rank: int, world_size: int) -> Share:
-    """What process `rank` computes of each part of a batch.
+    """Work out which rows of each part of a batch process `rank` computes.
 
     Raises:
         UsageError: what is to be trained cannot be shared, or not by so many.
@@ -41,13 +41,13 @@ def share_of(config: TrainingConfig, rank: int, world_size: int) -> Share:
     if world_size > 1 and config.architecture.mixes_examples:
         raise UsageError(
             "batch normalisation takes its statistics over the whole batch, which is shared out here; "
-            "train without torchrun, or with --no-batch-norm"
+            "train in one process, without torchrun, or without batch normalisation (batch_norm)"
         )
     if whole < world_size:
         parts = f" in {config.accumulate} parts" if config.accumulate > 1 else ""
         raise UsageError(
             f"a batch of {config.batch_size}{parts} is too small for {world_size} processes, which need a clip each; "
-            "start fewer, or raise --batch-size"
+            "start fewer, or raise batch_size"
         )
     return Share(rank, world_size, whole)
 

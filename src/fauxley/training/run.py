@@ -71,7 +71,7 @@ class Run:
                     raise
                 changed = True
         elif self.path.exists() and not (self.path.is_dir() and all(map(_is_trace, self.path.iterdir()))):
-            raise UsageError(f"{self.path} exists and is not a run; choose another --run")
+            raise UsageError(f"{self.path} exists and is not a run; choose another folder")
         self._checkpoints.mkdir(parents=True, exist_ok=True)
         self._lock()
         self.samples.mkdir(exist_ok=True)
@@ -90,7 +90,7 @@ class Run:
         if begun_data != data:
             raise UsageError(
                 f"{self.path} was begun on other data, or on other clips of it (the sounds or their slicing have "
-                "changed); give that data, or another --run"
+                "changed); give that data, or begin a run in another folder"
             )
 
     def _has_learnt(self) -> bool:
@@ -105,7 +105,9 @@ class Run:
         """Keep other processes from training here, as long as this object lives."""
         self._held = take(self.path / runs.LOCK_FILE, whole_process=True)
         if self._held is None:
-            raise UsageError(f"{self.path} is being trained by another process; wait for it, or give another --run")
+            raise UsageError(
+                f"{self.path} is being trained by another process; wait for it, or begin a run in another folder"
+            )
 
     def read(self) -> tuple[TrainingConfig, str]:
         """The configuration and the data's fingerprint.
@@ -169,5 +171,6 @@ def _compare(begun: Any, now: Any, prefix: str) -> None:
         else:
             old_text, new_text = (type(v).__name__ if dataclasses.is_dataclass(v) else repr(v) for v in (old, new))
             raise UsageError(
-                f"the run was begun with {name} = {old_text}, not {new_text}; drop the change, or give another --run"
+                f"the run was begun with {name} = {old_text}, not {new_text}; "
+                "drop the change, or begin a run in another folder"
             )

@@ -1,7 +1,4 @@
-"""One training step: the objective's updates, one after another.
-
-Nothing here knows which networks or which loss it is running.
-"""
+"""A training step: the objective's updates, one after another, whatever networks and losses those are of."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,8 +13,40 @@ from fauxley.training.ranks import ONE, Ranks
 from fauxley.training.state import TrainingState
 
 
+def train_step(
+    state: TrainingState,
+    objective: Objective,
+    batches: Sequence[Tensor],
+    draws: Callable[[int], Draws],
+    accumulate: int = 1,
+    ranks: Ranks = ONE,
+    updater: "Updater | None" = None,
+) -> dict[str, Tensor]:
+    """Take one step: carry out each of the objective's updates once.
+
+    Args:
+        batches: `objective.num_batches` batches of real features (B, ...), of which each process has its own rows.
+        draws: gives the random numbers of the n-th update of this step.
+        accumulate: parts that each batch is computed in, to save memory; B must be a multiple.
+        ranks: the processes that take this step together.
+        updater: carries out the updates; None: one that does so plainly.
+
+    Returns:
+        Losses and other numbers to record, of the last update of each network, as tensors without gradient.
+    """
+    updater = updater or Updater()
+    state.generator.train()
+    last: dict[str, dict[str, Tensor]] = {}
+    for number, update in enumerate(objective.updates()):
+        real = batches[min(number, len(batches) - 1)]
+        values = updater.update(state, update, real, partial(draws, number), accumulate, ranks)
+        last[update.network] = last.get(update.network, {}) | values  # a lazy penalty comes with some updates only
+    state.step += 1
+    return {name: value for values in last.values() for name, value in objective.describe(ranks.gather(values)).items()}
+
+
 class Updater:
-    """Carries out one update after another."""
+    """Carries out updates plainly: gradients by autograd, then the optimiser."""
 
     def update(
         self,
@@ -31,7 +60,7 @@ class Updater:
         """Carry out one update; return its loss (1,) and the values of all examples of this process.
 
         Args:
-            draws: gives the random numbers of this update, from the first on, whenever called.
+            draws: each call gives the random numbers of this update, from the first on.
         """
         state.optimizers[update.network].prepare()
         values = find_gradients(state, update, real, draws(), accumulate)
@@ -43,7 +72,11 @@ class Updater:
 def find_gradients(
     state: TrainingState, update: Update, real: Tensor, draws: Draws, accumulate: int
 ) -> dict[str, Tensor]:
-    """The first half of an update: the gradients of the network's weights. Returns what `Updater.update` does."""
+    """Do the first half of an update: find the gradients of the network's weights.
+
+    Returns:
+        What `Updater.update` does.
+    """
     state.optimizers[update.network].zero_grad()
     losses = []
     with _only(update.network, state.networks):
@@ -57,46 +90,14 @@ def find_gradients(
 
 
 def apply_gradients(state: TrainingState, update: Update) -> None:
-    """The second half of an update: the optimiser changes the network's weights by their gradients."""
+    """Do the second half of an update: change the network's weights by their gradients."""
     state.optimizers[update.network].apply()
     update.after(state.networks[update.network])
 
 
-def train_step(
-    state: TrainingState,
-    objective: Objective,
-    batches: Sequence[Tensor],
-    draws: Callable[[int], Draws],
-    accumulate: int = 1,
-    ranks: Ranks = ONE,
-    updater: Updater | None = None,
-) -> dict[str, Tensor]:
-    """Carry out each of the objective's updates once.
-
-    Args:
-        batches: `objective.num_batches` batches of real features (B, ...), of which each process has its own rows.
-        draws: the random numbers of the n-th update of this step.
-        accumulate: parts that each batch is computed in, to save memory; B must be a multiple.
-        ranks: the processes that take this step together.
-        updater: carries out the updates; None: plainly.
-
-    Returns:
-        Losses and what else tells how it goes, as tensors without gradient, of the last update of each network.
-    """
-    updater = updater or Updater()
-    state.generator.train()
-    last: dict[str, dict[str, Tensor]] = {}
-    for number, update in enumerate(objective.updates()):
-        real = batches[min(number, len(batches) - 1)]
-        values = updater.update(state, update, real, partial(draws, number), accumulate, ranks)
-        last[update.network] = last.get(update.network, {}) | values  # some come with some updates only
-    state.step += 1
-    return {name: value for values in last.values() for name, value in objective.describe(ranks.gather(values)).items()}
-
-
 @contextmanager
 def _only(name: str, networks: Networks) -> Iterator[None]:
-    """Spare the gradients of weights that are not being updated."""
+    """Compute no gradients for the weights of the other networks."""
     others = [network for other, network in networks.items() if other != name]
     for network in others:
         network.requires_grad_(False)

@@ -30,7 +30,7 @@ _WON_LINES = 20
 
 
 class Watch:
-    """Compares previews with the data.
+    """Watches one run: compares its previews and numbers with what is normal.
 
     Args:
         real: clips of the data (N, C, T), N of 2 or more for the check on variety.
@@ -149,15 +149,15 @@ _ALARMS: dict[str, Callable[[Clips, Clips], bool]] = {
 }
 _WORDS = {
     "silence": "the generator puts out silence: it found a dead end; "
-    "begin again with another --seed or a lower --learning-rate",
+    "begin again with another seed or a lower learning_rate",
     "quiet": "generated sounds are more than 12 dB quieter than the data; "
-    "if this lasts, prepare the data with --normalize, or lower --learning-rate",
+    "if this lasts, prepare the data normalised (normalize), or lower learning_rate",
     "loud": "generated sounds are louder than the data and reach full scale, where files cut them off; "
-    "lower --learning-rate, or go back to an earlier checkpoint",
+    "lower learning_rate, or go back to an earlier checkpoint",
     "dc": "generated waveforms are not centred on zero: usually the data's own DC offset or a learning rate too high; "
-    "run 'fauxley scan' on the data, or lower --learning-rate",
-    "collapse": "generated sounds are nearly all alike (mode collapse): give it more data or a larger --batch-size, "
+    "run 'fauxley scan' on the data, or lower learning_rate",
+    "collapse": "generated sounds are nearly all alike (mode collapse): give it more data or a larger batch_size, "
     "or go back to an earlier checkpoint",
     "critic": "the critic tells real from generated without effort, so the generator learns nothing from it: "
-    "lower --learning-rate, use fewer --critic-steps, or give it more data (the critic may know yours by heart)",
+    "lower learning_rate, use fewer critic_steps, or give it more data (the critic may know yours by heart)",
 }

@@ -163,7 +163,7 @@ def registry() -> ConstructorRegistry:
     under_way: set[Any] = set()
 
     @rules.struct_rule
-    def dataclasses_of_ours(info: StructTypeInfo) -> StructConstructorSpec | None:
+    def library_dataclasses(info: StructTypeInfo) -> StructConstructorSpec | None:
         markers = _FIELDS.get(getattr(info.type, "__name__", ""))
         if markers is None or info.type in under_way:
             return None
