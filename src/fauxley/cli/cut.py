@@ -12,7 +12,6 @@ from typing import Annotated, Literal
 import numpy as np
 import soundfile
 
-from fauxley.cli.scan import file_progress
 from fauxley.cli.shared.options import Flat, Folder, Switch
 from fauxley.dataset.cutting import Cutting
 from fauxley.dataset.hit_files import HitFile, file_stems, write_hits
@@ -26,6 +25,7 @@ from fauxley.sounds.files import Skipped
 from fauxley.sounds.sources import open_source, printable
 from fauxley.storage import atomic_folder
 from fauxley.terminal.formatting import duration
+from fauxley.terminal.progress import file_progress
 
 _ON_SHEET, _IN_PICTURE = 48, 3  # hits; recordings
 _LONGEST_ON_SHEET = 3.0  # seconds

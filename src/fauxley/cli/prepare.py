@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 import tyro
 
-from fauxley.cli.scan import file_progress
 from fauxley.cli.shared.options import ClusterAddress, Folder, Switch, clip_length_for, describe_fit
 from fauxley.cluster import cluster_backend
 from fauxley.dataset.cache import parse_size
@@ -16,6 +15,7 @@ from fauxley.dataset.pack_settings import PackSettings
 from fauxley.dataset.packing import find_finished, pack
 from fauxley.sounds.sources import printable
 from fauxley.terminal.formatting import counted, duration
+from fauxley.terminal.progress import file_progress
 
 
 def prepare(

@@ -3,8 +3,6 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from shlex import quote
@@ -16,7 +14,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from fauxley.cli.shared.options import Folder, Switch
-from fauxley.dataset.board import Progress as Report
 from fauxley.dataset.part_assembly import complain
 from fauxley.dataset.scan import FolderReport, scan_folder
 from fauxley.errors import UsageError
@@ -25,7 +22,7 @@ from fauxley.rendering.places import check_file_place
 from fauxley.sounds.sources import printable
 from fauxley.storage import atomic_file
 from fauxley.terminal.formatting import counted, duration, output_console, shorten
-from fauxley.terminal.progress import Stages
+from fauxley.terminal.progress import file_progress
 
 
 def scan(
@@ -72,14 +69,6 @@ def scan(
         _print_advice(console, report)
     if not report.files:
         complain(report.skipped)
-
-
-@contextmanager
-def file_progress(what: str, quiet: bool) -> Iterator[Report]:
-    """Progress over files, on stderr."""
-    with Stages(quiet) as stages:
-        stages.begin(what, 0)
-        yield stages.reach
 
 
 def _write_json(report: FolderReport, path: Path) -> None:

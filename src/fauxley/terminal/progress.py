@@ -2,11 +2,14 @@
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from fauxley.dataset.board import Progress as Report
 from fauxley.evaluation.protocol import Listener
 from fauxley.terminal.formatting import waiting_time
 from fauxley.terminal.outputs import messages, say
@@ -73,6 +76,14 @@ class Stages(Listener):
             if self._what:
                 elapsed = time.monotonic() - self._since
                 say(progress_line(self._what, self._done, self._total, elapsed))
+
+
+@contextmanager
+def file_progress(what: str, quiet: bool) -> Iterator[Report]:
+    """One stage of work over files: yields what is told how many of how many are done."""
+    with Stages(quiet) as stages:
+        stages.begin(what, 0)
+        yield stages.reach
 
 
 def progress_line(what: str, done: float, total: int, seconds: float) -> str:
