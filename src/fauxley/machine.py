@@ -33,7 +33,7 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def choose_device(device: Device, local_rank: int | None = None) -> "torch.device":
-    """The device asked for; `auto` is a GPU if there is one.
+    """Choose the device asked for; `auto` is a GPU if there is one.
 
     Args:
         local_rank: number of this process among those of this machine, each of which takes a GPU of its own.
@@ -59,7 +59,7 @@ def choose_device(device: Device, local_rank: int | None = None) -> "torch.devic
 
 
 def prefer_speed() -> None:
-    """Have a GPU's convolutions computed as fast as float32 allows where it is the signals' precision; for training.
+    """Let a GPU compute convolutions of float32 signals as fast as it can; for training.
 
     TF32 (10 bits of mantissa in the products, float32 sums) in convolutions only: dense layers are small, and the rest
     is left exact. Sizes never change, so that trying out cuDNN's algorithms once pays; which one wins may differ from
@@ -112,7 +112,7 @@ def memory_bytes(device: "torch.device | None" = None) -> int | None:
 
 
 def require_memory(what: str, least: int, advice: str, device: "torch.device | None" = None) -> None:
-    """Refuse what needs more memory than there is.
+    """Check that there is enough memory for something.
 
     Args:
         what: subject of the sentence, such as "training this".
@@ -131,7 +131,7 @@ def require_memory(what: str, least: int, advice: str, device: "torch.device | N
 
 
 def require_disk(what: str, least: int, folder: Path, advice: str) -> None:
-    """Refuse what needs more room on a disk than is free there.
+    """Check that enough of a disk is free.
 
     Raises:
         FauxleyError: there is not as much.
@@ -181,7 +181,7 @@ def peak_megabytes(device: "torch.device") -> float:
 
 
 def forget_peak(device: "torch.device") -> None:
-    """Count the peak from now on; where the system does not offer that, it stays what it was."""
+    """Begin to count the peak anew; where the system does not offer that, it stays what it was."""
     if device.type == "cuda":
         import torch
 

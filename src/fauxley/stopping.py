@@ -21,7 +21,7 @@ class Stopped(KeyboardInterrupt):
 
 
 def stopping_signals() -> list[signal.Signals]:
-    """Those of this system that are not ignored; `nohup` has SIGHUP ignored by all that it starts.
+    """The signals that this system has and this process does not ignore; `nohup` lets its commands ignore SIGHUP.
 
     Shells have SIGINT ignored in the background, where Ctrl-C is not meant; who sends it by its number means it.
     """
@@ -31,7 +31,7 @@ def stopping_signals() -> list[signal.Signals]:
 
 @contextmanager
 def stop_signals(insistent: bool = True) -> Iterator[list[int]]:
-    """Collect the signals that ask to end instead of dying of them.
+    """Within the block, collect the signals that ask to end instead of ending by them.
 
     Args:
         insistent: a second Ctrl-C kills as usual. Not so under torchrun, which passes on a Ctrl-C that the terminal has

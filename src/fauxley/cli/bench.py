@@ -50,7 +50,7 @@ _GENERATIONS = 5
 
 
 @dataclasses.dataclass(frozen=True)
-class Measured:
+class Measurements:
     """What was measured of one preset. Megabytes: on a CPU of the whole process, on a GPU of tensors."""
 
     preset: str
@@ -59,7 +59,7 @@ class Measured:
     batch_size: int
     clip_seconds: float
     step_seconds: float
-    """Of a training step: all updates."""
+    """Seconds of a training step, all updates together."""
     step_clips: int
     """Real clips that a step sees."""
     single_seconds: float
@@ -162,7 +162,7 @@ def _sized(config: TrainingConfig, dim: int | None, batch_size: int | None) -> T
     )
 
 
-def _apart(config: TrainingConfig, device: torch.device, steps: int, threads: int) -> Measured:
+def _apart(config: TrainingConfig, device: torch.device, steps: int, threads: int) -> Measurements:
     """Measure in a new process."""
     spawn = multiprocessing.get_context("spawn")
     with (
@@ -186,17 +186,17 @@ def _prepare_process(threads: int) -> None:
     keep_freed_memory()  # as `fauxley generate` and `train` do
 
 
-def _measure(config: TrainingConfig, device: torch.device, steps: int) -> Measured:
+def _measure(config: TrainingConfig, device: torch.device, steps: int) -> Measurements:
     """Measure a preset.
 
     Raises:
         FauxleyError: out of memory.
     """
     with in_memory(f"{config.preset} needs more than there is: lower --batch-size or --dim, or leave it out"):
-        return _take_figures(config, device, steps)
+        return _measurements(config, device, steps)
 
 
-def _take_figures(config: TrainingConfig, device: torch.device, steps: int) -> Measured:
+def _measurements(config: TrainingConfig, device: torch.device, steps: int) -> Measurements:
     config, _ = config.settle(device)
     architecture = config.architecture
     idle = peak_megabytes(device)
@@ -218,7 +218,7 @@ def _take_figures(config: TrainingConfig, device: torch.device, steps: int) -> M
         architecture, config.optimizer, config.averaging.half_life > 0, config.seed, device, config.dtype
     )
     seconds = step_seconds(config, state, config.batch_size, steps + 1)
-    return Measured(
+    return Measurements(
         config.preset,
         architecture.dim,
         count_parameters(state.generator),
@@ -267,7 +267,7 @@ def _optional(value: float | None) -> str:
 
 
 # Label → what stands in a column.
-_ROWS: dict[str, Callable[[Measured], str]] = {
+_ROWS: dict[str, Callable[[Measurements], str]] = {
     "model size d": lambda f: str(f.dim),
     "generator, million parameters": lambda f: f"{f.generator_parameters / 1e6:.2f}",
     "training: clips in a batch": lambda f: str(f.batch_size),
@@ -287,7 +287,7 @@ _ROWS: dict[str, Callable[[Measured], str]] = {
 }
 
 
-def _table(machine: str, measured: list[Measured]) -> Table:
+def _table(machine: str, measured: list[Measurements]) -> Table:
     idle = max(figures.idle_megabytes for figures in measured)
     caption = (
         f"MB: peaks, with the {idle:.0f} MB of a process without a model. "

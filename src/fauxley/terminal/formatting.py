@@ -14,7 +14,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def several(count: int, noun: str) -> str:
-    """A noun, or a word that agrees with one, as it stands after a count."""
+    """A noun, or a verb or pronoun that goes with it, in the singular or plural that a count asks for."""
     if count == 1:
         return noun
     return _IRREGULAR.get(noun) or f"{noun}s"
@@ -41,7 +41,7 @@ def waiting_time(seconds: float) -> str:
 
 
 def output_console() -> Console:
-    """Where tables are printed: as wide as the terminal, or as wide as they are where there is none."""
+    """The console that tables are printed on: as wide as the terminal, or unbounded where there is none."""
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     if not console.is_terminal:
         console.width = _UNBOUNDED
@@ -49,7 +49,7 @@ def output_console() -> Console:
 
 
 def shorten(text: str, console: Console, share: float = 0.5) -> str:
-    """A name cut in its middle to a share of a terminal's width: its end tells more than what it has in common."""
+    """Cut the middle out of a name that is longer than a share of the terminal's width; its end tells most."""
     room = max(20, int(console.width * share))
     if len(text) <= room:
         return text

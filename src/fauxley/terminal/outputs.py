@@ -75,7 +75,7 @@ def prepare_outputs() -> None:
 
 
 def _open_closed() -> None:
-    """Open to nowhere what was closed before we were started (`>&-`, a program without a console)."""
+    """Connect outputs that were closed before the start (`>&-`, a program without a console) to nowhere."""
     for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(descriptor)
@@ -86,7 +86,7 @@ def _open_closed() -> None:
 
 
 def _with_lookalikes(error: UnicodeError) -> tuple[str, int]:
-    """Replace what an encoding does not have; see `codecs.register_error`."""
+    """Replace characters that an encoding does not have; see `codecs.register_error`."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     unknown = error.object[error.start : error.end]
@@ -106,7 +106,7 @@ def lacks_reader(error: OSError) -> bool:
 
 
 def release_outputs() -> bool:
-    """Send what would still be said where nobody reads to nowhere; whether there is such an output.
+    """Connect outputs that nobody reads to nowhere; return whether there was one.
 
     Otherwise Python itself complains, when it ends, of what it cannot get rid of.
     """
@@ -135,7 +135,7 @@ def _is_unread(stream: IO[Any]) -> bool:
 
 
 def messages() -> IO[str]:
-    """stderr for those who report on long work, which goes on when nobody reads what they say."""
+    """stderr, for reports on long work: the work goes on when nobody reads them."""
     return cast(IO[str], _Forgiving(sys.stderr))
 
 

@@ -66,7 +66,7 @@ class Stages(Listener):
         self.reach(self._done + count, self._total)
 
     def reach(self, done: float, total: int, what: str | None = None) -> None:
-        """So many of so many are done, one of them perhaps in part; `what` renames the stage."""
+        """`done` of `total` are done, one of them perhaps in part; `what` renames the stage."""
         self._done, self._total, self._what = done, total, what or self._what
         if self._task is not None:
             self._progress.update(self._task, completed=done, total=total or None, description=self._what)
@@ -80,7 +80,7 @@ class Stages(Listener):
 
 @contextmanager
 def file_progress(what: str, quiet: bool) -> Iterator[Report]:
-    """One stage of work over files: yields what is told how many of how many are done."""
+    """Show progress over files; yields a function that is told how many of how many are done."""
     with Stages(quiet) as stages:
         stages.begin(what, 0)
         yield stages.reach

@@ -36,9 +36,9 @@ class Data:
     """How a folder of sounds becomes batches."""
 
     sample_rate: int = 16000
-    """Hz; only when preparing a folder."""
+    """Sample rate in Hz that a folder of sounds is prepared at."""
     normalize: bool = True
-    """Scale each file to peak at 1; only when preparing a folder."""
+    """Scale each file to a peak of 1 when a folder of sounds is prepared."""
     slicing: Literal["auto", "first", "all", "random", "onsets"] = "auto"
     """Clips of a file to use: the first, all of them, all from a random start, one for each hit (onsets: for long
     recordings of footsteps, claps, drums); auto: as the dataset was prepared."""
@@ -63,7 +63,7 @@ class TrainingConfig:
     batch_size: int = 64
     """Clips in a batch."""
     accumulate: int = 1
-    """Parts that a batch is computed in, to save memory."""
+    """Compute each batch in so many parts, which saves memory."""
     precision: Precision = "auto"
     """Precision of the signals between the layers. bfloat16 is about twice as fast where the hardware has it (recent
     processors), and much slower elsewhere; auto takes it only where it is fast, else float32, and a run keeps what it
@@ -83,12 +83,12 @@ class TrainingConfig:
     evaluate_count: int = 500
     """Sounds in an evaluation."""
     keep_checkpoints: int = 3
-    """Newest checkpoints to keep."""
+    """How many of the newest checkpoints to keep."""
     milestone_every: int = 20_000
     """Keep checkpoints whose step is a multiple of this for good; 0: none."""
 
     def settle(self, device: torch.device) -> tuple["TrainingConfig", str]:
-        """The same with the precision that `auto` means on a device, and a warning if it is slow there, or nothing."""
+        """Replace precision `auto` by what it means on a device; also give a warning if the precision is slow there."""
         if isinstance(self.architecture, AutoregressiveArchitecture) and self.precision == "auto":
             return replace(self, precision="float32"), ""
         choice = choose_precision(self.precision, device)
@@ -96,10 +96,10 @@ class TrainingConfig:
 
     @property
     def dtype(self) -> torch.dtype:
-        """`precision`, settled, as PyTorch names it.
+        """The precision as PyTorch names it.
 
         Raises:
-            UsageError: it is not settled.
+            UsageError: it is still `auto`; see `settle`.
         """
         if self.precision == "auto":
             raise UsageError("precision is auto still; settle it first")

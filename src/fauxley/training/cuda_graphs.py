@@ -34,11 +34,11 @@ class Recorder(ABC):
 
     @abstractmethod
     def perform(self, work: Work) -> Results:
-        """Do the work now, as it will be recorded."""
+        """Do the work now, without recording it, in the surroundings of a later recording."""
 
     @abstractmethod
     def record(self, work: Work) -> Work:
-        """What repeats the work; it has not been done yet. Its results are overwritten by the next repetition.
+        """Record the work without doing it; return what does it, each time anew, into the same results.
 
         Raises:
             RuntimeError: the device cannot record it.

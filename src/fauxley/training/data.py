@@ -44,7 +44,7 @@ class BatchRequest:
 
     @property
     def key(self) -> tuple[int, int]:
-        """What no two batches of a run have in common."""
+        """What tells one batch of a run from another."""
         return self.number, self.seed
 
 
@@ -231,7 +231,7 @@ class RealAudio:
             yield to_float(torch.from_numpy(integers).to(self._reader.device))
 
     def close(self) -> None:
-        """Read nothing ahead any more."""
+        """Stop reading ahead."""
         self._reader.close()
 
     def _request(self, number: int, attempt: int, size: int, rows: slice | NDArray[np.intp]) -> BatchRequest:
@@ -240,7 +240,7 @@ class RealAudio:
 
 
 def slicing_for(config: TrainingConfig, dataset: Dataset) -> Slicing:
-    """How clips are cut for this model: as the dataset was prepared, unless the configuration says otherwise."""
+    """How clips are cut for a model: as the dataset was prepared, unless the configuration says otherwise."""
     prepared = dataset.info.slicing
     return dataclasses.replace(
         prepared,

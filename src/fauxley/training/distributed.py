@@ -138,7 +138,7 @@ class ManyRanks(Ranks):
             self.any(False)
 
     def _unlike_first(self, number: int) -> list[int]:
-        """The ranks whose number is not that of rank 0."""
+        """Find the ranks that have another number than rank 0 has."""
         numbers = [torch.tensor(0) for _ in range(self.world_size)]
         with _connected():
             dist.all_gather(numbers, torch.tensor(number), self._host)
@@ -146,7 +146,7 @@ class ManyRanks(Ranks):
 
 
 class _Bucket:
-    """The gradients of some weights, end to end, so that one exchange moves them all."""
+    """One buffer for the gradients of several weights, so that processes exchange them all at once."""
 
     def __init__(self, weights: list[nn.Parameter]) -> None:
         sizes = [weight.numel() for weight in weights]
@@ -156,11 +156,11 @@ class _Bucket:
         self._gradients = [piece.view_as(weight) for piece, weight in zip(pieces, weights, strict=True)]
 
     def fits(self, weights: list[nn.Parameter]) -> bool:
-        """Whether it is for these very weights."""
+        """Whether the buffer was made for these very weights."""
         return len(weights) == len(self._weights) and all(a is b for a, b in zip(weights, self._weights, strict=True))
 
     def sum(self, factor: float) -> None:
-        """Make the gradients the sum over all processes, each times its factor."""
+        """Replace the gradients by their sum over all processes, each process's times its factor."""
         torch._foreach_copy_(self._gradients, [weight.grad for weight in self._weights if weight.grad is not None])
         self._flat.mul_(factor)
         _all_reduce(self._flat)
@@ -189,7 +189,7 @@ def _connected() -> Iterator[None]:
 
 
 def _checksum(state: TrainingState) -> int:
-    """A number that is another one when any bit of the weights is."""
+    """A number that changes when any bit of the weights does."""
     weights = (weight.detach() for network in state.networks.values() for weight in network.parameters())
     sums = [weight.flatten().view(torch.int32).sum(dtype=torch.int64) for weight in weights]
     return int(torch.stack([number * (2 * place + 1) for place, number in enumerate(sums)]).sum())

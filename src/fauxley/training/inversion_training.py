@@ -1,8 +1,8 @@
-"""How a network learns to find phases (`fauxley.models.phase_inversion`): by the sound that comes of them.
+"""Training of the network that finds phases (`fauxley.models.phase_inversion`), by how its audio sounds.
 
-The phases of real sounds are no target, for many are as good: minus the audio has the same spectrogram. What counts
-is that the audio's spectrograms look like the real sound's, through windows of several lengths at once, most of which
-the network was not given (Yamamoto, Song and Kim 2020, equations 4 to 6):
+The phases of the real sound are not the target, since others are as good: audio times -1 has the same spectrogram. What
+counts is that the audio's spectrograms equal the real sound's, through windows of several lengths at once, most of
+which the network was not given (Yamamoto, Song and Kim 2020, equations 4 to 6):
 
     loss = mean over windows of  |A - R| / |R|  +  mean |ln A - ln R|,     A, R magnitudes of audio and real sound
 
@@ -36,7 +36,7 @@ _LARGEST_GRADIENT = 1.0
 
 @dataclass(frozen=True)
 class InversionTraining:
-    """How, and how long, an inversion is trained."""
+    """Settings of the training of an inversion."""
 
     steps: int = 10_000
     """Updates in all."""
@@ -80,7 +80,7 @@ class InversionTrainer:
         self._crops = Slicing("random", crop_length)
 
     def train(self, report: Callable[[int, float, float | None], None]) -> int:
-        """Train until the last step or a signal to stop; how many steps were taken.
+        """Train until the last step, or until a signal asks to stop; return how many steps were taken.
 
         Args:
             report: called after each step with its number, its loss and, when it was measured, `check`.
@@ -126,7 +126,7 @@ class InversionTrainer:
 
 
 def spectral_loss(audio: Tensor, reference: Tensor) -> Tensor:
-    """The loss above of audio (..., T) against its reference, of the same shape: ()."""
+    """The loss of the module's docstring, of audio (..., T) against a reference of the same shape: ()."""
     losses = []
     for window in _WINDOWS:
         mine, real = (_magnitude(signal, window) for signal in (audio, reference))
@@ -138,7 +138,7 @@ def spectral_loss(audio: Tensor, reference: Tensor) -> Tensor:
 
 
 def _magnitude(audio: Tensor, window: int) -> Tensor:
-    """1 for a sine at full scale, never less than the floor: (..., F, K)."""
+    """Magnitudes (..., F, K), scaled so that a sine at full scale has 1; never less than the floor."""
     spectrum = torch.view_as_real(stft(audio, window, window // 4))
     # Hann windows sum to half their length, and a sine shares its level with its mirror.
     return spectrum.square().sum(-1).mul((4 / window) ** 2).clamp(min=_FLOOR**2).sqrt()

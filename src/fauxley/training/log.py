@@ -20,8 +20,8 @@ from fauxley.training.watch import level_db
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-_ON_BOARD = 8  # clips shown of a group
-_MOST = 1 << 28  # bytes of a log: a million lines
+_CLIPS_SHOWN = 8  # of a group, in TensorBoard
+_MOST_BYTES = 1 << 28  # of a log: a million lines
 _END_OF_STEPS = 1 << 53  # beyond it, floats cannot tell one step from the next
 
 
@@ -45,26 +45,26 @@ class Log:
             partial.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
 
     def numbers(self, step: int, values: Mapping[str, float]) -> None:
-        """A line of numbers; what is not finite has no JSON form and becomes a word."""
+        """Write a line of numbers; one that is not finite has no JSON form and becomes a word."""
         self._write(step, {name: value if math.isfinite(value) else str(value) for name, value in values.items()})
         if self._board is not None:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
 
     def event(self, step: int, text: str) -> None:
-        """Something that happened, in words."""
+        """Write down something that happened, in words."""
         self._write(step, {"event": text})
         if self._board is not None:
             self._board.add_text("event", text, step)
 
     def sounds(self, step: int, groups: Mapping[str, np.ndarray], sample_rate: int) -> None:
-        """Clips (N, C, T) by title, to hear and to see, with histograms of their levels in dB; TensorBoard only."""
+        """Show clips (N, C, T) by title in TensorBoard: sounds, spectrograms, and histograms of levels in dB."""
         if self._board is None:
             return
         for title, clips in groups.items():
             levels = np.array([level_db(clip) for clip in clips])
             self._board.add_histogram(f"level_db/{title}", levels, step)
-            for number, clip in enumerate(clips[:_ON_BOARD]):
+            for number, clip in enumerate(clips[:_CLIPS_SHOWN]):
                 mono = clip.mean(axis=0, keepdims=True)
                 self._board.add_audio(f"{title}/{number}", mono, step, sample_rate)
                 image = spectrogram_image(clip, sample_rate)
@@ -80,29 +80,29 @@ class Log:
 
 
 class NoLog(Log):
-    """Of a process that leaves recording to another."""
+    """The log of a process that leaves recording to another: nothing is written."""
 
     def __init__(self) -> None:
         self._board = None
 
     def rewind(self, step: int) -> None:
-        """Nothing was logged."""
+        """Do nothing: nothing was logged."""
 
     def _write(self, step: int, content: Mapping[str, Any]) -> None:
-        """Nothing is logged."""
+        """Write nothing."""
 
 
 def read_log(run: Run) -> list[dict[str, Any]]:
-    """The lines of a run's log: "step", "time", and numbers or words by name.
+    """Read the lines of a run's log: each has "step", "time", and numbers or words by name.
 
-    What is no such line is passed over with a warning, but for a last one that a kill has cut short.
+    Damaged lines are passed over with a warning; a last line that a kill has cut short, without one.
 
     Raises:
         FauxleyError: it is no file, or too large to be a log.
     """
     if not run.log_file.exists():
         return []
-    *rows, cut_short = read_file(run.log_file, _MOST).split(b"\n")
+    *rows, cut_short = read_file(run.log_file, _MOST_BYTES).split(b"\n")
     lines = [_parse(row) for row in rows]
     if damaged := sum(line is None and bool(row.strip()) for line, row in zip(lines, rows, strict=True)):
         warnings.warn(f"{run.log_file}: {damaged} of {len(rows)} lines are damaged and passed over", stacklevel=2)
@@ -110,7 +110,7 @@ def read_log(run: Run) -> list[dict[str, Any]]:
 
 
 def _parse(row: bytes) -> dict[str, Any] | None:
-    """A line of a log, or None if that is not what it is."""
+    """Parse a line of a log; None if it is damaged."""
     try:
         line = parse_json(row)
     except FauxleyError:
@@ -121,7 +121,7 @@ def _parse(row: bytes) -> dict[str, Any] | None:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether it is a number, or the word for one that is not finite."""
+    """Whether a value is a number, or the word for one that is not finite."""
     return isinstance(value, (int, float)) or value in ("nan", "inf", "-inf")
 
 

@@ -36,10 +36,10 @@ from fauxley.training.watch import Watch
 
 
 class Reporter(Protocol):
-    """Where the loop tells what happens, for someone to watch."""
+    """Is told what happens, to show it to whoever watches."""
 
     def begin(self, step: int, steps: int) -> None:
-        """Training goes from `step` to `steps`."""
+        """Training begins at `step` and is to end at `steps`."""
 
     def step(self, step: int) -> None:
         """A step is done."""
@@ -55,7 +55,7 @@ class Reporter(Protocol):
 
 
 Assessor = Callable[[int, Synthesizer], dict[str, float]]
-"""Judges the sounds of a step; what it finds is logged."""
+"""Judges the sounds that the model makes at a step; the figures it returns are logged."""
 
 
 class Trainer:
@@ -66,11 +66,11 @@ class Trainer:
         config: what to do.
         dataset: real sounds.
         device: where to compute.
-        reporter: whom to tell.
+        reporter: is told what happens.
         tensorboard: also write TensorBoard's files.
         ranks: the processes; rank 0 alone reads and writes the folder.
-        assess: asked every `evaluate_every` steps, by rank 0 alone.
-        recorder: has updates recorded and repeated; None: they are carried out one by one.
+        assess: judges the sounds every `evaluate_every` steps, on rank 0 alone.
+        recorder: records updates and repeats them; None: each update is carried out plainly.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Trainer:
         self._clock = (time.monotonic(), self.state.step)
 
     def train(self) -> bool:
-        """Train until the last step; False if stopped before by a signal, with everything saved.
+        """Train until the last step, or until a signal asks to stop, and save; False if stopped by a signal.
 
         Raises:
             FauxleyError: training diverged twice.

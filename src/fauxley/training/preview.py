@@ -1,4 +1,4 @@
-"""What a run sounds and looks like so far: the same latents again and again, beside real clips."""
+"""Previews of a run: sounds from the same latents every time, a sheet beside real clips, and curves of the log."""
 
 import math
 
@@ -32,7 +32,7 @@ class Previews:
 
     Args:
         run: its folder.
-        log: where TensorBoard's part goes.
+        log: shows the sounds in TensorBoard, too.
         real: clips to compare with, (N, C, T).
         seed: of the latents, which stay the same for the whole run.
     """

@@ -37,7 +37,7 @@ class Ranks(ABC):
 
     @abstractmethod
     def draws(self, *key: int) -> Draws:
-        """The random numbers of an occasion, for this process's rows."""
+        """The random numbers of a key (see `Draws`), for this process's rows."""
 
     @abstractmethod
     def average_gradients(self, name: str, network: nn.Module) -> None:
@@ -45,7 +45,7 @@ class Ranks(ABC):
 
     @abstractmethod
     def gather(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The values of the whole batch, from those of this process's examples."""
+        """Collect the values of the whole batch; each process gives those of its own examples."""
 
     @abstractmethod
     def any(self, flag: bool) -> bool:
@@ -53,7 +53,7 @@ class Ranks(ABC):
 
     @abstractmethod
     def follow(self, state: TrainingState) -> None:
-        """Make every process's state that of rank 0."""
+        """Copy the state of rank 0 to all other processes."""
 
     @abstractmethod
     def check_same(self, state: TrainingState) -> None:
@@ -65,10 +65,10 @@ class Ranks(ABC):
 
     @abstractmethod
     def check_agreed(self, what: str, value: object) -> None:
-        """Check that `value`, by its text, is the same everywhere.
+        """Check that the text of `value` is the same in all processes.
 
         Raises:
-            UsageError: it is not; `what` names it.
+            UsageError: it is not; the message names it by `what`.
         """
 
     @abstractmethod
@@ -78,7 +78,7 @@ class Ranks(ABC):
 
 
 class OneRank(Ranks):
-    """A process alone, with nobody to ask."""
+    """A process that trains alone."""
 
     rank = 0
     world_size = 1
@@ -89,7 +89,7 @@ class OneRank(Ranks):
         return Draws(*key)
 
     def average_gradients(self, name: str, network: nn.Module) -> None:
-        """They are those of the whole batch."""
+        """Do nothing: the gradients are those of the whole batch."""
 
     def gather(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return dict(values)
@@ -98,13 +98,13 @@ class OneRank(Ranks):
         return flag
 
     def follow(self, state: TrainingState) -> None:
-        """The state is its own."""
+        """Do nothing: there is nobody to follow."""
 
     def check_same(self, state: TrainingState) -> None:
-        """Nothing to compare with."""
+        """Do nothing: there is nothing to compare with."""
 
     def check_agreed(self, what: str, value: object) -> None:
-        """Nobody to disagree."""
+        """Do nothing: there is nobody to disagree."""
 
     @contextmanager
     def in_turn(self) -> Iterator[None]:

@@ -47,7 +47,7 @@ class Run:
         return self._config_file.is_file()
 
     def settle(self, config: TrainingConfig) -> TrainingConfig:
-        """The configuration with the precision that the run was begun with, where it leaves that open."""
+        """Replace precision `auto` by that which the run was begun with, if it was begun."""
         if config.precision == "auto" and self.exists and self.checkpoints():
             return dataclasses.replace(config, precision=self.read()[0].precision)
         return config
@@ -94,10 +94,10 @@ class Run:
             )
 
     def _has_learnt(self) -> bool:
-        """Whether there is anything that another configuration would contradict: a checkpoint after the first step.
+        """Whether there is a checkpoint after a first step, which another configuration would contradict.
 
-        What comes before follows from the configuration, so that a run which was refused, or ran out of memory at
-        once, does not stand in the way of the corrected one.
+        A run that was refused, or ran out of memory at once, has none, and so does not stand in the way of a corrected
+        one.
         """
         return any(runs.step_of(folder) for folder in self.checkpoints())
 
@@ -110,7 +110,7 @@ class Run:
             )
 
     def read(self) -> tuple[TrainingConfig, str]:
-        """The configuration and the data's fingerprint.
+        """Read the configuration and the data's fingerprint.
 
         Raises:
             FauxleyError: the file is damaged or of another version.
@@ -142,7 +142,7 @@ class Run:
         return folder
 
     def forget_after(self, step: int) -> None:
-        """Drop what was recorded after `step`, of which nothing will be true once training goes on from there."""
+        """Delete what was recorded after `step`: once training goes on from there, it is no longer true."""
         for folder in (*self.checkpoints(), *runs.step_folders(self.samples)):
             if runs.step_of(folder) > step:
                 _remove(folder)
@@ -156,7 +156,7 @@ def _remove(folder: Path) -> None:
 
 
 def _is_trace(entry: Path) -> bool:
-    """Whether `entry` is what a run leaves that was ended before its configuration was written."""
+    """Whether `entry` may be left over from a run that ended before its configuration was written."""
     return is_leftover(entry) or entry.name == runs.LOCK_FILE or (entry.is_dir() and not any(entry.iterdir()))
 
 

@@ -39,13 +39,13 @@ class Averaging:
 
 
 def averaged_copy(generator: Generator) -> Generator:
-    """A copy of `generator` that is never trained itself."""
+    """Make the averaged generator: a copy that is never trained itself."""
     return copy.deepcopy(generator).requires_grad_(False).eval()
 
 
 @torch.no_grad()
 def update_average(average: nn.Module, generator: nn.Module, decay: float) -> None:
-    """Move each weight of `average` towards the generator's by (1 - decay); statistics are taken over as they are."""
+    """Move each weight of `average` towards the generator's by (1 - decay); copy moving statistics as they are."""
     old, new = (tuple(p.data for p in network.parameters()) for network in (average, generator))
     torch._foreach_lerp_(old, new, 1 - decay)
     for buffer, newest in zip(average.buffers(), generator.buffers(), strict=True):
@@ -54,7 +54,7 @@ def update_average(average: nn.Module, generator: nn.Module, decay: float) -> No
 
 @dataclass
 class TrainingState:
-    """The networks and their optimisers, by the networks' names, and how many steps have been taken."""
+    """All networks by name, the optimiser of each, and how many steps have been taken."""
 
     networks: Mapping[str, nn.Module]
     optimizers: dict[str, RepeatableOptimizer]
@@ -74,9 +74,10 @@ class TrainingState:
         device: torch.device,
         precision: torch.dtype = torch.float32,
     ) -> "TrainingState":
-        """A state before the first step; initial weights are drawn on the CPU and so the same on any device.
+        """Make a state before the first step; initial weights are drawn on the CPU and so the same on any device.
 
         Args:
+            averaged: also keep an averaged generator.
             precision: of the signals between the layers; weights, optimisers and the average stay in float32.
         """
         networks = {name: network.to(device) for name, network in architecture.networks(seed).items()}

@@ -21,12 +21,12 @@ _QUIETER_DB = 12.0
 _LOUDER_DB = 6.0
 _OVER_DB = 0.5  # peaks beyond full scale
 _FLAT = 0.999  # of full scale: where tanh and 16 bits flatten a waveform
-_FLATTENED = 0.001
-_DC = 0.05
-_ALIKE = 0.2
-_WON = 8.0
+_FLATTENED = 0.001  # share of samples
+_DC = 0.05  # of full scale
+_ALIKE = 0.2  # of the data's variety
+_CRITIC_FAR_AHEAD = 8.0  # standard deviations between scores
 _EVEN = 0.5
-_WON_LINES = 20
+_LINES_AHEAD = 20  # of the log, before that is an alarm
 
 
 class Watch:
@@ -40,20 +40,20 @@ class Watch:
         self._real = real
         self._previous: set[str] = set()
         self._given: set[str] = set()
-        self._separations: deque[float] = deque(maxlen=_WON_LINES)
+        self._separations: deque[float] = deque(maxlen=_LINES_AHEAD)
 
     def numbers(self, separation: float) -> list[str]:
-        """Warnings after a line of the log.
+        """Give the warnings that a line of the log calls for.
 
         Args:
             separation: between the critic's scores of real and generated clips, in standard deviations.
         """
         self._separations.append(separation)
-        won = len(self._separations) == _WON_LINES and min(self._separations) > _WON
+        won = len(self._separations) == _LINES_AHEAD and min(self._separations) > _CRITIC_FAR_AHEAD
         return self._new({"critic"} if won else set(), {"critic"})
 
     def preview(self, fake: Clips) -> list[str]:
-        """Warnings after a preview (N, C, T)."""
+        """Give the warnings that a preview (N, C, T) calls for."""
         now = {name for name, alarm in _ALARMS.items() if alarm(self._real, fake)}
         if "silence" in now:  # then the rest follows
             now = {"silence"}
@@ -70,9 +70,9 @@ def standing(separation: float) -> str:
     """How the two networks stand, in words.
 
     Args:
-        separation: see `Watch.numbers`; best the mean of several, for single values are noisy.
+        separation: as for `Watch.numbers`; best the mean of several lines, for single values are noisy.
     """
-    if separation > _WON:
+    if separation > _CRITIC_FAR_AHEAD:
         return "critic far ahead: if that stays, the generator learns little"
     if separation > _EVEN:
         return "critic ahead, healthy"
@@ -97,7 +97,7 @@ def _flattened(clips: Clips) -> float:
 
 
 def dc(clips: Clips) -> float:
-    """Mean over the clips of the size of each channel's constant part."""
+    """The constant part (DC offset) of each clip and channel: mean of their absolute values."""
     return float(np.abs(clips.mean(axis=2, dtype=np.float64)).mean())
 
 
@@ -123,7 +123,7 @@ def _quiet(real: Clips, fake: Clips) -> bool:
 
 
 def _loud(real: Clips, fake: Clips) -> bool:
-    """Louder than the data by what takes them to full scale, or at it already: what is there is lost in 16 bits."""
+    """Whether sounds are much louder than the data, or reach full scale, where 16 bits cut them off."""
     real, fake = (
         clips - clips.mean(axis=2, keepdims=True) for clips in (real, fake)
     )  # what is off centre is said apart

@@ -23,8 +23,8 @@ _PATIENCE = 30  # seconds that the trial may take by arithmetic; what is larger 
 _MATRIX = 512  # rows and columns of what the machine's speed is measured by
 _EFFICIENCY = 0.5  # of a training step's products, compared with that of a plain product of matrices
 _BYTES = 4  # of a float32
-# What is held at the least, in copies: of the weights (they, their gradients, an optimiser's averages), of the signals
-# (both networks' and their gradients), of real batches and previews. Real use is up to four times as much.
+# Numbers that are in memory at the least: 3 for each weight (itself, its gradient, an optimiser's average), 4 for each
+# signal (both networks' and their gradients), 2 for each sample of previews. Real use is up to four times as much.
 _WEIGHTS, _SIGNALS, _CLIPS = 3, 4, 2
 # A critic's update takes about 11 passes through a network, derivatives of the penalty included; a generator's 5.
 _PASSES, _LAST_PASSES = 11, 5
