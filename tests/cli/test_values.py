@@ -1,15 +1,21 @@
 """Numbers and paths of the command line, and numbers in sentences."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from fauxley.cli.main import main
+from fauxley.cli.shared.options import _FIELDS
 from fauxley.cli.shared.values import UnreadableError, read_real, read_whole
 from fauxley.errors import FauxleyError
 from fauxley.machine import format_bytes, require_disk, require_memory
+from fauxley.models.specgan import SpecGAN
+from fauxley.rendering.output import Output
 from fauxley.terminal.formatting import counted, duration, waiting_time
 from fauxley.terminal.progress import progress_line
+from fauxley.training.config import TrainingConfig
+from fauxley.training.inversion_training import InversionTraining
 
 
 @pytest.mark.parametrize(
@@ -80,3 +86,11 @@ def test_a_line_of_progress_tells_rate_and_time_left() -> None:
     assert progress_line("scanning", 120, 1000, 5.0) == "scanning: 120 of 1,000, 24.0 a second, 37 s left"
     assert progress_line("training", 2, 10, 8.0) == "training: 2 of 10, 4.0 s each, 32 s left"
     assert progress_line("reading", 0, 0, 65.0) == "reading: 1.1 min so far"
+
+
+def test_fields_whose_flags_are_declared_are_there() -> None:
+    """A field that is renamed would silently get flags of another shape."""
+    classes = {each.__name__: each for each in (TrainingConfig, SpecGAN, InversionTraining, Output)}
+    assert _FIELDS.keys() == classes.keys()
+    for name, markers in _FIELDS.items():
+        assert markers.keys() <= {field.name for field in dataclasses.fields(classes[name])}

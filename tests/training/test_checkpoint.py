@@ -229,6 +229,20 @@ def test_moments_that_share_their_memory_are_taken_apart(tmp_path):
     assert restored.is_finite()
 
 
+def test_optimisers_of_earlier_versions_are_taken_over(tmp_path):
+    """They had their settings in the file; those of the run hold."""
+    original, restored = new_state(), new_state(seed=1)
+    step(original)
+    write_state(tmp_path, original)
+    change(lambda s: s["critic_optimizer"]["param_groups"][0].update(lr=1.0, betas=(0.0, 0.0)))(
+        tmp_path / "training_state.pt", tmp_path
+    )
+    read_state(tmp_path, restored)
+    for state in (original, restored):
+        step(state)
+    assert_equal_states(restored, original)
+
+
 def test_not_finite_weights_are_noticed_in_every_network():
     for name in ("generator", "critic", "average"):
         state = new_state()
