@@ -37,6 +37,16 @@ def test_what_somebody_may_want_is_possible_and_its_weights_are_counted_exactly(
         assert cost.multiply_adds > cost.numbers > 0
 
 
+@pytest.mark.parametrize("architecture", USEFUL, ids=repr)
+def test_training_costs_all_networks_and_the_signals_of_all_layers(architecture):
+    with torch.device("meta"):
+        networks = [architecture.generator(), *([] if isinstance(architecture, WaveNet) else [architecture.critic()])]
+    cost = architecture.training_cost()
+    assert cost.weights == sum(value.numel() for network in networks for value in network.state_dict().values())
+    assert cost.multiply_adds >= architecture.generator_cost().multiply_adds
+    assert cost.numbers >= 2 * architecture.clip_length * architecture.channels
+
+
 def test_products_are_those_of_the_papers_tables():
     """Table 3 by hand: the dense layer, four layers of 25 · 16 · 1024 · 512 products, and the last to one channel."""
     by_hand = 100 * 16 * 1024 + 4 * 25 * 16 * 1024 * 512 + 25 * 4096 * 64
