@@ -222,7 +222,7 @@ def test_moments_that_share_their_memory_are_taken_apart(tmp_path):
     change(overlapping)(tmp_path / "training_state.pt", tmp_path)
     read_state(tmp_path, restored)
     for optimizer in restored.optimizers.values():
-        for kept in optimizer.state:
+        for kept in optimizer.state.values():
             assert all(value.is_contiguous() for value in kept.values())
             assert len({value.data_ptr() for value in kept.values()}) == len(kept)
     step(restored)

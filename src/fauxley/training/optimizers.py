@@ -83,7 +83,7 @@ class RepeatableOptimizer(ABC):
     Attributes:
         moments: names of the tensors that are kept for each weight, in its shape, each with the least value that its
             numbers can have.
-        state: those tensors, for each weight; empty until a weight has its first gradient.
+        state: those tensors by name, for each weight; none until a weight has its first gradient.
         updates: how many updates there have been.
         rate: the step size of the next update, () on the weights' device.
     """
@@ -93,7 +93,7 @@ class RepeatableOptimizer(ABC):
     def __init__(self, parameters: Iterable[nn.Parameter], learning_rate: float) -> None:
         self.weights = list(parameters)
         self.learning_rate = learning_rate
-        self.state: list[dict[str, Tensor]] = [{} for _ in self.weights]
+        self.state: dict[Tensor, dict[str, Tensor]] = {weight: {} for weight in self.weights}
         self.updates = 0
         self.rate = torch.zeros((), device=self.weights[0].device)
 
@@ -115,18 +115,17 @@ class RepeatableOptimizer(ABC):
     @torch.no_grad()
     def apply(self) -> None:
         """Do the device's part of an update."""
-        moving = [number for number, weight in enumerate(self.weights) if weight.grad is not None]
-        for number in moving:
-            if not self.state[number]:
-                self.state[number] = {name: self._first(name, self.weights[number]) for name in self.moments}
-        if moving:
-            weights: list[Tensor] = [self.weights[number] for number in moving]
-            gradients = [weight.grad for weight in weights if weight.grad is not None]
-            self._move(weights, gradients, *([self.state[number][name] for number in moving] for name in self.moments))
+        weights: list[Tensor] = [weight for weight in self.weights if weight.grad is not None]
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        for weight in weights:
+            if not self.state[weight]:
+                self.state[weight] = {name: self._first(name, weight) for name in self.moments}
+        if weights:
+            self._move(weights, gradients, *([self.state[weight][name] for weight in weights] for name in self.moments))
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint holds of the optimiser, in the form of PyTorch's optimisers."""
-        kept = {number: moments for number, moments in enumerate(self.state) if moments}
+        kept = {number: self.state[weight] for number, weight in enumerate(self.weights) if self.state[weight]}
         return {"state": kept, "param_groups": [{"updates": self.updates, "params": list(range(len(self.weights)))}]}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
@@ -134,7 +133,7 @@ class RepeatableOptimizer(ABC):
         self.updates = saved["param_groups"][0].get("updates", 0)
         for number, weight in enumerate(self.weights):
             moments = saved["state"].get(number, {})
-            self.state[number] = {name: value.to(weight.device, copy=True) for name, value in moments.items()}
+            self.state[weight] = {name: value.to(weight.device, copy=True) for name, value in moments.items()}
 
     def _next_rate(self) -> float:
         """Step size of the update that `updates` counts last."""
