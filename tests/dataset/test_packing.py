@@ -16,12 +16,11 @@ import soundfile
 
 from fauxley.dataset import parts
 from fauxley.dataset.dataset import Dataset
-from fauxley.dataset.pack_settings import PackSettings
+from fauxley.dataset.pack_settings import PackSettings, is_one_shot
 from fauxley.dataset.packing import open_or_prepare, pack
 from fauxley.dataset.scan import scan_folder
 from fauxley.dataset.slicing import Slicing
 from fauxley.errors import FauxleyError
-from fauxley.sounds.levels import is_one_shot
 
 _PACK = """
 import sys

@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 import tyro
 
 from fauxley.dataset.cache import format_size
-from fauxley.errors import FauxleyError
-from fauxley.sounds.sources import printable
+from fauxley.errors import FauxleyError, printable
 from fauxley.user_cache import KINDS, cache_folder
 
 

@@ -9,9 +9,8 @@ from fauxley.cli.shared.importing import importing
 from fauxley.cli.shared.reference import Reference, check_out
 from fauxley.cluster import Cluster, cluster_backend
 from fauxley.devices import Device, choose_device, in_memory
-from fauxley.errors import UsageError
+from fauxley.errors import UsageError, printable
 from fauxley.evaluation.protocol import Protocol
-from fauxley.sounds.sources import printable
 from fauxley.terminal.progress import Stages
 
 _Flat = tyro.conf.arg(name="")

@@ -6,10 +6,9 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from fauxley.cli.listen_results import Flag, Name, export, report
-from fauxley.errors import FauxleyError, UsageError
+from fauxley.errors import FauxleyError, UsageError, printable
 from fauxley.listening.study import TASKS, Design, Task, read_study
 from fauxley.rendering.places import check_folder_place
-from fauxley.sounds.sources import printable
 from fauxley.terminal.progress import Stages
 from fauxley.terminal.words import counted
 

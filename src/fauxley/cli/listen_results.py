@@ -6,11 +6,10 @@ from typing import Annotated
 
 import tyro
 
-from fauxley.errors import FauxleyError, UsageError
+from fauxley.errors import FauxleyError, UsageError, printable
 from fauxley.listening.questions import Rating
 from fauxley.listening.study import ANSWERS_FILE, Study, read_study
 from fauxley.rendering.places import check_file_place, check_folder_place
-from fauxley.sounds.sources import printable
 from fauxley.storage import atomic_file
 from fauxley.terminal.console import output_console
 from fauxley.terminal.words import counted

@@ -14,7 +14,7 @@ from fauxley.dataset.cutting import Cutting
 from fauxley.dataset.dataset import Dataset
 from fauxley.dataset.pack_settings import PackSettings
 from fauxley.dataset.packing import find_finished, pack
-from fauxley.sounds.sources import printable
+from fauxley.errors import printable
 from fauxley.terminal.words import counted, duration
 
 

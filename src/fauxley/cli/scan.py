@@ -21,9 +21,8 @@ from fauxley.cli.shared.plan import plan_training
 from fauxley.dataset.board import Progress as Report
 from fauxley.dataset.part_assembly import complain
 from fauxley.dataset.scan import FolderReport, scan_folder
-from fauxley.errors import UsageError
+from fauxley.errors import UsageError, printable
 from fauxley.rendering.places import check_file_place
-from fauxley.sounds.sources import printable
 from fauxley.storage import atomic_file
 from fauxley.terminal.console import output_console, shorten
 from fauxley.terminal.progress import Stages

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fauxley.errors import UsageError
 from fauxley.signal.onsets import OnsetDetector
-from fauxley.sounds.sources import Float
+from fauxley.sounds.reading import Float
 
 _QUIET_BLOCKS = 3  # of 20 ms, below the limit in a row: then a tail has ended
 _FLOOR_BLOCKS, _FLOOR_SHARE = 750, 0.1  # on either side; share of these that are as quiet as what goes on all the time

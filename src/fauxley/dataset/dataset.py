@@ -20,8 +20,8 @@ from fauxley.dataset.shards import Shards, open_shards
 from fauxley.dataset.slicing import Clips, Int, Slicing
 from fauxley.dataset.store import Entry, ShardedInfo
 from fauxley.errors import FauxleyError, UsageError
-from fauxley.sounds.files import Skipped
-from fauxley.sounds.sources import Float
+from fauxley.sounds.finding import Skipped
+from fauxley.sounds.reading import Float
 
 _ALL = slice(None)
 

@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fauxley.errors import FauxleyError
+from fauxley.errors import FauxleyError, printable
 from fauxley.serialization import read_file
-from fauxley.sounds.sources import printable
 
 Bytes = NDArray[np.uint8]
 _MOST = 1 << 29  # bytes of a file that is not audio: millions of rows

@@ -38,11 +38,10 @@ from fauxley.dataset.store import (
     write_info,
     write_tables,
 )
-from fauxley.errors import FauxleyError, UsageError
+from fauxley.errors import FauxleyError, UsageError, printable
 from fauxley.locks import alone_in, remove_unless_held
 from fauxley.sounds.catalogue import Catalogue, list_sounds
-from fauxley.sounds.files import Skipped
-from fauxley.sounds.sources import printable
+from fauxley.sounds.finding import Skipped
 from fauxley.storage import flush, replace
 from fauxley.user_cache import cache_folder, writable_folder
 

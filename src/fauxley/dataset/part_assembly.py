@@ -14,12 +14,11 @@ from fauxley.dataset.board import Progress, board
 from fauxley.dataset.parts import Encoding, Packed, read_part, split_into_parts, write_part
 from fauxley.dataset.shard_writer import ShardWriter
 from fauxley.dataset.store import PLACE, Entry
-from fauxley.errors import FauxleyError, UsageError
+from fauxley.errors import FauxleyError, UsageError, printable
 from fauxley.parallel import in_order
 from fauxley.sounds.catalogue import Catalogue
 from fauxley.sounds.decoder_process import close_idle
-from fauxley.sounds.files import Skipped
-from fauxley.sounds.sources import printable
+from fauxley.sounds.finding import Skipped
 
 WORKER_DIED = "a worker process died: out of memory, or a decoder crashed on a hostile file; try --jobs 1"
 

@@ -18,12 +18,13 @@ import numpy as np
 
 from fauxley.dataset.board import NOWHERE, Place
 from fauxley.dataset.cutting import Cutter, Cutting, Hit, fade_ends
+from fauxley.errors import printable
 from fauxley.serialization import parse_json, read_file, reading
 from fauxley.sounds.catalogue import Sound
-from fauxley.sounds.decode import check_channels, convert_blocks
-from fauxley.sounds.files import Skipped, quantise
-from fauxley.sounds.levels import STEP, Levels
-from fauxley.sounds.sources import BLOCK_VALUES, AudioFileError, Source, open_source, printable
+from fauxley.sounds.finding import Skipped
+from fauxley.sounds.measurements import STEP, Levels
+from fauxley.sounds.reading import BLOCK_VALUES, AudioFile, AudioFileError, check_channels, convert_blocks, open_audio
+from fauxley.sounds.writing import quantise
 from fauxley.storage import atomic_file
 
 Heard = Callable[[float], None] | None  # told the share of a file that is done
@@ -129,7 +130,7 @@ def _append(
         return [Skipped(file, f"cannot be read: {error.strerror}")]
     with SpooledTemporaryFile(max_size=_SPOOL_BYTES, dir=str(scratch), prefix=".partial-") as spool:
         try:
-            with open_source(path) as source:
+            with open_audio(path) as source:
                 cutter = Cutter(source.info.sample_rate, encoding.cutting) if encoding.cutting else None
                 peak, warnings = _decode(path, source, spool, encoding, heard, cutter)
                 scale = encoding.sample_rate / source.info.sample_rate
@@ -178,7 +179,7 @@ def _append_hits(
 
 
 def _decode(
-    path: Path, source: Source, spool: IO[bytes], encoding: Encoding, heard: Heard, cutter: Cutter | None
+    path: Path, source: AudioFile, spool: IO[bytes], encoding: Encoding, heard: Heard, cutter: Cutter | None
 ) -> tuple[float, tuple[str, ...]]:
     """Write `(T, C)` float32 to `spool`; return the peak and what is odd about the file. `cutter` listens."""
     check_channels(path, source.info, encoding.channels)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fauxley.dataset.cutting import Cutter, Cutting
-from fauxley.sounds.sources import Float
+from fauxley.sounds.reading import Float
 
 _LONG_SECONDS = 5.0
 _FEWEST_HITS = 5

@@ -18,8 +18,7 @@ from typing import Any, TypeVar
 
 from fauxley.dataset.cache import Cache, DamagedError, format_size
 from fauxley.dataset.location import Bytes, Folder, Location, is_url, redact
-from fauxley.errors import FauxleyError, UsageError
-from fauxley.sounds.sources import printable
+from fauxley.errors import FauxleyError, UsageError, printable
 
 _WAITS = (0.5, 2.0, 8.0)  # seconds before each further attempt
 _STALLED_SECONDS = 60.0  # without a byte

@@ -19,12 +19,11 @@ from fauxley.dataset.parts import hash_file, split_into_parts
 from fauxley.dataset.recordings import HitCounter, HitSummary
 from fauxley.dataset.slicing import fitting_clip_length
 from fauxley.errors import FauxleyError
-from fauxley.sounds.bandwidth import Bandwidth
 from fauxley.sounds.catalogue import Sound, list_sounds
 from fauxley.sounds.decoder_process import close_idle
-from fauxley.sounds.files import Skipped
-from fauxley.sounds.levels import Levels
-from fauxley.sounds.sources import AudioFileError, open_source
+from fauxley.sounds.finding import Skipped
+from fauxley.sounds.measurements import Bandwidth, Levels
+from fauxley.sounds.reading import AudioFileError, open_audio
 
 _LOSSY = ("MPEG_LAYER", "VORBIS", "OPUS", "AAC", "MP2", "MP3", "AC3", "EAC3", "DCA", "WMA")  # how their names begin
 
@@ -178,7 +177,7 @@ def measure(
     path = folder / file
     try:
         sha256 = hash_file(path)
-        with open_source(path) as source:
+        with open_audio(path) as source:
             counter = HitCounter(source.info.sample_rate)
             for block in levels.watch(source, heard):
                 bandwidth.add(block)

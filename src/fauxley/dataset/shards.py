@@ -31,7 +31,7 @@ from fauxley.dataset.store import (
     read_skipped,
     shard_file,
 )
-from fauxley.sounds.files import Skipped
+from fauxley.sounds.finding import Skipped
 
 _MAPPED = 64  # shards at most; a mapped file costs no memory, but room that the cache cannot give back
 

@@ -36,10 +36,9 @@ import numpy as np
 from fauxley.dataset.cutting import Cutting
 from fauxley.dataset.location import Location
 from fauxley.dataset.slicing import HitSlicing, Slicing
-from fauxley.errors import FauxleyError
+from fauxley.errors import FauxleyError, printable
 from fauxley.serialization import MOST_BYTES, from_json, parse_versioned, to_json
-from fauxley.sounds.files import Skipped
-from fauxley.sounds.sources import printable
+from fauxley.sounds.finding import Skipped
 
 FORMAT_VERSION = 1
 SHARDED_VERSION = 2

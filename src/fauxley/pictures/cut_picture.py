@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from fauxley.pictures.spectrogram import Image, drawable, write_png
-from fauxley.sounds.sources import Float
+from fauxley.sounds.reading import Float
 from fauxley.storage import atomic_file
 
 _ROW_SECONDS, _ROWS = 10, 6  # of each recording

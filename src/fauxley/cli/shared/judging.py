@@ -11,7 +11,7 @@ from fauxley.dataset.dataset import Dataset
 from fauxley.dataset.pack_settings import PackSettings
 from fauxley.dataset.packing import open_or_prepare
 from fauxley.dataset.store import INFO_FILE
-from fauxley.errors import UsageError
+from fauxley.errors import UsageError, printable
 from fauxley.evaluation.classifier.cache import find_cached
 from fauxley.evaluation.classifier.classifier import Classifier
 from fauxley.evaluation.clips import ClipSource, DatasetClips, FolderClips, ModelClips
@@ -25,7 +25,6 @@ from fauxley.evaluation.report.remarks import remarks
 from fauxley.evaluation.report.report import warnings_for
 from fauxley.models.precision import Precision
 from fauxley.models.synthesizer import Synthesizer, checkpoints, is_model
-from fauxley.sounds.sources import printable
 from fauxley.terminal.console import output_console
 
 

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Literal
 
 from fauxley.dataset.store import INFO_FILE
-from fauxley.errors import UsageError
+from fauxley.errors import UsageError, printable
 from fauxley.rendering.places import check_folder_place
-from fauxley.sounds.sources import printable
 
 
 @dataclass(frozen=True)

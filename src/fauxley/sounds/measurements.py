@@ -1,24 +1,23 @@
-"""Measures a file's levels while it streams past, and says in words what is wrong with them.
+"""What is measured of a file while it is decoded: its levels, and whether it was made at a lower rate than it says.
 
-`scan` and `prepare` see a file through the same eyes: both feed every decoded block `(n, C)` to a `Levels`.
+`scan` and `prepare` see a file through the same eyes: both feed every decoded block `(n, C)` to a `Levels`, which says
+in words what is wrong with it. Only `scan` asks for its `Bandwidth`, too: a file that was upsampled holds nothing above
+half its old rate, and ends there in a cliff with nothing but rounding noise beyond. A dark sound has no cliff: it
+fades. Spectra are taken at the loudest place of a block, where highs are if there are any, and at a few more.
 """
 
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fauxley.sounds.sources import Float, Source
+from fauxley.sounds.reading import AudioFile, Float
 
 # Beyond 32-bit integers that were taken for floats, which normalising sets right, there is no audio.
 _ABSURD = 1e10
 STEP = 2.0**-15  # one step of 16 bits; what stays below it is silence
 
-# A file is a one-shot for a clip length if what follows its first clip is less than this share of its energy: 20 dB
-# below the rest together, a decay. Of spoken words cut in half, few pass; of drums, most.
-_TAIL_SHARE = 0.01
+_TAIL_SHARE = 0.01  # of a file's energy: what holds no more than this, 20 dB below the rest together, is a tail
 _FRONTS = [1 << power for power in range(10, 21)]
-_BLOCK_SAMPLES = 1 << 18
 
 
 class Levels:
@@ -44,7 +43,7 @@ class Levels:
         self._front_energy = np.zeros(len(_FRONTS))
         self._channels = 1
 
-    def watch(self, source: Source, heard: Callable[[float], None] | None = None) -> Iterator[Float]:
+    def watch(self, source: AudioFile, heard: Callable[[float], None] | None = None) -> Iterator[Float]:
         """Pass the blocks of `source` on, measuring them; `heard` is told the share of the file that is done."""
         for block in source.blocks():
             yield self.add(block)
@@ -105,7 +104,7 @@ class Levels:
             return f"absurd values: its samples reach {self.peak:.1g} times full scale"
         return ""
 
-    def warnings(self, source: Source, mono: bool) -> tuple[str, ...]:
+    def warnings(self, source: AudioFile, mono: bool) -> tuple[str, ...]:
         """What an ear or a network would stumble over although the file can be used.
 
         Args:
@@ -138,20 +137,44 @@ def _peak(values: Float) -> float:
         return max(float(values.max(initial=0)), -float(values.min(initial=0)))
 
 
-def is_one_shot(audio: NDArray[np.int16], clip_length: int) -> bool:
-    """Whether a packed file, `(n, C)`, holds nearly all its energy in its first clip.
-
-    Reads a block at a time and, in a file that goes on sounding, little more than the first clip.
-    """
-    first, rest = 0, 0
-    for start in range(0, min(clip_length, len(audio)), _BLOCK_SAMPLES):
-        first += _energy(audio[start : min(start + _BLOCK_SAMPLES, clip_length)])
-    for start in range(clip_length, len(audio), _BLOCK_SAMPLES):
-        rest += _energy(audio[start : start + _BLOCK_SAMPLES])
-        if rest > _TAIL_SHARE * (first + rest):  # which only grows from here on
-            return False
-    return True
+# Rates from which files are brought to a higher one; half of them is where the cliff would be.
+_LOWER_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000)
+_LOUDEST = 1e6  # damaged floats may be anything; their squares must not overflow
+_WINDOW = 4096
+_PLACES = 2  # windows of a block, besides the loudest
+_HANN = np.hanning(_WINDOW).astype(np.float32) / (_WINDOW / 4)
+_CLIFF = 10 ** (30 / 10)  # power
+_LEAST = 1e-9  # power of a bin, of full scale 1: below it there is too little sound to tell
 
 
-def _energy(audio: NDArray[np.int16]) -> int:
-    return int(np.square(audio, dtype=np.int64).sum())
+class Bandwidth:
+    """Takes blocks `(n, C)` and says whether they were upsampled."""
+
+    def __init__(self) -> None:
+        self._power = np.zeros(_WINDOW // 2 + 1)
+
+    def add(self, block: Float) -> None:
+        """Take the loudest of a few spectra of `block`, bin by bin, into account."""
+        channel = np.clip(block[:, 0], -_LOUDEST, _LOUDEST)
+        loudest = int(np.argmax(np.abs(channel)))
+        last = max(len(block) - _WINDOW, 0)
+        starts = {min(max(loudest - _WINDOW // 8, 0), last), *(last * place // _PLACES for place in range(_PLACES))}
+        for start in starts:
+            window = channel[start : start + _WINDOW]
+            spectrum = np.fft.rfft(window * _HANN[: len(window)], _WINDOW)
+            np.maximum(self._power, np.square(np.abs(spectrum)), out=self._power)
+
+    def upsampled_from(self, sample_rate: int) -> int:
+        """The lower rate at which the sound was made, in Hz; 0 if there is no sign of one."""
+        sums = np.concatenate([[0.0], np.cumsum(self._power)])
+        most_above = np.maximum.accumulate(self._power[::-1])[::-1]
+        for rate in _LOWER_RATES:
+            # Room for the slope of a resampling filter on both sides.
+            nyquist = rate / sample_rate * _WINDOW / 2
+            first, last, above = int(0.7 * nyquist), int(0.9 * nyquist), int(1.1 * nyquist) + 1
+            if rate > 0.85 * sample_rate or last - first < 8 or above > _WINDOW // 2 - 8:
+                continue
+            below = (sums[last] - sums[first]) / (last - first)
+            if below > max(_LEAST / _WINDOW, _CLIFF * most_above[above]):
+                return rate
+        return 0

@@ -1,4 +1,4 @@
-"""A part of a file as a file of its own, with corrections: how decoders see what a header says wrongly."""
+"""A stream inside a file, opened as a file of its own, with corrections where a header is wrong."""
 
 import io
 import mmap
@@ -11,8 +11,8 @@ Bytes = mmap.mmap | bytes
 
 
 @dataclass(frozen=True)
-class Part:
-    """A stream inside a file.
+class EmbeddedStream:
+    """Where a stream lies inside a file, and what is known of it.
 
     Attributes:
         start, end: where it lies, in bytes.
@@ -32,12 +32,12 @@ class Part:
     warning: str = ""
 
 
-class Window(io.RawIOBase):
-    """A part of `file` as a file of its own, with its corrections."""
+class EmbeddedStreamFile(io.RawIOBase):
+    """What decoders read: the bytes of `stream` in `file`, with its corrections."""
 
-    def __init__(self, file: BinaryIO, part: Part) -> None:
+    def __init__(self, file: BinaryIO, stream: EmbeddedStream) -> None:
         self._file = file
-        self._part = part
+        self._stream = stream
         self._place = 0
 
     def readable(self) -> bool:
@@ -47,7 +47,7 @@ class Window(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._part.end - self._part.start}[whence]
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._stream.end - self._stream.start}[whence]
         self._place = max(base + offset, 0)
         return self._place
 
@@ -55,13 +55,13 @@ class Window(io.RawIOBase):
         return self._place
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        begin = self._part.start + self._place
-        if begin >= self._part.end:  # a decoder may have been sent anywhere
+        begin = self._stream.start + self._place
+        if begin >= self._stream.end:  # a decoder may have been sent anywhere
             return 0
-        view = memoryview(buffer)[: min(len(buffer), self._part.end - begin)]
+        view = memoryview(buffer)[: min(len(buffer), self._stream.end - begin)]
         self._file.seek(begin)
         count = self._file.readinto(view) or 0  # type: ignore[attr-defined]
-        for place, patch in self._part.patches.items():
+        for place, patch in self._stream.patches.items():
             first, last = max(place, begin), min(place + len(patch), begin + count)
             if first < last:
                 view[first - begin : last - begin] = patch[first - place : last - place]

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from fauxley.sounds.decode import read_audio
-from fauxley.sounds.sources import AudioFileError, open_source, probe
+from fauxley.sounds.reading import AudioFileError, open_audio, probe, read_audio
 
 
 def test_parity_decode_audio(parity_dir: Path) -> None:
@@ -178,7 +177,7 @@ def test_decoders_keep_quiet(tmp_path: Path) -> None:
     path.write_bytes(content)
     (tmp_path / "noise.mp3").write_bytes(np.random.default_rng(1).bytes(4000))
     code = (
-        "import sys, pathlib; from fauxley.sounds.decode import read_audio; from fauxley.errors import FauxleyError\n"
+        "import sys, pathlib; from fauxley.sounds.reading import read_audio; from fauxley.errors import FauxleyError\n"
         "for name in sys.argv[1:]:\n"
         "  try: read_audio(pathlib.Path(name))\n"
         "  except FauxleyError: pass\n"
@@ -202,5 +201,5 @@ def test_nothing_is_opened_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """Names with a colon would be URLs to FFmpeg."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "http:x.m4a").write_bytes(b"junk" * 100)
-    with pytest.raises(AudioFileError, match="not recognised"), open_source(Path("http:x.m4a")):
+    with pytest.raises(AudioFileError, match="not recognised"), open_audio(Path("http:x.m4a")):
         pass

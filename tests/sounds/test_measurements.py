@@ -8,7 +8,7 @@ import soundfile
 import soxr
 
 from fauxley.dataset.scan import FileReport, advise, measure
-from fauxley.sounds.bandwidth import Bandwidth
+from fauxley.sounds.measurements import Bandwidth
 
 
 def _verdict(audio: np.ndarray, rate: int) -> int:
