@@ -10,10 +10,10 @@ import soundfile
 
 from fauxley.dataset.cutting import Cutter, Cutting, fade_ends
 from fauxley.dataset.dataset import Dataset
+from fauxley.dataset.folder_report import scan_folder
 from fauxley.dataset.hit_files import find_hits, read_hits
 from fauxley.dataset.pack_settings import PackSettings
 from fauxley.dataset.packing import find_finished, open_or_prepare, pack
-from fauxley.dataset.scan import scan_folder
 from fauxley.dataset.slicing import HitSlicing, Slicing
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.signal.onsets import OnsetDetector

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from fauxley.dataset.scan import FileReport, measure
+from fauxley.dataset.folder_report import FileReport, measure
 from fauxley.sounds.reading import AudioFileError, probe, read_audio
 
 RATE = 16000

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from fauxley.dataset.folder_report import scan_folder
 from fauxley.dataset.packing import pack
-from fauxley.dataset.scan import scan_folder
 from fauxley.sounds import decoder_process
 from fauxley.sounds.reading import AudioFileError, open_audio, probe, read_audio
 

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 import soxr
 
-from fauxley.dataset.scan import FileReport, advise, measure
+from fauxley.dataset.folder_report import FileReport, advise, measure
 from fauxley.sounds.measurements import Bandwidth
 
 

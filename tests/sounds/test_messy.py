@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from fauxley.dataset.dataset import Dataset
+from fauxley.dataset.folder_report import FolderReport, scan_folder
 from fauxley.dataset.pack_settings import PackSettings
 from fauxley.dataset.packing import pack
-from fauxley.dataset.scan import FolderReport, scan_folder
 from fauxley.errors import FauxleyError
 from fauxley.sounds.finding import find_audio
 

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from fauxley.dataset.cache import format_size
+from fauxley.dataset.download_cache import format_size
 from fauxley.errors import FauxleyError, printable
-from fauxley.user_cache import KINDS, cache_folder
+from fauxley.user_cache import CACHE_KINDS, cache_folder
 
 
 def cache(
@@ -33,7 +33,7 @@ def cache(
     """
     print(printable(cache_folder()) + _origin())
     in_use = []
-    for kind in KINDS:
+    for kind in CACHE_KINDS:
         if only and kind.name not in only:
             continue
         count, size = len(list(kind.entries())), format_size(kind.num_bytes())

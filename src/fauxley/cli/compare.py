@@ -7,10 +7,11 @@ import tyro
 
 from fauxley.cli.shared.importing import importing
 from fauxley.cli.shared.reference import Reference, check_out
-from fauxley.cluster import Cluster, cluster_backend
+from fauxley.cli.shared.values import Cluster
 from fauxley.devices import Device, choose_device, in_memory
 from fauxley.errors import UsageError, printable
 from fauxley.evaluation.protocol import Protocol
+from fauxley.parallel import cluster_backend
 from fauxley.terminal.progress import Stages
 
 _Flat = tyro.conf.arg(name="")

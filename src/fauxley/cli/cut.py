@@ -16,9 +16,9 @@ import tyro
 from fauxley.cli.scan import file_progress
 from fauxley.dataset.cutting import Cutting
 from fauxley.dataset.hit_files import HitFile, file_stems, write_hits
-from fauxley.dataset.part_assembly import check_jobs, complain
+from fauxley.dataset.parts import complain
 from fauxley.errors import UsageError, printable
-from fauxley.parallel import in_order
+from fauxley.parallel import check_jobs, in_order
 from fauxley.pictures.cut_picture import SHOWN_SECONDS, CutRecording, write_cut_picture
 from fauxley.pictures.sheet import write_sheet
 from fauxley.sounds.catalogue import Sound, list_sounds

@@ -10,7 +10,7 @@ import tyro
 from numpy.typing import NDArray
 
 from fauxley.cli.shared.importing import importing
-from fauxley.cluster import Cluster
+from fauxley.cli.shared.values import Cluster
 from fauxley.devices import Device, choose_device, keep_freed_memory
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.rendering.output import Output

@@ -8,13 +8,14 @@ import tyro
 
 from fauxley.cli.scan import file_progress
 from fauxley.cli.shared.lengths import clip_length_for, describe_fit
-from fauxley.cluster import Cluster, cluster_backend
-from fauxley.dataset.cache import parse_size
+from fauxley.cli.shared.values import Cluster
 from fauxley.dataset.cutting import Cutting
 from fauxley.dataset.dataset import Dataset
+from fauxley.dataset.download_cache import parse_size
 from fauxley.dataset.pack_settings import PackSettings
 from fauxley.dataset.packing import find_finished, pack
 from fauxley.errors import printable
+from fauxley.parallel import cluster_backend
 from fauxley.terminal.words import counted, duration
 
 

@@ -18,9 +18,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from fauxley.cli.shared.plan import plan_training
-from fauxley.dataset.board import Progress as Report
-from fauxley.dataset.part_assembly import complain
-from fauxley.dataset.scan import FolderReport, scan_folder
+from fauxley.dataset.folder_report import FolderReport, scan_folder
+from fauxley.dataset.parts import complain
+from fauxley.dataset.shared_progress import Progress as Report
 from fauxley.errors import UsageError, printable
 from fauxley.rendering.places import check_file_place
 from fauxley.storage import atomic_file

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fauxley.dataset.cutting import Cutting
-from fauxley.dataset.parts import Encoding
+from fauxley.dataset.format import FORMAT_VERSION, MOST_CHANNELS, MOST_VALUES, SAMPLE_RATES, DatasetEntry, DatasetInfo
 from fauxley.dataset.slicing import HitSlicing, Slicing
-from fauxley.dataset.store import FORMAT_VERSION, MOST_CHANNELS, MOST_VALUES, SAMPLE_RATES, DatasetInfo, Entry
 from fauxley.errors import UsageError
 
 Samples = Callable[[int], NDArray[np.int16]]  # number of a file → (num_samples, C)
@@ -19,6 +18,22 @@ _ASKED = 1000  # files that `auto` listens to, at most
 # below the rest together, a decay. Of spoken words cut in half, few pass; of drums, most.
 _TAIL_SHARE = 0.01
 _BLOCK_SAMPLES = 1 << 18
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What the stored samples depend on besides the files; see `PackSettings`.
+
+    Attributes:
+        cutting: how recordings are cut at their hits; None: they are kept whole.
+        longest: samples in a hit, at most.
+    """
+
+    sample_rate: int
+    channels: int
+    normalize: bool
+    cutting: Cutting | None = None
+    longest: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,7 +89,7 @@ class PackSettings:
         """A text that differs where the dataset would."""
         return f"{self!r} {self.cutting!r}" if self.slicing == "onsets" else repr(self)
 
-    def resolve(self, entries: Sequence[Entry] = (), audio: Samples | None = None) -> Slicing:
+    def resolve(self, entries: Sequence[DatasetEntry] = (), audio: Samples | None = None) -> Slicing:
         """The slicing for the files `entries`; `audio` reads one by its number. None: judge by length alone."""
         mode = self.slicing
         if mode == "onsets":
@@ -84,14 +99,14 @@ class PackSettings:
             mode = "first" if short or self._are_one_shots(entries, audio) else "random"
         return Slicing(mode, self.clip_length, self.overlap, self.pad_end)
 
-    def _are_one_shots(self, entries: Sequence[Entry], audio: Samples | None) -> bool:
+    def _are_one_shots(self, entries: Sequence[DatasetEntry], audio: Samples | None) -> bool:
         if audio is None:
             return False
         asked = range(0, len(entries), -(-len(entries) // _ASKED))  # from all over the folder
         short = sum(is_one_shot(audio(number), self.clip_length) for number in asked)
         return short > len(asked) / 2
 
-    def describe(self, entries: Sequence[Entry], audio: Samples | None = None) -> DatasetInfo:
+    def describe(self, entries: Sequence[DatasetEntry], audio: Samples | None = None) -> DatasetInfo:
         """The `dataset.json` of a dataset made with these settings that holds `entries` and `audio`."""
         return DatasetInfo(
             format_version=FORMAT_VERSION,

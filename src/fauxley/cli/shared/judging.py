@@ -8,9 +8,9 @@ from rich.table import Table
 
 from fauxley.cli.shared.reference import Reference
 from fauxley.dataset.dataset import Dataset
+from fauxley.dataset.format import INFO_FILE
 from fauxley.dataset.pack_settings import PackSettings
 from fauxley.dataset.packing import open_or_prepare
-from fauxley.dataset.store import INFO_FILE
 from fauxley.errors import UsageError, printable
 from fauxley.evaluation.classifier.cache import find_cached
 from fauxley.evaluation.classifier.classifier import Classifier
@@ -37,7 +37,7 @@ class Judge:
         device: where to compute.
         listener: whom to tell.
         like: a model whose sample rate and clip length the real sounds take; where it is none, they keep their own.
-        spread: let a cluster compute features; see `fauxley.cluster`.
+        spread: let a cluster compute features; see `fauxley.parallel`.
         precision: in which models compute; what is not float32 stands in their titles.
 
     Raises:

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fauxley.dataset.dataset import Dataset
+from fauxley.dataset.format import INFO_FILE
 from fauxley.dataset.location import is_url
 from fauxley.dataset.slicing import fitting_clip_length
-from fauxley.dataset.store import INFO_FILE
 from fauxley.errors import UsageError
 
 if TYPE_CHECKING:  # it brings PyTorch along

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fauxley.dataset.store import INFO_FILE
+from fauxley.dataset.format import INFO_FILE
 from fauxley.errors import UsageError, printable
 from fauxley.rendering.places import check_folder_place
 

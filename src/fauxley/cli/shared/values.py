@@ -4,7 +4,9 @@ import math
 import re
 from fractions import Fraction
 from pathlib import Path
+from typing import Annotated
 
+from tyro.conf import arg
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from fauxley.errors import FauxleyError
@@ -13,6 +15,9 @@ _NUMBER = re.compile(r"([+-]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:e[+-]?\d{1,3})?)
 _FACTORS = {"": 1, "k": 1000, "m": 1_000_000}
 _LARGEST = 2**63 - 1  # what arrays, files and tensors count with
 _LARGEST_REAL = 2**127  # about what float32 holds
+
+Cluster = Annotated[str | None, arg(metavar="URL")]
+"""Where to compute; see `fauxley.parallel`."""
 
 
 class UnreadableError(FauxleyError):

@@ -16,13 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fauxley.dataset.location import Bytes
 from fauxley.errors import UsageError
-from fauxley.locks import take
-from fauxley.storage import atomic_file, is_leftover
+from fauxley.storage import atomic_file, is_leftover, take_lock
 from fauxley.user_cache import writable_folder
 
+Bytes = NDArray[np.uint8]
 _DEFAULT_SIZE = "20GB"
 _ABANDONED_SECONDS = 3600  # a download that has not grown for so long belongs to a process that was killed
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
@@ -32,7 +32,7 @@ class DamagedError(Exception):
     """What was fetched is not what was asked for: `args[0]` says in which way."""
 
 
-class Cache:
+class DownloadCache:
     """A folder of copies.
 
     Args:
@@ -46,7 +46,7 @@ class Cache:
         self._checked: set[str] = set()
 
     @classmethod
-    def default(cls) -> "Cache":
+    def default(cls) -> "DownloadCache":
         """As the environment says."""
         size = os.environ.get("FAUXLEY_CACHE_SIZE") or _DEFAULT_SIZE
         return cls(writable_folder("shards"), parse_size(size, "FAUXLEY_CACHE_SIZE"))
@@ -128,7 +128,7 @@ class Cache:
     @contextmanager
     def _lock(self, name: str) -> Iterator[None]:
         """Hold one of the cache's locks against other processes and threads."""
-        lock = take(self.folder / f"{name}.lock", wait=True)
+        lock = take_lock(self.folder / f"{name}.lock", wait=True)
         try:
             yield
         finally:

@@ -15,13 +15,12 @@ import fsspec
 import numpy as np
 import pytest
 
-from fauxley.dataset import remote
-from fauxley.dataset.cache import Cache, DamagedError, format_size, parse_size
+from fauxley.dataset import location
 from fauxley.dataset.dataset import Dataset
-from fauxley.dataset.location import is_url, redact
+from fauxley.dataset.download_cache import DamagedError, DownloadCache, format_size, parse_size
+from fauxley.dataset.location import Remote, is_url, redact
 from fauxley.dataset.pack_settings import PackSettings
 from fauxley.dataset.packing import pack
-from fauxley.dataset.remote import Remote
 from fauxley.dataset.shards import open_shards
 from fauxley.errors import FauxleyError, UsageError
 
@@ -34,7 +33,7 @@ def local(sounds: Path, tmp_path: Path) -> Dataset:
 @pytest.fixture(autouse=True)
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAUXLEY_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(remote, "_WAITS", (0.01, 0.01))
+    monkeypatch.setattr(location, "_WAITS", (0.01, 0.01))
 
 
 @pytest.fixture
@@ -181,7 +180,7 @@ def test_what_does_not_get_better_is_one_line_without_secrets(
     local: Dataset, name: str, faults: Callable[[Server, bytes], None], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("aiohttp")
-    monkeypatch.setattr(remote, "_STALLED_SECONDS", 0.3)
+    monkeypatch.setattr(location, "_STALLED_SECONDS", 0.3)
     with serve(local.folder.parent) as url:
         Server.faults = {name: [faults] * 20}
         secret = url.replace("://", "://me:hush@") + "/local?signature=hush"
@@ -237,7 +236,7 @@ def test_the_cache_keeps_to_its_size_and_drops_what_was_opened_longest_ago(tmp_p
 
     contents = [bytes([number]) * 1000 for number in range(5)]
     names = [hashlib.sha256(content).hexdigest() for content in contents]
-    cache = Cache(tmp_path / "bounded", 3000)
+    cache = DownloadCache(tmp_path / "bounded", 3000)
     fetched: list[int] = []
 
     def get(number: int) -> bytes:
@@ -269,7 +268,7 @@ def test_a_copy_damaged_on_the_disk_is_fetched_anew(local: Dataset, in_memory: s
 def test_a_cache_too_small_for_what_is_in_use_still_works_and_warns(
     local: Dataset, in_memory: str, tmp_path: Path
 ) -> None:
-    location = Remote(in_memory, Cache(tmp_path / "small", 13_000))
+    location = Remote(in_memory, DownloadCache(tmp_path / "small", 13_000))
     with pytest.warns(UserWarning, match="FAUXLEY_CACHE_SIZE"):
         small = Dataset(open_shards(location))
     same(small, local)

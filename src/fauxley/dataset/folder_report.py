@@ -13,17 +13,18 @@ from typing import Literal
 import joblib
 import numpy as np
 
-from fauxley.dataset.board import Place, Progress, board
-from fauxley.dataset.part_assembly import WORKER_DIED, check_jobs
-from fauxley.dataset.parts import hash_file, split_into_parts
-from fauxley.dataset.recordings import HitCounter, HitSummary
+from fauxley.dataset.cutting import HitCounter, HitSummary
+from fauxley.dataset.parts import split_into_parts
+from fauxley.dataset.shared_progress import Progress, WorkerProgress, shared_progress
 from fauxley.dataset.slicing import fitting_clip_length
 from fauxley.errors import FauxleyError
+from fauxley.parallel import WORKER_DIED, check_jobs
 from fauxley.sounds.catalogue import Sound, list_sounds
 from fauxley.sounds.decoder_process import close_idle
 from fauxley.sounds.finding import Skipped
 from fauxley.sounds.measurements import Bandwidth, Levels
 from fauxley.sounds.reading import AudioFileError, open_audio
+from fauxley.storage import hash_file
 
 _LOSSY = ("MPEG_LAYER", "VORBIS", "OPUS", "AAC", "MP2", "MP3", "AC3", "EAC3", "DCA", "WMA")  # how their names begin
 
@@ -137,9 +138,9 @@ def scan_folder(
     measured: list[FileReport | Skipped] = []
     workers = joblib.Parallel(n_jobs=n_jobs if len(parts) > 1 else 1, return_as="generator", batch_size=1)
     try:
-        with board(len(parts), len(catalogue.sounds), progress) as shown:
+        with shared_progress(len(parts), len(catalogue.sounds), progress) as shown:
             calls = (
-                joblib.delayed(_measure_all)(catalogue.folder, [sounds[file] for file in part], shown.place(index))
+                joblib.delayed(_measure_all)(catalogue.folder, [sounds[file] for file in part], shown.worker(index))
                 for index, part in enumerate(parts)
             )
             for reports in workers(calls):
@@ -288,11 +289,11 @@ def _are_stereo(files: Sequence[FileReport]) -> bool:
     return sum(file.channels == 2 for file in files) > len(files) / 2
 
 
-def _measure_all(folder: Path, sounds: Sequence[Sound], place: Place) -> list[FileReport | Skipped]:
+def _measure_all(folder: Path, sounds: Sequence[Sound], progress: WorkerProgress) -> list[FileReport | Skipped]:
     reports: list[FileReport | Skipped] = []
     for done, sound in enumerate(sounds):
-        reports.append(measure(folder, sound.file, sound.label, sound.warning, place.within(done)))
-    place.write(len(sounds))
+        reports.append(measure(folder, sound.file, sound.label, sound.warning, progress.within(done)))
+    progress.write(len(sounds))
     return reports
 
 

@@ -1,4 +1,4 @@
-"""A board on which several processes write how far they are, so that hours inside one file show, too."""
+"""The progress of several processes at one task: each writes into a file how far it is, within a sound, too."""
 
 import threading
 import time
@@ -13,34 +13,34 @@ Progress = Callable[[float, int], None]  # files done, a file in work counting a
 _EVERY_SECONDS = 0.5
 
 
-class Place:
-    """One worker's line on the board, or none; travels between processes."""
+class WorkerProgress:
+    """How far one worker is, written into its place in the shared file; can be sent to another process."""
 
-    def __init__(self, board: Path | None = None, index: int = 0) -> None:
-        self._board = board
+    def __init__(self, file: Path | None = None, index: int = 0) -> None:
+        self._file = file
         self._index = index
         self._next_write = 0.0
 
     def within(self, done: int) -> Callable[[float], None]:
-        """What takes the share of the file in work that is done, after `done` whole ones."""
+        """A function to be told which share of the next sound is done, after `done` whole ones."""
         return lambda share: self.write(done + share)
 
     def write(self, done: float) -> None:
-        """Say, now and then, that `done` files are done, the last perhaps in part; nothing if the board is away."""
+        """Say, now and then, that `done` files are done, the last perhaps in part; nothing if there is no file."""
         now = time.monotonic()
-        if self._board is None or now < self._next_write:
+        if self._file is None or now < self._next_write:
             return
         self._next_write = now + _EVERY_SECONDS / 2
         with suppress(OSError, ValueError):
-            lines = np.memmap(self._board, np.float64, "r+")
-            lines[self._index] = done
+            places = np.memmap(self._file, np.float64, "r+")
+            places[self._index] = done
 
 
-NOWHERE = Place()
+NO_PROGRESS = WorkerProgress()
 
 
-class Board:
-    """What the workers wrote, read now and then to `progress`, which is also told of what is finished for good.
+class SharedProgress:
+    """Reads now and then what the workers wrote and tells `progress`, as it does of what is finished for good.
 
     Attributes:
         done: files that are reported as done.
@@ -55,8 +55,8 @@ class Board:
         self._reader = threading.Thread(target=self._read, daemon=True, name="progress")
         self.done: float = 0
 
-    def place(self, index: int) -> Place:
-        return Place(self._path, index)
+    def worker(self, index: int) -> WorkerProgress:
+        return WorkerProgress(self._path, index)
 
     def report(self, done: float) -> None:
         """Tell `progress` that `done` files are done, unless it knows of as many."""
@@ -74,12 +74,12 @@ class Board:
 
 
 @contextmanager
-def board(count: int, total: int, progress: Progress | None, done: int = 0) -> Iterator[Board]:
-    """A board of `count` lines on `total` files of which `done` are done, read while the block runs."""
+def shared_progress(count: int, total: int, progress: Progress | None, done: int = 0) -> Iterator[SharedProgress]:
+    """Show, while the block runs, how far `count` workers are with `total` files of which `done` are done already."""
     with TemporaryDirectory(prefix="fauxley-", ignore_cleanup_errors=True) as folder:
-        path = Path(folder) / "board"
+        path = Path(folder) / "progress"
         np.zeros(max(count, 1)).tofile(path)
-        made = Board(path, total, progress or (lambda done, total: None))
+        made = SharedProgress(path, total, progress or (lambda done, total: None))
         made.report(done)
         made._reader.start()
         try:

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from fauxley.dataset.lanes import BalancedLanes, Laned
+from fauxley.dataset.order import BalancedLanes, Laned
 
 COUNTS = np.array([40, 17, 40, 0, 40, 39, 40, 3, 40, 40])
 ENDS = np.cumsum(COUNTS)

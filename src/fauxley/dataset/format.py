@@ -3,7 +3,7 @@
 Others may read it too; the format version rises when it changes. Format 1:
 
     dataset.json   sample rate, channels, how it was made, totals: see `DatasetInfo`
-    manifest.csv   a row for each file, in the order of the audio: see `Entry`
+    manifest.csv   a row for each file, in the order of the audio: see `DatasetEntry`
     skipped.csv    file, reason, sha256 of what was not used
     audio.int16    little-endian 16-bit samples, (num_samples, channels), one file after another, nothing between
 
@@ -49,7 +49,7 @@ AUDIO_FILE = "audio.int16"
 LENGTHS_FILE = "lengths.uint32"
 LABELS_FILE = "labels.int32"
 PLACE = "#t="  # between the name of a recording and where in it a hit is, as in media fragments of the W3C
-LANES = 16  # of new datasets; see `fauxley.dataset.lanes`
+LANES = 16  # of new datasets; see `fauxley.dataset.order`
 SAMPLE_RATES = range(1000, 768_001)  # Hz
 MOST_CHANNELS = 64
 MOST_VALUES = 1 << 24  # samples of a clip, all channels together: 64 channels of 262144
@@ -98,7 +98,7 @@ class ShardedInfo(DatasetInfo):
     Attributes:
         licenses: the distinct licences, sorted.
         shard_bytes: what a shard was not to exceed, but for a single file that does.
-        lanes: places at which a training run reads at the same time; part of its order, see `fauxley.dataset.lanes`.
+        lanes: places at which a training run reads at the same time; part of its order, see `fauxley.dataset.order`.
         manifest_sha256: of manifest.csv.
         lengths_sha256: of lengths.uint32.
         labels_sha256: of labels.int32.
@@ -115,7 +115,7 @@ class ShardedInfo(DatasetInfo):
 
 
 @dataclass(frozen=True)
-class Entry:
+class DatasetEntry:
     """A row of `manifest.csv`.
 
     Attributes:
@@ -147,7 +147,7 @@ class Entry:
         return self.file.rpartition(PLACE)[0] if isinstance(slicing, HitSlicing) else self.file
 
 
-_Row = TypeVar("_Row", Entry, Skipped)
+_Row = TypeVar("_Row", DatasetEntry, Skipped)
 
 
 def shard_file(number: int) -> str:
@@ -186,10 +186,10 @@ def _makes_sense(info: DatasetInfo) -> bool:
     )
 
 
-def read_entries(location: Location, info: DatasetInfo) -> tuple[Entry, ...]:
+def read_entries(location: Location, info: DatasetInfo) -> tuple[DatasetEntry, ...]:
     """Read manifest.csv."""
     sha256 = info.manifest_sha256 if isinstance(info, ShardedInfo) else ""
-    return tuple(_read_rows(location, MANIFEST_FILE, Entry, sha256))
+    return tuple(_read_rows(location, MANIFEST_FILE, DatasetEntry, sha256))
 
 
 def read_skipped(location: Location) -> list[Skipped]:
@@ -197,13 +197,13 @@ def read_skipped(location: Location) -> list[Skipped]:
     return _read_rows(location, SKIPPED_FILE, Skipped)
 
 
-def write_tables(folder: Path, entries: Sequence[Entry], skipped: Sequence[Skipped]) -> None:
+def write_tables(folder: Path, entries: Sequence[DatasetEntry], skipped: Sequence[Skipped]) -> None:
     """Write manifest.csv and skipped.csv."""
-    _write_rows(folder / MANIFEST_FILE, Entry, entries)
+    _write_rows(folder / MANIFEST_FILE, DatasetEntry, entries)
     _write_rows(folder / SKIPPED_FILE, Skipped, skipped)
 
 
-def write_index(folder: Path, entries: Sequence[Entry], labels: Sequence[str]) -> None:
+def write_index(folder: Path, entries: Sequence[DatasetEntry], labels: Sequence[str]) -> None:
     """Write lengths.uint32 and labels.int32.
 
     Raises:
