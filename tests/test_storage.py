@@ -1,7 +1,6 @@
 """Files and folders appear whole or not at all, also when the process is killed; what one holds no other gets."""
 
 import errno
-import fcntl
 import os
 import shutil
 import signal
@@ -191,7 +190,7 @@ def file_system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch,
     def flock(*_: object) -> None:
         raise OSError(number, "no locks")
 
-    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setattr(pytest.importorskip("fcntl"), "flock", flock)
 
 
 def _hold(folder: Path) -> subprocess.Popen[str]:
