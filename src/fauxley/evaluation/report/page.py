@@ -14,7 +14,8 @@ from fauxley.evaluation.evaluator import Evaluator
 from fauxley.evaluation.figures import METRICS, Figures, describe
 from fauxley.evaluation.metrics.signal_checks import MEASURES
 from fauxley.evaluation.report import charts as drawing
-from fauxley.pictures.spectrogram import spectrogram_image, write_png
+from fauxley.pictures.canvas import write_png
+from fauxley.pictures.spectrogram import spectrogram_image
 
 PAIRS = 12
 _SHOWN = 14
