@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import fauxley
 from fauxley.errors import FauxleyError, UsageError
 
-WORKER_DIED = "a worker process died: out of memory, or a decoder crashed on a hostile file; try --jobs 1"
+WORKER_DIED = "a worker process died: out of memory, or a decoder crashed on a hostile file; try a single job"
 
 _TIMEOUT_SECONDS = 20
 _ADDRESS = re.compile(r"(dask|ray)://(?:local:(?P<workers>[1-9]\d*)|(?P<host>(?!local:)[^/\s]+:\d+))")

@@ -58,7 +58,7 @@ class CacheKind:
 
 
 CACHE_KINDS = (
-    CacheKind("datasets", "folders of sounds, prepared when they were given as --data", ".+-[0-9a-f]{16}"),
+    CacheKind("datasets", "folders of sounds, prepared when they were given as training data", ".+-[0-9a-f]{16}"),
     CacheKind("classifiers", "trained to judge sounds by", "[0-9a-f]+-[0-9a-f]{8}"),
     CacheKind("shards", "copies of datasets behind URLs; FAUXLEY_CACHE_SIZE bounds them", r"[0-9a-f]{64}|.+\.lock"),
     CacheKind("measures", "of what this machine is fast in", r"precision\.json"),

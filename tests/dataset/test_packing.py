@@ -65,10 +65,10 @@ def test_a_second_run_finds_the_first_and_a_change_is_noticed(sounds: Path, tmp_
     before = (target / "audio.int16").stat()
     pack(sounds, target)
     assert (target / "audio.int16").stat().st_mtime_ns == before.st_mtime_ns
-    with pytest.raises(FauxleyError, match="--overwrite"):
+    with pytest.raises(FauxleyError, match="overwrite it"):
         pack(sounds, target, PackSettings(sample_rate=8000))
     soundfile.write(sounds / "kick" / "00.wav", np.full(400, 0.25), 16000)
-    with pytest.raises(FauxleyError, match="--overwrite"):
+    with pytest.raises(FauxleyError, match="overwrite it"):
         pack(sounds, target)
     assert (target / "audio.int16").stat().st_mtime_ns == before.st_mtime_ns
     assert pack(sounds, target, PackSettings(sample_rate=8000), overwrite=True).sample_rate == 8000

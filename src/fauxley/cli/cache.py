@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from fauxley.dataset.download_cache import format_size
+from fauxley.capacity import size
 from fauxley.errors import FauxleyError, printable
 from fauxley.user_cache import CACHE_KINDS, cache_folder
 
@@ -36,8 +36,8 @@ def cache(
     for kind in CACHE_KINDS:
         if only and kind.name not in only:
             continue
-        count, size = len(list(kind.entries())), format_size(kind.num_bytes())
-        print(f"  {kind.name:<12} {count:>6} {size:>10}   {kind.purpose}")
+        count, taken = len(list(kind.entries())), size(kind.num_bytes())
+        print(f"  {kind.name:<12} {count:>6} {taken:>10}   {kind.purpose}")
         if clear:
             in_use += kind.clear()
     if in_use:

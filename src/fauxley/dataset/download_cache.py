@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fauxley.capacity import size
 from fauxley.errors import UsageError
 from fauxley.storage import atomic_file, is_leftover, take_lock
 from fauxley.user_cache import writable_folder
@@ -48,8 +49,8 @@ class DownloadCache:
     @classmethod
     def default(cls) -> "DownloadCache":
         """As the environment says."""
-        size = os.environ.get("FAUXLEY_CACHE_SIZE") or _DEFAULT_SIZE
-        return cls(writable_folder("shards"), parse_size(size, "FAUXLEY_CACHE_SIZE"))
+        limit = os.environ.get("FAUXLEY_CACHE_SIZE") or _DEFAULT_SIZE
+        return cls(writable_folder("shards"), parse_size(limit, "FAUXLEY_CACHE_SIZE"))
 
     def map(self, sha256: str, num_bytes: int, fetch: Callable[[Path], None]) -> Bytes:
         """A file, memory-mapped; got by `fetch`, which writes it to the path it is given, if it is not there.
@@ -72,7 +73,7 @@ class DownloadCache:
     def _get(self, sha256: str, num_bytes: int, fetch: Callable[[Path], None]) -> Path:
         if num_bytes > self.max_bytes:
             raise UsageError(
-                f"the cache may hold {format_size(self.max_bytes)}, and one file takes {format_size(num_bytes)}; "
+                f"the cache may hold {size(self.max_bytes)}, and one file takes {size(num_bytes)}; "
                 "set FAUXLEY_CACHE_SIZE to more, such as 200GB"
             )
         path = self.folder / sha256
@@ -119,11 +120,11 @@ class DownloadCache:
                 elif re.fullmatch("[0-9a-f]{64}", entry.name):
                     copies.append((status.st_mtime_ns, status.st_size, entry.path))
                     used += status.st_size
-            for _, size, copy in sorted(copies):
+            for _, freed, copy in sorted(copies):
                 if used <= self.max_bytes:
                     return
                 Path(copy).unlink(missing_ok=True)
-                used -= size
+                used -= freed
 
     @contextmanager
     def _lock(self, name: str) -> Iterator[None]:
@@ -143,15 +144,7 @@ def parse_size(text: str, what: str) -> int:
         UsageError: it is none; `what` names it in the message.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]I?)?B?\s*", text.upper())
-    size = int(float(match[1]) * _UNITS[match[2] or ""]) if match else 0
-    if size < 1:
+    num_bytes = int(float(match[1]) * _UNITS[match[2] or ""]) if match else 0
+    if num_bytes < 1:
         raise UsageError(f"{what} is a size such as 256MB or 10GB; got {text!r}")
-    return size
-
-
-def format_size(num_bytes: int) -> str:
-    """A size for people: 256 MB."""
-    for size, unit in ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
-        if num_bytes >= size:
-            return f"{num_bytes / size:.3g} {unit}"
-    return f"{num_bytes} bytes"
+    return num_bytes

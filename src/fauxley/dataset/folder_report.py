@@ -259,7 +259,7 @@ def _on_amount(seconds: np.ndarray, clip_seconds: float, one_shots: bool) -> lis
     if one_shots and longer:
         remarks.append(
             f"longer than a clip: {longer} of {len(seconds)} files; only their beginning is used "
-            "(--slicing all uses it all)"
+            "(the slicing 'all' uses it all)"
         )
     return remarks
 
@@ -275,12 +275,12 @@ def _on_count(count: int) -> list[str]:
 def _on_sources(files: Sequence[FileReport], sample_rate: int) -> list[str]:
     remarks = []
     if sample_rate > 16000:
-        remarks.append(f"--sample-rate 16000 trains about {sample_rate / 16000:.1f} times as fast, without highs")
+        remarks.append(f"a sample rate of 16000 trains about {sample_rate / 16000:.1f} times as fast, without highs")
     low = [file.true_rate for file in files if file.true_rate < 0.9 * sample_rate]
     if low:
         remarks.append(f"of a lower rate: {len(low)} of {len(files)} files; they have nothing above {max(low) // 2} Hz")
     if _are_stereo(files):
-        remarks.append("--channels 1, for both commands, mixes to mono, which is quicker to learn")
+        remarks.append("one channel, for both commands, mixes to mono, which is quicker to learn")
     return remarks
 
 

@@ -24,7 +24,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fauxley.dataset.download_cache import Bytes, DamagedError, DownloadCache, format_size
+from fauxley.capacity import size
+from fauxley.dataset.download_cache import Bytes, DamagedError, DownloadCache
 from fauxley.errors import FauxleyError, UsageError, printable
 from fauxley.serialization import read_file
 
@@ -126,7 +127,7 @@ class Folder(Location):
         pass
 
     def broken(self, what: str) -> FauxleyError:
-        return FauxleyError(f"{self} is damaged: {what}; prepare it again with --overwrite")
+        return FauxleyError(f"{self} is damaged: {what}; prepare it again and overwrite it")
 
 
 class Remote(Location):
@@ -158,7 +159,7 @@ class Remote(Location):
     def check(self, name: str, num_bytes: int, sha256: str) -> None:
         if not re.fullmatch("[0-9a-f]{64}", sha256):
             raise FauxleyError(
-                f"{self} is not in shards, so that it cannot be read over a network; prepare it with --shard-size 256MB"
+                f"{self} is not in shards, so it cannot be read over a network; prepare it in shards, such as of 256 MB"
             )
 
     def ask(self, files: Sequence[tuple[str, int, str]]) -> None:
@@ -172,8 +173,8 @@ class Remote(Location):
     def expect(self, num_bytes: int) -> None:
         if num_bytes > self._cache.max_bytes:
             warnings.warn(
-                f"{format_size(num_bytes)} of {self} are in use at a time, and the cache may hold only "
-                f"{format_size(self._cache.max_bytes)}: shards will be fetched again and again; "
+                f"{size(num_bytes)} of {self} are in use at a time, and the cache may hold only "
+                f"{size(self._cache.max_bytes)}: shards will be fetched again and again; "
                 "set FAUXLEY_CACHE_SIZE to more",
                 stacklevel=2,
             )

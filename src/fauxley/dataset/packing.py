@@ -166,7 +166,7 @@ def _finished(catalogue: Catalogue, dataset: Path, settings: PackSettings, shard
     if same and sorted(set(made_from)) == _contents(catalogue, skipped):
         return Dataset(shards)
     raise FauxleyError(
-        f"{printable(dataset)} exists, made from other files or settings; choose another name or use --overwrite"
+        f"{printable(dataset)} exists, made from other files or settings; choose another name, or overwrite it"
     )
 
 
