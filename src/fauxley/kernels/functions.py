@@ -133,10 +133,11 @@ def phase_shuffle(x: Tensor, shifts: Tensor, radius: int, dim: int = 1) -> Tenso
         shifts: samples by which each example moves to later: int64 (B,).
         radius: the largest shift, less than there are samples.
     """
-    if is_fast():
+    if is_fast() or shifts.is_cuda:  # a GPU's shifts cannot be known here without waiting for it
         return shift(x, shifts, radius, dim)
-    last = x.shape[dim] - 1
-    sources = torch.arange(last + 1, device=x.device) - shifts[:, None]  # (B, L)
-    mirrored = last - (last - sources.abs()).abs()
-    examples = torch.arange(len(x), device=x.device)[:, None]
-    return x.movedim(dim, 1)[examples, mirrored].movedim(1, dim)
+    length, signal = x.shape[dim], x.movedim(dim, -1)
+    padded = F.pad(signal.flatten(1, -2), (radius, radius), mode="reflect")  # (B, ., r + L + r)
+    known, counts = shifts.unique_consecutive(return_counts=True)
+    parts = zip(padded.split(counts.tolist()), known.tolist(), strict=True)
+    shifted = torch.cat([part.narrow(-1, radius - shift, length) for part, shift in parts])
+    return shifted.view(signal.shape).movedim(-1, dim)
