@@ -11,8 +11,8 @@ import torch
 from fauxley.cli.shared.estimate import count_parameters, step_seconds
 from fauxley.cli.shared.memory import forget_peak, peak_megabytes
 from fauxley.devices import in_memory, keep_freed_memory
-from fauxley.models.architecture import AutoregressiveGenerator
 from fauxley.models.draws import Draws
+from fauxley.models.network import AutoregressiveGenerator
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.training.config import TrainingConfig
 from fauxley.training.state import TrainingState

@@ -17,16 +17,32 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fauxley.kernels.convolution import Convolution, correlate_images, folded_radius, same_padding
+from fauxley.kernels.algorithm import Algorithm, Plan, Transposed, folded_radius, same_padding
+from fauxley.kernels.torch_private import correlate_images
 
 # Found by measuring on a CPU.
 _FEW_CHANNELS = 4  # of x
 _MANY_WEIGHTS = 2**15  # for each pixel of an example's y
 
 
-def choose_convolution_2d(
-    kernel_length: int, stride: int, y: tuple[int, ...], inputs: int, on_gpu: bool
-) -> Convolution:
+def plan_2d(x: Tensor, weight: Tensor, stride: int) -> Plan:
+    """Plan a convolution of stride s for x (B, I, H, W) and a weight (O, I, k, k)."""
+    batch, inputs, height, width = x.shape
+    shape = batch, len(weight), height // stride, width // stride
+    algorithm = choose_2d(weight.shape[-1], stride, shape, inputs, x.is_cuda)
+    return Plan(algorithm, lambda weight: weight.to(x.dtype), tuple(x.shape), shape, shape)
+
+
+def plan_up_2d(x: Tensor, weight: Tensor, stride: int) -> Plan:
+    """Plan a transposed convolution of stride s for x (B, I, H, W) and a weight (I, O, k, k)."""
+    batch, _, height, width = x.shape
+    outputs = weight.shape[1]
+    algorithm = choose_2d(weight.shape[-1], stride, tuple(x.shape), outputs, x.is_cuda)
+    shape = batch, outputs, stride * height, stride * width
+    return Plan(Transposed(algorithm), lambda weight: weight.to(x.dtype), tuple(x.shape), shape, shape)
+
+
+def choose_2d(kernel_length: int, stride: int, y: tuple[int, ...], inputs: int, on_gpu: bool) -> Algorithm:
     """The fastest way to convolve images with `inputs` channels to images (B, O, m, n), the shape of `y`."""
     if inputs <= _FEW_CHANNELS and stride > 1:
         return FewChannelsConvolution(kernel_length, stride)
@@ -37,7 +53,7 @@ def choose_convolution_2d(
 
 
 @dataclass(frozen=True)
-class StridedConvolution(Convolution):
+class StridedConvolution(Algorithm):
     """x (B, I, s·m, s·n) with w (O, I, k, k) to y (B, O, m, n), padded as TensorFlow's "same".
 
     Of the max(k - s, 0) zeros that it needs, half, rounded down, go in front: 1 and 2 for k = 5, s = 2.

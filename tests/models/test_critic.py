@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from fauxley.models.architecture import Critic
+from fauxley import kernels
+from fauxley.models.critic import ConvolutionalCritic
 from fauxley.models.draws import Draws
-from fauxley.models.layers import Downsampling
-from fauxley.models.layers_2d import Downsampling2d
+from fauxley.models.layers import ConvolutionLayer, Downsampling, Downsampling2d
 from fauxley.models.specgan import SpecGAN, SpecGANCritic
 from fauxley.models.wavegan import WaveGAN, WaveGANCritic
 from fauxley.training.objectives import Hinge, Relativistic, WassersteinGP
@@ -95,7 +95,7 @@ def examples(architecture, count=3):
 def losses(critic, features):
     """Scores, their gradients, and derivatives of both by the weights; by training's way and by the definition."""
     shifts = torch.zeros(critic.shuffled_layers, len(features), dtype=torch.int64)
-    for differentiate in (critic.differentiate, lambda *given: Critic.differentiate(critic, *given)):
+    for differentiate in (critic.differentiate, critic.differentiate_by_autograd):
         scores, gradients = differentiate(features, shifts, 2)
         loss = scores.sum() + (gradients.flatten(1).norm(dim=1) - 1).square().sum()
         yield [scores, gradients, *torch.autograd.grad(loss, list(critic.parameters()), allow_unused=True)]
@@ -115,7 +115,7 @@ def test_what_is_added_to_a_critic_is_what_is_scored_and_differentiated(architec
 
 def test_an_override_of_a_whole_class_is_seen(architecture, monkeypatch):
     critic, features = critic_of(architecture), examples(architecture)
-    for cls in (type(critic), type(critic.layers[0])):
+    for cls in (ConvolutionalCritic, ConvolutionLayer):
         plain = cls.forward
         with monkeypatch.context() as patch:
             patch.setattr(cls, "forward", lambda self, *inputs, plain=plain: 2 * plain(self, *inputs))
@@ -145,6 +145,8 @@ def test_a_critic_as_it_was_defined_takes_the_sweeps(architecture):
     for cls in (WaveGANCritic, SpecGANCritic):  # a sub-class that leaves `forward` alone
         if isinstance(critic, cls):
             becomes(critic, type("Renamed", (cls,), {}))
+    with kernels.use("plain"):
+        assert not critic.is_swept
     becomes(critic.layers[0], type("Renamed", (type(critic.layers[0]),), {}))
     assert isinstance(critic.layers[0], (Downsampling, Downsampling2d))
     assert critic.is_swept

@@ -1,45 +1,51 @@
-"""Phase shuffle (paper, section 3.3): examples are shifted in time by a few samples, the gap filled by reflection.
+"""How phase shuffle moves examples: the map of `functions.phase_shuffle`, and its transposed map.
 
     y[b, l] = x[b, mirror(l - s_b)],    mirror(m) = -m before the start, 2 (L - 1) - m after the end, else m
 
-The edge sample itself is not repeated. The map and its transposed map are each other's derivatives, to any order. A CPU
-moves slices; a GPU gathers by shifts that it alone knows, so that a CUDA graph can hold it, the way back as well: where
-a sample went is as plain, so nothing is summed in an order left to chance.
+The edge sample itself is not repeated. The map and its transposed map are each other's derivatives. A CPU moves slices;
+a GPU gathers by shifts that it alone knows, so that a CUDA graph can hold it, and the transposed map gathers as well:
+what became of a sample can be told, so nothing is summed in an order left to chance.
 
 Letters: B batch, L samples or frames, s shifts (B,), r radius: no shift is larger.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from fauxley.kernels.linear_map import apply_linear
 
-
-def phase_shuffle(x: Tensor, shifts: Tensor, radius: int, dim: int = 1) -> Tensor:
+def shift(x: Tensor, shifts: Tensor, radius: int, dim: int = 1) -> Tensor:
     """Shift each example of x (B, ...) along `dim`, differentiable to any order.
 
     Args:
-        shifts: s, int64, one per example; positive is later.
+        shifts: s, int64, one for each example; positive is later.
         radius: r < L.
     """
-    arguments = shifts, radius, dim
-    return apply_linear(x, lambda x: _shift(x, *arguments), lambda y: _shift_back(y, *arguments))
+    y: Tensor = _Shift.apply(x, shifts, radius, dim, False)  # type: ignore[no-untyped-call]
+    return y
 
 
-def phase_shuffle_transposed(y: Tensor, shifts: Tensor, radius: int, dim: int = 1) -> Tensor:
+def shift_back(y: Tensor, shifts: Tensor, radius: int, dim: int = 1) -> Tensor:
     """The transposed map: what went to two places comes back as their sum. Differentiable to any order."""
-    arguments = shifts, radius, dim
-    return apply_linear(y, lambda y: _shift_back(y, *arguments), lambda x: _shift(x, *arguments))
+    x: Tensor = _Shift.apply(y, shifts, radius, dim, True)  # type: ignore[no-untyped-call]
+    return x
 
 
-def _shift(x: Tensor, shifts: Tensor, radius: int, dim: int) -> Tensor:
-    return (shift_by_gathering if x.is_cuda else shift_by_slices)(x, shifts, radius, dim)
+class _Shift(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, shifts: Tensor, radius: int, dim: int, back: bool) -> Tensor:
+        ctx.arguments = shifts, radius, dim
+        ctx.back = back
+        if x.is_cuda:
+            return (shift_back_by_gathering if back else shift_by_gathering)(x, shifts, radius, dim)
+        return (shift_back_by_slices if back else shift_by_slices)(x, shifts, radius, dim)
 
-
-def _shift_back(y: Tensor, shifts: Tensor, radius: int, dim: int) -> Tensor:
-    return (shift_back_by_gathering if y.is_cuda else shift_back_by_slices)(y, shifts, radius, dim)
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
+        result: Tensor = _Shift.apply(grads[0], *ctx.arguments, not ctx.back)  # type: ignore[no-untyped-call]
+        return result, None, None, None, None
 
 
 def shift_by_slices(x: Tensor, shifts: Tensor, radius: int, dim: int) -> Tensor:

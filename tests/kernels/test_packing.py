@@ -4,20 +4,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fauxley.kernels import packed_convolution_1d as convolution_packed
-from fauxley.kernels import packed_convolution_2d as convolution_packed_2d
-from fauxley.kernels.convolution_1d import DirectConvolution
-from fauxley.kernels.packed_convolution_1d import (
+from fauxley.kernels import packing
+from fauxley.kernels.algorithms_1d import DirectConvolution
+from fauxley.kernels.packing import (
     PackedBilinear,
     PackedFrames,
+    PackedPhases,
     PackedWindows,
     Unpacked,
     choose_packed,
     has_packing,
 )
-from fauxley.kernels.packed_convolution_2d import PackedPhases
-from fauxley.models.layers_2d import TransposedUpsampling2d
-from fauxley.models.packed import PackedUpsampling2d
+from fauxley.models.layers import TransposedUpsampling2d
+from fauxley.models.packed import PackedLayer
 
 # Way, batch, frames, inputs, outputs, taps.
 CASES = {
@@ -77,13 +76,13 @@ def test_each_way_equals_plain_convolution(case, dtype, tolerance):
     ],
 )
 def test_each_shape_has_its_way(shape, outputs, by, monkeypatch):
-    monkeypatch.setattr(convolution_packed, "has_packing", lambda dtype: True)
+    monkeypatch.setattr(packing, "has_packing", lambda dtype: True)
     assert choose_packed(torch.empty(1).expand(shape), 7, outputs) == by
 
 
 def test_without_packing_the_usual_algorithms_compute(monkeypatch):
     assert isinstance(choose_packed(torch.empty(1, 16, 1024, dtype=torch.float64), 7, 2048), Unpacked)
-    monkeypatch.setattr(convolution_packed, "has_packing", lambda dtype: False)
+    monkeypatch.setattr(packing, "has_packing", lambda dtype: False)
     assert isinstance(choose_packed(torch.empty(1, 16, 1024), 7, 2048), Unpacked)
 
 
@@ -96,7 +95,7 @@ def test_packing_is_not_taken_on_trust(broken, monkeypatch):
         return torch.zeros(*matrices.shape[:2], kept[1].numel() // matrices.shape[1])
 
     has_packing.cache_clear()
-    monkeypatch.setattr(convolution_packed, "multiply", {"fails": fails, "is wrong": is_wrong}[broken])
+    monkeypatch.setattr(packing, "multiply_packed_matrices", {"fails": fails, "is wrong": is_wrong}[broken])
     try:
         assert not has_packing(torch.float32)
     finally:
@@ -109,7 +108,7 @@ def test_packing_is_not_taken_on_trust(broken, monkeypatch):
 def test_an_image_layer_in_use_equals_plain_transposed_convolution(
     kernel_length, batch, size, outputs, dtype, tolerance, monkeypatch
 ):
-    monkeypatch.setattr(convolution_packed_2d, "_MANY_CHANNELS", 1)
+    monkeypatch.setattr(packing, "_MANY_IMAGE_CHANNELS", 1)
     torch.manual_seed(0)
     layer = TransposedUpsampling2d(6, outputs, kernel_length)
     for parameter in layer.parameters():
@@ -122,13 +121,13 @@ def test_an_image_layer_in_use_equals_plain_transposed_convolution(
     front = (kernel_length - 2) // 2
     expected = full[:, :, front : front + 2 * size[0], front : front + 2 * size[1]]
     with torch.no_grad():
-        for y in (layer(x), PackedUpsampling2d(layer)(x)):
+        for y in (layer(x), PackedLayer(layer)(x)):
             assert y.shape == expected.shape
             assert (y - expected).norm() < tolerance * expected.norm()
 
 
 def test_images_of_few_channels_are_left_to_the_usual_algorithm(monkeypatch):
-    monkeypatch.setattr(convolution_packed_2d, "has_packing", lambda dtype: True)
+    monkeypatch.setattr(packing, "has_packing", lambda dtype: True)
     assert PackedPhases.suits(torch.empty(1).expand(1, 256, 4, 4), 5)
     assert not PackedPhases.suits(torch.empty(1).expand(1, 128, 4, 4), 5)
     assert not PackedPhases.suits(torch.empty(1).expand(8, 256, 4, 4), 5)
