@@ -275,7 +275,7 @@ class Rounding(Updater):
         for number, weight in enumerate(weights):
             largest = max(float(term[number].abs().max()) for term in terms)
             self.size[weight] = max(self.size.get(weight, 0.0), largest)
-            kept = optimizer.state[weight]
+            kept = optimizer.state[number]
             root = (kept["exp_avg_sq"] if "exp_avg_sq" in kept else kept["mean_square"]).sqrt()
             told = (_ROUNDING * largest <= _UNTOLD * root).to(weight.dtype)
             self.told[weight] = self.told.get(weight, 1) * told
