@@ -234,7 +234,8 @@ def assert_slots(recorded, name, official, rounding):
             continue
         player = official.state.optimizers["generator" if variable.startswith("G/") else "critic"]
         tensor = official.tensors[variable]
-        ours = to_tensorflow(player.state[tensor][moments[moment]], variable)
+        number = next(number for number, weight in enumerate(player.weights) if weight is tensor)
+        ours = to_tensorflow(player.state[number][moments[moment]], variable)
         difference = ours.reshape(-1)[::stride] - expected.reshape(-1)
         noise = _ROUNDING * rounding.size[tensor] * np.sqrt(expected.size)
         noise = noise if moment == "Adam" else noise * _ROUNDING * rounding.size[tensor]
