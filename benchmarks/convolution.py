@@ -1,4 +1,4 @@
-"""Which algorithm suits which product of a convolution: what `fauxley.kernels.convolution_1d` chooses by, measured.
+"""Which algorithm suits which product of a convolution: what `fauxley.kernels.algorithms_1d` chooses by, measured.
 
     python benchmarks/convolution.py [--dims 16 32 64] [--batch-size 16] [--threads 2] [--quick]
 
@@ -15,10 +15,11 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from torch.nn.grad import conv1d_input, conv1d_weight
 
-from fauxley.kernels.bilinear import BilinearConvolution
-from fauxley.kernels.convolution import Convolution
-from fauxley.kernels.convolution_1d import DirectConvolution, WindowsConvolution, choose_convolution
+from fauxley import kernels
+from fauxley.kernels.algorithm import Algorithm
+from fauxley.kernels.algorithms_1d import BilinearConvolution, DirectConvolution, WindowsConvolution
 from fauxley.models.layers import Downsampling
 from fauxley.models.wavegan import WaveGAN
 
@@ -62,35 +63,33 @@ def measure(dim: int, layer: Downsampling, batch_size: int, length: int, repeats
     stride, frames = layer.stride, length // layer.stride
     # The folded problem: s·in channels, ceil-ed taps.
     x = torch.randn(batch_size, frames, stride * inputs)
-    weight = torch.randn(2 * layer.radius + 1, stride * inputs, outputs)
+    plan = kernels.convolve_down.plan(torch.empty(batch_size, length, inputs), layer.weight, stride)
+    weight = torch.randn_like(plan.fold_weight(layer.weight))
     grad = torch.randn(batch_size, frames, outputs)
     kernel = layer.weight.permute(2, 1, 0).contiguous()
     taps_folded = len(weight)
-    chosen = choose_convolution(x, taps_folded, outputs)
-    algorithms = {"direct": DirectConvolution(taps_folded), "windows": WindowsConvolution(taps_folded)}
+    algorithms: dict[str, Algorithm] = {
+        "direct": DirectConvolution(taps_folded),
+        "windows": WindowsConvolution(taps_folded),
+    }
     if frames % _TILE == 0:
         algorithms["bilinear"] = BilinearConvolution(taps_folded, _TILE)
-    algorithms["chosen"] = chosen
-    weights = {name: by.prepare(weight) for name, by in algorithms.items()}
+    algorithms["chosen"] = plan.algorithm
+    weights = {name: algorithm.prepare(weight) for name, algorithm in algorithms.items()}
     # The plain problem, with the asymmetric padding paid for once, beforehand.
     padding = max(taps - stride, 0)
     plain = F.pad(torch.randn(batch_size, inputs, length), (padding // 2, padding - padding // 2))
     plain_grad = torch.randn(batch_size, outputs, frames)
 
-    def backward(by_input: bool) -> object:
-        return torch.ops.aten.convolution_backward(
-            plain_grad, plain, kernel, None, [stride], [0], [1], False, [0], 1, [by_input, not by_input, False]
-        )
-
     plain_products: dict[str, Product] = {
         "forward": lambda: F.conv1d(plain, kernel, stride=stride),
-        "d input": lambda: backward(True),
-        "d weight": lambda: backward(False),
+        "d input": lambda: conv1d_input(plain.shape, kernel, plain_grad, stride),
+        "d weight": lambda: conv1d_weight(plain, kernel.shape, plain_grad, stride),
     }
     for product, reference in plain_products.items():
         candidates = {"conv1d": reference}
-        for name, by in algorithms.items():
-            candidates[name] = products(by, x, grad, weights[name])[product]
+        for name, algorithm in algorithms.items():
+            candidates[name] = products(algorithm, x, grad, weights[name])[product]
         milliseconds = dict(zip(candidates, medians(tuple(candidates.values()), repeats), strict=True))
         title = f"{inputs} → {outputs}, {frames}"
         numbers = " ".join(f"{milliseconds.get(name, float('nan')):8.2f}" for name in _COLUMNS)
@@ -98,12 +97,12 @@ def measure(dim: int, layer: Downsampling, batch_size: int, length: int, repeats
         print(f"{dim:3d} {title:>18} {product:>8} {numbers} {ratio:6.2f}", flush=True)
 
 
-def products(by: Convolution, x: torch.Tensor, grad: torch.Tensor, weight: torch.Tensor) -> dict[str, Product]:
+def products(algorithm: Algorithm, x: torch.Tensor, grad: torch.Tensor, weight: torch.Tensor) -> dict[str, Product]:
     """The three products of one algorithm."""
     return {
-        "forward": lambda: by.convolve(by.prepare_input(x), weight),
-        "d input": lambda: by.transpose(by.prepare_output(grad), weight),
-        "d weight": lambda: by.correlate(by.prepare_input(x), by.prepare_output(grad)),
+        "forward": lambda: algorithm.convolve(algorithm.prepare_input(x), weight),
+        "d input": lambda: algorithm.transpose(algorithm.prepare_output(grad), weight),
+        "d weight": lambda: algorithm.correlate(algorithm.prepare_input(x), algorithm.prepare_output(grad)),
     }
 
 

@@ -22,7 +22,7 @@ from fauxley.dataset.dataset import Dataset
 from fauxley.dataset.packing import pack
 from fauxley.dataset.slicing import Slicing
 from fauxley.models.draws import Draws
-from fauxley.sounds.files import write_audio
+from fauxley.sounds.writing import write_audio
 from fauxley.training.data import ClipReader, MappedReader, PrefetchingReader, RealAudio, ResidentReader
 from fauxley.training.presets import PRESETS
 from fauxley.training.state import TrainingState

@@ -13,8 +13,8 @@ import numpy as np
 from large_dataset import CLIP_LENGTH, LABELS, memory, simulate
 
 from fauxley.dataset.dataset import Dataset
+from fauxley.dataset.format import AUDIO_FILE, MANIFEST_FILE, DatasetEntry, DatasetInfo, write_info
 from fauxley.dataset.slicing import Slicing
-from fauxley.dataset.store import AUDIO_FILE, MANIFEST_FILE, DatasetInfo, Entry, write_info
 
 BATCH = 64  # clips read at a time
 RATE = 16000
@@ -56,7 +56,7 @@ def simulate_folder(folder: Path, clips: int) -> None:
     labels = np.random.default_rng(0).integers(0, LABELS, clips).tolist()
     with (folder / MANIFEST_FILE).open("w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(field.name for field in dataclasses.fields(Entry))
+        rows.writerow(field.name for field in dataclasses.fields(DatasetEntry))
         for number, label in enumerate(labels):
             name, begin, sha256 = f"{names[label]}/{number:08d}.wav", number * CLIP_LENGTH, f"{number:064x}"
             rows.writerow([name, names[label], begin, CLIP_LENGTH, CLIP_LENGTH / RATE, 1.0, sha256, "", ""])

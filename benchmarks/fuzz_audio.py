@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from fauxley.dataset.folder_report import FileReport, measure, scan_folder
 from fauxley.dataset.packing import pack
-from fauxley.dataset.scan import FileReport, measure, scan_folder
 
 _SNDFILE = [
     *[("wav", "WAV", s) for s in ("PCM_U8", "PCM_16", "PCM_24", "FLOAT", "DOUBLE")],

@@ -77,7 +77,7 @@ def measure(kind: str, count: int, folder: Path, dim: int) -> dict[str, float]:
     from fauxley.models.synthesizer import Synthesizer
     from fauxley.models.wavegan import WaveGAN
     from fauxley.rendering.folder import Output, from_seeds, write_sounds
-    from fauxley.sounds.files import write_audio
+    from fauxley.sounds.writing import write_audio
 
     architecture = WaveGAN(16384, dim=dim)
     synthesizer = Synthesizer(architecture, architecture.generator(Draws(0)), architecture.representation(), 16000)

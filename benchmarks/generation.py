@@ -3,9 +3,9 @@
     python benchmarks/generation.py [--dim 64] [--batch-size 16] [--models RUN ...] [--device cpu] [--quick]
 
 One clip at a time, then many in batches, as multiples of real time (16 kHz). Competitors take turns, the figures are
-medians. Plain PyTorch has the same weights and makes the same sounds, which is checked first; so has onnxruntime, which
-runs plain PyTorch's graph. "nearest + conv" is the default of the public ports: the same sizes, other sounds. SpecGAN's
-figures include Griffin-Lim. The WaveNet is timed over a few samples and scaled.
+medians. "plain" are the same models with plain kernels (`fauxley.kernels.functions`): the same sounds, which is checked
+first; so are those of onnxruntime, which runs their graph. "nearest + conv" is the default of the public ports: the
+same sizes, other sounds. SpecGAN's figures include Griffin-Lim. The WaveNet is timed over a few samples and scaled.
 
 Then what bfloat16 costs: how its sounds differ from those in float32, with random weights and for each of `--models`.
 """
@@ -21,11 +21,11 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from plain import PlainGenerator, PlainImageGenerator, channels_first
 from torch import Tensor, nn
 from train_step import record
 
 import fauxley
+from fauxley import kernels
 from fauxley.machine import keep_freed_memory
 from fauxley.models.architecture import Architecture
 from fauxley.models.draws import Draws
@@ -114,20 +114,18 @@ def competitors(architecture: WaveGAN | SpecGAN, device: torch.device, threads: 
     """Ways to make audio of latents, ours among them."""
     ours = {name: synthesizer(architecture, device) for name in ("float32", "bfloat16")}
     ours["bfloat16"].to(precision="bfloat16")
-    state = ours["float32"].generator.state_dict()
-    makes: dict[str, Make]
-    if isinstance(architecture, SpecGAN):
-        image = PlainImageGenerator(architecture).to(device)
-        image.load_state_dict(state)
-        to_audio = ours["float32"].representation.to_audio
-        makes = {"plain": lambda z: to_audio(image(z.to(device))).cpu()}
-    else:
-        plain = PlainGenerator(architecture).to(device)
-        plain.load_state_dict(channels_first(ours["float32"].generator, (1, 2, 0)))
+    plain = ours["float32"]
+
+    def make_plainly(z: Tensor) -> Tensor:
+        with kernels.use("plain"):
+            return plain.generate(latents=z, batch_size=len(z))
+
+    makes: dict[str, Make] = {"plain": make_plainly}
+    if isinstance(architecture, WaveGAN):
         nearest = NearestGenerator(architecture).to(device)
-        makes = {"plain": lambda z: plain(z.to(device)).cpu(), "nearest + conv": lambda z: nearest(z.to(device)).cpu()}
+        makes["nearest + conv"] = lambda z: nearest(z.to(device)).cpu()
         if device.type == "cpu":
-            makes["onnxruntime"] = by_onnxruntime(plain, architecture.latent_size, threads)
+            makes["onnxruntime"] = by_onnxruntime(plain.generator, architecture.latent_size, threads)
     for name, each in ours.items():
         makes[name] = lambda z, each=each: each.generate(latents=z, batch_size=len(z))  # type: ignore[misc]
     return makes
@@ -149,7 +147,7 @@ def by_onnxruntime(generator: nn.Module, latent_size: int, threads: int) -> Make
     import onnxruntime
 
     file = io.BytesIO()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), kernels.use("plain"):
         warnings.simplefilter("ignore")
         axes = {"z": {0: "batch"}, "audio": {0: "batch"}}
         example = (torch.zeros(2, latent_size),)

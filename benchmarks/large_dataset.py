@@ -3,7 +3,7 @@
     python benchmarks/large_dataset.py [--quick] [--clips 10000000] [--shard-megabytes 256]
 
 Prints the size of the index, what opening and a batch's draw cost in time and memory, how well the order of
-`fauxley.dataset.lanes` mixes beside a permutation of all clips, and what a cache has to fetch. Labels are 35, drawn at
+`fauxley.dataset.order` mixes beside a permutation of all clips, and what a cache has to fetch. Labels are 35, drawn at
 random, as in a dataset that was prepared in mixed order; "sorted" is the same with shards of one label each.
 """
 
@@ -21,11 +21,10 @@ from pathlib import Path
 import numpy as np
 
 from fauxley.dataset.dataset import Dataset
-from fauxley.dataset.lanes import Laned
-from fauxley.dataset.order import Order, Shuffled
-from fauxley.dataset.parts import hash_file
+from fauxley.dataset.format import LABELS_FILE, LANES, LENGTHS_FILE, Shard, ShardedInfo, shard_file, write_info
+from fauxley.dataset.order import Laned, Order, Shuffled
 from fauxley.dataset.slicing import Slicing
-from fauxley.dataset.store import LABELS_FILE, LANES, LENGTHS_FILE, Shard, ShardedInfo, shard_file, write_info
+from fauxley.storage import hash_file
 
 CLIP_LENGTH, BATCH_SIZE, LABELS = 16384, 64, 35
 

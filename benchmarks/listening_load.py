@@ -25,7 +25,7 @@ import numpy as np
 
 from fauxley.cli.main import main as fauxley
 from fauxley.listening.study import ANSWERS_FILE
-from fauxley.sounds.files import write_audio
+from fauxley.sounds.writing import write_audio
 
 LABELS = ("one", "two")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fauxley.sounds.decode import read_audio
-from fauxley.sounds.files import find_audio
+from fauxley.sounds.finding import find_audio
+from fauxley.sounds.reading import read_audio
 
 _RATE, _LENGTH, _BLOCK = 16000, 8192, 80  # Hz, samples, samples of 5 ms
 

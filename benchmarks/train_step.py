@@ -1,9 +1,10 @@
-"""A training step against the same mathematics in plain PyTorch.
+"""A training step with fast kernels against the same step with plain ones.
 
     python benchmarks/train_step.py [--model specgan] [--objective relativistic] [--dim 64] [--batch-size 64] [--quick]
 
-The reference is what one would write without further thought (`plain.py`). All take the same steps from the same
-weights on the same numbers; that the losses agree is checked first. Then they take turns, and the figures are medians.
+Plain are the definitions in `fauxley.kernels.functions`, differentiated by PyTorch. All take the same steps from the
+same weights on the same numbers; that the losses agree is checked first. Then they take turns, and the figures are
+medians. Both precisions are compared with plain float32, and bfloat16 with plain bfloat16, too.
 """
 
 import argparse
@@ -14,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from plain import Plain
 from torch import Tensor
 
+from fauxley import kernels
 from fauxley.machine import keep_freed_memory
 from fauxley.models.draws import Draws
 from fauxley.models.specgan import SpecGAN
@@ -26,6 +27,7 @@ from fauxley.training.optimizers import Adam
 from fauxley.training.state import TrainingState
 from fauxley.training.step import train_step
 
+Step = Callable[[int], dict[str, Tensor]]
 MODELS = {"wavegan": WaveGAN, "specgan": SpecGAN}
 OBJECTIVES: dict[str, Callable[..., Adversarial]] = {
     "wgan-gp": WassersteinGP,
@@ -61,24 +63,16 @@ def main() -> None:
     keep_freed_memory()
     architecture, optimizer = MODELS[options.model](options.clip_length, dim=options.dim), Adam()
     objective = OBJECTIVES[options.objective](**({"critic_steps": n} if (n := options.critic_steps) else {}))
-    states = {
-        name: TrainingState.new(architecture, optimizer, False, 0, device, dtype)
-        for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16))
-    }
-    plain = Plain(states["float32"], architecture, optimizer)
+    precisions = {"float32": torch.float32, "bfloat16": torch.bfloat16}
     audio = torch.rand(objective.critic_steps, options.batch_size, architecture.channels, options.clip_length) - 0.5
-    representation = states["float32"].representation
+    representation = architecture.representation()
     representation.fit(iter(audio))
     batches = [representation.to_features(each).to(device) for each in audio]
-    steps: dict[str, Callable[[int], dict[str, Tensor]]] = {
-        "plain": lambda number: plain.step(
-            objective, [each.detach() for each in batches], [Draws(number, n) for n in range(len(batches) + 1)]
-        ),
-    }
-    for name, state in states.items():
-        steps[name] = lambda number, state=state: train_step(  # type: ignore[misc]
-            state, objective, batches, lambda update: Draws(number, update)
-        )
+    steps: dict[str, Step] = {}
+    for implementation in ("plain", "fast"):
+        for precision, dtype in precisions.items():
+            state = TrainingState.new(architecture, optimizer, False, 0, device, dtype)
+            steps[f"{implementation} {precision}"] = step_of(implementation, state, objective, batches)
     check(steps)
     seconds = measure(
         steps, options.repeats, device, time.process_time if options.processor_time else time.perf_counter
@@ -87,18 +81,34 @@ def main() -> None:
     what = f"{options.model}, {options.objective}, {objective.critic_steps} + 1 updates"
     print(f"{what}, d = {options.dim}, batch {options.batch_size}, {options.clip_length} samples, {where}")
     print("  ".join(f"{name}: {1e3 * value:.1f} ms/step" for name, value in seconds.items()))
-    print("  ".join(f"plain / {name}: {seconds['plain'] / seconds[name]:.2f}" for name in states))
+    ratios = {name: seconds["plain float32"] / seconds[f"fast {name}"] for name in precisions}
+    ratios["bfloat16 (plain bfloat16)"] = seconds["plain bfloat16"] / seconds["fast bfloat16"]
+    print("  ".join(f"plain / {name}: {ratio:.2f}" for name, ratio in ratios.items()))
     if options.json is not None:
         key = f"{options.model} {options.objective} d={options.dim} batch={options.batch_size}"
-        record(options.json, key, {name: seconds["plain"] / seconds[name] for name in states})
+        record(options.json, key, ratios)
 
 
-def check(steps: dict[str, Callable[[int], dict[str, Tensor]]]) -> None:
+def step_of(
+    implementation: kernels.Implementation, state: TrainingState, objective: Adversarial, batches: list[Tensor]
+) -> Step:
+    """Take step number n of a state with one implementation of the kernels."""
+
+    def step(number: int) -> dict[str, Tensor]:
+        with kernels.use(implementation):
+            return train_step(state, objective, batches, lambda update: Draws(number, update))
+
+    return step
+
+
+def check(steps: dict[str, Step]) -> None:
     """Take the first step with all and compare the losses; this warms up, too."""
     first = {name: step(0) for name, step in steps.items()}
-    for loss, expected in first["plain"].items():
-        torch.testing.assert_close(first["float32"][loss], expected, rtol=1e-3, atol=2e-3)
-        torch.testing.assert_close(first["bfloat16"][loss], expected, rtol=0.05, atol=0.05)
+    for loss in ("critic_loss", "generator_loss"):
+        expected = first["plain float32"][loss]
+        torch.testing.assert_close(first["fast float32"][loss], expected, rtol=1e-3, atol=2e-3)
+        for name in ("plain bfloat16", "fast bfloat16"):
+            torch.testing.assert_close(first[name][loss], expected, rtol=0.05, atol=0.05)
 
 
 def record(path: Path, key: str, ratios: dict[str, float]) -> None:
@@ -109,7 +119,7 @@ def record(path: Path, key: str, ratios: dict[str, float]) -> None:
 
 
 def measure(
-    steps: dict[str, Callable[[int], dict[str, Tensor]]],
+    steps: dict[str, Step],
     repeats: int,
     device: torch.device,
     clock: Callable[[], float],

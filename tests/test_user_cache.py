@@ -12,8 +12,8 @@ from fauxley.dataset.dataset import Dataset
 from fauxley.dataset.pack_settings import PackSettings
 from fauxley.dataset.packing import open_or_prepare
 from fauxley.errors import FauxleyError
-from fauxley.locks import alone_in
-from fauxley.user_cache import KINDS, cache_folder, writable_folder
+from fauxley.storage import hold_folder
+from fauxley.user_cache import CACHE_KINDS, cache_folder, writable_folder
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_what_is_not_ours_or_being_made_stays(cache: Path, capsys: pytest.Captur
     for file in (*mine, work / "part", fetched, cache / "datasets" / "kit-0123456789abcdef" / "dataset.json"):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("")
-    with alone_in(work):
+    with hold_folder(work):
         assert main(["cache", "--clear"]) == 1
     assert "2 in use" in capsys.readouterr().err
     assert all(file.exists() for file in (*mine, work / "part", fetched))
@@ -77,7 +77,7 @@ def test_what_is_not_ours_or_being_made_stays(cache: Path, capsys: pytest.Captur
 def test_a_folder_that_cannot_be_is_one_line(cache: Path, kit: Path) -> None:
     cache.write_text("")
     with pytest.raises(FauxleyError, match="set FAUXLEY_CACHE_DIR"):
-        writable_folder(KINDS[0].name)
+        writable_folder(CACHE_KINDS[0].name)
     with pytest.raises(FauxleyError, match="set FAUXLEY_CACHE_DIR"):
         open_or_prepare(kit, n_jobs=1)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fauxley.dataset.dataset import Dataset
     from fauxley.models.synthesizer import Synthesizer, load
-    from fauxley.sounds.files import write_audio
+    from fauxley.sounds.writing import write_audio
 
 __version__ = "0.1.0"
 
@@ -22,7 +22,7 @@ _HOMES = {
     "Dataset": "fauxley.dataset.dataset",
     "Synthesizer": "fauxley.models.synthesizer",
     "load": "fauxley.models.synthesizer",
-    "write_audio": "fauxley.sounds.files",
+    "write_audio": "fauxley.sounds.writing",
 }
 
 

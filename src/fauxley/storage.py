@@ -1,24 +1,34 @@
-"""Files and folders that appear whole or not at all, whatever kills the process meanwhile.
+"""Files and folders that appear whole or not at all, locks between processes, and checksums; on every system.
 
-Everything is written under a temporary name beside its destination, flushed to the disk and then renamed, which
-is atomic. A leftover of a killed process has a name that `is_leftover` recognises, so that readers can pass it over and
-owners can sweep it away.
+- **Atomic writes.** Everything is written under a temporary name beside its destination, flushed to the disk and then
+  renamed, which is atomic. What a killed process leaves behind has a name that `is_leftover` recognises, so that
+  readers can pass it over and owners can sweep it away.
+- **Locks.** A lock is a lock file, and is over when its process is, however that ends. Some file systems (of networks,
+  in user space) know no locks. There a second file's being there is the lock, and one that was left by a dead process
+  of this machine is taken over.
 
 Not every system can do all of it. Some flush no folders. Windows renames and removes nothing that is open, not even for
 the moment in which a virus scanner looks at a new file: there we try for a while.
 """
 
 import errno
+import hashlib
 import os
 import re
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+LOCK_FILE = ".lock"
 _MARK = ".partial-"
-_UNSUPPORTED = {errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+_NO_FLUSHING = {errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+_NO_LOCKING = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL}
 _LONGEST_NAME = 255  # bytes, on nearly every file system
 _IN_USE = (5, 32)  # Windows: access denied, sharing violation
 _PATIENCE_SECONDS = 2.0
@@ -126,7 +136,7 @@ def sync(descriptor: int) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in _UNSUPPORTED:
+        if error.errno not in _NO_FLUSHING:
             raise
 
 
@@ -136,3 +146,74 @@ def _partial(path: Path) -> Path:
     if (too_long := len(mark) + len(os.fsencode(name)) - _LONGEST_NAME) > 0:
         name = os.fsencode(name)[too_long:].decode(errors="ignore")
     return path.with_name(mark + name)
+
+
+def take_lock(path: Path, *, wait: bool = False, whole_process: bool = False) -> "BaseFileLock | None":
+    """Take the lock of the file `path`, which is made and may stay; None if another process has it.
+
+    Args:
+        path: in a folder that exists.
+        wait: until it is free, instead of giving up.
+        whole_process: who takes it again in this process has it too, until the last of them lets go of it. Otherwise
+            one thread keeps out the others.
+
+    Raises:
+        OSError: no permission, no room.
+    """
+    # Imported here: it takes longer to load than most commands without locks need in all.
+    from filelock import FileLock, SoftFileLock, Timeout
+
+    timeout = -1 if wait else 0
+    try:
+        lock = FileLock(path, timeout, thread_local=False, is_singleton=whole_process, fallback_to_soft=False)
+        lock.acquire()
+    except Timeout:
+        return None
+    except OSError as error:
+        if error.errno not in _NO_LOCKING:
+            raise
+    else:
+        return lock
+    try:
+        soft = SoftFileLock(
+            path.with_name(f"{path.name}.held"), timeout, thread_local=False, is_singleton=whole_process
+        )
+        soft.acquire()
+    except Timeout:
+        return None
+    return soft
+
+
+@contextmanager
+def hold_folder(folder: Path) -> Iterator[bool]:
+    """Hold `folder` against other processes within the block; gives False, and holds nothing, if another has it."""
+    lock = take_lock(folder / LOCK_FILE)
+    try:
+        yield lock is not None
+    finally:
+        if lock is not None:
+            # Whoever has opened it meanwhile sees that it is gone. Windows lets nobody remove an open file; there it
+            # goes with the release.
+            with suppress(OSError):
+                (folder / LOCK_FILE).unlink()
+            lock.release()
+
+
+def remove_unless_held(folder: Path) -> bool:
+    """Remove a folder that processes hold by `hold_folder`; False if one does."""
+    with hold_folder(folder) as unused:
+        if unused:
+            shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):  # on Windows it could not be removed with the lock in it
+        folder.rmdir()
+    return unused
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a regular file's content.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -17,15 +17,14 @@ from pathlib import Path
 import platformdirs
 
 from fauxley.errors import FauxleyError
-from fauxley.locks import remove_unless_held
-from fauxley.storage import is_leftover
+from fauxley.storage import is_leftover, remove_unless_held
 
 _WORK = re.compile(r"\.partial-[0-9a-f]{16}-")  # where a dataset is being prepared
 _ABANDONED_SECONDS = 3600  # what has not grown for so long belongs to a process that was killed
 
 
 @dataclass(frozen=True)
-class Kind:
+class CacheKind:
     """Things of one kind, in a folder of that name.
 
     Attributes:
@@ -58,11 +57,11 @@ class Kind:
         return kept
 
 
-KINDS = (
-    Kind("datasets", "folders of sounds, prepared when they were given as --data", ".+-[0-9a-f]{16}"),
-    Kind("classifiers", "trained to judge sounds by", "[0-9a-f]+-[0-9a-f]{8}"),
-    Kind("shards", "copies of datasets behind URLs; FAUXLEY_CACHE_SIZE bounds them", r"[0-9a-f]{64}|.+\.lock"),
-    Kind("measures", "of what this machine is fast in", r"precision\.json"),
+CACHE_KINDS = (
+    CacheKind("datasets", "folders of sounds, prepared when they were given as training data", ".+-[0-9a-f]{16}"),
+    CacheKind("classifiers", "trained to judge sounds by", "[0-9a-f]+-[0-9a-f]{8}"),
+    CacheKind("shards", "copies of datasets behind URLs; FAUXLEY_CACHE_SIZE bounds them", r"[0-9a-f]{64}|.+\.lock"),
+    CacheKind("measures", "of what this machine is fast in", r"precision\.json"),
 )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fauxley import cluster
+from fauxley import parallel
 from fauxley.cli.main import main
 from fauxley.signal.drumkit import write_kit
 
@@ -97,7 +97,7 @@ def test_what_is_no_cluster_is_one_line(
 ) -> None:
     if code == 1:
         pytest.importorskip("distributed")
-        monkeypatch.setattr(cluster, "_TIMEOUT_SECONDS", 1)
+        monkeypatch.setattr(parallel, "_TIMEOUT_SECONDS", 1)
     assert main(["prepare", str(kit), str(tmp_path / "dataset"), "--cluster", address]) == code
     error = capsys.readouterr().err
     assert message in error

@@ -14,11 +14,11 @@ import torch
 import fauxley
 from fauxley.cli.main import main
 from fauxley.errors import FauxleyError
-from fauxley.locks import alone_in
 from fauxley.rendering import batches as rendering
 from fauxley.rendering import folder as sounds
 from fauxley.rendering.output import Output
 from fauxley.signal.cleaning import Cleaning
+from fauxley.storage import hold_folder
 
 from .conftest import train_arguments
 
@@ -223,7 +223,7 @@ def test_a_job_is_known_by_its_model_and_options(
 
 def test_two_at_once_do_not_mix(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert generate(run, tmp_path / "out", "--count", "1") == 0
-    with alone_in(tmp_path / "out"):
+    with hold_folder(tmp_path / "out"):
         assert generate(run, tmp_path / "out", "--count", "1") == 1
     assert "another process" in capsys.readouterr().err
     assert generate(run, tmp_path / "out", "--count", "1") == 0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fauxley.cli.main import main
-from fauxley.sounds.files import write_audio
+from fauxley.sounds.writing import write_audio
 from fauxley.training.presets import PRESETS
 
 from .conftest import train_arguments

@@ -16,12 +16,11 @@ import soundfile
 
 from fauxley.dataset import parts
 from fauxley.dataset.dataset import Dataset
-from fauxley.dataset.pack_settings import PackSettings
+from fauxley.dataset.folder_report import scan_folder
+from fauxley.dataset.pack_settings import PackSettings, is_one_shot
 from fauxley.dataset.packing import open_or_prepare, pack
-from fauxley.dataset.scan import scan_folder
 from fauxley.dataset.slicing import Slicing
 from fauxley.errors import FauxleyError
-from fauxley.sounds.levels import is_one_shot
 
 _PACK = """
 import sys
@@ -66,10 +65,10 @@ def test_a_second_run_finds_the_first_and_a_change_is_noticed(sounds: Path, tmp_
     before = (target / "audio.int16").stat()
     pack(sounds, target)
     assert (target / "audio.int16").stat().st_mtime_ns == before.st_mtime_ns
-    with pytest.raises(FauxleyError, match="--overwrite"):
+    with pytest.raises(FauxleyError, match="overwrite it"):
         pack(sounds, target, PackSettings(sample_rate=8000))
     soundfile.write(sounds / "kick" / "00.wav", np.full(400, 0.25), 16000)
-    with pytest.raises(FauxleyError, match="--overwrite"):
+    with pytest.raises(FauxleyError, match="overwrite it"):
         pack(sounds, target)
     assert (target / "audio.int16").stat().st_mtime_ns == before.st_mtime_ns
     assert pack(sounds, target, PackSettings(sample_rate=8000), overwrite=True).sample_rate == 8000
@@ -120,7 +119,7 @@ def test_a_half_written_store_is_cut_back(tmp_path: Path, monkeypatch: pytest.Mo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("fauxley.dataset.shard_writer.copy_bytes", append_half)
+        patch.setattr("fauxley.dataset.shards.copy_bytes", append_half)
         with pytest.raises(KeyboardInterrupt):
             pack(folder, tmp_path / "dataset", n_jobs=1)
     assert _contents(pack(folder, tmp_path / "dataset", n_jobs=1).folder) == whole
@@ -325,7 +324,7 @@ def test_parts_depend_on_the_list_alone_and_are_bounded(sounds: Path, monkeypatc
 
 @pytest.mark.parametrize("work", ["scan", "pack"])
 def test_progress_shows_inside_a_long_file(tmp_path: Path, work: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fauxley.dataset.board._EVERY_SECONDS", 0.001)
+    monkeypatch.setattr("fauxley.dataset.shared_progress._EVERY_SECONDS", 0.001)
     folder = tmp_path / "sounds"
     folder.mkdir()
     soundfile.write(folder / "long.flac", np.zeros(8000 * 600), 8000)

@@ -13,7 +13,7 @@ from fauxley.errors import FauxleyError
 from fauxley.evaluation.classifier.training import Recipe, train_classifier
 from fauxley.evaluation.clips import ClipSource
 from fauxley.signal.drumkit import INSTRUMENTS, synthesize, write_kit
-from fauxley.sounds.decode import read_audio
+from fauxley.sounds.reading import read_audio
 
 _DATA = Path(os.environ.get("FAUXLEY_DATA_DIR") or Path(__file__).parents[3] / "shared" / "data")
 _COUNT = 160

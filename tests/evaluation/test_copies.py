@@ -17,7 +17,7 @@ from fauxley.evaluation.protocol import Protocol
 from fauxley.evaluation.report.page import Judged, pairs
 from fauxley.evaluation.report.remarks import remarks
 from fauxley.evaluation.report.report import to_json
-from fauxley.sounds.decode import read_audio
+from fauxley.sounds.reading import read_audio
 
 from .conftest import ArrayClips
 

@@ -22,7 +22,7 @@ from fauxley.evaluation.report.report import to_json, write_report
 from fauxley.models.draws import Draws
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.wavegan import WaveGAN
-from fauxley.sounds.files import write_audio
+from fauxley.sounds.writing import write_audio
 
 from .conftest import ArrayClips, memorised, noisy
 

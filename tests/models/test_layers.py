@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fauxley.kernels.leaky_relu import leaky_relu
-from fauxley.kernels.phase_shuffle import phase_shuffle
+from fauxley import kernels
+from fauxley.kernels import leaky_relu, phase_shuffle
 from fauxley.models.layers import (
     BatchNorm,
     Downsampling,
@@ -65,8 +65,10 @@ def test_resampling_equals_the_plain_definition(layer_class, kernel_length, stri
     for frames in (1, 2, 9, 70):
         length = frames * stride if layer_class is Downsampling else frames
         x = torch.randn(2, 3, length, dtype=torch.float64)
-        ours = layer(x.transpose(1, 2)).transpose(1, 2)
-        torch.testing.assert_close(ours, PLAIN[layer_class](layer, x))
+        for implementation in ("plain", "fast"):
+            with kernels.use(implementation):
+                ours = layer(x.transpose(1, 2)).transpose(1, 2)
+            torch.testing.assert_close(ours, PLAIN[layer_class](layer, x))
 
 
 @pytest.mark.parametrize(("kernel_length", "stride"), [(25, 4), (24, 2), (3, 4)])
@@ -104,7 +106,9 @@ def shifted(signal, shift):
 def test_phase_shuffle_shifts_each_example_and_reflects(shifts):
     x = torch.randn(3, 8, 2)
     expected = torch.stack([torch.stack(shifted(example, shift)) for example, shift in zip(x, shifts, strict=True)])
-    assert torch.equal(phase_shuffle(x, torch.tensor(shifts), 7), expected)
+    for implementation in ("plain", "fast"):
+        with kernels.use(implementation):
+            assert torch.equal(phase_shuffle(x, torch.tensor(shifts), 7), expected)
 
 
 def test_batch_norm_in_training_leaves_mean_zero_and_variance_one_per_channel():

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from fauxley.kernels import packed_convolution_1d as convolution_packed
-from fauxley.kernels import packed_convolution_2d as convolution_packed_2d
+from fauxley import kernels
+from fauxley.kernels import packing
 from fauxley.models.draws import Draws
 from fauxley.models.layers import NearestUpsampling, TransposedUpsampling
-from fauxley.models.packed import PackedLayers, PackedUpsampling, fingerprint
+from fauxley.models.packed import PackedLayer, PackedLayers, fingerprint
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.wavegan import WaveGAN
@@ -105,7 +105,7 @@ def train(generator):
 
 @pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
 def test_an_edit_is_heard_at_once(synthesizer, edit, monkeypatch):
-    monkeypatch.setattr(convolution_packed_2d, "_MANY_CHANNELS", 1)
+    monkeypatch.setattr(packing, "_MANY_IMAGE_CHANNELS", 1)
     latents = synthesizer.latents(range(6))
     before = synthesizer.generate(latents=latents)
     edit(synthesizer)
@@ -147,14 +147,14 @@ def test_copies_have_weights_of_their_own(synthesizer):
 
 def test_weights_that_stay_are_packed_once(monkeypatch):
     folds = []
-    fold = TransposedUpsampling.folded_weight
+    prepare = kernels.PackedPlan.prepare
     monkeypatch.setattr(
-        TransposedUpsampling, "folded_weight", lambda self, dtype: folds.append(self) or fold(self, dtype)
+        kernels.PackedPlan, "prepare", lambda self, weight, *rest: folds.append(weight) or prepare(self, weight, *rest)
     )
     synthesizer = synthesizer_of(ARCHITECTURES["wavegan"])
     for _ in range(3):
         synthesizer.generate(1)
-    assert len(folds) == len(set(folds)) == len(synthesizer.generator.layers)
+    assert len(folds) == len(set(map(id, folds))) == len(synthesizer.generator.layers)
 
 
 def test_a_layer_knows_nothing_of_its_packed_copy():
@@ -177,13 +177,20 @@ def test_a_packed_layer_gives_what_the_layer_gives(layer, batch):
         torch.nn.init.normal_(parameter)
     x = torch.randn(batch, 64, 64)
     with torch.no_grad():
-        torch.testing.assert_close(PackedUpsampling(layer)(x), layer(x), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(PackedLayer(layer)(x), layer(x), rtol=1e-4, atol=1e-4)
+
+
+def test_plain_kernels_make_the_same_sounds_without_packing(synthesizer):
+    expected = synthesizer.generate(2)
+    with kernels.use("plain"):
+        assert PackedLayers().copy(synthesizer.generator) is synthesizer.generator
+        torch.testing.assert_close(synthesizer.generate(2), expected, rtol=0, atol=1e-5)
 
 
 def test_without_packing_the_sounds_are_the_same(monkeypatch):
     synthesizer = synthesizer_of(WaveGAN(4096, dim=8))
     expected = synthesizer.generate(2)
-    monkeypatch.setattr(convolution_packed, "has_packing", lambda dtype: False)
+    monkeypatch.setattr(packing, "has_packing", lambda dtype: False)
     torch.testing.assert_close(synthesizer.generate(2), expected, rtol=0, atol=1e-5)
 
 

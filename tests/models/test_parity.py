@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from fauxley.interop.variables import convert, specgan_variables, to_tensorflow, wavegan_variables
-from fauxley.kernels.phase_shuffle import phase_shuffle
+from fauxley.kernels import phase_shuffle
 from fauxley.models.draws import Draws
-from fauxley.models.layers_2d import CubicUpsampling2d, LinearUpsampling2d, NearestUpsampling2d
+from fauxley.models.layers import CubicUpsampling2d, LinearUpsampling2d, NearestUpsampling2d
 from fauxley.models.log_spectrogram import LogSpectrogram
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN

@@ -125,7 +125,7 @@ def test_measuring_gives_a_number_and_changes_nothing():
 
 def test_networks_and_packing_work_on_a_processor_with_avx2_only():
     """The selection that failed there. What PyTorch may use is settled when it starts, hence a process of its own."""
-    selection = ["tests/kernels/test_packed_convolution.py", "tests/models/test_packed.py"]
+    selection = ["tests/kernels/test_packing.py", "tests/models/test_packed.py"]
     limits = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--no-cov", "-k", "plain or bfloat16 or batch"]
     done = subprocess.run(

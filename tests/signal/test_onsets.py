@@ -10,10 +10,10 @@ import soundfile
 
 from fauxley.dataset.cutting import Cutter, Cutting, fade_ends
 from fauxley.dataset.dataset import Dataset
+from fauxley.dataset.folder_report import scan_folder
 from fauxley.dataset.hit_files import find_hits, read_hits
 from fauxley.dataset.pack_settings import PackSettings
 from fauxley.dataset.packing import find_finished, open_or_prepare, pack
-from fauxley.dataset.scan import scan_folder
 from fauxley.dataset.slicing import HitSlicing, Slicing
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.signal.onsets import OnsetDetector
@@ -199,7 +199,7 @@ def test_a_dataset_cut_at_onsets(walks: Path, tmp_path: Path) -> None:
     for name in ("audio.int16", "dataset.json", "manifest.csv", "skipped.csv"):
         assert (again.folder / name).read_bytes() == (dataset.folder / name).read_bytes()
     assert find_finished(walks, tmp_path / "one", settings) is not None
-    with pytest.raises(FauxleyError, match="--overwrite"):
+    with pytest.raises(FauxleyError, match="overwrite it"):
         find_finished(walks, tmp_path / "one", PackSettings(slicing="onsets", clip_length=4096, cutting=Cutting(0.5)))
     sharded = pack(walks, tmp_path / "three", settings, shard_bytes=50_000, n_jobs=1)
     assert sorted(e.file for e in sharded.entries) == sorted(e.file for e in dataset.entries)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from fauxley.cli.main import main
+from fauxley.dataset.folder_report import FileReport, FolderReport, scan_folder
 from fauxley.dataset.packing import pack
-from fauxley.dataset.scan import FileReport, FolderReport, scan_folder
 from fauxley.sounds.catalogue import list_sounds
 
 

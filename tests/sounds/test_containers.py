@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from fauxley.dataset.scan import FileReport, measure
-from fauxley.sounds.decode import read_audio
-from fauxley.sounds.sources import AudioFileError, probe
+from fauxley.dataset.folder_report import FileReport, measure
+from fauxley.sounds.reading import AudioFileError, probe, read_audio
 
 RATE = 16000
 TONE = (0.3 * np.sin(np.arange(3200) / 10)).astype(np.float32)

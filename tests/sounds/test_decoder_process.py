@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from fauxley.dataset.folder_report import scan_folder
 from fauxley.dataset.packing import pack
-from fauxley.dataset.scan import scan_folder
 from fauxley.sounds import decoder_process
-from fauxley.sounds.decode import read_audio
-from fauxley.sounds.sources import AudioFileError, open_source, probe
+from fauxley.sounds.reading import AudioFileError, open_audio, probe, read_audio
 
 # Stands in for decoders with bugs: what a file begins with is what it does to them.
 _HAUNTED = """
@@ -107,7 +106,7 @@ def test_who_finds_a_damaged_process_is_not_blamed(haunted: Path) -> None:
 def test_giving_up_in_the_middle_leaves_nothing_behind(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "long.wav", np.zeros(1 << 20), 16000)
     soundfile.write(tmp_path / "short.wav", np.full(100, 0.5), 16000)
-    with open_source(tmp_path / "long.wav") as source:
+    with open_audio(tmp_path / "long.wav") as source:
         assert len(next(source.blocks())) < 1 << 20
     assert read_audio(tmp_path / "short.wav")[0, 0] == 0.5
     assert probe(tmp_path / "long.wav").num_samples == 1 << 20
@@ -129,7 +128,7 @@ def test_another_working_folder_and_names_that_are_no_text(tmp_path: Path, monke
 def test_a_decoder_ends_with_its_parent(haunted: Path, head: str) -> None:
     (haunted / "bad.wav").write_bytes(head.encode() + bytes(100))
     code = (
-        f"from fauxley.sounds import decoder_process as d; from fauxley.sounds.decode import read_audio\n"
+        f"from fauxley.sounds import decoder_process as d; from fauxley.sounds.reading import read_audio\n"
         f"from pathlib import Path; d._START = {decoder_process._START!r}; folder = Path({str(haunted)!r})\n"
         "read_audio(folder / 'good.wav'); print(d._idle[0]._process.pid, flush=True)\n"
         "read_audio(folder / 'bad.wav')\nimport time; time.sleep(600)"

@@ -12,8 +12,9 @@ import soundfile
 
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.sounds.catalogue import list_sounds
-from fauxley.sounds.decode import read_audio
-from fauxley.sounds.files import find_audio, quantise, write_audio
+from fauxley.sounds.finding import find_audio
+from fauxley.sounds.reading import read_audio
+from fauxley.sounds.writing import quantise, write_audio
 
 
 def _touch(folder: Path, *names: str) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from fauxley.dataset.folder_report import scan_folder
 from fauxley.dataset.packing import pack
-from fauxley.dataset.scan import scan_folder
 
 
 @pytest.mark.filterwarnings("ignore")  # of what encoders think of the seeds

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from fauxley.dataset.dataset import Dataset
+from fauxley.dataset.folder_report import FolderReport, scan_folder
 from fauxley.dataset.pack_settings import PackSettings
 from fauxley.dataset.packing import pack
-from fauxley.dataset.scan import FolderReport, scan_folder
 from fauxley.errors import FauxleyError
-from fauxley.sounds.files import find_audio
+from fauxley.sounds.finding import find_audio
 
 # Phrase in the manifest's outcome → word that the warning must hold.
 _WARNINGS = {

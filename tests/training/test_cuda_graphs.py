@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fauxley.kernels import phase_shuffle
+from fauxley.kernels import shifting
 from fauxley.models.draws import Draws
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
@@ -53,8 +53,8 @@ each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 @pytest.fixture(autouse=True)
 def gathering(monkeypatch):
     """Shuffle as a GPU does: the CPU's slices are cut by numbers on the host."""
-    monkeypatch.setattr(phase_shuffle, "shift_by_slices", phase_shuffle.shift_by_gathering)
-    monkeypatch.setattr(phase_shuffle, "shift_back_by_slices", phase_shuffle.shift_back_by_gathering)
+    monkeypatch.setattr(shifting, "shift_by_slices", shifting.shift_by_gathering)
+    monkeypatch.setattr(shifting, "shift_back_by_slices", shifting.shift_back_by_gathering)
 
 
 def new_state(case):

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from fauxley.errors import UsageError
-from fauxley.models.architecture import Critic, Generator
+from fauxley.models.critic import Critic
 from fauxley.models.draws import Draws
+from fauxley.models.network import Generator
 from fauxley.models.representations import Waveform
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN

@@ -11,7 +11,7 @@ import pytest
 import fauxley
 from fauxley.dataset.dataset import Dataset
 from fauxley.signal.drumkit import synthesize
-from fauxley.sounds.files import write_audio
+from fauxley.sounds.writing import write_audio
 
 _NAMES = ["straße – 日本語", "ударный 🥁", "dingbat ✂ (1)", "plain"]
 

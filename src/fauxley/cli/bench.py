@@ -28,8 +28,8 @@ from fauxley.machine import (
     peak_megabytes,
     require_memory,
 )
-from fauxley.models.architecture import AutoregressiveGenerator
 from fauxley.models.draws import Draws
+from fauxley.models.network import AutoregressiveGenerator
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.rendering.places import check_file_place
 from fauxley.storage import atomic_file

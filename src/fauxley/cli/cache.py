@@ -4,10 +4,9 @@ import os
 from typing import Literal
 
 from fauxley.cli.shared.options import Switch
-from fauxley.dataset.cache import format_size
-from fauxley.errors import FauxleyError
-from fauxley.sounds.sources import printable
-from fauxley.user_cache import KINDS, cache_folder
+from fauxley.errors import FauxleyError, printable
+from fauxley.machine import format_bytes
+from fauxley.user_cache import CACHE_KINDS, cache_folder
 
 
 def cache(
@@ -33,11 +32,11 @@ def cache(
     """
     print(printable(cache_folder()) + _origin())
     in_use = []
-    for kind in KINDS:
+    for kind in CACHE_KINDS:
         if only and kind.name not in only:
             continue
-        count, size = len(list(kind.entries())), format_size(kind.num_bytes())
-        print(f"  {kind.name:<12} {count:>6} {size:>10}   {kind.purpose}")
+        count, taken = len(list(kind.entries())), format_bytes(kind.num_bytes())
+        print(f"  {kind.name:<12} {count:>6} {taken:>10}   {kind.purpose}")
         if clear:
             in_use += kind.clear()
     if in_use:

@@ -6,11 +6,10 @@ from typing import Annotated, Literal
 import tyro
 
 from fauxley.cli.shared.options import ClusterAddress, Flat, Reference, Switch, check_out
-from fauxley.cluster import cluster_backend
-from fauxley.errors import UsageError
+from fauxley.errors import UsageError, printable
 from fauxley.evaluation.protocol import Protocol
 from fauxley.machine import Device, choose_device, importing, in_memory
-from fauxley.sounds.sources import printable
+from fauxley.parallel import cluster_backend
 from fauxley.terminal.progress import Stages
 
 

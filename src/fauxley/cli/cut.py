@@ -15,14 +15,14 @@ import soundfile
 from fauxley.cli.shared.options import Flat, Folder, Switch
 from fauxley.dataset.cutting import Cutting
 from fauxley.dataset.hit_files import HitFile, file_stems, write_hits
-from fauxley.dataset.part_assembly import check_jobs, complain
-from fauxley.errors import UsageError
-from fauxley.parallel import in_order
+from fauxley.dataset.parts import complain
+from fauxley.errors import UsageError, printable
+from fauxley.parallel import check_jobs, in_order
 from fauxley.pictures.cut_picture import SHOWN_SECONDS, CutRecording, write_cut_picture
 from fauxley.pictures.sheet import write_sheet
 from fauxley.sounds.catalogue import Sound, list_sounds
-from fauxley.sounds.files import Skipped
-from fauxley.sounds.sources import open_source, printable
+from fauxley.sounds.finding import Skipped
+from fauxley.sounds.reading import open_audio
 from fauxley.storage import atomic_folder
 from fauxley.terminal.formatting import duration
 from fauxley.terminal.progress import file_progress
@@ -127,7 +127,7 @@ def _draw(out: Path, folder: Path, sounds: Sequence[Sound], hits: Sequence[HitFi
 
 def _beginning(path: Path, hits: Sequence[HitFile]) -> CutRecording:
     parts, size = [], 0
-    with open_source(path) as source:
+    with open_audio(path) as source:
         rate = source.info.sample_rate
         for block in source.blocks():
             parts.append(block.mean(axis=1))

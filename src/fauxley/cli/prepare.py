@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 import tyro
 
 from fauxley.cli.shared.options import ClusterAddress, Folder, Switch, clip_length_for, describe_fit
-from fauxley.cluster import cluster_backend
-from fauxley.dataset.cache import parse_size
 from fauxley.dataset.cutting import Cutting
 from fauxley.dataset.dataset import Dataset
+from fauxley.dataset.download_cache import parse_size
 from fauxley.dataset.pack_settings import PackSettings
 from fauxley.dataset.packing import find_finished, pack
-from fauxley.sounds.sources import printable
+from fauxley.errors import printable
+from fauxley.parallel import cluster_backend
 from fauxley.terminal.formatting import counted, duration
 from fauxley.terminal.progress import file_progress
 

@@ -14,12 +14,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from fauxley.cli.shared.options import Folder, Switch
-from fauxley.dataset.part_assembly import complain
-from fauxley.dataset.scan import FolderReport, scan_folder
-from fauxley.errors import UsageError
+from fauxley.dataset.folder_report import FolderReport, scan_folder
+from fauxley.dataset.parts import complain
+from fauxley.errors import UsageError, printable
 from fauxley.machine import importing
 from fauxley.rendering.places import check_file_place
-from fauxley.sounds.sources import printable
 from fauxley.storage import atomic_file
 from fauxley.terminal.formatting import counted, duration, output_console, shorten
 from fauxley.terminal.progress import file_progress

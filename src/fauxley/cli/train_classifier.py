@@ -7,14 +7,13 @@ from typing import Annotated
 from fauxley.cli.shared.options import Flat, Switch
 from fauxley.dataset.dataset import Dataset
 from fauxley.dataset.packing import open_or_prepare
-from fauxley.errors import FauxleyError, UsageError
+from fauxley.errors import FauxleyError, UsageError, printable
 from fauxley.evaluation.classifier.cache import SENSIBLE_ACCURACY, cached_path
 from fauxley.evaluation.classifier.classifier import Classifier
 from fauxley.evaluation.classifier.training import NOISY_DB, Recipe
 from fauxley.evaluation.classifier.training import train_classifier as fit
 from fauxley.machine import Device, choose_device, in_memory
 from fauxley.rendering.places import check_folder_place
-from fauxley.sounds.sources import printable
 from fauxley.terminal.progress import Stages
 from fauxley.user_cache import writable_folder
 

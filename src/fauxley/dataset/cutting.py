@@ -1,4 +1,4 @@
-"""How a long recording is cut at its hits: where each begins and ends, and how its ends are faded.
+"""Finds the hits of a long recording and says where to cut it: where each begins and ends, and how its ends are faded.
 
 A hit begins a few milliseconds ahead of its attack and ends where the next begins or its tail has fallen to silence:
 60 dB below its loudest 20 ms, or to the level of what goes on all the time. What is cut fades in over the lead and out
@@ -6,6 +6,10 @@ over its last milliseconds, so that nothing clicks where a tail or a steady nois
 are: soft steps stay softer than loud ones, until somebody normalises each sound, as `prepare` does by default.
 
 Hits are found in the file as it is, at its own rate, so that all commands cut at the same places.
+
+`HitCounter` recognises long recordings of separate hits: a walk, an hour of drumming, a session of claps. Such a
+recording has several hits, most of which rise far and at once out of what was before them. Speech rises more slowly, a
+drone or a stream of noise not at all.
 
 Letters: C channels, T samples.
 """
@@ -19,7 +23,7 @@ from numpy.typing import NDArray
 
 from fauxley.errors import UsageError
 from fauxley.signal.onsets import OnsetDetector
-from fauxley.sounds.sources import Float
+from fauxley.sounds.reading import Float
 
 _QUIET_BLOCKS = 3  # of 20 ms, below the limit in a row: then a tail has ended
 _FLOOR_BLOCKS, _FLOOR_SHARE = 750, 0.1  # on either side; share of these that are as quiet as what goes on all the time
@@ -160,3 +164,62 @@ def fade_ends(audio: Float, fade_in: int, fade_out: int) -> Float:
 def _ramp(length: int) -> Float:
     """From 0 towards 1 along half a cosine, (T,)."""
     return (0.5 - 0.5 * np.cos(np.pi * np.arange(length) / max(length, 1))).astype(np.float32)
+
+
+_LONG_SECONDS = 5.0
+_FEWEST_HITS = 5
+_RISE_DB, _ATTACK_SECONDS = 20.0, 0.012  # of most hits: at least, at most
+
+
+@dataclass(frozen=True)
+class HitSummary:
+    """What a file would be cut into.
+
+    Attributes:
+        count: hits; 0 of a file that is no long recording of hits.
+        median_seconds: how long a hit is.
+        most_seconds: how long nine of ten are, at most.
+    """
+
+    count: int = 0
+    median_seconds: float = 0.0
+    most_seconds: float = 0.0
+
+
+class HitCounter:
+    """Counts the hits of one file that streams past; a short file is not listened to.
+
+    Args:
+        sample_rate: in Hz.
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        self._rate = sample_rate
+        self._cutter = Cutter(sample_rate, Cutting())
+        self._waiting: list[Float] = []
+        self._size = 0
+
+    def add(self, block: Float) -> None:
+        """Take a block `(n, C)` into account."""
+        self._size += len(block)
+        self._waiting.append(block)
+        if self._is_long:
+            for waiting in self._waiting:
+                self._cutter.add(waiting)
+            self._waiting = []
+
+    def summary(self) -> HitSummary:
+        """Of all that was added."""
+        hits = self._cutter.hits() if self._is_long else []
+        if len(hits) < _FEWEST_HITS:
+            return HitSummary()
+        rise = np.median([hit.stands_out_db for hit in hits])
+        attack = np.median([hit.attack_seconds for hit in hits])
+        if rise < _RISE_DB or attack > _ATTACK_SECONDS:
+            return HitSummary()
+        median, most = np.percentile([hit.num_samples / self._rate for hit in hits], (50, 90))
+        return HitSummary(len(hits), round(float(median), 4), round(float(most), 4))
+
+    @property
+    def _is_long(self) -> bool:
+        return self._size >= _LONG_SECONDS * self._rate

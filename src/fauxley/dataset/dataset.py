@@ -11,17 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fauxley.dataset.clip_index import ClipIndex
-from fauxley.dataset.lanes import BalancedLanes, Laned
-from fauxley.dataset.location import Folder
-from fauxley.dataset.order import Balanced, Order, Shuffled
-from fauxley.dataset.remote import locate
+from fauxley.dataset.format import DatasetEntry, ShardedInfo
+from fauxley.dataset.location import Folder, locate
+from fauxley.dataset.order import Balanced, BalancedLanes, Laned, Order, Shuffled
 from fauxley.dataset.shards import Shards, open_shards
-from fauxley.dataset.slicing import Clips, Int, Slicing
-from fauxley.dataset.store import Entry, ShardedInfo
+from fauxley.dataset.slicing import ClipIndex, Clips, Int, Slicing
 from fauxley.errors import FauxleyError, UsageError
-from fauxley.sounds.files import Skipped
-from fauxley.sounds.sources import Float
+from fauxley.sounds.finding import Skipped
+from fauxley.sounds.reading import Float
 
 _ALL = slice(None)
 
@@ -33,14 +30,14 @@ class Dataset:
         self._shards = shards
         self.info = shards.info
         # Each trainer asks again and again for the same few.
-        self._index = lru_cache(maxsize=8)(lambda slicing: ClipIndex(shards, slicing))
+        self._index = lru_cache(maxsize=8)(lambda slicing: ClipIndex(slicing, shards.lengths, shards.first_files))
         self._orders = lru_cache(maxsize=8)(self._order)
 
     @classmethod
     def open(cls, place: Path | str) -> "Dataset":
         """Open a dataset: its folder, or the URL of one in shards.
 
-        What is behind a URL is fetched as it is needed into a local cache of bounded size; see `fauxley.dataset.cache`.
+        What is behind a URL is fetched as it is needed into a local cache of bounded size; see `DownloadCache`.
 
         Raises:
             FauxleyError: missing, not a dataset, of a newer format, incomplete or inconsistent.
@@ -65,7 +62,7 @@ class Dataset:
         return str(self._shards.location)
 
     @property
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[DatasetEntry, ...]:
         """All about each file. Of millions of files that is much: nothing in training asks for it."""
         return self._shards.entries
 

@@ -9,9 +9,10 @@ import numpy as np
 
 from fauxley.dataset.cutting import Cutter, Cutting, Hit, fade_ends
 from fauxley.sounds.catalogue import Sound
-from fauxley.sounds.files import Skipped, write_audio
-from fauxley.sounds.levels import Levels
-from fauxley.sounds.sources import AudioFileError, Float, SourceInfo, open_source
+from fauxley.sounds.finding import Skipped
+from fauxley.sounds.measurements import Levels
+from fauxley.sounds.reading import AudioFileError, AudioFileInfo, Float, open_audio
+from fauxley.sounds.writing import write_audio
 
 _SUBTYPES = {
     "wav": {"PCM_24": "PCM_24", "PCM_32": "PCM_24", "FLOAT": "FLOAT", "DOUBLE": "FLOAT"},
@@ -50,14 +51,14 @@ class HitFile:
     license: str
 
 
-def find_hits(path: Path, cutting: Cutting) -> tuple[SourceInfo, list[Hit]]:
+def find_hits(path: Path, cutting: Cutting) -> tuple[AudioFileInfo, list[Hit]]:
     """What a recording is, and its hits.
 
     Raises:
         AudioFileError: it cannot be used.
     """
     levels = Levels()
-    with open_source(path) as source:
+    with open_audio(path) as source:
         cutter = Cutter(source.info.sample_rate, cutting)
         for _ in cutter.watch(levels.watch(source)):
             pass
@@ -73,7 +74,7 @@ def read_hits(path: Path, hits: Sequence[Hit], cutting: Cutting) -> Iterator[Flo
     Raises:
         AudioFileError: it cannot be used.
     """
-    with open_source(path) as source:
+    with open_audio(path) as source:
         fade_out = round(cutting.fade_out_seconds * source.info.sample_rate)
         blocks = source.blocks()
         held = np.zeros((0, source.info.channels), np.float32)

@@ -3,21 +3,37 @@
 Whoever reads a dataset asks its location for files by name, and gets them mapped into memory: themselves, or copies
 in a local cache. A URL may hold a password or a signature, so no message shows more of it than `redact` leaves, nor the
 text of an error of the library that fetched it.
+
+URLs are s3://, gs://, hf://, https:// and whatever else fsspec knows. Files are fetched whole, each checked by its
+checksum, into the local `DownloadCache`: training reads every clip of a shard, so that fetching clip by clip would ask
+the server ten thousand times for what one request brings. What goes wrong on the way is tried again a few times; what
+will not get better, such as a missing file, is not.
 """
 
+import errno
+import hashlib
+import queue
 import re
+import threading
+import time
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fauxley.errors import FauxleyError
+from fauxley.dataset.download_cache import Bytes, DamagedError, DownloadCache
+from fauxley.errors import FauxleyError, UsageError, printable
+from fauxley.machine import format_bytes
 from fauxley.serialization import read_file
-from fauxley.sounds.sources import printable
 
-Bytes = NDArray[np.uint8]
+_WAITS = (0.5, 2.0, 8.0)  # seconds before each further attempt
+_STALLED_SECONDS = 60.0  # without a byte
+_FETCHERS = 4
+_REMEMBERED = 1024
+_T = TypeVar("_T")
 _MOST = 1 << 29  # bytes of a file that is not audio: millions of rows
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
@@ -30,6 +46,11 @@ def is_url(text: Path | str) -> bool:
 def redact(url: str) -> str:
     """A URL without user, password, query and fragment."""
     return re.sub(r"(?<=://)[^/]*@", "", re.split(r"[?#]", url, maxsplit=1)[0])
+
+
+def locate(place: Path | str, cache: DownloadCache | None = None) -> "Location":
+    """The location that a user named: a folder or a URL, whose files are kept in `cache` (None: the default one)."""
+    return Remote(str(place), cache or DownloadCache.default()) if is_url(place) else Folder(Path(place))
 
 
 class Location(ABC):
@@ -106,4 +127,140 @@ class Folder(Location):
         pass
 
     def broken(self, what: str) -> FauxleyError:
-        return FauxleyError(f"{self} is damaged: {what}; prepare it again with --overwrite")
+        return FauxleyError(f"{self} is damaged: {what}; prepare it again and overwrite it")
+
+
+class Remote(Location):
+    """A folder behind a URL."""
+
+    def __init__(self, url: str, cache: DownloadCache) -> None:
+        self._url = url
+        self._cache = cache
+        self._asked: dict[str, None] = {}
+        self._queue: queue.SimpleQueue[tuple[str, int, str]] | None = None
+
+    def __str__(self) -> str:
+        return printable(redact(self._url))
+
+    def read(self, name: str, sha256: str = "") -> bytes:
+        def fetch() -> bytes:
+            system, path = self._open(name)
+            content: bytes = system.cat_file(path)
+            if sha256 and hashlib.sha256(content).hexdigest() != sha256:
+                raise DamagedError("its checksum is another")
+            return content
+
+        return self._persist(name, fetch)
+
+    def map(self, name: str, num_bytes: int, sha256: str) -> Bytes:
+        self.check(name, num_bytes, sha256)
+        return self._persist(name, lambda: self._cache.map(sha256, num_bytes, lambda path: self._download(name, path)))
+
+    def check(self, name: str, num_bytes: int, sha256: str) -> None:
+        if not re.fullmatch("[0-9a-f]{64}", sha256):
+            raise FauxleyError(
+                f"{self} is not in shards, so it cannot be read over a network; prepare it in shards, such as of 256 MB"
+            )
+
+    def ask(self, files: Sequence[tuple[str, int, str]]) -> None:
+        for file in files:
+            if file[0] not in self._asked:
+                self._asked[file[0]] = None
+                self._fetchers().put(file)
+        for name in list(self._asked)[: max(0, len(self._asked) - _REMEMBERED)]:
+            del self._asked[name]
+
+    def expect(self, num_bytes: int) -> None:
+        if num_bytes > self._cache.max_bytes:
+            warnings.warn(
+                f"{format_bytes(num_bytes)} of {self} are in use at a time, and the cache may hold only "
+                f"{format_bytes(self._cache.max_bytes)}: shards will be fetched again and again; "
+                "set FAUXLEY_CACHE_SIZE to more",
+                stacklevel=2,
+            )
+
+    def broken(self, what: str) -> FauxleyError:
+        return FauxleyError(f"{self} is damaged: {what}; copy the dataset there again")
+
+    def _download(self, name: str, path: Path) -> None:
+        system, remote = self._open(name)
+        system.get_file(remote, str(path))
+
+    def _open(self, name: str) -> tuple[Any, str]:
+        """The file system, and the file's path in it."""
+        from fsspec.core import url_to_fs
+
+        base, mark, query = self._url.partition("?")
+        system, path = url_to_fs(f"{base.rstrip('/')}/{name}{mark}{query}", **_options(self._url))
+        return system, path
+
+    def _persist(self, name: str, attempt: Callable[[], _T]) -> _T:
+        """Try, and try again what may get better; errors are told in our own words, for theirs may hold secrets."""
+        for wait in (*_WAITS, None):
+            try:
+                return attempt()
+            except FauxleyError:
+                raise
+            except Exception as error:  # each library has its own
+                if hopeless := self._hopeless(name, error):
+                    raise hopeless from None
+                reason = _reason(error)
+            if wait is not None:
+                time.sleep(wait)
+        raise FauxleyError(f"{self}: {name} {reason} (tried {len(_WAITS) + 1} times)")
+
+    def _hopeless(self, name: str, error: Exception) -> FauxleyError | None:
+        """What to tell the user if trying again is of no use."""
+        if isinstance(error, ImportError):
+            return UsageError(f"{self} needs more libraries: pip install 'fauxley[remote]'")
+        if isinstance(error, ValueError) and "Protocol not known" in str(error):
+            return UsageError(f"{self}: nothing is known of such URLs; s3, gs, hf and https will do")
+        if isinstance(error, OSError) and self._is_local(error):
+            return FauxleyError(
+                f"the cache in {printable(self._cache.folder)}: {error.strerror}; free some room, or set "
+                "FAUXLEY_CACHE_DIR or FAUXLEY_CACHE_SIZE"
+            )
+        if isinstance(error, FileNotFoundError):
+            return FauxleyError(f"{self} is no dataset, or not all of it: there is no {name}")
+        if isinstance(error, PermissionError):
+            return FauxleyError(f"{self}: no permission to read {name}; are the credentials set?")
+        return None
+
+    def _is_local(self, error: OSError) -> bool:
+        about_cache = str(error.filename).startswith(str(self._cache.folder))
+        return about_cache or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+    def _fetchers(self) -> "queue.SimpleQueue[tuple[str, int, str]]":
+        if self._queue is None:
+            self._queue = queue.SimpleQueue()
+            for _ in range(_FETCHERS):
+                # Daemons: nobody waits for them when training is over.
+                threading.Thread(target=self._fetch, args=(self._queue,), daemon=True).start()
+        return self._queue
+
+    def _fetch(self, wanted: "queue.SimpleQueue[tuple[str, int, str]]") -> None:
+        while True:
+            name, num_bytes, sha256 = wanted.get()
+            try:
+                self._cache.keep(sha256, num_bytes, lambda path, name=name: self._download(name, path))  # type: ignore[misc]
+            except Exception:  # whoever needs it will meet the same, and say so
+                self._asked.pop(name, None)
+
+
+def _options(url: str) -> dict[str, Any]:
+    if not url.lower().startswith("http"):
+        return {}
+    from aiohttp import ClientTimeout
+
+    timeout = ClientTimeout(total=None, sock_connect=_STALLED_SECONDS, sock_read=_STALLED_SECONDS)
+    return {"client_kwargs": {"timeout": timeout}}
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, DamagedError):
+        return f"is damaged: {error}; copy the dataset there again"
+    if isinstance(error, TimeoutError):
+        return f"cannot be read: no answer for {_STALLED_SECONDS:.0f} s"
+    status = re.match(r"[1-5]\d\d\b", str(error))  # as aiohttp begins
+    cause = f"the server answers {status[0]}" if status else type(error).__name__
+    return f"cannot be read: {cause}"

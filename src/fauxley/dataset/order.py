@@ -3,9 +3,24 @@
 Position p is the p-th clip drawn since training began. Nothing is remembered, so resuming at any step is exact and
 costs one permutation. Only the raw words of NumPy's Philox are used: NumPy promises them for ever, but not what its
 generators make of them.
+
+A dataset in shards is drawn well mixed, but from a few shards at a time. An epoch is a permutation, too: the shards are
+shuffled, and the clips within each; this sequence of N clips is cut into L lanes of equal length, and the lanes are
+read in turn:
+
+    position p of the epoch → lane p mod L, place p div L within it
+
+So every clip is drawn once an epoch, any batch comes from L shards (2 L at most, where lanes change from one to the
+next), a shard is read once or, where a lane begins in it, twice an epoch, and a process that takes every w-th row,
+w a divisor of L, reads only its own L/w lanes. A permutation of all clips instead would touch every shard in every
+few batches.
+
+Letters: B positions, S shards, L lanes, N clips in all.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +30,7 @@ from fauxley.dataset.slicing import Int
 from fauxley.errors import UsageError
 
 
-class Draws(NamedTuple):
+class DrawnClips(NamedTuple):
     """For each position: which clip, and a number uniform in [0, 1) that is its own, for the random start."""
 
     clip: Int
@@ -26,7 +41,7 @@ class Order(ABC):
     """An endless order of clips."""
 
     @abstractmethod
-    def draw(self, positions: Int) -> Draws:
+    def draw(self, positions: Int) -> DrawnClips:
         """What is drawn at `positions`, `(B,)`."""
 
     def soon(self, positions: Int) -> Int:
@@ -55,9 +70,9 @@ class Shuffled(Order):
         self._seed = seed
         self._stream = stream
         self._epoch = -1
-        self._current: Draws
+        self._current: DrawnClips
 
-    def draw(self, positions: Int) -> Draws:
+    def draw(self, positions: Int) -> DrawnClips:
         epochs, within = np.divmod(positions, len(self._clips))
         clip = np.empty(len(positions), np.int64)
         own = np.empty(len(positions))
@@ -66,14 +81,14 @@ class Shuffled(Order):
             drawn = self._draw_epoch(int(epoch))
             clip[here] = drawn.clip[within[here]]
             own[here] = drawn.uniform[within[here]]
-        return Draws(clip, own)
+        return DrawnClips(clip, own)
 
-    def _draw_epoch(self, epoch: int) -> Draws:
+    def _draw_epoch(self, epoch: int) -> DrawnClips:
         if epoch != self._epoch:
             words = np.random.Philox(np.random.SeedSequence([self._seed, self._stream, epoch]))
             size = len(self._clips)
             permutation = np.argsort(words.random_raw(size), kind="stable")
-            self._epoch, self._current = epoch, Draws(self._clips[permutation], uniform(words, size))
+            self._epoch, self._current = epoch, DrawnClips(self._clips[permutation], uniform(words, size))
         return self._current
 
 
@@ -88,11 +103,106 @@ class Balanced(Order):
     def __init__(self, labels: Int, seed: int) -> None:
         self._orders = [Shuffled(np.flatnonzero(labels == label), seed, 1 + int(label)) for label in np.unique(labels)]
 
-    def draw(self, positions: Int) -> Draws:
+    def draw(self, positions: Int) -> DrawnClips:
         rounds, turns = np.divmod(positions, len(self._orders))
         clip = np.empty(len(positions), np.int64)
         own = np.empty(len(positions))
         for turn, order in enumerate(self._orders):
             here = turns == turn
             clip[here], own[here] = order.draw(rounds[here])
-        return Draws(clip, own)
+        return DrawnClips(clip, own)
+
+
+class Laned(Order):
+    """Lanes through shards.
+
+    Args:
+        counts: (S,) clips of each shard; they are numbered through.
+        lanes: L.
+        seed: not negative.
+    """
+
+    def __init__(self, counts: Int, lanes: int, seed: int) -> None:
+        if seed < 0:
+            raise UsageError(f"the seed must not be negative; got {seed}")
+        self._counts = counts
+        self._firsts = np.cumsum(counts) - counts
+        self._total = int(counts.sum())
+        self._lanes = min(lanes, self._total)
+        self._seed = seed
+        self._epoch = lru_cache(maxsize=4)(self._shuffle_shards)
+        # Two epochs may meet in a batch, and two shards in a lane.
+        self._shard = lru_cache(maxsize=4 * self._lanes)(self._shuffle_clips)
+
+    def draw(self, positions: Int) -> DrawnClips:
+        clip = np.empty(len(positions), np.int64)
+        own = np.empty(len(positions))
+        for epoch, shard, rows, places in self._visits(positions):
+            drawn = self._shard(epoch, shard)
+            clip[rows] = drawn.clip[places]
+            own[rows] = drawn.uniform[places]
+        return DrawnClips(clip, own)
+
+    def soon(self, positions: Int) -> Int:
+        """The shards that are wanted half a shard after `positions`."""
+        ahead = positions + self._lanes * (self._total // len(self._counts) // 2)
+        return np.unique([shard for _, shard, _, _ in self._visits(ahead)])
+
+    def _visits(self, positions: Int) -> list[tuple[int, int, Int, Int]]:
+        """What to draw from which shard: (epoch, shard, rows of `positions`, places within the shard)."""
+        epochs, within = np.divmod(positions, self._total)
+        index, lane = np.divmod(within, self._lanes)
+        # The first N mod L lanes have one clip more.
+        each, more = divmod(self._total, self._lanes)
+        sequence = lane * each + np.minimum(lane, more) + index
+        visits = []
+        for epoch in np.unique(epochs):
+            rows = np.flatnonzero(epochs == epoch)
+            shards, ends = self._epoch(int(epoch))
+            turns = np.searchsorted(ends, sequence[rows], side="right")
+            for turn in np.unique(turns):
+                here = rows[turns == turn]
+                shard = int(shards[turn])
+                visits.append((int(epoch), shard, here, sequence[here] - (ends[turn] - self._counts[shard])))
+        return visits
+
+    def _shuffle_shards(self, epoch: int) -> tuple[Int, Int]:
+        """The shards in the order of an epoch, and the ends of each in its sequence of clips."""
+        words = np.random.Philox(np.random.SeedSequence([self._seed, epoch]))
+        shards = np.argsort(words.random_raw(len(self._counts)), kind="stable")
+        return shards, np.cumsum(self._counts[shards])
+
+    def _shuffle_clips(self, epoch: int, shard: int) -> DrawnClips:
+        words = np.random.Philox(np.random.SeedSequence([self._seed, epoch, shard + 1]))
+        clips = self._firsts[shard] + self._choose(shard, words)
+        return DrawnClips(clips, uniform(words, len(clips)))
+
+    def _choose(self, shard: int, words: np.random.Philox) -> Int:
+        """As many clips of a shard as it has, in the order in which they are drawn; counted from its first."""
+        return np.argsort(words.random_raw(int(self._counts[shard])), kind="stable")
+
+
+class BalancedLanes(Laned):
+    """The same, but a visit to a shard takes its labels in turn: of rare ones each clip often, of common ones a few.
+
+    Labels are balanced within each shard, so a label that few shards have is drawn less often than others.
+
+    Args:
+        labels: gives the label of each clip of a shard.
+    """
+
+    def __init__(self, counts: Int, lanes: int, seed: int, labels: Callable[[int], Int]) -> None:
+        super().__init__(counts, lanes, seed)
+        self._labels = labels
+
+    def _choose(self, shard: int, words: np.random.Philox) -> Int:
+        labels = self._labels(shard)
+        present = np.unique(labels)
+        chosen = np.empty(len(labels), np.int64)
+        for turn, label in enumerate(present):
+            clips = np.flatnonzero(labels == label)
+            wanted = len(chosen[turn :: len(present)])
+            rounds = -(-wanted // len(clips))
+            shuffled = np.argsort(words.random_raw(rounds * len(clips)).reshape(rounds, -1), axis=1, kind="stable")
+            chosen[turn :: len(present)] = clips[shuffled].reshape(-1)[:wanted]
+        return chosen

@@ -16,34 +16,31 @@ from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from fauxley.dataset.board import Progress
 from fauxley.dataset.dataset import Dataset
-from fauxley.dataset.location import Folder, is_url
-from fauxley.dataset.pack_settings import PackSettings
-from fauxley.dataset.part_assembly import WORKER_DIED, Assembly, check_jobs, complain
-from fauxley.dataset.parts import hash_file
-from fauxley.dataset.shard_writer import ShardWriter
-from fauxley.dataset.shards import open_shards
-from fauxley.dataset.store import (
+from fauxley.dataset.format import (
     INFO_FILE,
     LABELS_FILE,
     LANES,
     LENGTHS_FILE,
     MANIFEST_FILE,
     SHARDED_VERSION,
+    DatasetEntry,
     DatasetInfo,
-    Entry,
     ShardedInfo,
     write_index,
     write_info,
     write_tables,
 )
-from fauxley.errors import FauxleyError, UsageError
-from fauxley.locks import alone_in, remove_unless_held
+from fauxley.dataset.location import Folder, is_url
+from fauxley.dataset.pack_settings import PackSettings
+from fauxley.dataset.parts import DatasetBuilder, complain
+from fauxley.dataset.shards import ShardWriter, open_shards
+from fauxley.dataset.shared_progress import Progress
+from fauxley.errors import FauxleyError, UsageError, printable
+from fauxley.parallel import WORKER_DIED, check_jobs
 from fauxley.sounds.catalogue import Catalogue, list_sounds
-from fauxley.sounds.files import Skipped
-from fauxley.sounds.sources import printable
-from fauxley.storage import flush, replace
+from fauxley.sounds.finding import Skipped
+from fauxley.storage import flush, hash_file, hold_folder, remove_unless_held, replace
 from fauxley.user_cache import cache_folder, writable_folder
 
 
@@ -93,7 +90,7 @@ def pack(
         catalogue, made_of = catalogue.mixed(), f"{made_of} in shards of {shard_bytes}"
     try:
         with _work_folder(dataset, catalogue.fingerprint(made_of)) as work:
-            assembly = Assembly(catalogue, settings.encoding, work, strict, shard_bytes)
+            assembly = DatasetBuilder(catalogue, settings.encoding, work, strict, shard_bytes)
             assembly.run(n_jobs, progress or (lambda done, total: None))
             entries = assembly.entries()
             info = settings.describe(entries, lambda number: assembly.writer.samples(number, settings.channels))
@@ -169,7 +166,7 @@ def _finished(catalogue: Catalogue, dataset: Path, settings: PackSettings, shard
     if same and sorted(set(made_from)) == _contents(catalogue, skipped):
         return Dataset(shards)
     raise FauxleyError(
-        f"{printable(dataset)} exists, made from other files or settings; choose another name or use --overwrite"
+        f"{printable(dataset)} exists, made from other files or settings; choose another name, or overwrite it"
     )
 
 
@@ -181,7 +178,7 @@ def _is_as_described(info: DatasetInfo, described: DatasetInfo, shard_bytes: int
 
 
 def _seal(
-    info: DatasetInfo, entries: Sequence[Entry], folder: Path, writer: ShardWriter, shard_bytes: int
+    info: DatasetInfo, entries: Sequence[DatasetEntry], folder: Path, writer: ShardWriter, shard_bytes: int
 ) -> ShardedInfo:
     """Write the index and add to `info` what a dataset in shards says besides."""
     write_index(folder, entries, info.labels)
@@ -218,7 +215,7 @@ def _work_folder(dataset: Path, key: str) -> Iterator[Path]:
     work = dataset.parent / f"{mark}{key}-{name}"
     work.mkdir(parents=True, exist_ok=True)
     try:
-        with alone_in(work) as ours:
+        with hold_folder(work) as ours:
             if not ours:
                 raise FauxleyError(f"another process is preparing {printable(dataset)}; wait for it")
             for other in dataset.parent.iterdir():  # left by runs with other settings or files

@@ -1,14 +1,18 @@
-"""One worker's share of packing: decode a few files and write them, as int16, to a part of the store.
+"""Packs sounds in parts: workers decode a few files each, and what they wrote is appended to the dataset in order.
 
 A part is two files, `.int16` and then `.json`, each written atomically; where the second is, the part is whole.
 Which files make up a part depends on the list of files alone, so that any run may finish what another began.
+
+A part's samples are deleted once they are appended and on the disk, so that packing needs the room of the dataset
+only once. What has been appended follows from the parts' reports and the sizes on the disk, whatever ended the
+run before: there is no journal that could contradict them.
 """
 
 import errno
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
@@ -16,15 +20,21 @@ from typing import IO
 
 import numpy as np
 
-from fauxley.dataset.board import NOWHERE, Place
 from fauxley.dataset.cutting import Cutter, Cutting, Hit, fade_ends
+from fauxley.dataset.format import PLACE, DatasetEntry
+from fauxley.dataset.pack_settings import Encoding
+from fauxley.dataset.shards import ShardWriter
+from fauxley.dataset.shared_progress import NO_PROGRESS, Progress, WorkerProgress, shared_progress
+from fauxley.errors import FauxleyError, printable
+from fauxley.parallel import in_order
 from fauxley.serialization import parse_json, read_file, reading
-from fauxley.sounds.catalogue import Sound
-from fauxley.sounds.decode import check_channels, convert_blocks
-from fauxley.sounds.files import Skipped, quantise
-from fauxley.sounds.levels import STEP, Levels
-from fauxley.sounds.sources import BLOCK_VALUES, AudioFileError, Source, open_source, printable
-from fauxley.storage import atomic_file
+from fauxley.sounds.catalogue import Catalogue, Sound
+from fauxley.sounds.decoder_process import close_idle
+from fauxley.sounds.finding import Skipped
+from fauxley.sounds.measurements import STEP, Levels
+from fauxley.sounds.reading import BLOCK_VALUES, AudioFile, AudioFileError, check_channels, convert_blocks, open_audio
+from fauxley.sounds.writing import quantise
+from fauxley.storage import atomic_file, hash_file
 
 Heard = Callable[[float], None] | None  # told the share of a file that is done
 
@@ -36,24 +46,8 @@ _SPOOL_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
-class Encoding:
-    """What the stored samples depend on besides the files; see `PackSettings`.
-
-    Attributes:
-        cutting: how recordings are cut at their hits; None: they are kept whole.
-        longest: samples in a hit, at most.
-    """
-
-    sample_rate: int
-    channels: int
-    normalize: bool
-    cutting: Cutting | None = None
-    longest: int = 0
-
-
-@dataclass(frozen=True)
-class Packed:
-    """A file, or a hit of it, that is in a part: see `fauxley.dataset.store.Entry`.
+class PackedSound:
+    """A file, or a hit of it, that is in a part: see `fauxley.dataset.format.Entry`.
 
     Attributes:
         seconds: where in the file the hit begins; "" of a whole file.
@@ -80,48 +74,40 @@ def split_into_parts(sounds: Sequence[Sound]) -> list[list[str]]:
     return parts
 
 
-def write_part(folder: Path, files: Sequence[str], part: Path, encoding: Encoding, place: Place = NOWHERE) -> None:
+def write_part(
+    folder: Path, files: Sequence[str], part: Path, encoding: Encoding, progress: WorkerProgress = NO_PROGRESS
+) -> None:
     """Decode `files` of `folder` into `part`.int16 and say in `part`.json what became of each.
 
-    `place` shows how far it is.
+    `progress` is told how far it is.
 
     Raises:
         OSError: the part cannot be written. What is wrong with a file is never raised.
     """
     if not folder.is_dir():  # on another machine: not the fault of each file
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
-    results: list[Packed | Skipped] = []
+    results: list[PackedSound | Skipped] = []
     with atomic_file(part.with_suffix(".int16")) as path, path.open("wb") as out:
         for done, file in enumerate(files):
-            results.extend(_append(folder, file, out, part.parent, encoding, place.within(done)))
-    place.write(len(files))
+            results.extend(_append(folder, file, out, part.parent, encoding, progress.within(done)))
+    progress.write(len(files))
     with atomic_file(part.with_suffix(".json")) as path:
         path.write_text(json.dumps([asdict(result) for result in results]))
 
 
-def read_part(part: Path) -> list[Packed | Skipped] | None:
+def read_part(part: Path) -> list[PackedSound | Skipped] | None:
     """What `write_part` reported, or None if the part is not whole."""
     file = part.with_suffix(".json")
     if not file.exists():
         return None
     with reading(f"{printable(file)} is damaged; remove its folder and run it again"):
         rows = parse_json(read_file(file))
-        return [Skipped(**row) if "reason" in row else Packed(**row) for row in rows]
-
-
-def hash_file(path: Path) -> str:
-    """SHA-256 of a regular file's content.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return [Skipped(**row) if "reason" in row else PackedSound(**row) for row in rows]
 
 
 def _append(
     folder: Path, file: str, out: IO[bytes], scratch: Path, encoding: Encoding, heard: Heard
-) -> Sequence[Packed] | Sequence[Skipped]:
+) -> Sequence[PackedSound] | Sequence[Skipped]:
     path = folder / file
     try:
         sha256 = hash_file(path)
@@ -129,7 +115,7 @@ def _append(
         return [Skipped(file, f"cannot be read: {error.strerror}")]
     with SpooledTemporaryFile(max_size=_SPOOL_BYTES, dir=str(scratch), prefix=".partial-") as spool:
         try:
-            with open_source(path) as source:
+            with open_audio(path) as source:
                 cutter = Cutter(source.info.sample_rate, encoding.cutting) if encoding.cutting else None
                 peak, warnings = _decode(path, source, spool, encoding, heard, cutter)
                 scale = encoding.sample_rate / source.info.sample_rate
@@ -143,7 +129,7 @@ def _append(
         spool.seek(0)
         for values in _read_back(spool):
             out.write(quantise(values * gain).astype("<i2").tobytes())
-    return [Packed(file, num_samples, peak, sha256, warnings)]
+    return [PackedSound(file, num_samples, peak, sha256, warnings)]
 
 
 def _append_hits(
@@ -155,7 +141,7 @@ def _append_hits(
     scale: float,
     sha256: str,
     warnings: tuple[str, ...],
-) -> Sequence[Packed] | Sequence[Skipped]:
+) -> Sequence[PackedSound] | Sequence[Skipped]:
     """Write the hits of a file, which lies in `spool` at `scale` times its own rate, each as a sound of its own."""
     cutting = encoding.cutting or Cutting()
     sample_bytes = 4 * encoding.channels
@@ -173,12 +159,12 @@ def _append_hits(
         gain = 1 / peak if encoding.normalize and peak >= STEP else 1.0
         out.write(quantise(audio.T * gain).astype("<i2").tobytes())
         seconds = f"{begin / encoding.sample_rate:.3f}"
-        packed.append(Packed(file, end - begin, peak, sha256, warnings, seconds))
+        packed.append(PackedSound(file, end - begin, peak, sha256, warnings, seconds))
     return packed or [Skipped(file, "no hit in it: nothing stands out of what goes on all the time", sha256)]
 
 
 def _decode(
-    path: Path, source: Source, spool: IO[bytes], encoding: Encoding, heard: Heard, cutter: Cutter | None
+    path: Path, source: AudioFile, spool: IO[bytes], encoding: Encoding, heard: Heard, cutter: Cutter | None
 ) -> tuple[float, tuple[str, ...]]:
     """Write `(T, C)` float32 to `spool`; return the peak and what is odd about the file. `cutter` listens."""
     check_channels(path, source.info, encoding.channels)
@@ -201,3 +187,126 @@ def _decode(
 def _read_back(spool: IO[bytes]) -> Iterator[np.ndarray]:
     while data := spool.read(4 * BLOCK_VALUES):
         yield np.frombuffer(data, "<f4").astype(np.float64)
+
+
+class DatasetBuilder:
+    """The parts of one packing in its work folder, and the audio that grows out of them in `output`."""
+
+    def __init__(
+        self, catalogue: Catalogue, encoding: Encoding, work: Path, strict: bool, shard_bytes: int | None
+    ) -> None:
+        self.output = work / "dataset"
+        self.output.mkdir(exist_ok=True)
+        self._catalogue = catalogue
+        self._encoding = encoding
+        self._strict = strict
+        self._parts = split_into_parts(catalogue.sounds)
+        self._names = [work / f"part-{index:06d}" for index in range(len(self._parts))]
+        self.writer = ShardWriter(self.output, shard_bytes)
+        self._results: list[PackedSound | Skipped] = []
+
+    def run(self, n_jobs: int | None, progress: Progress) -> None:
+        """Write what is missing of the parts and append all to the audio.
+
+        Raises:
+            OSError: no room, no permission.
+            BrokenExecutor: a worker process died.
+            FauxleyError: `strict`, and a file cannot be used.
+        """
+        first = self._recover()
+        missing = [index for index in range(first, len(self._parts)) if not self._is_written(index)]
+        folder = self._catalogue.folder.absolute()  # a worker may live in another folder
+        total = sum(map(len, self._parts))
+        unwritten = set(missing)
+        with shared_progress(len(missing), total, progress, sum(map(len, self._parts[:first]))) as shown:
+            tasks = (
+                (folder, self._parts[index], self._names[index].absolute(), self._encoding, shown.worker(number))
+                for number, index in enumerate(missing)
+            )
+            with closing(in_order(write_part, tasks, n_jobs if len(missing) > 1 else 1)) as written:
+                for index in range(first, len(self._parts)):
+                    if index in unwritten:
+                        next(written)
+                    self._append(index)
+                    shown.report(sum(map(len, self._parts[: index + 1])))
+        close_idle()
+
+    def entries(self) -> list[DatasetEntry]:
+        """The rows of manifest.csv, after `run`.
+
+        Raises:
+            FauxleyError: there are none.
+        """
+        sounds = {sound.file: sound for sound in self._catalogue.sounds}
+        first_of: dict[str, str] = {}
+        entries = []
+        used = [result for result in self._results if isinstance(result, PackedSound)]
+        for packed, offset in zip(used, self.writer.offsets, strict=True):
+            sound = sounds[packed.file]
+            first = first_of.setdefault(packed.sha256, packed.file)
+            same = f"same content as {first}" if first != packed.file else ""
+            odd = [text for text in (*packed.warnings, sound.warning, same) if text]
+            entry = DatasetEntry(
+                file=f"{packed.file}{PLACE}{packed.seconds}" if packed.seconds else packed.file,
+                label=sound.label,
+                offset=offset // (2 * self._encoding.channels),
+                num_samples=packed.num_samples,
+                duration_seconds=packed.num_samples / self._encoding.sample_rate,
+                peak=packed.peak,
+                sha256=packed.sha256,
+                license=sound.license,
+                warnings="; ".join(odd),
+                source=sound.source,
+            )
+            entries.append(entry)
+        if not entries:
+            complain(self.skipped())
+        return entries
+
+    def skipped(self) -> list[Skipped]:
+        """The rows of skipped.csv."""
+        failed = [result for result in self._results if isinstance(result, Skipped)]
+        return sorted([*self._catalogue.unused, *failed], key=lambda skip: skip.file)
+
+    def _recover(self) -> int:
+        """How many parts an earlier run has appended whole; the rest of what it appended is cut off."""
+        reported = []
+        for name in self._names:
+            results = read_part(name)
+            if results is None:
+                break
+            reported.append(results)
+        count = self.writer.recover([self._sizes(results) for results in reported])
+        for results in reported[:count]:
+            self._collect(results)
+        return count
+
+    def _is_written(self, index: int) -> bool:
+        name = self._names[index]
+        return name.with_suffix(".json").exists() and name.with_suffix(".int16").exists()
+
+    def _append(self, index: int) -> None:
+        name = self._names[index]
+        results = read_part(name)
+        if results is None:
+            raise FauxleyError(f"{printable(name)}.json is gone; is another program clearing that folder?")
+        self._collect(results)
+        part = name.with_suffix(".int16")
+        with part.open("rb") as source:
+            self.writer.append(source, self._sizes(results))
+        part.unlink()
+
+    def _collect(self, results: Sequence[PackedSound | Skipped]) -> None:
+        if self._strict:
+            complain([result for result in results if isinstance(result, Skipped)])
+        self._results += results
+
+    def _sizes(self, results: Sequence[PackedSound | Skipped]) -> list[int]:
+        return [2 * self._encoding.channels * r.num_samples for r in results if isinstance(r, PackedSound)]
+
+
+def complain(skipped: Sequence[Skipped]) -> None:
+    """Raise `FauxleyError` if there is anything in `skipped`."""
+    if skipped:
+        first = f"{printable(skipped[0].file)}: {skipped[0].reason}"
+        raise FauxleyError(f"{len(skipped)} of the files cannot be used; the first: {first}")

@@ -3,10 +3,12 @@
 A dataset keeps whole files; a slicing is only an index over them, so that one dataset serves every clip length. The one
 exception is a dataset cut at the onsets of hits: it keeps the hits, which take the place of files (see `HitSlicing`).
 
-Letters: F files, N clips.
+Letters: F files, N clips, S shards.
 """
 
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -120,3 +122,47 @@ class HitSlicing(Slicing):
 def fitting_clip_length(seconds: float, sample_rate: int) -> int:
     """The shortest clip of a model that holds `seconds`, give or take a tenth; the longest there is if none does."""
     return next((n for n in _CLIP_LENGTHS if n >= 0.9 * seconds * sample_rate), _CLIP_LENGTHS[-1])
+
+
+_LISTED = 64  # shards at most
+
+
+class ClipIndex:
+    """The clips that a slicing gives of all files, numbered in file order, but listed by the shard when needed.
+
+    Args:
+        slicing: which clips a file gives.
+        lengths: (F,) samples of each file.
+        first_files: (S + 1,) the first file of each shard, and F.
+
+    Attributes:
+        counts: (S,) clips of each shard.
+        ends: (S,) the number after the last clip of each.
+    """
+
+    def __init__(self, slicing: Slicing, lengths: NDArray[np.integer], first_files: Int) -> None:
+        self._slicing = slicing
+        self._lengths = lengths
+        self._first_files = first_files
+        shards = (lengths[first:last] for first, last in pairwise(first_files))
+        self.counts: Int = np.array([slicing.counts(shard).sum() for shard in shards], np.int64)
+        self.ends: Int = np.cumsum(self.counts)
+        self.of_shard = lru_cache(maxsize=_LISTED)(self._list)
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def find(self, numbers: Int) -> Clips:
+        """The clips of these numbers."""
+        shards = np.searchsorted(self.ends, numbers, side="right")
+        found = np.empty((3, len(numbers)), np.int64)
+        for shard in np.unique(shards):
+            here = shards == shard
+            first = self.ends[shard] - self.counts[shard]
+            found[:, here] = [column[numbers[here] - first] for column in self.of_shard(int(shard))]
+        return Clips(*found)
+
+    def _list(self, shard: int) -> Clips:
+        first, last = self._first_files[shard : shard + 2]
+        clips = self._slicing.clips(self._lengths[first:last])
+        return clips._replace(file=clips.file + first)

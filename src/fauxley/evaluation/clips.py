@@ -26,16 +26,16 @@ import torch
 from numpy.typing import NDArray
 
 from fauxley.dataset.dataset import Dataset
+from fauxley.dataset.format import INFO_FILE
 from fauxley.dataset.slicing import Clips
-from fauxley.dataset.store import INFO_FILE
-from fauxley.errors import FauxleyError, UsageError
+from fauxley.errors import FauxleyError, UsageError, printable
 from fauxley.models.precision import Settled
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.verified import checksum, load_verified
 from fauxley.sounds.catalogue import list_sounds
-from fauxley.sounds.decode import read_audio
-from fauxley.sounds.files import find_audio, quantise
-from fauxley.sounds.sources import AudioFileError, Float, SourceInfo, printable, probe
+from fauxley.sounds.finding import find_audio
+from fauxley.sounds.reading import AudioFileError, AudioFileInfo, Float, probe, read_audio
+from fauxley.sounds.writing import quantise
 
 _LARGEST_PEAK = 100.0  # times full scale: 40 dB too loud is a mistake of units, not a sound
 _NAMED = 5  # files in a warning
@@ -380,7 +380,7 @@ def _generate_mono(synthesizer: Synthesizer, title: str, seeds: Sequence[int]) -
     return np.asarray(quantise(audio).mean(1) / 32768, np.float32)
 
 
-def _header(path: Path) -> SourceInfo | None:
+def _header(path: Path) -> AudioFileInfo | None:
     try:
         return probe(path)
     except AudioFileError:

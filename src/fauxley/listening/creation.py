@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fauxley.errors import FauxleyError, UsageError
+from fauxley.errors import FauxleyError, UsageError, printable
 from fauxley.evaluation.classifier.classifier import Classifier
 from fauxley.evaluation.clips import ClipSource, OriginalClip
 from fauxley.listening.stimuli import Leveller, drown, headphone_tones, noise_like
@@ -30,8 +30,8 @@ from fauxley.listening.study import (
     Unit,
     write_study,
 )
-from fauxley.sounds.files import write_audio
-from fauxley.sounds.sources import Float, printable
+from fauxley.sounds.reading import Float
+from fauxley.sounds.writing import write_audio
 from fauxley.storage import atomic_folder
 
 ANCHOR_NAME = "anchor"

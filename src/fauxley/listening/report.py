@@ -13,13 +13,13 @@ from pathlib import Path
 from fauxley.listening.results import Figures, Results, SourceResult
 from fauxley.listening.statistics import Estimate
 from fauxley.listening.tables import MEASURE_TITLES, interval, p_value, summary
+from fauxley.pictures.svg import Interval, intervals
 from fauxley.serialization import to_json
 from fauxley.storage import atomic_file
 
 HTML_FILE, JSON_FILE = "report.html", "report.json"
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _RANGES = {"accuracy": (0, 1), "quality": (1, 5), "ease": (1, 5), "diversity": (1, 5), "judged_real": (0, 1)}
-_WIDTH, _LEFT, _RIGHT, _ROW, _FOOT = 640, 150, 20, 30, 24  # of a plot, in its own units
 
 
 def write_report(results: Results, folder: Path) -> None:
@@ -82,33 +82,15 @@ def _cell(value: Estimate | None) -> str:
 
 def _plots(figures: Figures) -> Iterable[str]:
     for name, title in MEASURE_TITLES.items():
-        rows = [(source, value) for source in figures.sources if (value := getattr(source, name)) is not None]
+        rows = [
+            Interval(
+                source.source, source.role, f"{source.source}: {interval(value)}", value.mean, value.low, value.high
+            )
+            for source in figures.sources
+            if (value := getattr(source, name)) is not None
+        ]
         if rows:
-            yield f"<figure>{_whiskers(rows, *_RANGES[name])}<figcaption>{escape(title)}</figcaption></figure>"
-
-
-def _whiskers(rows: Sequence[tuple[SourceResult, Estimate]], low: float, high: float) -> str:
-    """A dot and its interval for each source, as SVG."""
-
-    def x(value: float) -> str:
-        return f"{_LEFT + (value - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT):.1f}"
-
-    height = _ROW * len(rows) + _FOOT
-    ticks = [low + step * (high - low) / 4 for step in range(5)]
-    parts = [
-        f"<path class=grid d='M{x(tick)} 0V{height - _FOOT}'/>"
-        f"<text class=tick x={x(tick)} y={height - 6}>{tick:g}</text>"
-        for tick in ticks
-    ]
-    for place, (source, value) in enumerate(rows):
-        y = _ROW * place + _ROW / 2
-        name = source.source if len(source.source) <= 18 else source.source[:17] + "…"
-        parts.append(
-            f"<g class={source.role}><title>{escape(source.source)}: {interval(value)}</title>"
-            f"<text class=name x={_LEFT - 12} y={y + 5}>{escape(name)}</text>"
-            f"<path class=whisker d='M{x(value.low)} {y}H{x(value.high)}'/><circle cx={x(value.mean)} cy={y} r=6 /></g>"
-        )
-    return f"<svg viewBox='0 0 {_WIDTH} {height}' role=img>{''.join(parts)}</svg>"
+            yield f"<figure>{intervals(rows, *_RANGES[name])}<figcaption>{escape(title)}</figcaption></figure>"
 
 
 def _pairs(figures: Figures) -> str:

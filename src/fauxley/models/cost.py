@@ -8,7 +8,7 @@ a model from elsewhere is refused beyond the limits here, which leave room for a
 from dataclasses import dataclass
 from typing import Protocol
 
-from fauxley.dataset.store import MOST_CHANNELS, MOST_VALUES, SAMPLE_RATES
+from fauxley.dataset.format import MOST_CHANNELS, MOST_VALUES, SAMPLE_RATES
 from fauxley.errors import UsageError
 
 _MOST_SECONDS = 600

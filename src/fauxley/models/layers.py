@@ -1,175 +1,131 @@
-"""The layers of WaveGAN: resampling convolutions with TensorFlow's padding, and batch normalisation.
+"""The layers of WaveGAN and SpecGAN: resampling convolutions with TensorFlow's padding, and batch normalisation.
 
-Signals inside the networks are (B, L, C), channels last. Then the s samples of a stride lie side by side in memory,
-and (B, L, C) *is* (B, L/s, s·C) without moving anything. In this polyphase view a convolution of stride s becomes
-one of stride 1 with ceil-ed taps and s times the channels, and so do a transposed convolution and a convolution
-after nearest-neighbour upsampling. Weights are kept in one layout, TensorFlow's (width, in, out), in which the
-strided layer's polyphase kernel is a free view too, save for a few taps of zeros at the ends. They are folded on use,
-and autograd sees to it that those taps stay zero.
+Sounds inside the networks are (B, L, C), channels last, and their weights (width, in, out), as TensorFlow has them.
+Images are (B, C, bins, frames), and their weights PyTorch's. A layer holds a weight and a bias; what it computes with
+them is the function of `fauxley.kernels` that it names.
 
-TensorFlow's "same" padding is asymmetric: of the max(k - s, 0) zeros a stride needs, half, rounded down, go in
+TensorFlow's "same" padding is asymmetric: of the max(k - s, 0) zeros that a stride needs, half, rounded down, go in
 front. With k = 25, s = 4 that is 10 and 11, which no symmetric `padding` argument expresses.
 
-Letters: B batch, L samples, C channels, k kernel length, s stride, M radius and T = 2M + 1 taps of the folded kernel.
+Letters: B batch, L samples, C channels, H × W size, k kernel length, s stride.
 """
 
-import math
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fauxley.kernels.convolution import convolve, folded_radius, same_padding
-from fauxley.kernels.convolution_1d import choose_convolution
-from fauxley.kernels.linear_map import apply_linear
-from fauxley.models.piecewise_linear import Layer, LinearizableLayer
-from fauxley.models.shortcut import shortcut_of
+from fauxley import kernels
 
 
-class Downsampling(LinearizableLayer):
-    """Convolution of stride s with "same" padding: (B, L, in) to (B, L/s, out). s must divide L.
+class ConvolutionLayer(nn.Module):
+    """A convolution with a weight of its own, and a bias (out,)."""
 
-    The critic's layer (paper, Table 4).
-    """
+    convolution: ClassVar[kernels.Convolution]
+    """What it computes."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_length: int, stride: int) -> None:
+    def __init__(self, weight_shape: tuple[int, ...], out_channels: int, stride: int) -> None:
         super().__init__()
         self.stride = stride
-        self.weight = nn.Parameter(torch.empty(kernel_length, in_channels, out_channels))
-        self.bias = nn.Parameter(torch.empty(out_channels))
-        # y[m] = sum over j of w[j] x[s·m + j - front]; with j - front = s·d + r, tap d of phase r.
-        self.front, _ = same_padding(kernel_length, stride)
-        self.radius = folded_radius(kernel_length, stride, self.front)
-
-    def forward(self, x: Tensor) -> Tensor:
-        layer = self.linearize(x)
-        return convolve(layer.fold(x), layer.weight, layer.by, layer.bias)
-
-    @shortcut_of(forward)
-    def linearize(self, x: Tensor, shifts: Tensor | None = None, radius: int = 0) -> Layer:
-        """This layer as part of a piecewise linear critic, for signals of the shape of `x`."""
-        weight = fold_taps(self.weight, self.front, self.radius, self.stride, x.dtype).flatten(1, 2)
-        by = choose_convolution(self._phases(x), *weight.shape[::2])  # weight: (T, s·in, out)
-        return Layer(by, by.prepare(weight), self.bias.to(x.dtype), self._phases, shifts, radius, time=1)
-
-    def shape_behind(self, x: Tensor) -> tuple[int, ...]:
-        return len(x), x.shape[1] // self.stride, len(self.bias)
-
-    def _phases(self, x: Tensor) -> Tensor:
-        return x.reshape(len(x), x.shape[1] // self.stride, self.stride * x.shape[2])
-
-
-class Upsampling(nn.Module, ABC):
-    """A convolution that makes a signal s times as long: (B, L, in) to (B, s·L, out)."""
-
-    def __init__(self, in_channels: int, out_channels: int, kernel_length: int, stride: int, radius: int) -> None:
-        super().__init__()
-        self.stride = stride
-        self.radius = radius
-        self.taps = 2 * radius + 1
-        self.folded_channels = stride * out_channels
-        self.weight = nn.Parameter(torch.empty(kernel_length, in_channels, out_channels))
+        self.weight = nn.Parameter(torch.empty(weight_shape))
         self.bias = nn.Parameter(torch.empty(out_channels))
 
+    @property
+    def operands(self) -> tuple[kernels.Convolution, Tensor, Tensor, int]:
+        """Convolution, weight, bias and stride."""
+        return self.convolution, self.weight, self.bias, self.stride
+
     def forward(self, x: Tensor) -> Tensor:
-        by = choose_convolution(x, self.taps, self.folded_channels)
-        weight, bias = self.folded(x.dtype)
-        return self.unfold(convolve(x, by.prepare(weight), by, bias))
-
-    def folded(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Weight and bias (s·out,) of the equivalent convolution of stride 1."""
-        return self.folded_weight(dtype), self.bias.to(dtype).repeat(self.stride)
-
-    def unfold(self, y: Tensor) -> Tensor:
-        """The signal (B, s·L, out) that the equivalent convolution's outcome (B, L, s·out) is."""
-        return y.reshape(len(y), y.shape[1] * self.stride, -1)
-
-    @abstractmethod
-    def folded_weight(self, dtype: torch.dtype) -> Tensor:
-        """The kernel of the equivalent convolution of stride 1: (T, in, s·out), phases slow, channels fast."""
+        return self.convolution(x, self.weight, self.bias, self.stride)
 
 
-class TransposedUpsampling(Upsampling):
-    """Transposed convolution, "same": zeros between the samples, then a filter (the paper's generator, Table 3)."""
+class ResamplingLayer(ConvolutionLayer):
+    """A convolution of sounds that changes their rate by a factor of s."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_length: int, stride: int) -> None:
-        # y[s·i + j - front] += x[i] w[j]; the first `front` samples of the full result are dropped.
-        self.front, _ = same_padding(kernel_length, stride)
-        radius = folded_radius(kernel_length, stride, self.front)
-        super().__init__(in_channels, out_channels, kernel_length, stride, radius)
-
-    def folded_weight(self, dtype: torch.dtype) -> Tensor:
-        # Phase r of output frame m is the sum over d of x[m - d] w[s·d + r + front]: taps in reverse order.
-        return fold_taps(self.weight, self.front, self.radius, self.stride, dtype, upsampling=True).flatten(2, 3)
+        super().__init__((kernel_length, in_channels, out_channels), out_channels, stride)
 
 
-class NearestUpsampling(Upsampling):
-    """Each sample s times over, then a convolution of stride 1, "same" (paper, Appendix A: fewer artefacts).
+class Downsampling(ResamplingLayer):
+    """Convolution of stride s: (B, L, in) to (B, L/s, out). s must divide L. The critic's layer (paper, Table 4)."""
 
-    Samples that are equal are added before they are multiplied, not after, which makes it s times cheaper than
-    convolving the long signal: the kernel is folded by summing its taps in groups, a different grouping per phase.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, kernel_length: int, stride: int) -> None:
-        self.front = (kernel_length - 1) // 2
-        last = stride - 1 + kernel_length - 1 - self.front
-        radius = max(math.ceil(self.front / stride), last // stride)
-        super().__init__(in_channels, out_channels, kernel_length, stride, radius)
-
-    def folded_weight(self, dtype: torch.dtype) -> Tensor:
-        # Phase r reads input frame floor((r + j - front) / s) with tap j.
-        phases = [
-            fold_taps(self.weight, self.front - phase, self.radius, self.stride, dtype).sum(1)  # (T, in, out)
-            for phase in range(self.stride)
-        ]
-        return torch.stack(phases, dim=2).flatten(2, 3)
+    convolution = kernels.convolve_down
 
 
-def fold_taps(
-    weight: Tensor, front: int, radius: int, stride: int, dtype: torch.dtype, upsampling: bool = False
-) -> Tensor:
-    """Split the taps of `weight` (k, in, out) into frames of one stride each: (T, s, in, out), differentiable.
+class TransposedUpsampling(ResamplingLayer):
+    """Zeros between the samples, then a filter: (B, L, in) to (B, s·L, out) (the paper's generator, Table 3)."""
 
-    Tap j stands for the displacement j - front, from -s·M on; what has no tap is zero.
-
-    Args:
-        dtype: of the result.
-        upsampling: frames in reverse order, (T, in, s, out).
-    """
-    # Each way in one pass over what may be tens of megabytes; padding, converting, flipping and transposing would take
-    # one each.
-    count, (inputs, outputs) = 2 * radius + 1, weight.shape[1:]
-    shape = (count, inputs, stride, outputs) if upsampling else (count, stride, inputs, outputs)
-    geometry = len(weight), front, radius, stride, upsampling
-    size, precision = weight.shape, weight.dtype
-
-    def fold(weight: Tensor) -> Tensor:
-        frames = weight.new_empty(shape, dtype=dtype)
-        for frame, taps, missing in _frames(frames, *geometry):
-            frame.copy_(weight[taps])
-            for each in missing:
-                each.zero_()
-        return frames
-
-    def gather(frames: Tensor) -> Tensor:
-        weight = frames.new_empty(size, dtype=precision)
-        for frame, taps, _ in _frames(frames, *geometry):
-            weight[taps] = frame
-        return weight
-
-    return apply_linear(weight, fold, gather)
+    convolution = kernels.convolve_up
 
 
-def _frames(
-    frames: Tensor, count: int, front: int, radius: int, stride: int, upsampling: bool
-) -> Iterator[tuple[Tensor, slice, tuple[Tensor, Tensor]]]:
-    """For each frame: the part of it that has taps (., in, out), which taps these are, and the parts that have none."""
-    for number in range(2 * radius + 1):
-        frame = frames[2 * radius - number].transpose(0, 1) if upsampling else frames[number]  # (s, in, out)
-        start = stride * (number - radius) + front  # tap of its first phase
-        first, end = (min(max(tap - start, 0), stride) for tap in (0, count))
-        yield frame[first:end], slice(start + first, start + end), (frame[:first], frame[end:])
+class NearestUpsampling(ResamplingLayer):
+    """Each sample s times over, then a filter: (B, L, in) to (B, s·L, out) (Appendix A: fewer artefacts)."""
+
+    convolution = kernels.convolve_up_nearest
+
+
+class Downsampling2d(ConvolutionLayer):
+    """Convolution that halves an image: (B, in, H, W) to (B, out, H/2, W/2). SpecGAN's critic's layer."""
+
+    convolution = kernels.convolve_images
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_length: int) -> None:
+        super().__init__((out_channels, in_channels, kernel_length, kernel_length), out_channels, stride=2)
+
+
+class TransposedUpsampling2d(ConvolutionLayer):
+    """Transposed convolution that doubles an image: (B, in, H, W) to (B, out, 2H, 2W) (the paper's generator)."""
+
+    convolution = kernels.convolve_up_images
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_length: int) -> None:
+        super().__init__((in_channels, out_channels, kernel_length, kernel_length), out_channels, stride=2)
+
+
+class ResizedUpsampling2d(ConvolutionLayer):
+    """A resize by two, then a convolution of stride 1: (B, in, H, W) to (B, out, 2H, 2W)."""
+
+    convolution = kernels.convolve_images
+    neighbours: ClassVar[tuple[float, ...]]
+    """Weights of the neighbours, an even number of them, that make up a new pixel between two old ones."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_length: int) -> None:
+        super().__init__((out_channels, in_channels, kernel_length, kernel_length), out_channels, stride=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(self.resize(x))
+
+    def resize(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, 2H, 2W) by TensorFlow 1's rule: old pixels stay, no shift by half a pixel."""
+        return self._double(self._double(x, 2), 3)
+
+    def _double(self, x: Tensor, dim: int) -> Tensor:
+        size, reach = x.shape[dim], len(self.neighbours) // 2
+        new = torch.zeros_like(x)
+        for offset, weight in enumerate(self.neighbours, start=1 - reach):
+            if weight:
+                places = torch.arange(size, device=x.device).add(offset).clamp(0, size - 1)
+                new = new + weight * x.index_select(dim, places)
+        return torch.stack([x, new], dim=dim + 1).flatten(dim, dim + 1)
+
+
+class NearestUpsampling2d(ResizedUpsampling2d):
+    """Each pixel four times."""
+
+    neighbours = (1.0, 0.0)
+
+
+class LinearUpsampling2d(ResizedUpsampling2d):
+    """Bilinear: the mean of both neighbours."""
+
+    neighbours = (0.5, 0.5)
+
+
+class CubicUpsampling2d(ResizedUpsampling2d):
+    """Bicubic (Keys 1981 with a = -3/4)."""
+
+    neighbours = (-0.09375, 0.59375, 0.59375, -0.09375)
 
 
 class BatchNorm(nn.Module):
@@ -204,3 +160,20 @@ class BatchNorm(nn.Module):
                 self.moving_mean.lerp_(mean.detach(), 0.01)
                 self.moving_variance.lerp_(variance.detach(), 0.01)
         return (x - mean) * (self.weight / (variance + 1e-3).sqrt()) + self.bias
+
+
+class PostFilter(nn.Module):
+    """A learned linear filter per channel, "same" length, no bias: (B, C, T) to (B, C, T), not clipped.
+
+    To remove the noise of upsampling (paper, Appendix A). The official code maps all channels to one, which breaks
+    stereo; one filter a channel is the same thing for mono.
+    """
+
+    def __init__(self, channels: int, taps: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(taps, 1, channels))
+
+    def forward(self, audio: Tensor) -> Tensor:
+        taps, _, channels = self.weight.shape
+        padded = F.pad(audio, ((taps - 1) // 2, taps // 2))
+        return F.conv1d(padded, self.weight.permute(2, 1, 0), groups=channels)

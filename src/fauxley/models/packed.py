@@ -1,56 +1,54 @@
 """Generators as a synthesizer plays them: copies whose layers' weights are laid out once for the processor.
 
 Layers know nothing of it. `PackedLayers.copy` gives a copy of a generator that shares everything with it but its
-convolutions, whose weights are packed (see `convolution_packed`) and kept from one sound to the next. Whether they are
+convolutions, whose weights are packed (see `kernels.packing`) and kept from one sound to the next. Whether they are
 still those of the generator is looked at before every batch, by reading all of them once: PyTorch counts some of the
 ways in which a tensor can be written to, but not those by way of `data` or of NumPy. For 20 million weights
 that adds two fifths to the time of a single clip, and 3 % in batches; packing anew would take twice the time.
 
-A generator or a layer of which `forward` was overridden, or that has hooks, is played as it is.
+A generator or a layer of which `forward` was overridden, or that has hooks, is played as it is; so are all where plain
+kernels are in use.
 """
 
 import copy
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from fauxley.kernels.packed_convolution_1d import choose_packed
-from fauxley.kernels.packed_convolution_2d import PackedPhases
-from fauxley.models.layers import Upsampling
-from fauxley.models.layers_2d import TransposedUpsampling2d
-from fauxley.models.shortcut import is_open, runs, shortcut_of
+from fauxley import kernels
+from fauxley.kernels.torch_private import is_unaltered
+from fauxley.models.layers import ConvolutionLayer
 from fauxley.models.specgan import SpecGANGenerator
 from fauxley.models.wavegan import WaveGANGenerator
 
 KeptT = TypeVar("KeptT")
-_FORWARDS = WaveGANGenerator.forward, SpecGANGenerator.forward
+_GENERATORS = WaveGANGenerator.forward, SpecGANGenerator.forward
+_LAYER = ConvolutionLayer.forward
 _ROW = 4096  # weights that a fingerprint has a number for
 
 
-class PackedLayer(nn.Module, ABC):
+class PackedLayer(nn.Module):
     """A layer with its weights packed, to be used without gradients."""
 
-    def __init__(self) -> None:
+    def __init__(self, layer: ConvolutionLayer) -> None:
         super().__init__()
+        self._layer = layer
         self._kept: dict[Hashable, Any] = {}
         self._packed_from: list[Tensor] = []
 
-    @property
-    @abstractmethod
-    def weights(self) -> tuple[Tensor, Tensor]:
-        """The layer's own weight and bias."""
-
-    @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """What the layer makes of x."""
+        convolution, weight, bias, stride = self._layer.operands
+        plan = kernels.plan_packed(convolution, x, weight, stride)
+        if plan is None:
+            return cast(Tensor, self._layer(x))
+        return plan.convolve(x, self._keep((plan.algorithm, x.dtype), lambda: plan.prepare(weight, bias, x.dtype)))
 
     def look(self) -> None:
         """Forget what is packed if the layer's weights are no longer those that it was made of."""
-        now, before = [fingerprint(each) for each in self.weights], self._packed_from
+        now, before = [fingerprint(each) for each in (self._layer.weight, self._layer.bias)], self._packed_from
         if not before or not all(map(torch.equal, now, before)):
             self._kept = {}  # a new one: another thread may be using the old
             self._packed_from = now
@@ -62,46 +60,6 @@ class PackedLayer(nn.Module, ABC):
             kept[key] = prepare()
         found: KeptT = kept[key]
         return found
-
-
-class PackedUpsampling(PackedLayer):
-    """A layer of WaveGAN's generator, packed."""
-
-    def __init__(self, layer: Upsampling) -> None:
-        super().__init__()
-        self._layer = layer
-
-    @property
-    def weights(self) -> tuple[Tensor, Tensor]:
-        return self._layer.weight, self._layer.bias
-
-    @shortcut_of(Upsampling.forward)
-    def forward(self, x: Tensor) -> Tensor:
-        by = choose_packed(x, self._layer.taps, self._layer.folded_channels)
-        y = by.convolve(x, self._keep((by, x.dtype), lambda: by.prepare(*self._layer.folded(x.dtype))))
-        return self._layer.unfold(y)
-
-
-class PackedUpsampling2d(PackedLayer):
-    """A layer of SpecGAN's generator, packed."""
-
-    def __init__(self, layer: TransposedUpsampling2d) -> None:
-        super().__init__()
-        self._layer = layer
-
-    @property
-    def weights(self) -> tuple[Tensor, Tensor]:
-        return self._layer.weight, self._layer.bias
-
-    @shortcut_of(TransposedUpsampling2d.forward)
-    def forward(self, x: Tensor) -> Tensor:
-        kernel_length = self._layer.weight.shape[-1]
-        if not PackedPhases.suits(x, kernel_length):
-            plain: Tensor = self._layer(x)
-            return plain
-        by = PackedPhases(kernel_length, (x.shape[2], x.shape[3]))
-        kept = self._keep((by, x.dtype), lambda: by.prepare(*(each.to(x.dtype) for each in self.weights)))
-        return by.convolve(x, kept)
 
 
 class PackedLayers:
@@ -116,13 +74,14 @@ class PackedLayers:
         Only CPUs gain by it.
         """
         on_cpu = all(parameter.device.type == "cpu" for parameter in generator.parameters())
-        if not on_cpu or not any(runs(generator, forward) for forward in _FORWARDS):
+        known = any(is_unaltered(generator, forward) for forward in _GENERATORS)
+        if not on_cpu or not known or not kernels.is_fast():
             return generator
+        before, self._packed = self._packed, {}
         layers = list(generator.get_submodule("layers").children())
-        known, self._packed = self._packed, {}
         for layer in layers:
-            if (pack := _way(layer)) is not None:
-                self._packed[layer] = known.get(layer) or pack(layer)
+            if _can_be_packed(layer):
+                self._packed[layer] = before.get(layer) or PackedLayer(cast(ConvolutionLayer, layer))
                 self._packed[layer].look()
         twin = copy.copy(generator)  # parameters and buffers are the very same
         twin._modules = {**generator._modules, "layers": nn.ModuleList(self._packed.get(each, each) for each in layers)}
@@ -132,10 +91,8 @@ class PackedLayers:
         return PackedLayers, ()
 
 
-def _way(layer: nn.Module) -> Callable[[Any], PackedLayer] | None:
-    """What packs a layer, if it is one that was not altered."""
-    ways: tuple[type[PackedUpsampling | PackedUpsampling2d], ...] = PackedUpsampling, PackedUpsampling2d
-    return next((way for way in ways if is_open(layer, way.forward)), None)
+def _can_be_packed(layer: nn.Module) -> bool:
+    return isinstance(layer, ConvolutionLayer) and layer.convolution in kernels.PACKABLE and is_unaltered(layer, _LAYER)
 
 
 def fingerprint(values: Tensor) -> Tensor:

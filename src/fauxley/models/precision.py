@@ -24,6 +24,7 @@ from typing import Literal, cast
 import torch
 
 from fauxley.errors import FauxleyError, UsageError
+from fauxley.kernels.torch_private import may_have_bfloat16
 from fauxley.models.layers import Downsampling
 from fauxley.storage import atomic_file
 from fauxley.user_cache import cache_folder
@@ -84,10 +85,7 @@ def has_bfloat16(device: torch.device) -> bool:
             return False
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return True  # let time tell
-    try:  # private names, so not to be relied upon
-        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    except (AttributeError, RuntimeError):
-        return True
+    return may_have_bfloat16()
 
 
 def bfloat16_gain(device: torch.device) -> float:

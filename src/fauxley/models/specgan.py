@@ -25,18 +25,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fauxley.errors import UsageError
-from fauxley.kernels.leaky_relu import leaky_relu
-from fauxley.kernels.phase_shuffle import phase_shuffle
-from fauxley.models.architecture import (
-    AdversarialArchitecture,
-    Generator,
-    initialize,
-    require_at_least,
-    require_at_most,
-)
+from fauxley.models.architecture import AdversarialArchitecture, require_at_least, require_at_most
 from fauxley.models.cost import Cost
+from fauxley.models.critic import ConvolutionalCritic, Readout
 from fauxley.models.draws import Draws
-from fauxley.models.layers_2d import (
+from fauxley.models.layers import (
     CubicUpsampling2d,
     Downsampling2d,
     LinearUpsampling2d,
@@ -45,9 +38,8 @@ from fauxley.models.layers_2d import (
     TransposedUpsampling2d,
 )
 from fauxley.models.log_spectrogram import LogSpectrogram
+from fauxley.models.network import Generator, initialize
 from fauxley.models.phase_inversion import EXPANSION, FILTER_TAPS, LearnedInversion, initialize_inversion
-from fauxley.models.piecewise_linear import Pieces, PiecewiseLinearCritic, Readout
-from fauxley.models.shortcut import shortcut_of
 
 _LAYERS = 5
 _FACTOR = 2**_LAYERS
@@ -253,45 +245,30 @@ class SpecGANGenerator(Generator):
         return torch.tanh(self._widen(x))
 
 
-class SpecGANCritic(PiecewiseLinearCritic):
+class SpecGANCritic(ConvolutionalCritic):
     """Spectrograms (B, C, bins, frames) to scores (B,)."""
 
     def __init__(self, architecture: SpecGAN) -> None:
+        (bins, frames), widths = architecture.grid, (architecture.channels, *architecture.widths)
         super().__init__(
-            shuffled_layers=_SHUFFLED_LAYERS if architecture.phase_shuffle else 0,
+            layers=[Downsampling2d(before, after, architecture.kernel_length) for before, after in pairwise(widths)],
+            norms=[
+                _batch_norm(width, track=False) if architecture.batch_norm and number > 0 else nn.Identity()
+                for number, width in enumerate(architecture.widths)
+            ],
+            dense=Readout(bins * frames * widths[-1]),
+            time_dim=3,
+            shuffled_layers=_SHUFFLED_LAYERS,
             shuffle_radius=architecture.phase_shuffle,
             shuffle_per_example=architecture.phase_shuffle_per_example,
             mixes_examples=architecture.mixes_examples,
         )
-        widths = (architecture.channels, *architecture.widths)
-        self.layers = nn.ModuleList(
-            Downsampling2d(before, after, architecture.kernel_length) for before, after in pairwise(widths)
-        )
-        self.norms = nn.ModuleList(
-            _batch_norm(width, track=False) if architecture.batch_norm and number > 0 else nn.Identity()
-            for number, width in enumerate(architecture.widths)
-        )
-        self.grid = bins, frames = architecture.grid
-        self.dense = Readout(bins * frames * widths[-1])
 
-    def forward(self, features: Tensor, shifts: Tensor) -> Tensor:
-        x = self._narrow(features).contiguous(memory_format=torch.channels_last)  # the convolutions' fastest
-        for number, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
-            x = leaky_relu(norm(layer(x)))  # (B, 2C, bins / 2, frames / 2)
-            if number < len(shifts):
-                x = phase_shuffle(x, shifts[number], self.shuffle_radius, dim=3)
-        scores: Tensor = self.dense(self._widen(x).transpose(1, 3).flatten(1))  # (B, frames · bins · channels) as above
-        return scores
+    def to_signal(self, features: Tensor) -> Tensor:
+        return features.contiguous(memory_format=torch.channels_last)  # (B, C, bins, frames); fastest for convolutions
 
-    @shortcut_of(forward)
-    def pieces(self, features: Tensor, shifts: Tensor) -> Pieces:
-        x = self._narrow(features).contiguous(memory_format=torch.channels_last)
-        layers = self.linearize(x, shifts)
-        bins, frames = self.grid
-        return Pieces(x, layers, self.dense.weight.view(frames, bins, -1).transpose(0, 2), self.dense.bias)
-
-    def as_features(self, signals: Tensor) -> Tensor:
-        return signals
+    def to_features(self, signal: Tensor) -> Tensor:
+        return signal
 
 
 def _batch_norm(width: int, track: bool) -> nn.BatchNorm2d:

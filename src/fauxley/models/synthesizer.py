@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from fauxley.errors import FauxleyError, UsageError
-from fauxley.models.architecture import Architecture, AutoregressiveGenerator, Network
+from fauxley.models.architecture import Architecture
 from fauxley.models.cost import require_affordable, require_playable
 from fauxley.models.draws import Draws
+from fauxley.models.network import AutoregressiveGenerator, Network
 from fauxley.models.packed import PackedLayers
 from fauxley.models.precision import DTYPES, Precision, Settled, choose_precision
 from fauxley.models.representations import Representation

@@ -18,6 +18,7 @@ every layer halves the channels.
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -25,25 +26,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fauxley.errors import UsageError
-from fauxley.kernels.leaky_relu import leaky_relu
-from fauxley.kernels.phase_shuffle import phase_shuffle
-from fauxley.models.architecture import (
-    AdversarialArchitecture,
-    Generator,
-    initialize,
-    require_at_least,
-)
+from fauxley.models.architecture import AdversarialArchitecture, require_at_least
 from fauxley.models.cost import Cost
+from fauxley.models.critic import ConvolutionalCritic, Readout
 from fauxley.models.draws import Draws
-from fauxley.models.layers import (
-    BatchNorm,
-    Downsampling,
-    NearestUpsampling,
-    TransposedUpsampling,
-)
-from fauxley.models.piecewise_linear import Pieces, PiecewiseLinearCritic, Readout
+from fauxley.models.layers import BatchNorm, Downsampling, NearestUpsampling, PostFilter, TransposedUpsampling
+from fauxley.models.network import Generator, initialize
 from fauxley.models.representations import Waveform
-from fauxley.models.shortcut import shortcut_of
 
 _FRAMES = 16  # samples before the generator's first upsampling and after the critic's last downsampling
 _CLIP_LENGTHS = tuple(2**power for power in range(12, 19))
@@ -161,7 +150,7 @@ class WaveGANGenerator(Generator):
         self.dense = nn.Linear(architecture.latent_size, _FRAMES * widths[0])
         self.layers = nn.ModuleList(
             upsampling(before, after, architecture.kernel_length, stride)
-            for before, after, stride in zip(widths[:-1], widths[1:], architecture.strides, strict=True)
+            for (before, after), stride in zip(pairwise(widths), architecture.strides, strict=True)
         )
         self.norms = nn.ModuleList(
             BatchNorm(width, track=True) if architecture.batch_norm else nn.Identity() for width in widths[:-1]
@@ -177,59 +166,30 @@ class WaveGANGenerator(Generator):
         return audio
 
 
-class PostFilter(nn.Module):
-    """A learned linear filter per channel, "same" length, no bias: (B, C, T) to (B, C, T), not clipped.
-
-    To remove the noise of upsampling (paper, Appendix A). The official code maps all channels to one, which breaks
-    stereo; one filter a channel is the same thing for mono.
-    """
-
-    def __init__(self, channels: int, taps: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(taps, 1, channels))
-
-    def forward(self, audio: Tensor) -> Tensor:
-        taps, _, channels = self.weight.shape
-        padded = F.pad(audio, ((taps - 1) // 2, taps // 2))
-        return F.conv1d(padded, self.weight.permute(2, 1, 0), groups=channels)
-
-
-class WaveGANCritic(PiecewiseLinearCritic):
+class WaveGANCritic(ConvolutionalCritic):
     """Audio (B, C, T) to scores (B,)."""
 
     def __init__(self, architecture: WaveGAN) -> None:
+        widths, kernel_length = (architecture.channels, *architecture.widths), architecture.kernel_length
         super().__init__(
-            shuffled_layers=architecture.shuffled_layers if architecture.phase_shuffle else 0,
+            layers=[
+                Downsampling(before, after, kernel_length, stride)
+                for (before, after), stride in zip(pairwise(widths), architecture.strides, strict=True)
+            ],
+            norms=[
+                BatchNorm(width, track=False) if architecture.batch_norm and number > 0 else nn.Identity()
+                for number, width in enumerate(architecture.widths)
+            ],
+            dense=Readout(_FRAMES * widths[-1]),
+            time_dim=1,
+            shuffled_layers=architecture.shuffled_layers,
             shuffle_radius=architecture.phase_shuffle,
             shuffle_per_example=architecture.phase_shuffle_per_example,
             mixes_examples=architecture.mixes_examples,
         )
-        widths = (architecture.channels, *architecture.widths)
-        self.layers = nn.ModuleList(
-            Downsampling(before, after, architecture.kernel_length, stride)
-            for before, after, stride in zip(widths[:-1], widths[1:], architecture.strides, strict=True)
-        )
-        normalized = architecture.batch_norm
-        self.norms = nn.ModuleList(
-            BatchNorm(width, track=False) if normalized and number > 0 else nn.Identity()
-            for number, width in enumerate(architecture.widths)
-        )
-        self.dense = Readout(_FRAMES * widths[-1])
 
-    def forward(self, features: Tensor, shifts: Tensor) -> Tensor:
-        x = self._narrow(features.transpose(1, 2))  # (B, T, C)
-        for number, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
-            x = leaky_relu(norm(layer(x)))  # (B, L/s, 2C)
-            if number < len(shifts):
-                x = phase_shuffle(x, shifts[number], self.shuffle_radius)
-        scores: Tensor = self.dense(self._widen(x.flatten(1)))
-        return scores
+    def to_signal(self, features: Tensor) -> Tensor:
+        return features.transpose(1, 2)  # (B, T, C)
 
-    @shortcut_of(forward)
-    def pieces(self, features: Tensor, shifts: Tensor) -> Pieces:
-        x = self._narrow(features.transpose(1, 2))
-        layers = self.linearize(x, shifts)
-        return Pieces(x, layers, self.dense.weight.view(_FRAMES, -1), self.dense.bias)
-
-    def as_features(self, signals: Tensor) -> Tensor:
-        return signals.transpose(1, 2)
+    def to_features(self, signal: Tensor) -> Tensor:
+        return signal.transpose(1, 2)

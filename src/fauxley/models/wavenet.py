@@ -24,15 +24,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fauxley.errors import UsageError
-from fauxley.models.architecture import (
-    AutoregressiveArchitecture,
-    AutoregressiveGenerator,
-    initialize,
-    require_at_least,
-    require_at_most,
-)
+from fauxley.models.architecture import AutoregressiveArchitecture, require_at_least, require_at_most
 from fauxley.models.cost import Cost
 from fauxley.models.draws import Draws
+from fauxley.models.network import AutoregressiveGenerator, initialize
 from fauxley.models.representations import Waveform
 from fauxley.models.wavenet_sampler import CachedSampler, draw_levels
 from fauxley.signal.mu_law import compress, expand

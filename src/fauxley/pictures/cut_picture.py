@@ -9,17 +9,16 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image as Pillow
-from PIL import ImageDraw, ImageFont
+from PIL import ImageDraw
 
-from fauxley.pictures.spectrogram import Image, drawable, write_png
-from fauxley.sounds.sources import Float
+from fauxley.pictures.canvas import GROUND, TEXT, Image, draw_waveform, font, write_png
+from fauxley.sounds.reading import Float
 from fauxley.storage import atomic_file
 
 _ROW_SECONDS, _ROWS = 10, 6  # of each recording
 _WIDTH, _HEIGHT, _GAP, _MARGIN, _TITLE = 1400, 90, 8, 24, 26  # pixels
 SHOWN_SECONDS = _ROW_SECONDS * _ROWS
-_GROUND, _KEPT, _CUT = (np.array(rgb, np.uint8) for rgb in ((243, 241, 247), (222, 232, 212), (206, 64, 48)))
-_WAVE = np.array((92, 40, 134), np.uint8)
+_KEPT, _CUT = ((222, 232, 212), (206, 64, 48))  # ground of what was kept, and where it was cut
 
 
 class CutRecording(NamedTuple):
@@ -47,7 +46,7 @@ def write_cut_picture(path: Path, recordings: Sequence[CutRecording]) -> None:
     picture = Pillow.fromarray(page)
     pen = ImageDraw.Draw(picture)
     for place, title in titles:
-        pen.text((_MARGIN, place), title, "#1d1626", ImageFont.load_default(15))
+        pen.text((_MARGIN, place), title, TEXT, font(15))
     with atomic_file(path) as partial:
         write_png(np.asarray(picture), partial)
 
@@ -60,19 +59,13 @@ def _rows(recording: CutRecording) -> list[Image]:
 
 
 def _row(recording: CutRecording, start: int, length: int, peak: float) -> Image:
-    audio = drawable(recording.audio[:, start : start + length] / peak)
+    audio = recording.audio[:, start : start + length] / peak
     width = max(1, round(_WIDTH * audio.shape[1] / length))
-    image = np.empty((_HEIGHT, width, 3), np.uint8)
-    image[:] = _GROUND
+    ground = np.tile(GROUND, (_HEIGHT, width, 1))
     marks = [(_column(begin, start, length), _column(end, start, length)) for begin, end in recording.kept]
     for begin, end in marks:
-        image[:, max(begin, 0) : max(end, 0)] = _KEPT
-    edges = np.arange(width) * audio.shape[1] // width
-    lowest = np.minimum.reduceat(audio, edges, axis=1).min(axis=0)  # (W,)
-    highest = np.maximum.reduceat(audio, edges, axis=1).max(axis=0)
-    top, bottom = ((1 - level) / 2 * (_HEIGHT - 1) for level in (highest, lowest))
-    pixel = np.arange(_HEIGHT)[:, None]
-    image[(pixel >= np.floor(top)) & (pixel <= np.ceil(bottom))] = _WAVE
+        ground[:, max(begin, 0) : max(end, 0)] = _KEPT
+    image = draw_waveform(ground, audio)
     for begin, _ in marks:
         if 0 <= begin < width:
             image[:, begin] = _CUT

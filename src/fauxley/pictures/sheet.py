@@ -8,18 +8,17 @@ ground.
 Letters: N clips, C channels, T samples, H × W pixels.
 """
 
-import importlib.util
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image as Pillow
-from PIL import ImageDraw, ImageFont
+from PIL import ImageDraw
 
 from fauxley.errors import UsageError
-from fauxley.pictures.spectrogram import FLOOR_DB, Clips, Image, colours, drawable, spectrogram_image, write_png
+from fauxley.pictures.canvas import FAINT_TEXT, GROUND, TEXT, Clips, Image, draw_waveform, font, write_png
+from fauxley.pictures.spectrogram import FLOOR_DB, colours, spectrogram_image
 from fauxley.storage import atomic_file
 
 # Sizes in pixels.
@@ -29,8 +28,7 @@ _ROW_HEIGHT = _WAVE_HEIGHT + _SPECTROGRAM_HEIGHT + _CAPTION_HEIGHT + _GAP
 _LARGE, _SMALL = 17, 10
 _CAPTION_LETTERS = 32  # what fits the width of a cell
 
-_GROUND, _ALARM, _WAVE = (np.array(rgb, np.float64) for rgb in ((243, 241, 247), (255, 178, 172), (92, 40, 134)))
-_TEXT, _FAINT_TEXT = "#1d1626", "#6c6878"
+_ALARM = np.array((255, 178, 172), np.float64)  # ground of what is not finite
 
 
 class _Words(NamedTuple):
@@ -76,7 +74,7 @@ def write_sheet(
     words: list[_Words] = []
     top = _MARGIN
     for (title, clips), height in zip(rows.items(), heights, strict=True):
-        words.append(_Words(_MARGIN, top, title, _LARGE, _TEXT))
+        words.append(_Words(_MARGIN, top, title, _LARGE, TEXT))
         lines = (captions or {}).get(title, ())
         for index, clip in enumerate(clips):
             row, column = divmod(index, columns)
@@ -85,11 +83,11 @@ def write_sheet(
             cell = np.concatenate([_waveform_image(padded), _spectrogram_cell(padded, sample_rate)])
             sheet[y : y + len(cell), x : x + _CELL_WIDTH] = cell
             if index < len(lines):
-                words.append(_Words(x, y + len(cell) + 4, _shortened(lines[index]), _SMALL, _FAINT_TEXT))
+                words.append(_Words(x, y + len(cell) + 4, _shortened(lines[index]), _SMALL, FAINT_TEXT))
         top += height
     sheet[top + 4 : top + 14, _MARGIN : _MARGIN + 80] = colours(np.linspace(0, 1, 80))
     scales = f"{FLOOR_DB:.0f} to 0 dB    0 to {sample_rate / 2000:g} kHz    {longest / sample_rate:.3g} s"
-    words.append(_Words(_MARGIN + 90, top + 3, scales, _SMALL, _FAINT_TEXT))
+    words.append(_Words(_MARGIN + 90, top + 3, scales, _SMALL, FAINT_TEXT))
     _write_png(path, sheet, words)
 
 
@@ -98,18 +96,8 @@ def _spectrogram_cell(clip: Clips, sample_rate: int) -> Image:
 
 
 def _waveform_image(clip: Clips) -> Image:
-    """The range between the lowest and highest sample under each column of pixels, of all channels, antialiased."""
-    audio = drawable(clip)
-    starts = np.linspace(0, audio.shape[1], _CELL_WIDTH, endpoint=False).astype(np.int64)
-    low = np.minimum.reduceat(audio, starts, axis=1).min(axis=0)  # (W,)
-    high = np.maximum.reduceat(audio, starts, axis=1).max(axis=0)
-    # Neighbours touch, as in a line drawn through the samples.
-    low[1:], high[1:] = np.minimum(low[1:], high[:-1]), np.maximum(high[1:], low[:-1])
-    top, bottom = ((1 - level) / 2 * (_WAVE_HEIGHT - 1) for level in (high, low))
-    pixel = np.arange(_WAVE_HEIGHT)[:, None]  # (H, 1)
-    covered = np.clip(np.minimum(pixel + 1, bottom + 1) - np.maximum(pixel, top), 0, 1)[..., None]  # (H, W, 1)
-    ground = _GROUND if np.isfinite(clip).all() else _ALARM
-    return np.asarray(np.round(covered * _WAVE + (1 - covered) * ground), np.uint8)
+    ground = GROUND if np.isfinite(clip).all() else _ALARM
+    return draw_waveform(np.broadcast_to(ground, (_WAVE_HEIGHT, _CELL_WIDTH, 3)), clip)
 
 
 def _shortened(line: str) -> str:
@@ -120,17 +108,6 @@ def _write_png(path: Path, image: Image, words: Sequence[_Words]) -> None:
     page = Pillow.fromarray(image)
     pen = ImageDraw.Draw(page)
     for x, y, text, size, colour in words:
-        pen.text((x, y), text, colour, _font(size))
+        pen.text((x, y), text, colour, font(size))
     with atomic_file(path) as partial:
         write_png(np.asarray(page), partial)
-
-
-@lru_cache
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """DejaVu Sans, which has most alphabets and travels with matplotlib; what it lacks shows as boxes."""
-    found = importlib.util.find_spec("matplotlib")  # without importing it
-    for folder in (found.submodule_search_locations if found else None) or ():
-        file = Path(folder) / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
-        if file.is_file():
-            return ImageFont.truetype(str(file), size, layout_engine=ImageFont.Layout.BASIC)
-    return ImageFont.load_default(size)

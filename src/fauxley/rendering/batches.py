@@ -21,7 +21,7 @@ from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.verified import load_verified
 from fauxley.parallel import in_order
 from fauxley.rendering.output import Output
-from fauxley.sounds.files import write_audio
+from fauxley.sounds.writing import write_audio
 
 _WRITERS = 4  # threads: they wait for the disk more than they compute
 _WAITING = 8  # batches at most, between computing and the disk

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from fauxley.cluster import cluster_backend
 from fauxley.machine import require_disk, require_memory
 from fauxley.models.cost import require_playable
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.verified import checksum
+from fauxley.parallel import cluster_backend
 from fauxley.pictures.sheet import write_sheet
 from fauxley.rendering.batches import Batch, Destination, Request, describe, from_seeds, render_here, render_on_cluster
 from fauxley.rendering.manifest import LATENTS_FILE, LISTING_FILE, begin, begun_precision
@@ -49,7 +49,7 @@ def write_sounds(
     Args:
         made_from: what the requests follow from, such as their seeds. With it, a job that was interrupted is gone on
             with when it is asked for again; without, nothing is known of what a folder holds.
-        cluster: where to compute, on machines that all see `model` and `out`; see `fauxley.cluster`.
+        cluster: where to compute, on machines that all see `model` and `out`; see `fauxley.parallel`.
 
     Raises:
         UsageError: `out` has something else in it and is not to be overwritten, or the sounds are too long at the

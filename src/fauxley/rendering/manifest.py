@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fauxley.errors import FauxleyError, UsageError
-from fauxley.locks import LOCK_FILE, alone_in
 from fauxley.rendering.places import check_folder_place
 from fauxley.serialization import parse_json, read_file
-from fauxley.storage import atomic_file, is_leftover, sweep_leftovers
+from fauxley.storage import LOCK_FILE, atomic_file, hold_folder, is_leftover, sweep_leftovers
 
 JOB_FILE, LATENTS_FILE, LISTING_FILE = "generate.json", "latents.npy", "sounds.jsonl"
 _BESIDE_SOUNDS = (JOB_FILE, LATENTS_FILE, LISTING_FILE)
@@ -38,7 +37,7 @@ def begin(out: Path, job: Mapping[str, Any], resumable: bool, overwrite: bool) -
     new = not out.exists()
     out.mkdir(parents=True, exist_ok=True)
     try:
-        with alone_in(out) as alone:
+        with hold_folder(out) as alone:
             if not alone:
                 raise FauxleyError(f"another process is making sounds in {out}; wait for it, or choose another --out")
             sweep_leftovers(out)

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from fauxley.errors import UsageError
-from fauxley.sounds.sources import printable
+from fauxley.errors import UsageError, printable
 
 
 def check_folder_place(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""From the bins of a Fourier transform to bands that are even in pitch: the official code's mel matrices.
+"""The mel scale, and bands that are even on it: the official code's matrices from Fourier bins to mel bands.
 
     mel(f) = 1127 ln(1 + f / 700 Hz)
 
@@ -11,7 +11,7 @@ Letters: K bins, M bands.
 """
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fauxley.errors import UsageError
 
@@ -34,14 +34,20 @@ def mel_matrix(
         raise UsageError(
             f"mel bands must lie between 0 and half the sample rate, {sample_rate / 2:g} Hz; got {low:g} to {high:g}"
         )
-    edges = np.linspace(_mel(np.array(low)), _mel(np.array(high)), num_bands + 2)
+    edges = np.linspace(hertz_to_mel(low), hertz_to_mel(high), num_bands + 2)
     lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
-    mel = _mel(np.linspace(0, sample_rate / 2, num_bins))[:, None]
+    mel = hertz_to_mel(np.linspace(0, sample_rate / 2, num_bins))[:, None]
     rise, fall = (mel - lower) / (centre - lower), (upper - mel) / (upper - centre)
     matrix = np.maximum(0, np.minimum(rise, fall))
     matrix[0] = 0
     return matrix
 
 
-def _mel(frequency: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(1127 * np.log1p(frequency / 700))
+def hertz_to_mel(frequency: ArrayLike) -> NDArray[np.float64]:
+    """Frequencies in Hz on the mel scale, of the same shape."""
+    return np.asarray(1127 * np.log1p(np.asarray(frequency, np.float64) / 700))
+
+
+def mel_to_hertz(mel: ArrayLike) -> NDArray[np.float64]:
+    """Frequencies in Hz from the mel scale; the inverse of `hertz_to_mel`."""
+    return np.asarray(700 * np.expm1(np.asarray(mel, np.float64) / 1127))

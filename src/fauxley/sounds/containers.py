@@ -2,8 +2,10 @@
 
 Headers lie in a few ways that decoders believe: sizes that were never filled in because the recorder died, totals that
 are zero or too large, lengths of MP3 that are estimates, and files that were joined end to end, of which decoders
-read the first. `examine` walks the structure (chunks, pages, frames; never the samples) and returns the parts of the
-file that are streams of their own, each with the corrections that a decoder must see in place of the file's bytes.
+read the first. `examine` walks the structure (chunks, pages, frames; never the samples) and returns the streams in
+the file, each with the corrections that a decoder must see in place of the file's bytes.
+
+Of what is no audio at all, `foreign_kind` says what it is, as a hint for whoever finds it among sounds.
 """
 
 import io
@@ -14,8 +16,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import BinaryIO
 
+from fauxley.sounds.embedded_stream import UNFILLED, Bytes, EmbeddedStream
 from fauxley.sounds.frames import walk_flac, walk_mpeg, walk_ogg
-from fauxley.sounds.window import UNFILLED, Bytes, Part
 
 _FULL = 0xFFFFFFFF
 _PROMISED = re.compile(r"^\s*(?:data|SSND)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
@@ -29,7 +31,7 @@ class ContradictionError(Exception):
     """A structure that decoders must not be given; the message says what is wrong."""
 
 
-def examine(file: BinaryIO) -> tuple[Part, ...]:
+def examine(file: BinaryIO) -> tuple[EmbeddedStream, ...]:
     """The streams in `file`, a regular file that is not empty, in order; one for all of it where nothing is known.
 
     Raises:
@@ -38,7 +40,7 @@ def examine(file: BinaryIO) -> tuple[Part, ...]:
     try:
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError):  # a file system that cannot map files
-        return (Part(0, file.seek(0, io.SEEK_END)),)
+        return (EmbeddedStream(0, file.seek(0, io.SEEK_END)),)
     with data:
         head = data[:16]
         if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
@@ -48,7 +50,7 @@ def examine(file: BinaryIO) -> tuple[Part, ...]:
         for magic, walk in _WALKS.items():
             if head.startswith(magic):
                 return tuple(walk(data))
-        return tuple(walk_mpeg(data)) or (Part(0, len(data)),)
+        return tuple(walk_mpeg(data)) or (EmbeddedStream(0, len(data)),)
 
 
 def _chunks(data: Bytes, place: int, end: int, order: str = "<") -> Iterator[tuple[bytes, int, int]]:
@@ -80,11 +82,11 @@ def _joined_end(data: Bytes, start: int, order: str) -> int:
     return len(data)
 
 
-def _wave(data: Bytes) -> Iterator[Part]:
+def _wave(data: Bytes) -> Iterator[EmbeddedStream]:
     end = 0
     while end < len(data):
         start, end = end, _joined_end(data, end, "<")
-        codec, wide, part = "", None, Part(start, end)
+        codec, wide, part = "", None, EmbeddedStream(start, end)
         for name, begin, size in _chunks(data, start + 12, end):
             if name == b"LIST":
                 _check_list(data, begin, min(begin + size, end), end)
@@ -104,7 +106,7 @@ def _wave_codec(data: Bytes, begin: int) -> str:
     return "" if bits in _WELL_KNOWN.get(tag, ()) else f"WAV format 0x{tag:04X} at {bits} bits"
 
 
-def _wave_data(data: Bytes, part: Part, begin: int, size: int, wide: int | None) -> Part:
+def _wave_data(data: Bytes, part: EmbeddedStream, begin: int, size: int, wide: int | None) -> EmbeddedStream:
     """`part` with what is wrong about its samples, which begin at `begin`; `wide`: where RF64's 64-bit sizes stand."""
     held = part.end - begin
     if wide is not None and size in (_FULL, 0):
@@ -145,7 +147,7 @@ def _check_list(data: Bytes, begin: int, end: int, file_end: int) -> None:
             raise ContradictionError("broken: an entry of its LIST chunk claims to be larger than the file")
 
 
-def _aiff(data: Bytes) -> Iterator[Part]:
+def _aiff(data: Bytes) -> Iterator[EmbeddedStream]:
     end = 0
     while end < len(data):
         start, end = end, _joined_end(data, end, ">")
@@ -163,10 +165,10 @@ def _aiff(data: Bytes) -> Iterator[Part]:
                     if frames == 0:  # compressed ones believe it
                         patches[place] = struct.pack(">I", 0x7FFFFFFF)
                 break
-        yield Part(start, end, patches, warning=warning)
+        yield EmbeddedStream(start, end, patches, warning=warning)
 
 
-def _wave64(data: Bytes) -> Iterator[Part]:
+def _wave64(data: Bytes) -> Iterator[EmbeddedStream]:
     place, end = 40, len(data)
     while place + 24 <= end:
         (size,) = struct.unpack_from("<Q", data, place + 16)
@@ -174,31 +176,33 @@ def _wave64(data: Bytes) -> Iterator[Part]:
             held = end - place
             if size <= 24 < held or size > 1 << 62:
                 patches = {16: struct.pack("<Q", end), place + 16: struct.pack("<Q", held)}
-                yield Part(0, end, patches, warning=UNFILLED)
+                yield EmbeddedStream(0, end, patches, warning=UNFILLED)
                 return
             if size > held:
-                yield Part(0, end, {place + 16: struct.pack("<Q", held)}, warning=truncated(size - 24, held - 24))
+                yield EmbeddedStream(
+                    0, end, {place + 16: struct.pack("<Q", held)}, warning=truncated(size - 24, held - 24)
+                )
                 return
             break
         place += max(size + -size % 8, 24)
-    yield Part(0, end)
+    yield EmbeddedStream(0, end)
 
 
-def _au(data: Bytes) -> Iterator[Part]:
+def _au(data: Bytes) -> Iterator[EmbeddedStream]:
     """Samples follow the header up to the end of the file; nothing may come behind."""
     if len(data) >= 24:
         offset, size = struct.unpack_from(">II", data, 4)
         left = len(data) - offset
         if size != _FULL and left > 0 and size < left // 2:
-            yield Part(0, len(data), {8: struct.pack(">I", _FULL)}, warning=UNFILLED)
+            yield EmbeddedStream(0, len(data), {8: struct.pack(">I", _FULL)}, warning=UNFILLED)
             return
         if 0 < left < size < 0x7FFF0000:
-            yield Part(0, len(data), {8: struct.pack(">I", _FULL)}, warning=truncated(size, left))
+            yield EmbeddedStream(0, len(data), {8: struct.pack(">I", _FULL)}, warning=truncated(size, left))
             return
-    yield Part(0, len(data))
+    yield EmbeddedStream(0, len(data))
 
 
-def _caf(data: Bytes) -> Iterator[Part]:
+def _caf(data: Bytes) -> Iterator[EmbeddedStream]:
     place, end = 8, len(data)
     while place + 12 <= end:
         name, size = struct.unpack_from(">4sq", data, place)
@@ -206,18 +210,18 @@ def _caf(data: Bytes) -> Iterator[Part]:
         if name == b"data":
             patch = {place + 4: struct.pack(">q", left)}
             if size == -1:  # allowed, and not understood by libsndfile
-                yield Part(0, end, patch)
+                yield EmbeddedStream(0, end, patch)
             elif size <= 4 < left:
-                yield Part(0, end, patch, warning=UNFILLED)
+                yield EmbeddedStream(0, end, patch, warning=UNFILLED)
             elif size > left:
-                yield Part(0, end, patch, warning=truncated(size, left))
+                yield EmbeddedStream(0, end, patch, warning=truncated(size, left))
             else:
-                yield Part(0, end)
+                yield EmbeddedStream(0, end)
             return
         if size < 0:
             break
         place += 12 + size
-    yield Part(0, end)
+    yield EmbeddedStream(0, end)
 
 
 def truncated(promised: int, actual: int) -> str:
@@ -237,3 +241,52 @@ def truncation_in(log: str) -> str:
 
 
 _WALKS = {_W64_RIFF: _wave64, b".snd": _au, b"caff": _caf, b"OggS": walk_ogg, b"fLaC": walk_flac}
+
+
+# Beginnings of what decoders know. Of a file that begins otherwise, what they say about it is a misunderstanding.
+_AUDIO = (
+    b"RIFF", b"RF64", b"BW64", b"RIFX", b"FORM", b"fLaC", b"OggS", b"ID3", b".snd", b"dns.", b"caff", b"riff\x2e\x91",
+    b"wvpk", b"MAC ", b"TTA1", b"tBaK", b"MPCK", b"MP+", b"ajkg", b"#!AMR", b"\x0b\x77", b"\x1aE\xdf\xa3",
+    b"0&\xb2u\x8ef\xcf\x11", b"FLV", b"DSD ", b"Creative Voice File", b"NIST_1A", b"\x7f\xfe\x80\x01", b".RMF", b"ea3",
+)  # fmt: skip
+
+_FOREIGN = (
+    (b"version https://git-lfs", "a Git LFS pointer in place of the file; 'git lfs pull' fetches it"),
+    (b"/annex/objects/", "a git-annex pointer in place of the file; 'git annex get' fetches it"),
+    (b"bplist00", "a property list, perhaps a placeholder of iCloud; download the file first"),
+    (b"CAT ", "a REX loop; export its slices as WAV, with ReCycle or a sampler"),
+    (b"\x12\x90\xa8\x7f", "a Kontakt instrument; export its samples as WAV"),
+    (b"PK\3\4", "a ZIP archive; unpack it"),
+    (b"Rar!", "a RAR archive; unpack it"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it"),
+    (b"\x1f\x8b", "a gzip archive; unpack it"),
+    (b"%PDF", "a PDF document"),
+    (b"\x89PNG", "a picture"),
+    (b"\xff\xd8\xff", "a picture"),
+    (b"GIF8", "a picture"),
+    (b"MThd", "a MIDI file: notes, no sound"),
+    (b"\0\5\x16\7", "a resource fork of macOS, not the file itself"),
+)
+
+# Endings of what holds sounds but cannot be opened here → what to do about it.
+SAMPLER_ENDINGS = {
+    **dict.fromkeys((".rx2", ".rex", ".rcy"), "a REX loop; export its slices as WAV, with ReCycle or a sampler"),
+    **dict.fromkeys((".nki", ".nkx", ".ncw", ".nks"), "of a Kontakt instrument; export its samples as WAV"),
+    **dict.fromkeys((".sf2", ".sf3", ".dls", ".gig"), "a bank of sounds; export its samples as WAV"),
+}
+
+
+def is_audio_like(head: bytes) -> bool:
+    """Whether a file that begins with `head` claims to be audio, or a film."""
+    return head.startswith(_AUDIO) or head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+
+
+def foreign_kind(head: bytes) -> str:
+    """What a file that begins with `head` is instead of audio, or ""."""
+    for magic, kind in _FOREIGN:
+        if head.startswith(magic):
+            return kind
+    start = head[:200].lstrip().lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "a web page, perhaps of a download that failed"
+    return ""

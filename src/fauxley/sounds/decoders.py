@@ -21,11 +21,10 @@ from typing import Any, BinaryIO
 import numpy as np
 import soundfile
 
-from fauxley.sounds.containers import ContradictionError, examine, truncation_in
+from fauxley.sounds.containers import ContradictionError, examine, foreign_kind, is_audio_like, truncation_in
 from fauxley.sounds.decoder_process import BLOCK, DONE, INFO, REFUSED, Outlet
-from fauxley.sounds.foreign import foreign_kind, is_audio_like
-from fauxley.sounds.sources import BLOCK_VALUES, LONGEST_HOURS, Float, SourceInfo, too_long
-from fauxley.sounds.window import Part, Window
+from fauxley.sounds.embedded_stream import EmbeddedStream, EmbeddedStreamFile
+from fauxley.sounds.reading import BLOCK_VALUES, LONGEST_HOURS, AudioFileInfo, Float, convert_blocks, too_long
 
 # Outside of this a sample rate is a broken header; a file "at 1 Hz" would become 16,000 times as long.
 _SAMPLE_RATES = range(1_000, 768_001)
@@ -52,7 +51,7 @@ class RefusedError(Exception):
 class Stream:
     """An opened stream: what its header says, and its samples to be taken once as `(n, C)`."""
 
-    info: SourceInfo
+    info: AudioFileInfo
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
@@ -71,14 +70,14 @@ class _Unseekable(soundfile.SoundFile):  # type: ignore[misc]
 class SndfileStream(Stream):
     """What libsndfile reads."""
 
-    def __init__(self, file: Any, part: Part) -> None:
+    def __init__(self, file: Any, part: EmbeddedStream) -> None:
         super().__init__()
         self._file = file
         self.frames = file.frames if 0 < file.frames < 1 << 62 else 0
         promised = self.frames or part.num_samples
         if part.counted and not part.num_samples:  # libsndfile has guessed
             promised = min(promised, part.counted)
-        self.info = SourceInfo(file.format, file.subtype, file.samplerate, file.channels, promised)
+        self.info = AudioFileInfo(file.format, file.subtype, file.samplerate, file.channels, promised)
         if not part.warning and (warning := truncation_in(file.extra_info)):
             self.warnings.append(warning)
         if file.subtype.startswith(_PLAIN) and file.format != "FLAC":
@@ -97,7 +96,7 @@ class FFmpegStream(Stream):
         RefusedError: no track, no decoder, or nothing that can be decoded.
     """
 
-    def __init__(self, av: Any, container: Any, part: Part) -> None:
+    def __init__(self, av: Any, container: Any, part: EmbeddedStream) -> None:
         super().__init__()
         self._av = av
         self._container = container
@@ -118,7 +117,7 @@ class FFmpegStream(Stream):
         form = container.format.name.split(",")[0].upper()
         self._rate, self._layout = self._first.sample_rate, self._first.layout
         promised = part.num_samples or part.counted or round(self._seconds(form) * self._rate)
-        self.info = SourceInfo(form, codec, self._rate, self._layout.nb_channels, promised, is_rough=True)
+        self.info = AudioFileInfo(form, codec, self._rate, self._layout.nb_channels, promised, is_rough=True)
 
     def blocks(self) -> Iterator[Float]:
         frames, self._frames = self._frames, iter(())
@@ -213,7 +212,7 @@ def decode(file: BinaryIO, header_only: bool, outlet: Outlet) -> None:
     outlet.send(DONE, json.dumps(list(dict.fromkeys(warnings))).encode())
 
 
-def _whole(file: BinaryIO, part: Part, stream: Stream) -> Iterator[Float]:
+def _whole(file: BinaryIO, part: EmbeddedStream, stream: Stream) -> Iterator[Float]:
     """The blocks of `stream`; where libsndfile fails in the middle and FFmpeg does not, FFmpeg's from there on.
 
     FFmpeg makes up or passes over what it cannot decode, so it counts as better only where it finds just as much as the
@@ -245,13 +244,11 @@ def _whole(file: BinaryIO, part: Part, stream: Stream) -> Iterator[Float]:
         stream.warnings += other.warnings
 
 
-def _brought_to(info: SourceInfo, other: SourceInfo, blocks: Iterator[Float]) -> Iterator[Float]:
+def _brought_to(info: AudioFileInfo, other: AudioFileInfo, blocks: Iterator[Float]) -> Iterator[Float]:
     """Blocks of a joined stream at rate and channels of the first."""
     if (info.sample_rate, info.channels) == (other.sample_rate, other.channels):
         yield from blocks
         return
-    from fauxley.sounds.decode import convert_blocks
-
     mono = None if info.channels == other.channels else 1  # the only rule that fits any two numbers of channels
     for block in convert_blocks(blocks, other, info.sample_rate, mono):
         block = np.ascontiguousarray(block.T)
@@ -259,7 +256,7 @@ def _brought_to(info: SourceInfo, other: SourceInfo, blocks: Iterator[Float]) ->
 
 
 @contextmanager
-def _opened(file: BinaryIO, part: Part) -> Iterator[Stream]:
+def _opened(file: BinaryIO, part: EmbeddedStream) -> Iterator[Stream]:
     """Open with libsndfile or, where it refuses or would stop too early, with FFmpeg."""
     with ExitStack() as stack:
         try:
@@ -282,26 +279,26 @@ def _opened(file: BinaryIO, part: Part) -> Iterator[Stream]:
 
 
 @contextmanager
-def _sndfile(file: BinaryIO, part: Part) -> Iterator[Any]:
+def _sndfile(file: BinaryIO, part: EmbeddedStream) -> Iterator[Any]:
     whole = part.start == 0 and part.end == os.fstat(file.fileno()).st_size and not part.patches
     if whole and os.name == "posix":  # elsewhere a descriptor of Python's means nothing to libsndfile's own C library
         os.lseek(file.fileno(), 0, os.SEEK_SET)
         opened = _Unseekable(file.fileno(), closefd=False)
     else:
-        opened = _Unseekable(BufferedReader(Window(file, part), 1 << 16))
+        opened = _Unseekable(BufferedReader(EmbeddedStreamFile(file, part), 1 << 16))
     with opened:
         yield opened
 
 
 @contextmanager
-def _ffmpeg(file: BinaryIO, part: Part, refusal: str) -> Iterator[FFmpegStream]:
+def _ffmpeg(file: BinaryIO, part: EmbeddedStream, refusal: str) -> Iterator[FFmpegStream]:
     """Open with FFmpeg what libsndfile refused for the reason `refusal`."""
     try:
         av = importlib.import_module("av")
     except ImportError as error:
         raise RefusedError(f"{refusal}; {_FFMPEG_HINT}") from error
     # A name, a fragment of a URL, means nothing to FFmpeg here: it gets the bytes.
-    opened = BufferedReader(Window(file, part), 1 << 16)
+    opened = BufferedReader(EmbeddedStreamFile(file, part), 1 << 16)
     options = {"probesize": "1048576", "format_whitelist": _CONTAINERS}
     try:
         container = av.open(opened, options=options, metadata_errors="ignore")
@@ -314,7 +311,7 @@ def _ffmpeg(file: BinaryIO, part: Part, refusal: str) -> Iterator[FFmpegStream]:
             raise RefusedError(f"broken: {error.strerror}") from error
 
 
-def _checked(info: SourceInfo) -> SourceInfo:
+def _checked(info: AudioFileInfo) -> AudioFileInfo:
     if info.sample_rate not in _SAMPLE_RATES:
         raise RefusedError(f"a sample rate of {info.sample_rate} Hz is not plausible")
     if info.channels < 1:
@@ -324,12 +321,12 @@ def _checked(info: SourceInfo) -> SourceInfo:
     return info
 
 
-def _check_length(info: SourceInfo) -> None:
+def _check_length(info: AudioFileInfo) -> None:
     if info.num_samples > LONGEST_HOURS * 3600 * max(info.sample_rate, 1):
         raise RefusedError(too_long())
 
 
-def _refusal(file: BinaryIO, part: Part, error: soundfile.LibsndfileError) -> str:
+def _refusal(file: BinaryIO, part: EmbeddedStream, error: soundfile.LibsndfileError) -> str:
     """Why libsndfile refuses a stream, in our words: its own are often about something else."""
     file.seek(part.start)
     head = file.read(1 << 12)

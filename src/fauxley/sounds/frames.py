@@ -1,12 +1,12 @@
-"""Walks through what is made of pages or frames: links of an Ogg chain, joined FLAC files, frames of MPEG audio."""
+"""Finds where streams begin and end in files made of pages or frames: Ogg chains, joined FLAC files, MPEG audio."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fauxley.sounds.window import Bytes, Part
+from fauxley.sounds.embedded_stream import Bytes, EmbeddedStream
 
 
-def walk_ogg(data: Bytes) -> Iterator[Part]:
+def walk_ogg(data: Bytes) -> Iterator[EmbeddedStream]:
     """One part for each link of a chain: a beginning-of-stream page after pages of content starts the next."""
     starts, place, in_content = [0], 0, False
     while place >= 0 and place + 27 <= len(data):
@@ -19,10 +19,10 @@ def walk_ogg(data: Bytes) -> Iterator[Part]:
         if data[place : place + 4] != b"OggS":
             place = data.find(b"OggS", place)
     for start, end in zip(starts, [*starts[1:], len(data)], strict=True):
-        yield Part(start, end)
+        yield EmbeddedStream(start, end)
 
 
-def walk_flac(data: Bytes) -> Iterator[Part]:
+def walk_flac(data: Bytes) -> Iterator[EmbeddedStream]:
     """Decoders stop at the total of samples in the header and fail on joined files; they are told "unknown"."""
     marker = b"fLaC\0\0\0\x22"
     starts, place = [0], data.find(marker, 8)
@@ -31,11 +31,11 @@ def walk_flac(data: Bytes) -> Iterator[Part]:
         place = data.find(marker, place + 8)
     for start, end in zip(starts, [*starts[1:], len(data)], strict=True):
         if end - start < 42:
-            yield Part(start, end)
+            yield EmbeddedStream(start, end)
             continue
         fields = int.from_bytes(data[start + 18 : start + 26], "big")
         total = fields & ((1 << 36) - 1)
-        yield Part(start, end, {start + 18: (fields - total).to_bytes(8, "big")}, num_samples=total)
+        yield EmbeddedStream(start, end, {start + 18: (fields - total).to_bytes(8, "big")}, num_samples=total)
 
 
 _KBITS = {  # (MPEG-1?, layer) → kbit/s by index
@@ -76,7 +76,7 @@ def _frame(data: Bytes, place: int) -> _Frame | None:
     return _Frame(size, samples, (version, layer, rate, fourth >> 6 == 3))
 
 
-def walk_mpeg(data: Bytes) -> Iterator[Part]:
+def walk_mpeg(data: Bytes) -> Iterator[EmbeddedStream]:
     """Count the frames of an MPEG stream; nothing where there are not three in a row.
 
     A new part begins where another file was joined: at a second frame of lengths (Xing, Info), behind the number of
@@ -89,7 +89,7 @@ def walk_mpeg(data: Bytes) -> Iterator[Part]:
     start, place = 0, found
     while place < len(data):
         place, samples, promised = _count_frames(data, place)
-        yield Part(start, place, num_samples=promised, counted=samples, codec="MPEG audio")
+        yield EmbeddedStream(start, place, num_samples=promised, counted=samples, codec="MPEG audio")
         start = place
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from fauxley.dataset.board import Progress as Report
+from fauxley.dataset.shared_progress import Progress as Report
 from fauxley.evaluation.protocol import Listener
 from fauxley.terminal.formatting import waiting_time
 from fauxley.terminal.outputs import messages, say

@@ -19,15 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fauxley.errors import UsageError
-from fauxley.models.architecture import (
-    AdversarialArchitecture,
-    Architecture,
-    AutoregressiveArchitecture,
-    AutoregressiveGenerator,
-    Critic,
-    Generator,
-)
+from fauxley.models.architecture import AdversarialArchitecture, Architecture, AutoregressiveArchitecture
+from fauxley.models.critic import Critic
 from fauxley.models.draws import Draws
+from fauxley.models.network import AutoregressiveGenerator, Generator
 
 Networks = Mapping[str, nn.Module]
 

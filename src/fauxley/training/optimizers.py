@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from fauxley.errors import UsageError
+from fauxley.kernels.torch_private import fused_adam
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ class TensorFlowAdam(RepeatableOptimizer):
         m ← β1 m + (1 - β1) g,  v ← β2 v + (1 - β2) g²,  w -= lr · √(1 - β2ᵗ) / (1 - β1ᵗ) · m / (√v + 1e-8)
 
     Early on, with β2 = 0.999 and small gradients, that is a visible difference. With the corrections in the step size,
-    nothing but that depends on t; PyTorch's kernel is told that t is infinite, which makes its own corrections 1.
+    nothing but that depends on t.
     """
 
     moments: ClassVar[Mapping[str, float]] = {"exp_avg": -math.inf, "exp_avg_sq": 0.0}
@@ -168,22 +169,7 @@ class TensorFlowAdam(RepeatableOptimizer):
 
     def _move(self, weights: list[Tensor], gradients: list[Tensor], *moments: list[Tensor]) -> None:
         exp_avg, exp_avg_sq = moments
-        infinite = [torch.full_like(self.rate, math.inf)] * len(weights)
-        torch._fused_adam_(
-            weights,
-            gradients,
-            exp_avg,
-            exp_avg_sq,
-            [],
-            infinite,
-            lr=self.rate,
-            beta1=self._beta1,
-            beta2=self._beta2,
-            weight_decay=0.0,
-            eps=1e-8,
-            amsgrad=False,
-            maximize=False,
-        )
+        fused_adam(weights, gradients, exp_avg, exp_avg_sq, self.rate, (self._beta1, self._beta2), epsilon=1e-8)
 
 
 class TensorFlowRMSProp(RepeatableOptimizer):

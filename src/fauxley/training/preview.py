@@ -10,7 +10,7 @@ from fauxley.models.synthesizer import Synthesizer
 from fauxley.pictures.curves import write_curves
 from fauxley.pictures.sheet import write_sheet
 from fauxley.runs import step_name
-from fauxley.sounds.files import write_audio
+from fauxley.sounds.writing import write_audio
 from fauxley.training.log import Log, read_log
 from fauxley.training.run import Run
 

@@ -12,9 +12,8 @@ from typing import Any
 
 from fauxley import runs
 from fauxley.errors import FauxleyError, UsageError
-from fauxley.locks import take
 from fauxley.serialization import from_json, read_versioned, reading, to_json
-from fauxley.storage import atomic_file, atomic_folder, is_leftover, sweep_leftovers
+from fauxley.storage import atomic_file, atomic_folder, is_leftover, sweep_leftovers, take_lock
 from fauxley.training.config import CLASSES, TrainingConfig
 
 _FORMAT_VERSION = 1
@@ -103,7 +102,7 @@ class Run:
 
     def _lock(self) -> None:
         """Keep other processes from training here, as long as this object lives."""
-        self._held = take(self.path / runs.LOCK_FILE, whole_process=True)
+        self._held = take_lock(self.path / runs.LOCK_FILE, whole_process=True)
         if self._held is None:
             raise UsageError(
                 f"{self.path} is being trained by another process; wait for it, or begin a run in another folder"

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from fauxley.errors import UsageError
-from fauxley.models.architecture import Architecture, Generator
+from fauxley.models.architecture import Architecture
+from fauxley.models.network import Generator
 from fauxley.models.representations import Representation
 from fauxley.training.optimizers import Optimizer, RepeatableOptimizer
 

@@ -9,10 +9,10 @@ from rich.table import Table
 
 from fauxley.cli.shared.options import Reference
 from fauxley.dataset.dataset import Dataset
+from fauxley.dataset.format import INFO_FILE
 from fauxley.dataset.pack_settings import PackSettings
 from fauxley.dataset.packing import open_or_prepare
-from fauxley.dataset.store import INFO_FILE
-from fauxley.errors import FauxleyError, UsageError
+from fauxley.errors import FauxleyError, UsageError, printable
 from fauxley.evaluation.classifier.cache import find_cached
 from fauxley.evaluation.classifier.classifier import Classifier
 from fauxley.evaluation.clips import ClipSource, DatasetClips, FolderClips, ModelClips
@@ -28,7 +28,6 @@ from fauxley.evaluation.report.report import warnings_for
 from fauxley.models.precision import Precision
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.runs import Best, checkpoint_folder, checkpoints, is_model, read_best, record_best, step_of
-from fauxley.sounds.sources import printable
 from fauxley.terminal.formatting import output_console
 
 
@@ -41,7 +40,7 @@ class Judge:
         device: where to compute.
         listener: whom to tell.
         like: a model whose sample rate and clip length the real sounds take; where it is none, they keep their own.
-        spread: let a cluster compute features; see `fauxley.cluster`.
+        spread: let a cluster compute features; see `fauxley.parallel`.
         precision: in which models compute; what is not float32 stands in their titles.
 
     Raises:

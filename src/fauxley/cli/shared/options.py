@@ -20,12 +20,11 @@ from tyro.constructors import (
 )
 
 from fauxley.cli.shared.values import read_path, read_real, read_whole
+from fauxley.dataset.format import INFO_FILE
 from fauxley.dataset.location import is_url
 from fauxley.dataset.slicing import fitting_clip_length
-from fauxley.dataset.store import INFO_FILE
-from fauxley.errors import UsageError
+from fauxley.errors import UsageError, printable
 from fauxley.rendering.places import check_folder_place
-from fauxley.sounds.sources import printable
 
 if TYPE_CHECKING:  # it brings PyTorch along
     from fauxley.training.config import TrainingConfig

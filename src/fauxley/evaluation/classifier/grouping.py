@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fauxley.dataset.dataset import Dataset
-from fauxley.dataset.store import Entry
+from fauxley.dataset.format import DatasetEntry
 
 Int = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -92,7 +92,7 @@ def grouped_folds(of_clip: NDArray[np.integer[Any]], count: int) -> list[Mask]:
     return [fold_of[inverse] == fold for fold in range(count)]
 
 
-def _keys(entries: tuple[Entry, ...]) -> tuple[list[str], str, bool]:
+def _keys(entries: tuple[DatasetEntry, ...]) -> tuple[list[str], str, bool]:
     """The group of each file by name, what such a group is, and whether it is a source."""
     sources_of: dict[str, set[str]] = {}
     for entry in entries:

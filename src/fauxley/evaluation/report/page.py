@@ -13,8 +13,9 @@ from fauxley.evaluation.clips import ClipSource
 from fauxley.evaluation.evaluator import Evaluator
 from fauxley.evaluation.figures import METRICS, Figures, describe
 from fauxley.evaluation.metrics.signal_checks import MEASURES
-from fauxley.evaluation.report import charts as drawing
-from fauxley.pictures.spectrogram import spectrogram_image, write_png
+from fauxley.pictures import svg
+from fauxley.pictures.canvas import write_png
+from fauxley.pictures.spectrogram import spectrogram_image
 
 PAIRS = 12
 _SHOWN = 14
@@ -55,7 +56,7 @@ def table(sets: Sequence[Figures]) -> dict[str, Any]:
 def charts(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, str]:
     sets = [evaluator.real[-1], *(j.figures for j in judged)]
     drawn = {
-        "neighbours": drawing.histogram(
+        "neighbours": svg.histogram(
             {f.title: f.nearest.distances for f in sets if f.nearest}, "distance to the nearest training clip"
         )
     }
@@ -66,14 +67,14 @@ def charts(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, str]:
             spectra[figures.title] = (frequency, 10 * np.log10(figures.spectrum + 1e-12))
     stride = evaluator.train.sample_rate / 16
     marks = [stride * n for n in range(1, 8)]
-    drawn["spectrum"] = drawing.lines(
+    drawn["spectrum"] = svg.lines(
         spectra, "Hz; dashed: multiples of rate/16, where upsampling by strides of 4 leaves lines", marks
     )
     if evaluator.classifier:
         confidence = {f.title: f.confidence for f in sets if f.confidence is not None}
-        drawn["confidence"] = drawing.histogram(confidence, "the classifier's confidence in its answer", 20)
+        drawn["confidence"] = svg.histogram(confidence, "the classifier's confidence in its answer", 20)
     for name in ("level_db", "artefact_db"):
-        drawn[name] = drawing.histogram(
+        drawn[name] = svg.histogram(
             {f.title: f.measures[name] for f in sets}, f"{MEASURES[name].title}, {MEASURES[name].unit}"
         )
     return drawn
@@ -93,7 +94,7 @@ def history(evaluator: Evaluator, history: Mapping[int, Figures]) -> list[str]:
             series["real"] = (steps[[0, -1]], np.full(2, real[name].value))
         series["generated"] = (steps, np.array([figures.scores[name].value for figures in history.values()]))
         label = f"{metric.title}{', ' * bool(embedding)}{embedding} ({metric.better} is better), over steps"
-        drawn.append(drawing.lines(series, label.replace("real is better", "as real clips is best"), dots=True))
+        drawn.append(svg.lines(series, label.replace("real is better", "as real clips is best"), dots=True))
     return drawn
 
 

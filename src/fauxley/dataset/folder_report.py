@@ -1,0 +1,304 @@
+"""The doctor: measures every file of a folder and says which settings suit it.
+
+Advice is a handful of rules of thumb, all in `advise`, from what training WaveGAN on small folders has taught.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import joblib
+import numpy as np
+
+from fauxley.dataset.cutting import HitCounter, HitSummary
+from fauxley.dataset.parts import split_into_parts
+from fauxley.dataset.shared_progress import Progress, WorkerProgress, shared_progress
+from fauxley.dataset.slicing import fitting_clip_length
+from fauxley.errors import FauxleyError
+from fauxley.parallel import WORKER_DIED, check_jobs
+from fauxley.sounds.catalogue import Sound, list_sounds
+from fauxley.sounds.decoder_process import close_idle
+from fauxley.sounds.finding import Skipped
+from fauxley.sounds.measurements import Bandwidth, Levels
+from fauxley.sounds.reading import AudioFileError, open_audio
+from fauxley.storage import hash_file
+
+_LOSSY = ("MPEG_LAYER", "VORBIS", "OPUS", "AAC", "MP2", "MP3", "AC3", "EAC3", "DCA", "WMA")  # how their names begin
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """A file that can be used.
+
+    Attributes:
+        file: name relative to the folder.
+        label: "" if it has none.
+        format: container and sample format or codec, such as `WAV PCM_24`.
+        sample_rate: in Hz.
+        channels: how many.
+        num_samples: per channel, as decoded.
+        num_front: see `Levels.num_front`.
+        peak: largest |x|, full scale is 1.
+        rms: root mean square over all channels.
+        upsampled_from: a lower rate, in Hz, at which it seems to have been made (see `Bandwidth`); 0 if there is none.
+        problems: what is odd about it.
+        sha256: of its content.
+        hits: what it would be cut into, if it is a long recording of separate hits.
+    """
+
+    file: str
+    label: str
+    format: str
+    sample_rate: int
+    channels: int
+    num_samples: int
+    num_front: int
+    peak: float
+    rms: float
+    upsampled_from: int
+    problems: tuple[str, ...]
+    sha256: str
+    hits: HitSummary = field(default_factory=HitSummary)
+
+    @property
+    def duration_seconds(self) -> float:
+        return self.num_samples / self.sample_rate
+
+    @property
+    def true_rate(self) -> int:
+        """The rate that its content needs, in Hz."""
+        return self.upsampled_from or self.sample_rate
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Settings for `prepare` and `train` that suit a folder, and remarks in words."""
+
+    sample_rate: int
+    channels: int
+    clip_length: int
+    slicing: Literal["first", "random", "onsets"]
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FolderReport:
+    """All about a folder.
+
+    Attributes:
+        folder: what was scanned.
+        files: what can be used.
+        skipped: what cannot.
+        unlisted: what the folder's manifest.csv does not list, and so is not wanted.
+        duplicates: groups of files with the same content.
+        advice: None if nothing can be used.
+    """
+
+    folder: Path
+    files: tuple[FileReport, ...]
+    skipped: tuple[Skipped, ...]
+    unlisted: tuple[Skipped, ...]
+    duplicates: tuple[tuple[str, ...], ...]
+    advice: Advice | None
+
+    @property
+    def duration_seconds(self) -> float:
+        """Of all files together."""
+        return sum(file.duration_seconds for file in self.files)
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """Number of files of each label, sorted; empty if there are none."""
+        counts = Counter(file.label for file in self.files if file.label)
+        return dict(sorted(counts.items()))
+
+
+def scan_folder(
+    folder: Path, where: Sequence[str] = (), *, n_jobs: int | None = None, progress: Progress | None = None
+) -> FolderReport:
+    """Decode and measure every sound of `folder`, a block at a time.
+
+    Args:
+        folder: see `list_sounds`.
+        where: see `list_sounds`.
+        n_jobs: parallel workers; None leaves it to joblib's `parallel_config`.
+        progress: called with (files done, files in all).
+
+    Raises:
+        UsageError: `folder` is missing.
+        FauxleyError: there is no audio in it.
+    """
+    check_jobs(n_jobs)
+    catalogue = list_sounds(folder, where)
+    sounds = {sound.file: sound for sound in catalogue.sounds}
+    parts = split_into_parts(catalogue.sounds)
+    measured: list[FileReport | Skipped] = []
+    workers = joblib.Parallel(n_jobs=n_jobs if len(parts) > 1 else 1, return_as="generator", batch_size=1)
+    try:
+        with shared_progress(len(parts), len(catalogue.sounds), progress) as shown:
+            calls = (
+                joblib.delayed(_measure_all)(catalogue.folder, [sounds[file] for file in part], shown.worker(index))
+                for index, part in enumerate(parts)
+            )
+            for reports in workers(calls):
+                measured += reports
+                shown.report(len(measured))
+    except BrokenExecutor as error:
+        raise FauxleyError(WORKER_DIED) from error
+    finally:
+        close_idle()
+    files = tuple(report for report in measured if isinstance(report, FileReport))
+    skipped = [*catalogue.skipped, *(report for report in measured if isinstance(report, Skipped))]
+    return FolderReport(
+        folder=catalogue.folder,
+        files=files,
+        skipped=tuple(sorted(skipped, key=lambda skip: skip.file)),
+        unlisted=catalogue.unlisted,
+        duplicates=_find_duplicates(files),
+        advice=advise(files) if files else None,
+    )
+
+
+def measure(
+    folder: Path, file: str, label: str = "", warning: str = "", heard: Callable[[float], None] | None = None
+) -> FileReport | Skipped:
+    """Decode `file` of `folder` once and report on it.
+
+    Args:
+        folder: where the file is.
+        file: its name, relative to `folder`.
+        label: goes into the report.
+        warning: what is known to be odd about it, or "".
+        heard: told which share of the file is done.
+    """
+    levels, bandwidth = Levels(), Bandwidth()
+    path = folder / file
+    try:
+        sha256 = hash_file(path)
+        with open_audio(path) as source:
+            counter = HitCounter(source.info.sample_rate)
+            for block in levels.watch(source, heard):
+                bandwidth.add(block)
+                counter.add(block)
+            info = source.info
+        if defect := levels.defect():
+            raise AudioFileError(path, defect)
+    except AudioFileError as error:
+        return Skipped(file, error.reason)
+    except OSError as error:
+        return Skipped(file, f"cannot be read: {error.strerror}")
+    # Lossy codecs take highs away at any rate.
+    upsampled_from = 0 if info.subtype.startswith(_LOSSY) else bandwidth.upsampled_from(info.sample_rate)
+    upsampled = f"nothing above {upsampled_from // 2} Hz: upsampled from {upsampled_from} Hz, or once compressed"
+    problems = [*levels.warnings(source, mono=True), upsampled if upsampled_from else "", warning]
+    return FileReport(
+        file=file,
+        label=label,
+        format=f"{info.format} {info.subtype}",
+        sample_rate=info.sample_rate,
+        channels=info.channels,
+        num_samples=levels.num_samples,
+        num_front=levels.num_front,
+        peak=levels.peak,
+        rms=levels.rms,
+        upsampled_from=upsampled_from,
+        problems=tuple(filter(None, problems)),
+        sha256=sha256,
+        hits=counter.summary(),
+    )
+
+
+def advise(files: Sequence[FileReport]) -> Advice:
+    """Choose settings for `files`, of which there must be one at least."""
+    seconds = np.array([file.duration_seconds for file in files])
+    rates: Counter[int] = Counter()
+    for file in files:
+        rates[file.true_rate] += file.num_samples + 1
+    # The rate of most of the material: above it there is nothing to learn, below it highs are lost.
+    sample_rate = min(max(rates.most_common(1)[0][0], 16000), 48000)
+    most = float(np.percentile(seconds, 90))
+    fronts = np.array([file.num_front / file.sample_rate for file in files])
+    if most > 4 and np.median(fronts) <= 4:  # hits with long, all but silent tails
+        most = min(float(np.percentile(fronts, 90)), 4.0)
+    one_shots = most <= 4
+    clip_seconds = most if one_shots else 1.0
+    hits = [file.hits for file in files if file.hits.count]
+    # By time: one take of a walk among its single steps outweighs them.
+    of_hits = sum(file.duration_seconds for file in files if file.hits.count) > 0.5 * seconds.sum()
+    if of_hits:
+        one_shots = True
+        clip_seconds = min(max(hit.most_seconds for hit in hits), 4.0)
+    clip_length = fitting_clip_length(clip_seconds, sample_rate)
+    return Advice(
+        sample_rate=sample_rate,
+        channels=2 if _are_stereo(files) else 1,
+        clip_length=clip_length,
+        slicing="onsets" if of_hits else "first" if one_shots else "random",
+        remarks=(
+            *(_on_hits(hits) if of_hits else _on_amount(seconds, clip_length / sample_rate, one_shots)),
+            *_on_sources(files, sample_rate),
+        ),
+    )
+
+
+def _on_hits(hits: Sequence[HitSummary]) -> list[str]:
+    count = sum(hit.count for hit in hits)
+    typical = np.median([hit.median_seconds for hit in hits])
+    takes = f"{len(hits)} long recordings" if len(hits) > 1 else "a long recording"
+    found = f"{takes} of separate hits: about {count} would be cut, typically {typical:.2f} s long"
+    return [f"{found}; 'fauxley cut' writes them as files to look at", *_on_count(count)]
+
+
+def _on_amount(seconds: np.ndarray, clip_seconds: float, one_shots: bool) -> list[str]:
+    count = len(seconds) if one_shots else int(np.ceil(seconds / clip_seconds).sum())
+    remarks = _on_count(count)
+    longer = int((seconds > 1.25 * clip_seconds).sum())
+    if one_shots and longer:
+        remarks.append(
+            f"longer than a clip: {longer} of {len(seconds)} files; only their beginning is used "
+            "(the slicing 'all' uses it all)"
+        )
+    return remarks
+
+
+def _on_count(count: int) -> list[str]:
+    if count < 50:
+        return [f"about {count} clips is very little: expect near copies of them; some hundreds are a start"]
+    if count < 500:
+        return [f"about {count} clips is little: it works for one kind of sound; stop early, listen for copies"]
+    return []
+
+
+def _on_sources(files: Sequence[FileReport], sample_rate: int) -> list[str]:
+    remarks = []
+    if sample_rate > 16000:
+        remarks.append(f"a sample rate of 16000 trains about {sample_rate / 16000:.1f} times as fast, without highs")
+    low = [file.true_rate for file in files if file.true_rate < 0.9 * sample_rate]
+    if low:
+        remarks.append(f"of a lower rate: {len(low)} of {len(files)} files; they have nothing above {max(low) // 2} Hz")
+    if _are_stereo(files):
+        remarks.append("one channel, for both commands, mixes to mono, which is quicker to learn")
+    return remarks
+
+
+def _are_stereo(files: Sequence[FileReport]) -> bool:
+    """Whether most files have two channels, which are to be kept."""
+    return sum(file.channels == 2 for file in files) > len(files) / 2
+
+
+def _measure_all(folder: Path, sounds: Sequence[Sound], progress: WorkerProgress) -> list[FileReport | Skipped]:
+    reports: list[FileReport | Skipped] = []
+    for done, sound in enumerate(sounds):
+        reports.append(measure(folder, sound.file, sound.label, sound.warning, progress.within(done)))
+    progress.write(len(sounds))
+    return reports
+
+
+def _find_duplicates(files: Sequence[FileReport]) -> tuple[tuple[str, ...], ...]:
+    same = defaultdict(list)
+    for file in files:
+        same[file.sha256].append(file.file)
+    return tuple(tuple(group) for group in same.values() if len(group) > 1)

@@ -1,0 +1,260 @@
+"""The folder that a dataset is: its files, its tables, and how they are read and written.
+
+Others may read it too; the format version rises when it changes. Format 1:
+
+    dataset.json   sample rate, channels, how it was made, totals: see `DatasetInfo`
+    manifest.csv   a row for each file, in the order of the audio: see `DatasetEntry`
+    skipped.csv    file, reason, sha256 of what was not used
+    audio.int16    little-endian 16-bit samples, (num_samples, channels), one file after another, nothing between
+
+Format 2, of a dataset in shards, differs in what makes millions of files bearable:
+
+    dataset.json        a `ShardedInfo`, which also lists the shards with their checksums
+    manifest.csv        as above, but only read when somebody asks; `offset` counts within the shard
+    lengths.uint32      samples of each file, per channel: with the next, all that training needs of the manifest,
+    labels.int32        the place of each file's label in `labels`, or -1: mapped into memory, never parsed
+    audio-000000.int16  whole files up to about `shard_bytes`; then audio-000001.int16, ...
+
+There the files lie in an order that has nothing to do with their names, so that each shard is a sample of the whole.
+
+Files are whole: clips are cut on reading, by a `Slicing`. Where that is a `HitSlicing`, recordings were cut at their
+onsets: each hit has a row as if it were a file, named NAME#t=SECONDS after where it begins. A value v stands for
+v / 32768. Nothing in it depends on the time, the place or the machine it was made on.
+"""
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import MISSING, astuple, dataclass, fields
+from io import StringIO
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from fauxley.dataset.cutting import Cutting
+from fauxley.dataset.location import Location
+from fauxley.dataset.slicing import HitSlicing, Slicing
+from fauxley.errors import FauxleyError, printable
+from fauxley.serialization import MOST_BYTES, from_json, parse_versioned, to_json
+from fauxley.sounds.finding import Skipped
+
+FORMAT_VERSION = 1
+SHARDED_VERSION = 2
+INFO_FILE = "dataset.json"
+MANIFEST_FILE = "manifest.csv"
+SKIPPED_FILE = "skipped.csv"
+AUDIO_FILE = "audio.int16"
+LENGTHS_FILE = "lengths.uint32"
+LABELS_FILE = "labels.int32"
+PLACE = "#t="  # between the name of a recording and where in it a hit is, as in media fragments of the W3C
+LANES = 16  # of new datasets; see `fauxley.dataset.order`
+SAMPLE_RATES = range(1000, 768_001)  # Hz
+MOST_CHANNELS = 64
+MOST_VALUES = 1 << 24  # samples of a clip, all channels together: 64 channels of 262144
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """`dataset.json`.
+
+    Attributes:
+        format_version: of the folder.
+        sample_rate: in Hz.
+        channels: how many.
+        normalize: whether each file was scaled to a peak of 1.
+        where: the conditions on the columns of the source's manifest.csv, such as `split=train`.
+        slicing: how clips are cut unless one asks otherwise.
+        num_files: rows of manifest.csv.
+        num_samples: in all of the audio, per channel.
+        labels: the distinct labels, sorted; a label's index is its place here. Empty if there are none.
+    """
+
+    format_version: int
+    sample_rate: int
+    channels: int
+    normalize: bool
+    where: tuple[str, ...]
+    slicing: Slicing | HitSlicing
+    num_files: int
+    num_samples: int
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A file of audio: how many sounds are in it, how many samples per channel, the SHA-256 of it ("": unknown)."""
+
+    num_files: int
+    num_samples: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ShardedInfo(DatasetInfo):
+    """`dataset.json` of a dataset in shards.
+
+    Attributes:
+        licenses: the distinct licences, sorted.
+        shard_bytes: what a shard was not to exceed, but for a single file that does.
+        lanes: places at which a training run reads at the same time; part of its order, see `fauxley.dataset.order`.
+        manifest_sha256: of manifest.csv.
+        lengths_sha256: of lengths.uint32.
+        labels_sha256: of labels.int32.
+        shards: in order.
+    """
+
+    licenses: tuple[str, ...]
+    shard_bytes: int
+    lanes: int
+    manifest_sha256: str
+    lengths_sha256: str
+    labels_sha256: str
+    shards: tuple[Shard, ...]
+
+
+@dataclass(frozen=True)
+class DatasetEntry:
+    """A row of `manifest.csv`.
+
+    Attributes:
+        file: name relative to the source folder, with forward slashes; of a hit, with its place behind it.
+        label: "" if it has none.
+        offset: where it begins in its file of audio, in samples per channel.
+        num_samples: per channel.
+        duration_seconds: num_samples / sample_rate.
+        peak: of the decoded file before normalisation, so that its level can be restored.
+        sha256: of the source file's content.
+        license: as the source's manifest.csv states it, or "".
+        warnings: what is odd about it, separated by semicolons.
+        source: who or what made it, as the source's manifest.csv states it, or "". Datasets of before lack the column.
+    """
+
+    file: str
+    label: str
+    offset: int
+    num_samples: int
+    duration_seconds: float
+    peak: float
+    sha256: str
+    license: str
+    warnings: str
+    source: str = ""
+
+    def origin(self, slicing: Slicing) -> str:
+        """The name of the file that it was cut from, or is."""
+        return self.file.rpartition(PLACE)[0] if isinstance(slicing, HitSlicing) else self.file
+
+
+_Row = TypeVar("_Row", DatasetEntry, Skipped)
+
+
+def shard_file(number: int) -> str:
+    """The name of a shard."""
+    return f"audio-{number:06d}.int16"
+
+
+def read_info(location: Location) -> DatasetInfo:
+    """Read dataset.json.
+
+    Raises:
+        FauxleyError: missing, not a dataset, of another format version, or senseless.
+    """
+    content = location.read(INFO_FILE)
+    if len(content) > MOST_BYTES:
+        raise location.broken(f"{INFO_FILE} is too large")
+    data = parse_versioned(content, f"{location}: {INFO_FILE}", "dataset", (FORMAT_VERSION, SHARDED_VERSION))
+    kind = ShardedInfo if data["format_version"] == SHARDED_VERSION else DatasetInfo
+    try:
+        info = from_json(data, [kind, Shard, Slicing, HitSlicing, Cutting])
+    except FauxleyError as error:
+        raise location.broken(f"{INFO_FILE}: {error}") from error
+    if type(info) is not kind or not _makes_sense(info):
+        raise location.broken(f"{INFO_FILE} makes no sense")
+    return info
+
+
+def _makes_sense(info: DatasetInfo) -> bool:
+    """Whether its numbers can be those of a dataset; whether they are shows when the audio is opened."""
+    return (
+        info.sample_rate in SAMPLE_RATES
+        and 1 <= info.channels <= MOST_CHANNELS
+        and min(info.num_files, info.num_samples) >= 1
+        and max(info.num_files, info.num_samples) < 1 << 53
+        and info.slicing.clip_length * info.channels <= MOST_VALUES
+    )
+
+
+def read_entries(location: Location, info: DatasetInfo) -> tuple[DatasetEntry, ...]:
+    """Read manifest.csv."""
+    sha256 = info.manifest_sha256 if isinstance(info, ShardedInfo) else ""
+    return tuple(_read_rows(location, MANIFEST_FILE, DatasetEntry, sha256))
+
+
+def read_skipped(location: Location) -> list[Skipped]:
+    """Read skipped.csv."""
+    return _read_rows(location, SKIPPED_FILE, Skipped)
+
+
+def write_tables(folder: Path, entries: Sequence[DatasetEntry], skipped: Sequence[Skipped]) -> None:
+    """Write manifest.csv and skipped.csv."""
+    _write_rows(folder / MANIFEST_FILE, DatasetEntry, entries)
+    _write_rows(folder / SKIPPED_FILE, Skipped, skipped)
+
+
+def write_index(folder: Path, entries: Sequence[DatasetEntry], labels: Sequence[str]) -> None:
+    """Write lengths.uint32 and labels.int32.
+
+    Raises:
+        FauxleyError: a file is longer than the index can say.
+    """
+    longest = max(entries, key=lambda entry: entry.num_samples)
+    if longest.num_samples >= 1 << 32:
+        raise FauxleyError(f"{printable(longest.file)} is longer than 2^32 samples; cut it, or write no shards")
+    places = {label: index for index, label in enumerate(labels)}
+    np.array([entry.num_samples for entry in entries], "<u4").tofile(folder / LENGTHS_FILE)
+    np.array([places.get(entry.label, -1) for entry in entries], "<i4").tofile(folder / LABELS_FILE)
+
+
+def write_info(folder: Path, info: DatasetInfo) -> None:
+    """Write dataset.json."""
+    (folder / INFO_FILE).write_text(json.dumps(to_json(info), indent=2) + "\n", encoding="ascii")
+
+
+def _write_rows(path: Path, row_type: type[_Row], rows: Sequence[_Row]) -> None:
+    # File names are bytes, not always text: surrogateescape writes those bytes as they are.
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(field.name for field in fields(row_type))
+        writer.writerows(astuple(row) for row in rows)
+
+
+def _read_rows(location: Location, name: str, row_type: type[_Row], sha256: str = "") -> list[_Row]:
+    convert: dict[str, Any] = {f.name: _finite if f.type is float else f.type for f in fields(row_type)}
+    content = location.read(name, sha256)
+    try:
+        if b"\0" in content:  # a hole in the disk takes no room there, but much as text
+            raise ValueError("it is not text")
+        reader = csv.DictReader(StringIO(content.decode("utf-8", "surrogateescape"), newline=""), strict=True)
+        missing = {field.name for field in fields(row_type) if field.default is not MISSING}
+        missing.difference_update(reader.fieldnames or ())
+        return [
+            row_type(**{name: kind(_cell(row, name)) for name, kind in convert.items() if name not in missing})
+            for row in reader
+        ]
+    except (OSError, csv.Error, KeyError, ValueError, TypeError) as error:
+        raise location.broken(f"{name} cannot be read") from error
+
+
+def _cell(row: dict[str | None, Any], name: str) -> str:
+    if not isinstance(row[name], str) or None in row:
+        raise ValueError("a row has not as many cells as the header")
+    return str(row[name])
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("a number is not finite")
+    return value

@@ -1,0 +1,124 @@
+"""How phase shuffle moves examples: the map of `functions.phase_shuffle`, and its transposed map.
+
+    y[b, l] = x[b, mirror(l - s_b)],    mirror(m) = -m before the start, 2 (L - 1) - m after the end, else m
+
+The edge sample itself is not repeated. The map and its transposed map are each other's derivatives. A CPU moves slices;
+a GPU gathers by shifts that it alone knows, so that a CUDA graph can hold it, and the transposed map gathers as well:
+what became of a sample can be told, so nothing is summed in an order left to chance.
+
+Letters: B batch, L samples or frames, s shifts (B,), r radius: no shift is larger.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def shift(x: Tensor, shifts: Tensor, radius: int, dim: int = 1) -> Tensor:
+    """Shift each example of x (B, ...) along `dim`, differentiable to any order.
+
+    Args:
+        shifts: s, int64, one for each example; positive is later.
+        radius: r < L.
+    """
+    y: Tensor = _Shift.apply(x, shifts, radius, dim, False)  # type: ignore[no-untyped-call]
+    return y
+
+
+def shift_back(y: Tensor, shifts: Tensor, radius: int, dim: int = 1) -> Tensor:
+    """The transposed map: what went to two places comes back as their sum. Differentiable to any order."""
+    x: Tensor = _Shift.apply(y, shifts, radius, dim, True)  # type: ignore[no-untyped-call]
+    return x
+
+
+class _Shift(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, shifts: Tensor, radius: int, dim: int, back: bool) -> Tensor:
+        ctx.arguments = shifts, radius, dim
+        ctx.back = back
+        if x.is_cuda:
+            return (shift_back_by_gathering if back else shift_by_gathering)(x, shifts, radius, dim)
+        return (shift_back_by_slices if back else shift_by_slices)(x, shifts, radius, dim)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
+        result: Tensor = _Shift.apply(grads[0], *ctx.arguments, not ctx.back)  # type: ignore[no-untyped-call]
+        return result, None, None, None, None
+
+
+def shift_by_slices(x: Tensor, shifts: Tensor, radius: int, dim: int) -> Tensor:
+    """The map, for shifts known here; runs of equal ones are moved as one."""
+    result = torch.empty_like(x)
+    for source, y, shift in _runs(x, result, shifts):
+        kept, gap = x.shape[dim] - abs(shift), abs(shift)
+        if shift >= 0:
+            y.narrow(dim, gap, kept).copy_(source.narrow(dim, 0, kept))
+            y.narrow(dim, 0, gap).copy_(source.narrow(dim, 1, gap).flip(dim))
+        else:
+            y.narrow(dim, 0, kept).copy_(source.narrow(dim, gap, kept))
+            y.narrow(dim, kept, gap).copy_(source.narrow(dim, kept - 1, gap).flip(dim))
+    return result
+
+
+def shift_back_by_slices(y: Tensor, shifts: Tensor, radius: int, dim: int) -> Tensor:
+    """The transposed map, for shifts known here."""
+    result = torch.empty_like(y)
+    for source, x, shift in _runs(y, result, shifts):
+        kept, gap = y.shape[dim] - abs(shift), abs(shift)
+        if shift >= 0:
+            x.narrow(dim, 0, kept).copy_(source.narrow(dim, gap, kept))
+            x.narrow(dim, kept, gap).zero_()
+            x.narrow(dim, 1, gap).add_(source.narrow(dim, 0, gap).flip(dim))
+        else:
+            x.narrow(dim, gap, kept).copy_(source.narrow(dim, 0, kept))
+            x.narrow(dim, 0, gap).zero_()
+            x.narrow(dim, kept - 1, gap).add_(source.narrow(dim, kept, gap).flip(dim))
+    return result
+
+
+def _runs(source: Tensor, target: Tensor, shifts: Tensor) -> Iterator[tuple[Tensor, Tensor, int]]:
+    known, start = shifts.tolist(), 0
+    for end in range(1, len(known) + 1):
+        if end == len(known) or known[end] != known[start]:
+            yield source[start:end], target[start:end], known[start]
+            start = end
+
+
+def shift_by_gathering(x: Tensor, shifts: Tensor, radius: int, dim: int) -> Tensor:
+    """The map, for shifts on the device of x."""
+    last = x.shape[dim] - 1
+    wanted = torch.arange(last + 1, device=x.device) - shifts[:, None]  # (B, L)
+    return _take(x.movedim(dim, 1), last - (last - wanted.abs()).abs()).movedim(1, dim)
+
+
+def shift_back_by_gathering(y: Tensor, shifts: Tensor, radius: int, dim: int) -> Tensor:
+    """The transposed map, for shifts on the device of y."""
+    y, length = y.movedim(dim, 1), y.shape[dim]
+    places = torch.arange(length, device=y.device)
+    x = _take(y, (places + shifts[:, None]).clamp(0, length - 1))
+    for end in (slice(0, radius + 1), slice(length - 1 - radius, length)):  # only there it is not that alone
+        x[:, end] = _sources(y, places[end], shifts[:, None])
+    return x.movedim(1, dim)
+
+
+def _sources(y: Tensor, places: Tensor, shifts: Tensor) -> Tensor:
+    """The sum of all of y (B, L, ...) that came from `places`: (B, places, ...)."""
+    last = y.shape[1] - 1
+    moved = places + shifts  # (B, places)
+    # A shift to later mirrors at the start, one to earlier at the end.
+    mirrored = torch.where(shifts > 0, shifts - places, 2 * last + shifts - places)
+    reflected = torch.where(shifts > 0, (places > 0) & (mirrored >= 0), (places < last) & (mirrored <= last))
+    direct = _take(y, moved.clamp(0, last)) * _like((moved >= 0) & (moved <= last), y)
+    return direct + _take(y, mirrored.clamp(0, last)) * _like(reflected & (shifts != 0), y)
+
+
+def _take(x: Tensor, places: Tensor) -> Tensor:
+    """x (B, L, ...) at places (B, P): (B, P, ...)."""
+    return x[torch.arange(len(x), device=x.device)[:, None], places]
+
+
+def _like(mask: Tensor, y: Tensor) -> Tensor:
+    """A mask (B, P), to be multiplied with (B, P, ...)."""
+    return mask.to(y.dtype).view(*mask.shape, *[1] * (y.dim() - 2))
