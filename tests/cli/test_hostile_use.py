@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from fauxley.cli.main import COMMANDS, main
-from fauxley.cli.shared.estimate import Plan
+from fauxley.cli.shared.estimate import TrainingPlan
 from fauxley.cli.train import TerminalReporter
 from fauxley.terminal.progress import Stages
 
@@ -234,7 +234,9 @@ def test_advice_is_what_the_machine_can_pay_and_keeps_stereo(
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     if gpu:
-        monkeypatch.setattr("fauxley.cli.shared.estimate.plan_training", lambda *sizes: Plan("wavegan", "on a GPU"))
+        monkeypatch.setattr(
+            "fauxley.cli.shared.estimate.plan_training", lambda *sizes: TrainingPlan("wavegan", "on a GPU")
+        )
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, (8000, 2))
     for number in range(3):
         soundfile.write(tmp_path / f"{number}.wav", noise * (number + 1) / 3, 16000)

@@ -83,14 +83,14 @@ def describe(config: TrainingConfig, device: torch.device) -> str:
     return "\n".join(told)
 
 
-class Plan(NamedTuple):
+class TrainingPlan(NamedTuple):
     """A preset, and in words what is to be expected of it here."""
 
     preset: str
     words: str
 
 
-def plan_training(clip_length: int, channels: int) -> Plan:
+def plan_training(clip_length: int, channels: int) -> TrainingPlan:
     """The paper's model where there is a GPU, else the small one, with the time by arithmetic."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     preset = "wavegan" if device.type == "cuda" else "wavegan-small"
@@ -99,7 +99,7 @@ def plan_training(clip_length: int, channels: int) -> Plan:
     config = dataclasses.replace(config, architecture=architecture)
     seconds = 2 * step_cost(config).multiply_adds / operations_per_second(device) * config.steps
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else "this machine, which has no GPU"
-    return Plan(
+    return TrainingPlan(
         preset,
         f"on {where}, all {counted(config.steps, 'step')} take roughly {waiting_time(seconds)}; "
         "previews are worth hearing long before, and Ctrl-C stops and keeps what is learnt",
