@@ -5,30 +5,15 @@ the rest of the program.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from fauxley.errors import UsageError
-from fauxley.models.cost import Cost
+from fauxley.models.cost import Cost, Pyramid, Work
 from fauxley.models.critic import Critic
 from fauxley.models.draws import Draws
 from fauxley.models.network import AutoregressiveGenerator, Generator, Network
 from fauxley.models.representations import Representation
-
-
-class Work(NamedTuple):
-    """What all networks of an architecture take together, counted without building them.
-
-    Attributes:
-        weights: numbers to learn; biases are left out.
-        multiply_adds: for one clip to pass through each network once.
-        signals: numbers between the layers when it does.
-    """
-
-    weights: int
-    multiply_adds: int
-    signals: int
 
 
 @dataclass(frozen=True)
@@ -82,9 +67,18 @@ class AdversarialArchitecture(Architecture):
     def critic(self, draws: Draws | None = None) -> Critic:
         """A new critic; without `draws`, its weights are yet to be loaded."""
 
+    @property
     @abstractmethod
+    def pyramid(self) -> Pyramid:
+        """The sizes that follow from one another, layer by layer."""
+
+    @property
+    def work(self) -> Work:
+        return self.pyramid.work
+
     def critic_cost(self) -> Cost:
         """What it takes to score one clip."""
+        return self.pyramid.critic_cost
 
     def networks(self, seed: int) -> dict[str, Network]:
         return {**super().networks(seed), "critic": self.critic(Draws(seed, 1))}
@@ -97,25 +91,6 @@ class AutoregressiveArchitecture(Architecture):
     @abstractmethod
     def generator(self, draws: Draws | None = None) -> AutoregressiveGenerator:
         """A new generator; without `draws`, its weights are yet to be loaded."""
-
-
-def pyramid_work(
-    latent_size: int, points: int, channels: int, taps: int, widths: Sequence[int], factors: Sequence[int]
-) -> Work:
-    """The work of a critic that narrows `points` by a factor and widens to a width a layer, and of its mirror image."""
-    before, weights, multiply_adds, signals = channels, 0, 0, 0
-    for width, factor in zip(widths, factors, strict=True):
-        points = max(1, points // factor)
-        weights += taps * before * width
-        multiply_adds += taps * before * width * points
-        signals += width * points
-        before = width
-    dense = before * points
-    return Work(
-        weights=2 * weights + dense * (1 + latent_size),
-        multiply_adds=2 * multiply_adds + dense * (1 + latent_size),
-        signals=2 * signals + latent_size,
-    )
 
 
 def require_at_least(architecture: Architecture, least: Mapping[str, int]) -> None:

@@ -24,8 +24,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fauxley.errors import UsageError
-from fauxley.models.architecture import AutoregressiveArchitecture, Work, require_at_least, require_at_most
-from fauxley.models.cost import Cost
+from fauxley.models.architecture import AutoregressiveArchitecture, require_at_least, require_at_most
+from fauxley.models.cost import Cost, Work
 from fauxley.models.draws import Draws
 from fauxley.models.network import AutoregressiveGenerator, initialize
 from fauxley.models.representations import Waveform
