@@ -18,7 +18,8 @@ from fauxley.serialization import read_file
 from fauxley.sounds.sources import printable
 
 Bytes = NDArray[np.uint8]
-_MOST = 1 << 29  # bytes of a file that is not audio: millions of rows
+# Up to an @ in the place of the host; or, where a colon is not followed by a port, up to the last @ there is.
+_USER = re.compile(r"(?<=://)([^/?#]*@|[^/?#]*:(?!\d*([/?#]|$)).*@)")
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
@@ -28,19 +29,24 @@ def is_url(text: Path | str) -> bool:
 
 
 def redact(url: str) -> str:
-    """A URL without user, password, query and fragment."""
-    return re.sub(r"(?<=://)[^/]*@", "", re.split(r"[?#]", url, maxsplit=1)[0])
+    """A URL without user, password, query and fragment; also one whose password should have been quoted."""
+    return re.split(r"[?#]", _USER.sub("", url), maxsplit=1)[0]
 
 
 class Location(ABC):
     """A place that holds the files of a dataset. As text: a name for messages."""
 
     @abstractmethod
-    def read(self, name: str, sha256: str = "") -> bytes:
-        """The content of a file as it is now; `sha256`: what it must be, "" if that is not known.
+    def read(self, name: str, most_bytes: int, sha256: str = "") -> bytes:
+        """The content of a file as it is now.
+
+        Args:
+            name: of the file.
+            most_bytes: what it may have; what is longer is not read.
+            sha256: what its content must be, "" if that is not known; checked where it travels, not on a disk.
 
         Raises:
-            FauxleyError: there is no such file here.
+            FauxleyError: there is no such file here, or a longer one.
         """
 
     @abstractmethod
@@ -82,12 +88,12 @@ class Folder(Location):
     def __str__(self) -> str:
         return printable(self.path)
 
-    def read(self, name: str, sha256: str = "") -> bytes:
+    def read(self, name: str, most_bytes: int, sha256: str = "") -> bytes:
         if not self.path.is_dir():
             raise FauxleyError(f"{self} does not exist; make it with 'fauxley prepare'")
         if not (self.path / name).exists():
             raise FauxleyError(f"{self} is not a dataset; make one with 'fauxley prepare'")
-        return read_file(self.path / name, _MOST)
+        return read_file(self.path / name, most_bytes)
 
     def map(self, name: str, num_bytes: int, sha256: str) -> Bytes:
         self.check(name, num_bytes, sha256)
