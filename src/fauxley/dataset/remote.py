@@ -124,6 +124,8 @@ class Remote(Location):
             return UsageError(f"{self} needs more libraries: pip install 'fauxley[remote]'")
         if isinstance(error, ValueError) and "Protocol not known" in str(error):
             return UsageError(f"{self}: nothing is known of such URLs; s3, gs, hf and https will do")
+        if isinstance(error, ValueError):
+            return UsageError(f"{self} is no address that can be read")
         if isinstance(error, TransferError) and error.hopeless:
             return FauxleyError(f"{self}: {name} {_reason(error)}")
         if isinstance(error, OSError) and self._is_local(error):
