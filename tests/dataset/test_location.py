@@ -15,9 +15,10 @@ import fsspec
 import numpy as np
 import pytest
 
+from fauxley.capacity import size
 from fauxley.dataset import location
 from fauxley.dataset.dataset import Dataset
-from fauxley.dataset.download_cache import DamagedError, DownloadCache, format_size, parse_size
+from fauxley.dataset.download_cache import DamagedError, DownloadCache, parse_size
 from fauxley.dataset.location import Remote, is_url, redact
 from fauxley.dataset.pack_settings import PackSettings
 from fauxley.dataset.packing import pack
@@ -207,7 +208,7 @@ def test_what_cannot_be_opened(sounds: Path, tmp_path: Path) -> None:
         Dataset.open("memory://bucket/nothing")
     pack(sounds, tmp_path / "single", n_jobs=1)
     fsspec.filesystem("memory").put(str(tmp_path / "single"), "/single", recursive=True)
-    with pytest.raises(FauxleyError, match="--shard-size"):
+    with pytest.raises(FauxleyError, match="prepare it in shards"):
         Dataset.open("memory://single")
 
 
@@ -303,4 +304,4 @@ def test_sizes() -> None:
     for text in ("", "-1MB", "many", "0", "MB", "1PB"):
         with pytest.raises(UsageError, match="--x is a size such as"):
             parse_size(text, "--x")
-    assert [format_size(size) for size in (5, 1500, 256 * 10**6)] == ["5 bytes", "1.5 kB", "256 MB"]
+    assert [size(number) for number in (5, 1500, 256 * 10**6)] == ["5 bytes", "1.5 kB", "256 MB"]
