@@ -95,11 +95,21 @@ def cases():
 
 
 @pytest.fixture(scope="session")
-def kit(tmp_path_factory):
+def make_kit(tmp_path_factory):
+    """Writes a folder `kit` with two sounds of each drum, or as `write_kit` is told."""
+
+    def make(**settings):
+        folder = tmp_path_factory.mktemp("sounds") / "kit"
+        write_kit(folder, **{"per_instrument": 2} | settings)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def kit(make_kit):
     """A folder with two short sounds of each drum, at 8 kHz."""
-    folder = tmp_path_factory.mktemp("kit")
-    write_kit(folder, per_instrument=2, sample_rate=8000, duration_seconds=0.5)
-    return folder
+    return make_kit(sample_rate=8000, duration_seconds=0.5)
 
 
 @pytest.fixture(scope="session")

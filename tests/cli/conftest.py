@@ -1,19 +1,18 @@
 """A kit and a model small enough to be made for the tests of the command line."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from fauxley.cli.main import main
-from fauxley.signal.drumkit import write_kit
 
 
 @pytest.fixture(scope="session")
-def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sounds") / "kit"
-    write_kit(folder, per_instrument=2)
-    return folder
+def kit(make_kit: Callable[..., Path]) -> Path:
+    """A folder with two sounds of each drum, as long and of the rate that commands take by default."""
+    return make_kit()
 
 
 @pytest.fixture(scope="session")

@@ -185,7 +185,8 @@ def test_without_the_extra_one_line_says_what_to_install(
     listening_study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    monkeypatch.delitem(sys.modules, "fauxley.listening.server", raising=False)
+    for module in [name for name in sys.modules if name.startswith(("fauxley.listening.server", "fauxley.web."))]:
+        monkeypatch.delitem(sys.modules, module)
     assert main(["listen", "serve", str(listening_study)]) == 2
     assert "pip install 'fauxley[web]'" in capsys.readouterr().err
 

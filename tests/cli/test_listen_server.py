@@ -1,27 +1,31 @@
 """The listening page's server: what it gives away, and what it puts up with."""
 
-import asyncio
 import json
+import os
 import random
 import re
+import shutil
 import socket
+import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-import uvicorn
 
 from fauxley.listening.answers import Answers
-from fauxley.listening.guard import Allowance, Guard, Limits
-from fauxley.listening.server import create_app
-from fauxley.listening.study import read_study
+from fauxley.listening.server import Limits, create_app
+from fauxley.listening.study import ANSWERS_FILE, read_study
+from fauxley.web.hosts import Hosts
+from fauxley.web.server import Server
 
 from .listening import answer_to, serving
 
@@ -30,15 +34,15 @@ LABELS = ["kick", "snare"]
 
 def app_of(folder: Path, limits: Limits | None = None, prefix: str = "") -> Any:
     study = read_study(folder)
-    return create_app(folder, study, Answers(folder, study), limits or Limits(), prefix)
+    return create_app(folder, study, Answers(folder, study), limits or Limits(), Hosts(), prefix)
 
 
 @contextmanager
 def client_of(app: Any) -> Iterator[httpx.Client]:
     """A client of an application that runs in a thread, over a real connection."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", server_header=False, lifespan="off"))
+    server = Server(app)
     with socket.create_server(("127.0.0.1", 0)) as bound:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+        thread = threading.Thread(target=server.serve_on, args=(bound,))
         thread.start()
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{bound.getsockname()[1]}") as client:
@@ -276,22 +280,6 @@ def test_large_bodies_are_cut_off(folder: Path, chunked: bool) -> None:
         assert client.get("/api/study").status_code == 200
 
 
-def test_a_body_that_never_comes_is_not_waited_for() -> None:
-    async def never() -> dict[str, Any]:
-        await asyncio.sleep(60)
-        raise AssertionError
-
-    sent: list[dict[str, Any]] = []
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    scope = {"type": "http", "method": "POST", "headers": [], "client": ("1.2.3.4", 5)}
-    guard = Guard(None, Limits(body_seconds=0.05))  # type: ignore[arg-type]
-    asyncio.run(guard(scope, never, send))
-    assert sent[0]["status"] == 408
-
-
 def test_so_many_requests_and_no_more(folder: Path) -> None:
     with client_of(app_of(folder, Limits(requests_per_minute=20))) as client:
         codes = [client.get("/api/study").status_code for _ in range(30)]
@@ -305,18 +293,6 @@ def test_so_many_listeners_and_no_more(folder: Path) -> None:
     with client_of(app_of(folder, Limits(listeners=4))) as client:
         codes = [client.post("/api/listeners", json={"agreed": True}).status_code for _ in range(3)]
     assert codes == [200, 403, 403]
-
-
-def test_an_allowance_refills_and_forgets() -> None:
-    now = 0.0
-    allowance = Allowance(2, 60.0, clock=lambda: now)
-    assert [allowance.take("a") for _ in range(3)] == [True, True, False]
-    assert allowance.take("b")
-    now = 30.0
-    assert [allowance.take("a") for _ in range(2)] == [True, False]
-    for key in range(20_000):
-        allowance.take(str(key))
-    assert len(allowance._left) <= 10_000
 
 
 @pytest.mark.parametrize("passed_on", ["", "/study"])
@@ -342,3 +318,65 @@ def test_who_asks_is_taken_from_a_proxy_only_if_it_is_trusted(
             for origin in ("203.0.113.1", "203.0.113.2", "203.0.113.2")
         ]
     assert codes == [200, second, 429]
+
+
+@pytest.mark.parametrize(("options", "status"), [((), 421), (("--allowed-hosts", "*.example.org"), 200)])
+def test_by_which_names_it_is_reached(folder: Path, options: tuple[str, ...], status: int) -> None:
+    with serving(folder, *options) as (_, address):
+        names = {"host": "study.example.org", "origin": "https://study.example.org"}
+        assert httpx.get(address).status_code == 200
+        assert httpx.get(address, headers=names).status_code == status
+        assert httpx.post(f"{address}/api/listeners", json={"agreed": True}, headers=names).status_code == status
+
+
+def test_a_database_that_is_locked_is_waited_for_and_then_the_listener_told(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    study = read_study(folder)
+    answers = Answers(folder, study, busy_seconds=0.05)
+    app = create_app(folder, study, answers, Limits(), Hosts())
+    with client_of(app) as client:
+        step = begin(client)
+        answer = answer_to(step, LABELS)
+        with closing(sqlite3.connect(folder / ANSWERS_FILE, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            refused = [
+                client.get("/api/step"),
+                client.post("/api/answers", json=answer),
+                client.post("/api/listeners", json={"agreed": True}),
+            ]
+            assert client.get("/").status_code == 200
+            other.execute("ROLLBACK")
+        for response in refused:
+            assert response.status_code == 503
+            assert int(response.headers["retry-after"]) > 0
+            assert "locked" in response.json()["detail"]
+        assert client.get("/api/step").json() == step
+        assert client.post("/api/answers", json=answer).json()["done"] == 1
+        answers.close()  # whatever else befalls it
+        assert client.get("/api/step").status_code == 503
+    assert capfd.readouterr().err == ""
+
+
+def test_a_sound_that_has_gone_from_the_disk(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with client_of(app_of(folder)) as client:
+        step = begin(client)
+        shutil.rmtree(folder / "sounds")
+        response = client.get(f"/api/sounds/{step['sounds'][0]}")
+    assert response.status_code == 503
+    assert str(folder) not in response.text
+    assert capfd.readouterr().err == ""
+
+
+def test_a_title_does_nothing_to_the_terminal(folder: Path) -> None:
+    study = json.loads((folder / "study.json").read_text())
+    study["title"] = "Dr\x1b]0;owned\x07\x1b[31mums\r\n\u202e\x9b2J gr\u00fcn"
+    (folder / "study.json").write_text(json.dumps(study))
+    command = [sys.executable, "-m", "fauxley", "listen", "serve", str(folder), "--port", "0"]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline().decode()
+        process.kill()
+    assert line.startswith("Dr]0;owned[31mums2J gr\u00fcn: http://127.0.0.1:")
+    assert line.endswith("(Ctrl-C stops)\n")

@@ -119,7 +119,7 @@ def test_balancing_labels(sharded: Dataset) -> None:
 def test_a_second_run_finds_the_first_and_another_size_is_another_dataset(sharded: Dataset, sounds: Path) -> None:
     assert find_finished(sounds, sharded.folder, SETTINGS, SHARD_BYTES) is not None
     for other in (None, 7000):
-        with pytest.raises(FauxleyError, match="--overwrite"):
+        with pytest.raises(FauxleyError, match="overwrite it"):
             find_finished(sounds, sharded.folder, SETTINGS, other)
     with pytest.raises(UsageError, match="shard"):
         pack(sounds, sharded.folder.with_name("other"), SETTINGS, shard_bytes=0)

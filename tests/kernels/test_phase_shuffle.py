@@ -5,10 +5,10 @@ import torch
 
 from fauxley import kernels
 from fauxley.kernels.shifting import (
-    shift_back_by_gathering,
-    shift_back_by_slices,
     shift_by_gathering,
     shift_by_slices,
+    shift_transposed_by_gathering,
+    shift_transposed_by_slices,
 )
 
 # Radius, shifts: none, all alike, both ways, as far as there is.
@@ -16,7 +16,7 @@ CASES = [(0, [0, 0, 0]), (2, [2, 2, 2]), (3, [-3, -3, -3]), (2, [1, 0, -1]), (4,
 each_case = pytest.mark.parametrize(("radius", "shifts"), CASES)
 each_way = pytest.mark.parametrize(
     ("shift", "back"),
-    [(shift_by_slices, shift_back_by_slices), (shift_by_gathering, shift_back_by_gathering)],
+    [(shift_by_slices, shift_transposed_by_slices), (shift_by_gathering, shift_transposed_by_gathering)],
     ids=["slices", "gathering"],
 )
 

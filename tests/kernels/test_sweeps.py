@@ -44,7 +44,7 @@ def test_sweeps_equal_automatic_differentiation(critic, plain, differentiated, m
                 patch.setattr(critic, "differentiate", critic.differentiate_by_autograd)
             batches, at = torch.split(features, [plain, differentiated])
             scores, gradients = critic.score_with_gradients(
-                *([batches] if plain else []), at=(at,) if differentiated else (), draws=Draws(5)
+                *([batches] if plain else []), penalized=(at,) if differentiated else (), draws=Draws(5)
             )
         # Not through what saturates: with derivatives by the scores near zero, half of the sweeps would go untested.
         loss = (torch.cat(scores) * weights).sum()
@@ -66,7 +66,7 @@ def test_scores_can_be_differentiated_by_the_examples_alone(critic):
 
 
 def test_differentiating_twice_is_refused(critic):
-    (scores,), (gradient,) = critic.score_with_gradients(at=(examples(critic, 1, 3),), draws=Draws(7))
+    (scores,), (gradient,) = critic.score_with_gradients(penalized=(examples(critic, 1, 3),), draws=Draws(7))
     loss = scores.sum() + gradient.square().sum()
     loss.backward()
     with pytest.raises(RuntimeError):

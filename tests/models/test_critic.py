@@ -152,6 +152,23 @@ def test_a_critic_as_it_was_defined_takes_the_sweeps(architecture):
     assert critic.is_swept
 
 
+@pytest.mark.parametrize("objective", [WassersteinGP(critic_steps=1), Relativistic(), Hinge(penalty_every=1)])
+def test_plain_and_fast_kernels_take_the_same_step(architecture, objective):
+    torch.manual_seed(0)
+    audio = torch.rand(4, architecture.channels, architecture.clip_length, dtype=torch.float64) - 0.5
+    features = architecture.representation().double().to_features(audio)
+    gradients = []
+    for implementation in ("plain", "fast"):
+        state = TrainingState.new(architecture, Adam(), False, 0, torch.device("cpu"))
+        for network in state.networks.values():
+            network.double()
+        with kernels.use(implementation):
+            train_step(state, objective, [features], lambda update: Draws(1, update))
+        gradients.append([weight.grad for network in state.networks.values() for weight in network.parameters()])
+    for ours, expected in zip(*reversed(gradients), strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max()))
+
+
 class Gated(WaveGANCritic):
     """A researcher's critic: one more layer before the scores."""
 

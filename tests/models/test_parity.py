@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from fauxley import kernels
 from fauxley.interop.variables import convert, specgan_variables, to_tensorflow, wavegan_variables
 from fauxley.kernels import phase_shuffle
 from fauxley.models.draws import Draws
@@ -17,6 +18,13 @@ from fauxley.signal.stft import stft
 
 UPSAMPLING = {"zeros": "zeros", "nn": "nearest", "linear": "linear", "cubic": "cubic"}
 RESIZES = {"nn": NearestUpsampling2d, "linear": LinearUpsampling2d, "cubic": CubicUpsampling2d}
+
+
+@pytest.fixture(autouse=True, params=["plain", "fast"])
+def implementation(request):
+    """Both implementations of the kernels give the official numbers."""
+    with kernels.use(request.param):
+        yield
 
 
 def architecture_of(cfg):

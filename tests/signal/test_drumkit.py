@@ -1,4 +1,4 @@
-"""What an ear would notice about the built-in kit."""
+"""What an ear would notice about the built-in drums."""
 
 import csv
 from itertools import pairwise
@@ -38,13 +38,13 @@ def smoothed_envelope(sound, milliseconds=3):
 
 
 @pytest.fixture(scope="module")
-def kit():
+def drums():
     return {name: [synthesize(name, seed) for seed in SEEDS] for name in INSTRUMENTS}
 
 
 @pytest.mark.parametrize("instrument", INSTRUMENTS)
-def test_a_sound_starts_at_once_peaks_at_the_same_level_and_ends_in_silence(kit, instrument):
-    for sound in kit[instrument]:
+def test_a_sound_starts_at_once_peaks_at_the_same_level_and_ends_in_silence(drums, instrument):
+    for sound in drums[instrument]:
         assert sound.shape == (1, 16_384)
         assert sound.dtype == np.float32
         assert np.abs(sound).max() == pytest.approx(PEAK, abs=1e-6)
@@ -55,8 +55,8 @@ def test_a_sound_starts_at_once_peaks_at_the_same_level_and_ends_in_silence(kit,
 
 
 @pytest.mark.parametrize("instrument", INSTRUMENTS)
-def test_the_level_falls_all_along(kit, instrument):
-    for sound in kit[instrument]:
+def test_the_level_falls_all_along(drums, instrument):
+    for sound in drums[instrument]:
         levels = [np.square(part).sum() for part in np.array_split(sound[0], 4)]
         assert all(later <= earlier / 2 for earlier, later in pairwise(levels))
 
@@ -85,21 +85,21 @@ def test_a_shorter_sound_is_a_longer_one_faded_out(instrument):
     assert not longer[0, 16_384:].any()
 
 
-def test_kicks_are_deep_and_fall_in_pitch(kit):
-    for kick in kit["kick"]:
+def test_kicks_are_deep_and_fall_in_pitch(drums):
+    for kick in drums["kick"]:
         assert energy_share(kick, 30, 150) > 0.5
         crossings = np.flatnonzero(np.diff(np.signbit(kick[0, : RATE // 4])))
         assert crossings[4] - crossings[2] < crossings[10] - crossings[8]
 
 
-def test_toms_are_pitched_above_kicks_and_vary(kit):
-    pitches = [strongest_frequency(tom, RATE) for tom in kit["tom"]]
-    assert min(pitches) > max(strongest_frequency(kick, RATE) for kick in kit["kick"])
+def test_toms_are_pitched_above_kicks_and_vary(drums):
+    pitches = [strongest_frequency(tom, RATE) for tom in drums["tom"]]
+    assert min(pitches) > max(strongest_frequency(kick, RATE) for kick in drums["kick"])
     assert max(pitches) > 1.5 * min(pitches)
 
 
-def test_snares_have_a_head_and_wires(kit):
-    for snare in kit["snare"]:
+def test_snares_have_a_head_and_wires(drums):
+    for snare in drums["snare"]:
         assert energy_share(snare, 120, 500) > 0.2
         assert energy_share(snare, 1500, 8000) > 0.05
 
@@ -111,19 +111,19 @@ def test_hats_are_high(sample_rate):
             assert energy_share(synthesize(instrument, seed, sample_rate), 5000, sample_rate, sample_rate) > 0.6
 
 
-def test_every_closed_hat_is_shorter_than_every_open_one(kit):
-    assert max(map(duration, kit["hat_closed"])) < 0.15 < min(map(duration, kit["hat_open"]))
+def test_every_closed_hat_is_shorter_than_every_open_one(drums):
+    assert max(map(duration, drums["hat_closed"])) < 0.15 < min(map(duration, drums["hat_open"]))
 
 
-def test_claps_are_several_bursts(kit):
-    for clap in kit["clap"]:
+def test_claps_are_several_bursts(drums):
+    for clap in drums["clap"]:
         envelope = smoothed_envelope(clap)[: RATE // 10]
         peaks = (envelope[1:-1] > envelope[:-2]) & (envelope[1:-1] >= envelope[2:])
         assert np.count_nonzero(peaks & (envelope[1:-1] > 0.25 * envelope.max())) >= 3
 
 
-def test_cowbells_have_two_partials_not_quite_a_fifth_apart(kit):
-    for cowbell in kit["cowbell"]:
+def test_cowbells_have_two_partials_not_quite_a_fifth_apart(drums):
+    for cowbell in drums["cowbell"]:
         spectrum = np.abs(np.fft.rfft(cowbell[0]))
         frequency = np.fft.rfftfreq(cowbell.shape[1], 1 / RATE)
         fundamentals = []
@@ -134,8 +134,8 @@ def test_cowbells_have_two_partials_not_quite_a_fifth_apart(kit):
         assert 1.4 < fundamentals[1] / fundamentals[0] < 1.56
 
 
-def test_rims_are_short_and_made_of_two_modes(kit):
-    for rim in kit["rim"]:
+def test_rims_are_short_and_made_of_two_modes(drums):
+    for rim in drums["rim"]:
         assert duration(rim) < 0.1
         assert energy_share(rim, 350, 650) + energy_share(rim, 1300, 2200) > 0.7
 

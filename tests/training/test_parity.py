@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from fauxley import kernels
 from fauxley.interop.variables import convert, specgan_variables, to_tensorflow, wavegan_variables
 from fauxley.models.critic import Critic
 from fauxley.models.draws import Draws
@@ -31,6 +32,13 @@ OBJECTIVES = {
     "wgan": (Wasserstein, RMSProp(learning_rate=5e-5)),
     "wgan-gp": (WassersteinGP, Adam()),
 }
+
+
+@pytest.fixture(autouse=True, params=["plain", "fast"])
+def implementation(request):
+    """Both implementations of the kernels give the official numbers."""
+    with kernels.use(request.param):
+        yield
 
 
 class RecordedDraws(Draws):

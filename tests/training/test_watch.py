@@ -7,11 +7,11 @@ from fauxley.signal.drumkit import INSTRUMENTS, synthesize
 from fauxley.training.watch import Watch, dc, level_db, variety
 
 
-def kit(seed):
+def drum_sounds(seed):
     return np.stack([synthesize(name, seed + n, 8000, 0.512) for n in range(2) for name in INSTRUMENTS])
 
 
-REAL, OTHERS = kit(0), kit(100)
+REAL, OTHERS = drum_sounds(0), drum_sounds(100)
 RANDOM = np.random.default_rng(0)
 ALIKE = OTHERS[:1] + 0.001 * RANDOM.standard_normal(OTHERS.shape).astype(np.float32)
 BAD = {
@@ -27,7 +27,7 @@ BAD = {
 @pytest.mark.parametrize("seed", [100, 200, 300])
 def test_good_sounds_raise_no_alarm(seed):
     watch = Watch(REAL)
-    assert [watch.preview(kit(seed)) for _ in range(3)] == [[]] * 3
+    assert [watch.preview(drum_sounds(seed)) for _ in range(3)] == [[]] * 3
 
 
 @pytest.mark.parametrize("said", BAD)
@@ -68,7 +68,7 @@ def test_rising_levels_are_noticed_before_files_cut_much_off(peak):
 def test_sounds_as_loud_as_the_data_raise_no_alarm_whatever_their_level():
     for gain in (1.0, 0.9, 0.3):
         watch = Watch(gain * REAL)
-        assert not [text for seed in (100, 200, 300) for text in watch.preview(gain * kit(seed))]
+        assert not [text for seed in (100, 200, 300) for text in watch.preview(gain * drum_sounds(seed))]
 
 
 def test_a_critic_that_has_won_is_noticed_once_it_lasts():

@@ -1,6 +1,5 @@
 """`fauxley listen`: a listening test in the browser, from its sounds to its figures."""
 
-import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -16,6 +15,7 @@ from fauxley.listening.study import ANSWERS_FILE, TASKS, Design, Study, Task, re
 from fauxley.rendering.places import check_file_place, check_folder_place
 from fauxley.storage import atomic_file
 from fauxley.terminal.formatting import counted, output_console
+from fauxley.terminal.outputs import on_one_line
 from fauxley.terminal.progress import Stages
 
 Name = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="NAME")]
@@ -95,7 +95,7 @@ def create(
     if quiet:
         return
     study = made.study
-    sources = ", ".join(source.name for source in study.sources)
+    sources = ", ".join(on_one_line(source.name) for source in study.sources)
     print(f"{printable(name)}: {counted(len(study.clips), 'clip')} of {sources}")
     if made.softer:
         print(f"  {made.softer} of them would peak too high at {loudness:g} LKFS: up to {made.worst_db:.1f} dB softer;")
@@ -110,6 +110,7 @@ def serve(
     port: int = 8765,
     root_path: str = "",
     trust_proxy: str = "",
+    allowed_hosts: tuple[str, ...] = (),
     listeners: int = 10_000,
     listeners_per_hour: int = 200,
     quiet: Switch = False,
@@ -125,7 +126,7 @@ def serve(
 
       fauxley listen serve my-study --host 0.0.0.0 --port 80
 
-      fauxley listen serve my-study --root-path /study --trust-proxy 127.0.0.1
+      fauxley listen serve my-study --root-path /study --trust-proxy 127.0.0.1 --allowed-hosts example.org
 
     Args:
         name: The study's folder.
@@ -133,30 +134,33 @@ def serve(
         port: Port to listen on; 0 takes a free one.
         root_path: Prefix in front of all addresses, if a proxy passes it on.
         trust_proxy: Address of a proxy whose word is taken for where a request comes from.
+        allowed_hosts: Names by which people reach the page through a proxy or a tunnel, such as example.org or
+            *.example.org; addresses, localhost and this machine's name are known.
         listeners: How many may take part.
         listeners_per_hour: How many may begin from one address.
         quiet: Do not print the address.
     """
     try:
-        from fauxley.listening.server import create_app, run
+        from fauxley.listening.server import Limits, create_app
+        from fauxley.web.hosts import Hosts
+        from fauxley.web.server import Server, address_of, bind
     except ModuleNotFoundError as error:
         raise UsageError(f"the listening page needs {error.name}: pip install 'fauxley[web]'") from error
     from fauxley.listening.answers import Answers
-    from fauxley.listening.guard import Limits
 
     if listeners < 1 or listeners_per_hour < 1:
         raise UsageError("--listeners and --listeners-per-hour must be at least 1")
     if root_path and not root_path.startswith("/"):
         raise UsageError(f"--root-path begins with a slash; got {root_path!r}")
+    prefix = root_path.rstrip("/")
     study = read_study(name)
+    hosts = Hosts((*allowed_hosts, host))
     answers = Answers(name, study)
     limits = Limits(listeners=listeners, listeners_per_hour=listeners_per_hour)
-    app = create_app(name, study, answers, limits, root_path.rstrip("/"))
-    with suppress(KeyboardInterrupt), closing(answers), _bind(host, port) as bound:
-        shown = f"[{host}]" if ":" in host else host
-        address = f"http://{shown}:{bound.getsockname()[1]}{root_path.rstrip('/')}/"
-        # Finishes what is under way, then raises the interrupt again.
-        run(app, bound, trust_proxy, "" if quiet else f"{study.title}: {address}  (Ctrl-C stops)")
+    app = create_app(name, study, answers, limits, hosts, prefix)
+    with suppress(KeyboardInterrupt), closing(answers), bind(host, port) as bound:
+        ready = f"{on_one_line(study.title)}: {address_of(bound, host, prefix)}  (Ctrl-C stops)"
+        Server(app, trust_proxy=trust_proxy, announcement="" if quiet else ready).serve_on(bound)
     if not quiet:
         print(f"stopped; 'fauxley listen report {printable(name)} --out REPORT' counts the answers")
 
@@ -274,24 +278,6 @@ def _progress(quiet: bool, total: int) -> Iterator[Callable[[str, int], None]]:
     with Stages(quiet) as stages:
         stages.begin("making the sounds", total)
         yield lambda name, done: stages.reach(done, total)
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    """A socket bound before anything is promised, so that a port in use is one line."""
-    if not 0 <= port <= 65535:
-        raise UsageError(f"--port must be from 0 to 65535; got {port}")
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except OSError as error:
-        raise UsageError(f"--host {host!r} is no address: {error.strerror}") from error
-    bound = socket.socket(family, kind, protocol)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-    except OSError as error:
-        bound.close()
-        raise FauxleyError(f"cannot listen on {host}, port {port}: {error.strerror}; choose another --port") from error
-    return bound
 
 
 listen = {"create": create, "serve": serve, "report": report, "export": export}

@@ -49,6 +49,9 @@ AUDIO_FILE = "audio.int16"
 LENGTHS_FILE = "lengths.uint32"
 LABELS_FILE = "labels.int32"
 PLACE = "#t="  # between the name of a recording and where in it a hit is, as in media fragments of the W3C
+_SMALL_TABLE_BYTES = 1 << 26
+_TABLE_BYTES = 1 << 29  # of a dataset in one piece; one in shards, whose index shows how many files there are, may have
+_ROW_BYTES = 4096  # for each of them
 LANES = 16  # of new datasets; see `fauxley.dataset.order`
 SAMPLE_RATES = range(1000, 768_001)  # Hz
 MOST_CHANNELS = 64
@@ -161,9 +164,7 @@ def read_info(location: Location) -> DatasetInfo:
     Raises:
         FauxleyError: missing, not a dataset, of another format version, or senseless.
     """
-    content = location.read(INFO_FILE)
-    if len(content) > MOST_BYTES:
-        raise location.broken(f"{INFO_FILE} is too large")
+    content = location.read(INFO_FILE, MOST_BYTES)
     data = parse_versioned(content, f"{location}: {INFO_FILE}", "dataset", (FORMAT_VERSION, SHARDED_VERSION))
     kind = ShardedInfo if data["format_version"] == SHARDED_VERSION else DatasetInfo
     try:
@@ -189,12 +190,12 @@ def _makes_sense(info: DatasetInfo) -> bool:
 def read_entries(location: Location, info: DatasetInfo) -> tuple[DatasetEntry, ...]:
     """Read manifest.csv."""
     sha256 = info.manifest_sha256 if isinstance(info, ShardedInfo) else ""
-    return tuple(_read_rows(location, MANIFEST_FILE, DatasetEntry, sha256))
+    return tuple(_read_rows(location, MANIFEST_FILE, DatasetEntry, info, sha256))
 
 
-def read_skipped(location: Location) -> list[Skipped]:
+def read_skipped(location: Location, info: DatasetInfo) -> list[Skipped]:
     """Read skipped.csv."""
-    return _read_rows(location, SKIPPED_FILE, Skipped)
+    return _read_rows(location, SKIPPED_FILE, Skipped, info)
 
 
 def write_tables(folder: Path, entries: Sequence[DatasetEntry], skipped: Sequence[Skipped]) -> None:
@@ -230,9 +231,10 @@ def _write_rows(path: Path, row_type: type[_Row], rows: Sequence[_Row]) -> None:
         writer.writerows(astuple(row) for row in rows)
 
 
-def _read_rows(location: Location, name: str, row_type: type[_Row], sha256: str = "") -> list[_Row]:
+def _read_rows(location: Location, name: str, row_type: type[_Row], info: DatasetInfo, sha256: str = "") -> list[_Row]:
     convert: dict[str, Any] = {f.name: _finite if f.type is float else f.type for f in fields(row_type)}
-    content = location.read(name, sha256)
+    most = _SMALL_TABLE_BYTES + _ROW_BYTES * info.num_files if isinstance(info, ShardedInfo) else _TABLE_BYTES
+    content = location.read(name, most, sha256)
     try:
         if b"\0" in content:  # a hole in the disk takes no room there, but much as text
             raise ValueError("it is not text")

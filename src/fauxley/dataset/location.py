@@ -20,21 +20,23 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
+from fauxley.dataset import transfer
 from fauxley.dataset.download_cache import Bytes, DamagedError, DownloadCache
+from fauxley.dataset.transfer import Pace, TransferError
 from fauxley.errors import FauxleyError, UsageError, printable
 from fauxley.machine import format_bytes
 from fauxley.serialization import read_file
 
 _WAITS = (0.5, 2.0, 8.0)  # seconds before each further attempt
-_STALLED_SECONDS = 60.0  # without a byte
 _FETCHERS = 4
 _REMEMBERED = 1024
 _T = TypeVar("_T")
-_MOST = 1 << 29  # bytes of a file that is not audio: millions of rows
+# Up to an @ in the place of the host; or, where a colon is not followed by a port, up to the last @ there is.
+_USER = re.compile(r"(?<=://)([^/?#]*@|[^/?#]*:(?!\d*([/?#]|$)).*@)")
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
@@ -44,8 +46,8 @@ def is_url(text: Path | str) -> bool:
 
 
 def redact(url: str) -> str:
-    """A URL without user, password, query and fragment."""
-    return re.sub(r"(?<=://)[^/]*@", "", re.split(r"[?#]", url, maxsplit=1)[0])
+    """A URL without user, password, query and fragment; also one whose password should have been quoted."""
+    return re.split(r"[?#]", _USER.sub("", url), maxsplit=1)[0]
 
 
 def locate(place: Path | str, cache: DownloadCache | None = None) -> "Location":
@@ -57,11 +59,16 @@ class Location(ABC):
     """A place that holds the files of a dataset. As text: a name for messages."""
 
     @abstractmethod
-    def read(self, name: str, sha256: str = "") -> bytes:
-        """The content of a file as it is now; `sha256`: what it must be, "" if that is not known.
+    def read(self, name: str, most_bytes: int, sha256: str = "") -> bytes:
+        """The content of a file as it is now.
+
+        Args:
+            name: of the file.
+            most_bytes: what it may have; what is longer is not read.
+            sha256: what its content must be, "" if that is not known; checked where it travels, not on a disk.
 
         Raises:
-            FauxleyError: there is no such file here.
+            FauxleyError: there is no such file here, or a longer one.
         """
 
     @abstractmethod
@@ -103,12 +110,12 @@ class Folder(Location):
     def __str__(self) -> str:
         return printable(self.path)
 
-    def read(self, name: str, sha256: str = "") -> bytes:
+    def read(self, name: str, most_bytes: int, sha256: str = "") -> bytes:
         if not self.path.is_dir():
             raise FauxleyError(f"{self} does not exist; make it with 'fauxley prepare'")
         if not (self.path / name).exists():
             raise FauxleyError(f"{self} is not a dataset; make one with 'fauxley prepare'")
-        return read_file(self.path / name, _MOST)
+        return read_file(self.path / name, most_bytes)
 
     def map(self, name: str, num_bytes: int, sha256: str) -> Bytes:
         self.check(name, num_bytes, sha256)
@@ -131,21 +138,29 @@ class Folder(Location):
 
 
 class Remote(Location):
-    """A folder behind a URL."""
+    """A folder behind a URL.
 
-    def __init__(self, url: str, cache: DownloadCache) -> None:
+    Args:
+        url: as the user gave it.
+        cache: where copies are kept.
+        pace: how slow the server may be.
+        waits: seconds before each further attempt.
+    """
+
+    def __init__(self, url: str, cache: DownloadCache, pace: Pace = Pace(), waits: Sequence[float] = _WAITS) -> None:  # noqa: B008
         self._url = url
         self._cache = cache
+        self._pace = pace
+        self._waits = waits
         self._asked: dict[str, None] = {}
         self._queue: queue.SimpleQueue[tuple[str, int, str]] | None = None
 
     def __str__(self) -> str:
         return printable(redact(self._url))
 
-    def read(self, name: str, sha256: str = "") -> bytes:
+    def read(self, name: str, most_bytes: int, sha256: str = "") -> bytes:
         def fetch() -> bytes:
-            system, path = self._open(name)
-            content: bytes = system.cat_file(path)
+            content = transfer.read(self._file_url(name), most_bytes, self._pace)
             if sha256 and hashlib.sha256(content).hexdigest() != sha256:
                 raise DamagedError("its checksum is another")
             return content
@@ -154,7 +169,7 @@ class Remote(Location):
 
     def map(self, name: str, num_bytes: int, sha256: str) -> Bytes:
         self.check(name, num_bytes, sha256)
-        return self._persist(name, lambda: self._cache.map(sha256, num_bytes, lambda path: self._download(name, path)))
+        return self._persist(name, lambda: self._cache.map(sha256, num_bytes, self._downloader(name, num_bytes)))
 
     def check(self, name: str, num_bytes: int, sha256: str) -> None:
         if not re.fullmatch("[0-9a-f]{64}", sha256):
@@ -182,21 +197,16 @@ class Remote(Location):
     def broken(self, what: str) -> FauxleyError:
         return FauxleyError(f"{self} is damaged: {what}; copy the dataset there again")
 
-    def _download(self, name: str, path: Path) -> None:
-        system, remote = self._open(name)
-        system.get_file(remote, str(path))
+    def _downloader(self, name: str, num_bytes: int) -> Callable[[Path], None]:
+        return lambda path: transfer.download(self._file_url(name), path, num_bytes, self._pace)
 
-    def _open(self, name: str) -> tuple[Any, str]:
-        """The file system, and the file's path in it."""
-        from fsspec.core import url_to_fs
-
+    def _file_url(self, name: str) -> str:
         base, mark, query = self._url.partition("?")
-        system, path = url_to_fs(f"{base.rstrip('/')}/{name}{mark}{query}", **_options(self._url))
-        return system, path
+        return f"{base.rstrip('/')}/{name}{mark}{query}"
 
     def _persist(self, name: str, attempt: Callable[[], _T]) -> _T:
         """Try, and try again what may get better; errors are told in our own words, for theirs may hold secrets."""
-        for wait in (*_WAITS, None):
+        for wait in (*self._waits, None):
             try:
                 return attempt()
             except FauxleyError:
@@ -207,7 +217,7 @@ class Remote(Location):
                 reason = _reason(error)
             if wait is not None:
                 time.sleep(wait)
-        raise FauxleyError(f"{self}: {name} {reason} (tried {len(_WAITS) + 1} times)")
+        raise FauxleyError(f"{self}: {name} {reason} (tried {len(self._waits) + 1} times)")
 
     def _hopeless(self, name: str, error: Exception) -> FauxleyError | None:
         """What to tell the user if trying again is of no use."""
@@ -215,6 +225,10 @@ class Remote(Location):
             return UsageError(f"{self} needs more libraries: pip install 'fauxley[remote]'")
         if isinstance(error, ValueError) and "Protocol not known" in str(error):
             return UsageError(f"{self}: nothing is known of such URLs; s3, gs, hf and https will do")
+        if isinstance(error, ValueError):
+            return UsageError(f"{self} is no address that can be read")
+        if isinstance(error, TransferError) and error.hopeless:
+            return FauxleyError(f"{self}: {name} {_reason(error)}")
         if isinstance(error, OSError) and self._is_local(error):
             return FauxleyError(
                 f"the cache in {printable(self._cache.folder)}: {error.strerror}; free some room, or set "
@@ -242,25 +256,16 @@ class Remote(Location):
         while True:
             name, num_bytes, sha256 = wanted.get()
             try:
-                self._cache.keep(sha256, num_bytes, lambda path, name=name: self._download(name, path))  # type: ignore[misc]
+                self._cache.keep(sha256, num_bytes, self._downloader(name, num_bytes))
             except Exception:  # whoever needs it will meet the same, and say so
                 self._asked.pop(name, None)
-
-
-def _options(url: str) -> dict[str, Any]:
-    if not url.lower().startswith("http"):
-        return {}
-    from aiohttp import ClientTimeout
-
-    timeout = ClientTimeout(total=None, sock_connect=_STALLED_SECONDS, sock_read=_STALLED_SECONDS)
-    return {"client_kwargs": {"timeout": timeout}}
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, DamagedError):
         return f"is damaged: {error}; copy the dataset there again"
+    if isinstance(error, TransferError):
+        return f"cannot be read: {error}"
     if isinstance(error, TimeoutError):
-        return f"cannot be read: no answer for {_STALLED_SECONDS:.0f} s"
-    status = re.match(r"[1-5]\d\d\b", str(error))  # as aiohttp begins
-    cause = f"the server answers {status[0]}" if status else type(error).__name__
-    return f"cannot be read: {cause}"
+        return "cannot be read: no answer in time"
+    return f"cannot be read: {type(error).__name__}"

@@ -82,7 +82,7 @@ class Shards:
 
     def skipped(self) -> list[Skipped]:
         """The rows of skipped.csv."""
-        return read_skipped(self.location)
+        return read_skipped(self.location, self.info)
 
     @property
     def licenses(self) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ _LEAST_CHANNELS = 64
 
 
 def choose_1d(shape: tuple[int, ...], taps: int, outputs: int, on_gpu: bool) -> Algorithm:
-    """The fastest way to convolve x (B, L, I), of this shape, with w (T, I, O), T odd."""
+    """Choose the fastest way to convolve x (B, L, I), of this shape, with w (T, I, O), T odd."""
     batch, length, inputs = shape
     frames = batch * length
     if on_gpu or taps == 1:
@@ -43,14 +43,14 @@ def choose_1d(shape: tuple[int, ...], taps: int, outputs: int, on_gpu: bool) -> 
 
 @dataclass(frozen=True)
 class DirectConvolution(Algorithm):
-    """PyTorch's own; a height of 1 lets (B, L, I) pass, without a copy, as an image with channels last."""
+    """PyTorch's own convolution. (B, L, I) passes, without a copy, as an image of height 1 with channels last."""
 
     taps: int
     batch_dim = 0
     channel_dim = 2
 
     def prepare(self, weight: Tensor) -> Tensor:
-        """(T, I, O) to (O, I, 1, T), channels last."""
+        """Turn (T, I, O) into (O, I, 1, T), channels last."""
         return weight.permute(2, 1, 0).unsqueeze(2).contiguous(memory_format=torch.channels_last)
 
     def prepare_input(self, x: Tensor) -> Tensor:
@@ -71,18 +71,18 @@ class DirectConvolution(Algorithm):
 
 @dataclass(frozen=True)
 class WindowsConvolution(Algorithm):
-    """One matrix product of all windows of x with the weights as they lie."""
+    """One matrix product of all windows of x with the weights as they lie in memory."""
 
     taps: int
     batch_dim = 0
     channel_dim = 2
 
     def prepare(self, weight: Tensor) -> Tensor:
-        """(T, I, O) as it is."""
+        """Leave (T, I, O) as it is."""
         return weight
 
     def prepare_input(self, x: Tensor) -> Tensor:
-        """All windows of T frames: (B, L, T·I)."""
+        """Collect all windows of T frames: (B, L, T·I)."""
         batch, frames, channels = x.shape
         padded = F.pad(x, (0, 0, self.taps // 2, self.taps // 2)).contiguous()
         windows = padded.as_strided((batch, frames, self.taps * channels), (padded.stride(0), channels, 1))
@@ -108,12 +108,12 @@ class WindowsConvolution(Algorithm):
 
 
 def _image(x: Tensor) -> Tensor:
-    """(B, L, C) as (B, C, 1, L)."""
+    """View (B, L, C) as (B, C, 1, L)."""
     return x.transpose(1, 2).unsqueeze(2)
 
 
 def _signal(image: Tensor) -> Tensor:
-    """(B, C, 1, L) as (B, L, C)."""
+    """View (B, C, 1, L) as (B, L, C)."""
     return image.squeeze(2).transpose(1, 2)
 
 
@@ -150,24 +150,24 @@ class BilinearConvolution(Algorithm):
     channel_dim = 2
 
     def prepare(self, weight: Tensor) -> Tensor:
-        """A w, (M, I, O)."""
-        transform = self._matrices(weight)[0]
-        return (transform @ weight.flatten(1)).view(-1, *weight.shape[1:])
+        """Transform a weight: A w, (M, I, O)."""
+        of_weight = self._matrices(weight)[0]
+        return (of_weight @ weight.flatten(1)).view(-1, *weight.shape[1:])
 
     def prepare_input(self, x: Tensor) -> Tensor:
-        """B x of all windows of N frames, a tile apart: (M, B, K, I)."""
+        """Transform all windows of N frames, a tile apart: B x, (M, B, K, I)."""
         batch, frames, channels = x.shape
-        forth = self._matrices(x)[1]
+        of_input = self._matrices(x)[1]
         padded = F.pad(x, (0, 0, self.taps // 2, self.taps // 2)).contiguous()
-        shape = (forth.shape[1], batch, frames // self.tile, channels)
+        shape = (of_input.shape[1], batch, frames // self.tile, channels)
         windows = padded.as_strided(shape, (channels, padded.stride(0), self.tile * channels, 1))
-        return (forth @ windows.reshape(len(windows), -1)).view(len(forth), *shape[1:])
+        return (of_input @ windows.reshape(len(windows), -1)).view(len(of_input), *shape[1:])
 
     def prepare_output(self, y: Tensor) -> Tensor:
-        """Cᵀ y: (M, B, K, O)."""
-        back = self._matrices(y)[2]
+        """Transform all tiles of y: Cᵀ y, (M, B, K, O)."""
+        of_output = self._matrices(y)[2]
         tiles = y.reshape(len(y), -1, self.tile, y.shape[2]).permute(2, 0, 1, 3)
-        return (back.t() @ tiles.reshape(self.tile, -1)).view(-1, *tiles.shape[1:])
+        return (of_output.t() @ tiles.reshape(self.tile, -1)).view(-1, *tiles.shape[1:])
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         products = torch.bmm(x.flatten(1, 2), weight)  # (M, B·K, O)
@@ -184,7 +184,7 @@ class BilinearConvolution(Algorithm):
         return torch.bmm(x.flatten(1, 2).transpose(1, 2), y.flatten(1, 2))
 
     def _overlap_add(self, windows: Tensor) -> Tensor:
-        """Windows (B, K, N, I) laid over one another, a tile apart, without what lies outside: (B, L, I)."""
+        """Add windows (B, K, N, I) up, each a tile behind the one before; leave out what lies outside: (B, L, I)."""
         batch, tiles, length, channels = windows.shape
         reach = self.taps // 2  # of a window beyond its tile, on either side
         x = windows.new_empty(batch, tiles, self.tile, channels)
@@ -201,7 +201,10 @@ class BilinearConvolution(Algorithm):
 @cache
 @torch.inference_mode(False)
 def bilinear_matrices(taps: int, tile: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    """A (M, T), B (M, N) and C (h, M), kept; made outside inference mode, whose tensors no training could use later."""
+    """The matrices A (M, T), B (M, N) and C (h, M).
+
+    They are kept, so they are made outside inference mode, whose tensors no training could use later.
+    """
     size = taps + tile - 1
     time = torch.arange(size, dtype=torch.float64)
     of_weight, of_input, of_output = [], [], []

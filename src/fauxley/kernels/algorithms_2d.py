@@ -1,4 +1,4 @@
-"""The strided convolution of SpecGAN's images.
+"""Algorithms for the strided convolutions of images.
 
     y[b, o, m, n] = sum over i, j, k of  x[b, i, s·m + j - front, s·n + k - front] · w[o, i, j, k]
 
@@ -43,7 +43,7 @@ def plan_up_2d(x: Tensor, weight: Tensor, stride: int) -> Plan:
 
 
 def choose_2d(kernel_length: int, stride: int, y: tuple[int, ...], inputs: int, on_gpu: bool) -> Algorithm:
-    """The fastest way to convolve images with `inputs` channels to images (B, O, m, n), the shape of `y`."""
+    """Choose the fastest way to convolve images with `inputs` channels to images (B, O, m, n), the shape of `y`."""
     if inputs <= _FEW_CHANNELS and stride > 1:
         return FewChannelsConvolution(kernel_length, stride)
     _, outputs, *size = y
@@ -65,11 +65,11 @@ class StridedConvolution(Algorithm):
     channel_dim = 1
 
     def prepare(self, weight: Tensor) -> Tensor:
-        """As it is."""
+        """Leave (O, I, k, k) as it is."""
         return weight
 
     def prepare_input(self, x: Tensor) -> Tensor:
-        """With zeros around it; fewer than none, where the windows do not reach the end."""
+        """Put zeros around x; where the windows do not reach its end, cut that off."""
         front, back = same_padding(self.kernel_length, self.stride)
         return F.pad(x, (front, back, front, back))
 
@@ -89,19 +89,19 @@ class StridedConvolution(Algorithm):
 
 @dataclass(frozen=True)
 class FewChannelsConvolution(StridedConvolution):
-    """The same with more to do at a time: s columns of x side by side as channels; of the transposed, s · s phases.
+    """The same for few channels: s columns of x count as channels, and so do the s · s phases of the transposed one.
 
     Letters: R radius and T = 2R + 1 taps of the folded kernel.
     """
 
     def prepare(self, weight: Tensor) -> Tensor:
-        """(O, I, k, k) to (O, s·I, k, T): polyphase along a row."""
+        """Turn (O, I, k, k) into (O, s·I, k, T): polyphase along a row."""
         outputs, inputs, height, _ = weight.shape
         folded = F.pad(weight, self._zeros).view(outputs, inputs, height, -1, self.stride)
         return folded.permute(0, 4, 1, 2, 3).reshape(outputs, -1, height, folded.shape[3])
 
     def prepare_input(self, x: Tensor) -> Tensor:
-        """(B, I, H, W) to (B, s·I, H + k - s, W / s), channels last."""
+        """Turn (B, I, H, W) into (B, s·I, H + k - s, W / s), channels last."""
         batch, channels, height, width = x.shape
         columns = x.permute(0, 2, 3, 1).reshape(batch, height, width // self.stride, self.stride * channels)
         return F.pad(columns.permute(0, 3, 1, 2), (0, 0, *same_padding(self.kernel_length, self.stride)))
@@ -130,7 +130,7 @@ class FewChannelsConvolution(StridedConvolution):
 
     @property
     def _zeros(self) -> tuple[int, int]:
-        """In front of the taps of a row and behind them, so that they fill an odd number of strides."""
+        """Zeros in front of the taps of a row and behind them, so that they fill an odd number of strides."""
         front, _ = same_padding(self.kernel_length, self.stride)
         radius = folded_radius(self.kernel_length, self.stride, front)
         before = self.stride * radius - front
@@ -145,11 +145,11 @@ class WindowsConvolution2d(StridedConvolution):
     """
 
     def prepare(self, weight: Tensor) -> Tensor:
-        """(O, I, k, k) to (O, k · k · I)."""
+        """Turn (O, I, k, k) into (O, k · k · I)."""
         return weight.permute(0, 2, 3, 1).flatten(1)
 
     def prepare_input(self, x: Tensor) -> Tensor:
-        """(B, I, s·m, s·n) to (B, m, n, k · k · I)."""
+        """Collect the windows of (B, I, s·m, s·n): (B, m, n, k · k · I)."""
         padded = super().prepare_input(x).permute(0, 2, 3, 1).contiguous()
         size, stride = self.kernel_length, self.stride
         windows = padded.unfold(1, size, stride).unfold(2, size, stride)  # (B, m, n, I, k, k)
@@ -157,7 +157,7 @@ class WindowsConvolution2d(StridedConvolution):
         return windows.permute(0, 1, 2, 4, 5, 3).flatten(3).contiguous()
 
     def prepare_output(self, y: Tensor) -> Tensor:
-        """(B, O, m, n) to (B, m, n, O)."""
+        """Turn (B, O, m, n) into (B, m, n, O)."""
         return y.permute(0, 2, 3, 1)
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -133,7 +133,7 @@ def phase_shuffle(x: Tensor, shifts: Tensor, radius: int, dim: int = 1) -> Tenso
         shifts: samples by which each example moves to later: int64 (B,).
         radius: the largest shift, less than there are samples.
     """
-    if is_fast() or shifts.is_cuda:  # a GPU's shifts cannot be known here without waiting for it
+    if is_fast() or not _are_known(shifts):
         return shift(x, shifts, radius, dim)
     length, signal = x.shape[dim], x.movedim(dim, -1)
     padded = F.pad(signal.flatten(1, -2), (radius, radius), mode="reflect")  # (B, ., r + L + r)
@@ -141,3 +141,8 @@ def phase_shuffle(x: Tensor, shifts: Tensor, radius: int, dim: int = 1) -> Tenso
     parts = zip(torch.split(padded, counts.tolist()), known.tolist(), strict=True)
     shifted = torch.cat([part.narrow(-1, radius - shift, length) for part, shift in parts])
     return shifted.view(signal.shape).movedim(-1, dim)
+
+
+def _are_known(shifts: Tensor) -> bool:
+    """Whether shifts can be read here; a GPU's cannot without waiting for it, nor while a CUDA graph is recorded."""
+    return not shifts.is_cuda

@@ -46,7 +46,7 @@ from fauxley.kernels.torch_private import (
     pack_matrix,
 )
 
-Kept = tuple[Any, Tensor]  # a weight in an order of its own, and a bias
+Packed = tuple[Any, Tensor]  # a weight in an order of its own, and a bias
 
 # Numbers found by timing each layer for d from 2 to 64, one clip and many; see docs/experiments.md.
 _MANY_CLIPS = 8  # from which on groups are faster, though the last may be filled up with silence
@@ -65,11 +65,11 @@ class PackedConvolution(ABC):
     """A way to convolve x with a weight and add a bias (O,), both prepared: x (B, L, I) with (T, I, O) to (B, L, O)."""
 
     @abstractmethod
-    def prepare(self, weight: Tensor, bias: Tensor) -> Kept:
+    def prepare(self, weight: Tensor, bias: Tensor) -> Packed:
         """Lay out what is to be kept."""
 
     @abstractmethod
-    def convolve(self, x: Tensor, kept: Kept) -> Tensor:
+    def convolve(self, x: Tensor, packed: Packed) -> Tensor:
         """y = x * w + b, new in memory."""
 
 
@@ -89,13 +89,13 @@ class PackedPlan:
     phases: int
     shape: tuple[int, ...]
 
-    def prepare(self, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> Kept:
+    def prepare(self, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> Packed:
         """Lay out a layer's weight and bias, to be kept."""
         return self.algorithm.prepare(self.fold_weight(weight), bias.to(dtype).repeat(self.phases))
 
-    def convolve(self, x: Tensor, kept: Kept) -> Tensor:
+    def convolve(self, x: Tensor, packed: Packed) -> Tensor:
         """Compute the outcome, new in memory."""
-        return self.algorithm.convolve(x, kept).reshape(self.shape)
+        return self.algorithm.convolve(x, packed).reshape(self.shape)
 
 
 def plan_packed(convolution: Convolution, x: Tensor, weight: Tensor, stride: int) -> PackedPlan | None:
@@ -114,7 +114,7 @@ def plan_packed(convolution: Convolution, x: Tensor, weight: Tensor, stride: int
 
 
 def choose_packed(x: Tensor, taps: int, outputs: int) -> PackedConvolution:
-    """The fastest way to convolve x (B, L, I) with weights (T, I, O), T odd, that are kept."""
+    """Choose the fastest way to convolve x (B, L, I) with weights (T, I, O), T odd, that are kept."""
     batch, length, inputs = x.shape
     if x.device.type != "cpu" or taps == 1 or not has_packing(x.dtype):
         return Unpacked(choose_1d(tuple(x.shape), taps, outputs, x.is_cuda))
@@ -137,11 +137,11 @@ class Unpacked(PackedConvolution):
 
     algorithm: Algorithm
 
-    def prepare(self, weight: Tensor, bias: Tensor) -> Kept:
+    def prepare(self, weight: Tensor, bias: Tensor) -> Packed:
         return self.algorithm.prepare(weight).contiguous(), bias
 
-    def convolve(self, x: Tensor, kept: Kept) -> Tensor:
-        weight, bias = kept
+    def convolve(self, x: Tensor, packed: Packed) -> Tensor:
+        weight, bias = packed
         return self.algorithm.convolve(self.algorithm.prepare_input(x), weight, bias)
 
 
@@ -157,13 +157,13 @@ class PackedWindows(PackedConvolution):
     taps: int
     frames: int
 
-    def prepare(self, weight: Tensor, bias: Tensor) -> Kept:
+    def prepare(self, weight: Tensor, bias: Tensor) -> Packed:
         rows = weight.flatten(0, 1).t().contiguous()  # (O, T·I)
         return pack_matrix(rows, self.frames), bias
 
-    def convolve(self, x: Tensor, kept: Kept) -> Tensor:
+    def convolve(self, x: Tensor, packed: Packed) -> Tensor:
         windows = WindowsConvolution(self.taps).prepare_input(x)  # (B, L, T·I)
-        return torch.stack([multiply_packed_matrix(clip, *kept) for clip in windows])
+        return torch.stack([multiply_packed_matrix(clip, *packed) for clip in windows])
 
 
 @dataclass(frozen=True)
@@ -182,22 +182,22 @@ class PackedBilinear(PackedConvolution):
     clips: int
     tiles: int
 
-    def prepare(self, weight: Tensor, bias: Tensor) -> Kept:
+    def prepare(self, weight: Tensor, bias: Tensor) -> Packed:
         transformed = BilinearConvolution(self.taps, self.tile).prepare(weight)  # (M, I, O)
         # Frequency 0 of the output is its sum over N frames.
         first = torch.zeros_like(transformed[:, 0])
         first[0] = bias * (self.taps + self.tile - 1)
         return pack_matrices(transformed, self.clips * self.tiles), first.flatten()
 
-    def convolve(self, x: Tensor, kept: Kept) -> Tensor:
-        _, forth, back = bilinear_matrices(self.taps, self.tile, x.device, x.dtype)
+    def convolve(self, x: Tensor, packed: Packed) -> Tensor:
+        _, of_input, of_output = bilinear_matrices(self.taps, self.tile, x.device, x.dtype)
         batch, length, channels = x.shape
         reach = self.taps // 2
         padded = F.pad(x, (0, 0, reach, reach, 0, -batch % self.clips))
-        shape = len(padded), self.tiles, len(forth[0]), channels
+        shape = len(padded), self.tiles, len(of_input[0]), channels
         windows = padded.as_strided(shape, (padded.stride(0), self.tile * channels, channels, 1))
         groups = [
-            back @ multiply_packed_matrices(forth @ group.flatten(0, 1), kept)  # (G·K, h, O)
+            of_output @ multiply_packed_matrices(of_input @ group.flatten(0, 1), packed)  # (G·K, h, O)
             for group in torch.split(windows, self.clips)
         ]
         return (torch.cat(groups) if len(groups) > 1 else groups[0]).view(len(padded), length, -1)[:batch]
@@ -215,7 +215,7 @@ class PackedFrames(PackedConvolution):
     taps: int
     wider: int
 
-    def prepare(self, weight: Tensor, bias: Tensor) -> Kept:
+    def prepare(self, weight: Tensor, bias: Tensor) -> Packed:
         wider, reach = self.wider, self.taps // 2
         radius = -(-reach // wider)
         # Frame p of a group sees frame p + t - R by tap t; frames are counted from the first group in reach.
@@ -226,8 +226,8 @@ class PackedFrames(PackedConvolution):
         banded = torch.stack(bands, 2).view(2 * radius + 1, wider * weight.shape[1], -1)  # (T', q·I, q·O)
         return DirectConvolution(len(banded)).prepare(banded), bias.repeat(wider)
 
-    def convolve(self, x: Tensor, kept: Kept) -> Tensor:
-        weight, bias = kept
+    def convolve(self, x: Tensor, packed: Packed) -> Tensor:
+        weight, bias = packed
         groups = x.reshape(len(x), x.shape[1] // self.wider, -1)  # (B, L/q, q·I)
         direct = DirectConvolution(weight.shape[3])
         return direct.convolve(direct.prepare_input(groups), weight, bias).reshape(*x.shape[:2], -1)
@@ -280,8 +280,8 @@ class PackedPhases(PackedConvolution):
         least = _MANY_IMAGE_CHANNELS if len(x) < _MANY_CLIPS else 2 * _MANY_IMAGE_CHANNELS
         return x.device.type == "cpu" and kernel_length >= 2 and x.shape[1] >= least and has_packing(x.dtype)
 
-    def prepare(self, weight: Tensor, bias: Tensor) -> Kept:
-        """The weights of the four phases, rows before columns."""
+    def prepare(self, weight: Tensor, bias: Tensor) -> Packed:
+        """Pack the weights of the four phases, rows before columns."""
         rows = self.size[0] * self.size[1]
         packed = []
         for down, across in self._phases():
@@ -289,8 +289,8 @@ class PackedPhases(PackedConvolution):
             packed.append(pack_matrix(taps.permute(1, 2, 3, 0).flatten(1), rows))
         return packed, bias
 
-    def convolve(self, x: Tensor, kept: Kept) -> Tensor:
-        weights, bias = kept
+    def convolve(self, x: Tensor, packed: Packed) -> Tensor:
+        weights, bias = packed
         height, width = self.size
         reach = max(self._taps(0)[1], self._taps(1)[1]), max(-self._taps(0)[0], -self._taps(1)[0])
         padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, *reach, *reach)).contiguous()  # (B, H + ., W + ., I)

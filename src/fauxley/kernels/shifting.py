@@ -27,7 +27,7 @@ def shift(x: Tensor, shifts: Tensor, radius: int, dim: int = 1) -> Tensor:
     return y
 
 
-def shift_back(y: Tensor, shifts: Tensor, radius: int, dim: int = 1) -> Tensor:
+def shift_transposed(y: Tensor, shifts: Tensor, radius: int, dim: int = 1) -> Tensor:
     """The transposed map: what went to two places comes back as their sum. Differentiable to any order."""
     x: Tensor = _Shift.apply(y, shifts, radius, dim, True)  # type: ignore[no-untyped-call]
     return x
@@ -35,16 +35,16 @@ def shift_back(y: Tensor, shifts: Tensor, radius: int, dim: int = 1) -> Tensor:
 
 class _Shift(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, shifts: Tensor, radius: int, dim: int, back: bool) -> Tensor:
+    def forward(ctx: Any, x: Tensor, shifts: Tensor, radius: int, dim: int, transposed: bool) -> Tensor:
         ctx.arguments = shifts, radius, dim
-        ctx.back = back
+        ctx.transposed = transposed
         if x.is_cuda:
-            return (shift_back_by_gathering if back else shift_by_gathering)(x, shifts, radius, dim)
-        return (shift_back_by_slices if back else shift_by_slices)(x, shifts, radius, dim)
+            return (shift_transposed_by_gathering if transposed else shift_by_gathering)(x, shifts, radius, dim)
+        return (shift_transposed_by_slices if transposed else shift_by_slices)(x, shifts, radius, dim)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
-        result: Tensor = _Shift.apply(grads[0], *ctx.arguments, not ctx.back)  # type: ignore[no-untyped-call]
+        result: Tensor = _Shift.apply(grads[0], *ctx.arguments, not ctx.transposed)  # type: ignore[no-untyped-call]
         return result, None, None, None, None
 
 
@@ -52,29 +52,29 @@ def shift_by_slices(x: Tensor, shifts: Tensor, radius: int, dim: int) -> Tensor:
     """The map, for shifts known here; runs of equal ones are moved as one."""
     result = torch.empty_like(x)
     for source, y, shift in _runs(x, result, shifts):
-        kept, gap = x.shape[dim] - abs(shift), abs(shift)
+        moved, gap = x.shape[dim] - abs(shift), abs(shift)
         if shift >= 0:
-            y.narrow(dim, gap, kept).copy_(source.narrow(dim, 0, kept))
+            y.narrow(dim, gap, moved).copy_(source.narrow(dim, 0, moved))
             y.narrow(dim, 0, gap).copy_(source.narrow(dim, 1, gap).flip(dim))
         else:
-            y.narrow(dim, 0, kept).copy_(source.narrow(dim, gap, kept))
-            y.narrow(dim, kept, gap).copy_(source.narrow(dim, kept - 1, gap).flip(dim))
+            y.narrow(dim, 0, moved).copy_(source.narrow(dim, gap, moved))
+            y.narrow(dim, moved, gap).copy_(source.narrow(dim, moved - 1, gap).flip(dim))
     return result
 
 
-def shift_back_by_slices(y: Tensor, shifts: Tensor, radius: int, dim: int) -> Tensor:
+def shift_transposed_by_slices(y: Tensor, shifts: Tensor, radius: int, dim: int) -> Tensor:
     """The transposed map, for shifts known here."""
     result = torch.empty_like(y)
     for source, x, shift in _runs(y, result, shifts):
-        kept, gap = y.shape[dim] - abs(shift), abs(shift)
+        moved, gap = y.shape[dim] - abs(shift), abs(shift)
         if shift >= 0:
-            x.narrow(dim, 0, kept).copy_(source.narrow(dim, gap, kept))
-            x.narrow(dim, kept, gap).zero_()
+            x.narrow(dim, 0, moved).copy_(source.narrow(dim, gap, moved))
+            x.narrow(dim, moved, gap).zero_()
             x.narrow(dim, 1, gap).add_(source.narrow(dim, 0, gap).flip(dim))
         else:
-            x.narrow(dim, gap, kept).copy_(source.narrow(dim, 0, kept))
+            x.narrow(dim, gap, moved).copy_(source.narrow(dim, 0, moved))
             x.narrow(dim, 0, gap).zero_()
-            x.narrow(dim, kept - 1, gap).add_(source.narrow(dim, kept, gap).flip(dim))
+            x.narrow(dim, moved - 1, gap).add_(source.narrow(dim, moved, gap).flip(dim))
     return result
 
 
@@ -93,7 +93,7 @@ def shift_by_gathering(x: Tensor, shifts: Tensor, radius: int, dim: int) -> Tens
     return _take(x.movedim(dim, 1), last - (last - wanted.abs()).abs()).movedim(1, dim)
 
 
-def shift_back_by_gathering(y: Tensor, shifts: Tensor, radius: int, dim: int) -> Tensor:
+def shift_transposed_by_gathering(y: Tensor, shifts: Tensor, radius: int, dim: int) -> Tensor:
     """The transposed map, for shifts on the device of y."""
     y, length = y.movedim(dim, 1), y.shape[dim]
     places = torch.arange(length, device=y.device)

@@ -27,7 +27,7 @@ from torch.autograd.function import once_differentiable
 
 from fauxley.kernels.algorithm import Algorithm, Plan
 from fauxley.kernels.functions import SLOPE, Convolution, convolve_down, convolve_images
-from fauxley.kernels.shifting import shift, shift_back
+from fauxley.kernels.shifting import shift, shift_transposed
 from fauxley.kernels.torch_private import leaky_relu_slopes
 
 SWEPT = convolve_down, convolve_images
@@ -151,7 +151,7 @@ class _Layer:
     def shuffle_back(self, signal: Tensor) -> Tensor:
         if self.stage.shifts is None:
             return signal
-        return shift_back(signal, self.stage.shifts, self.stage.radius, self.stage.time_dim)
+        return shift_transposed(signal, self.stage.shifts, self.stage.radius, self.stage.time_dim)
 
 
 class _Sweeps:

@@ -66,7 +66,8 @@ CREATE TABLE answer (
 
 
 _ABANDONED_SECONDS = 3600.0  # who was not seen for so long no longer counts as about to rate
-_BUSY_SECONDS = 10.0
+_BUSY_SECONDS = 5.0  # to wait for another program that writes into the database
+_QUEUE_SECONDS = 20.0  # to wait for other listeners
 _PASSING = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")
 _TASKS: Mapping[str, Task] = {"label": "label", "opinion": "label", "pair": "pairs", "verdict": "real-or-generated"}
 _FIXED_CHOICES: Mapping[Kind, frozenset[str]] = {
@@ -85,20 +86,32 @@ class RefusedAnswerError(FauxleyError):
     """An answer to a question that is not the listener's next one, or that the question does not have."""
 
 
-class Answers:
-    """The database of a study, safe to use from many threads and beside other processes."""
+class BusyError(FauxleyError):
+    """The database cannot be used at the moment; nothing was changed, and trying again may help."""
 
-    def __init__(self, folder: Path, study: Study) -> None:
+
+class Answers:
+    """The database of a study, safe to use from many threads and beside other processes.
+
+    Args:
+        folder: of the study.
+        study: what was read from it.
+        busy_seconds: to wait for another program that writes.
+
+    Every method may raise `BusyError`: another program holds the database, the disk is full, or it fails.
+    """
+
+    def __init__(self, folder: Path, study: Study, busy_seconds: float = _BUSY_SECONDS) -> None:
         self.study = study
         self._lock = threading.Lock()
         self._path = folder / ANSWERS_FILE
         try:
-            self._db = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(self._path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.execute("PRAGMA foreign_keys=ON")
             self._prepare()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, BusyError) as error:
             raise FauxleyError(f"{self._path} cannot be used: {error}") from error
 
     def close(self) -> None:
@@ -127,8 +140,8 @@ class Answers:
 
     def num_listeners(self) -> int:
         """Of all that ever began."""
-        with self._lock:
-            return int(self._db.execute("SELECT COUNT(*) FROM listener").fetchone()[0])
+        with self._use() as db:
+            return int(db.execute("SELECT COUNT(*) FROM listener").fetchone()[0])
 
     def step(self, token: str, now: float) -> Step:
         """What comes next for a listener.
@@ -174,12 +187,12 @@ class Answers:
 
     def clip_of(self, token: str, sound: str) -> str | None:
         """The clip that a sound's token stands for, if this listener is to hear it now or next."""
-        with self._lock:
-            listener = _listener(self._db, token)
-            step = _step(self._db, listener)
+        with self._use() as db:
+            listener = _listener(db, token)
+            step = _step(db, listener)
             if sound not in (*step.sounds, *step.upcoming):
                 return None
-            return str(self._db.execute("SELECT clip FROM sound WHERE token = ?", (sound,)).fetchone()[0])
+            return str(db.execute("SELECT clip FROM sound WHERE token = ?", (sound,)).fetchone()[0])
 
     def ratings(self) -> list[Rating]:
         """All answers, by listener and in the order of asking."""
@@ -201,8 +214,8 @@ class Answers:
         return {int(number): bool(done) for number, done in rows}
 
     def _all(self, query: str) -> list[tuple[Any, ...]]:
-        with self._lock, self._sound():
-            return self._db.execute(query).fetchall()
+        with self._use() as db:
+            return db.execute(query).fetchall()
 
     def _prepare(self) -> None:
         """Make the tables, or see that they are these, with nothing in them that they forbid.
@@ -225,27 +238,33 @@ class Answers:
                 raise FauxleyError(f"{self._path} holds the answers of another study; move it away")
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._sound():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
-
-    @contextmanager
-    def _sound(self) -> Iterator[None]:
-        """Say of a damaged database that it is one; that it is busy, or the disk full, passes through."""
+    def _use(self) -> Iterator[sqlite3.Connection]:
+        """The database, for this thread alone. Of a damaged one it is said that it is."""
+        if not self._lock.acquire(timeout=_QUEUE_SECONDS):
+            raise BusyError("too many listeners at once; try again in a moment")
         try:
-            yield
+            yield self._db
+        except sqlite3.ProgrammingError as error:  # closed, since the server is ending
+            raise BusyError("the answers cannot be used any more") from error
         except (sqlite3.DatabaseError, OverflowError) as error:
             name = getattr(error, "sqlite_errorname", "")  # what Python's module itself complains of has none
             if name.startswith(_PASSING):
-                raise
+                raise BusyError(f"the answers cannot be used just now: {one_line(error)}") from error
             raise FauxleyError(f"{self._path} is damaged: {one_line(error)}") from error
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._use() as db:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:  # SQLite itself may have undone it
+                    db.execute("ROLLBACK")
+                raise
 
     def _fitting(self, rating: Rating) -> Rating:
         """The rating, if it is of a question that this study has."""

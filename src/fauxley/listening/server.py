@@ -11,37 +11,46 @@ Who is asking is told by the header `x-listener`. There are no cookies, so no ot
 its owner. Nothing that a request holds becomes part of a path.
 """
 
-import socket
 import time
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal
 
-import uvicorn
 from fastapi import FastAPI, Header, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from fauxley.listening.answers import Answers, RefusedAnswerError, UnknownListenerError
+from fauxley.listening.answers import Answers, BusyError, RefusedAnswerError, UnknownListenerError
 from fauxley.listening.assignment import assign
-from fauxley.listening.guard import Allowance, Guard, Limits, client_address
 from fauxley.listening.questions import Answer, Opinion, Step
 from fauxley.listening.study import CANNOT_TELL, SOUNDS_FOLDER, Study, Task
+from fauxley.web.clients import Allowance, client_of
+from fauxley.web.guard import Guard, RequestLimits
+from fauxley.web.hosts import Hosts
+from fauxley.web.pages import serve_pages
 
 Token = Annotated[str, Header(alias="x-listener", min_length=16, max_length=64, pattern=r"^[\w-]+$")]
 Name = Annotated[str, Field(min_length=8, max_length=64, pattern=r"^[\w-]+$")]
 Scale = Annotated[int, Field(ge=1, le=5)]
 
-_PAGES = {"": "index.html", **{name: name for name in ("listen.js", "api.js", "player.js", "listen.css", "icon.svg")}}
+_FILES = ("listen.js", "api.js", "player.js", "listen.css", "icon.svg")
 _PARTS: dict[Task, str] = {"label": "label", "pairs": "pair", "real-or-generated": "verdict"}
 _SECONDS_TO_DECIDE = 4.0
-_TYPES = {
-    "html": "text/html; charset=utf-8",
-    "js": "text/javascript; charset=utf-8",
-    "css": "text/css; charset=utf-8",
-    "svg": "image/svg+xml",
-}
+
+
+@dataclass(frozen=True)
+class Limits(RequestLimits):
+    """How much the server puts up with.
+
+    Attributes:
+        listeners_per_hour: that may begin from one address; a class behind one router is one address.
+        listeners: of the study in all.
+    """
+
+    listeners_per_hour: int = 200
+    listeners: int = 10_000
 
 
 class _Strict(BaseModel):
@@ -97,7 +106,7 @@ class _StudyShown(BaseModel):
     minutes: int
 
 
-def create_app(folder: Path, study: Study, answers: Answers, limits: Limits, prefix: str = "") -> FastAPI:
+def create_app(folder: Path, study: Study, answers: Answers, limits: Limits, hosts: Hosts, prefix: str = "") -> FastAPI:
     """The application that serves a study.
 
     Args:
@@ -105,54 +114,16 @@ def create_app(folder: Path, study: Study, answers: Answers, limits: Limits, pre
         study: what was read from it.
         answers: its database.
         limits: how much to put up with.
+        hosts: names that the server goes by.
         prefix: of the addresses, if a proxy leaves it in front of them.
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    app.add_middleware(Guard, limits=limits, prefix=prefix)
+    app.add_middleware(Guard, limits=limits, hosts=hosts, prefix=prefix)
     _answer_errors(app)
     _serve_questions(app, answers, limits)
     _serve_sounds(app, answers, folder / SOUNDS_FOLDER)
     _serve_page(app, study)
     return app
-
-
-def run(app: FastAPI, bound: socket.socket, trust_proxy: str = "", announcement: str = "") -> None:
-    """Serve on a bound socket until interrupted.
-
-    Args:
-        app: what to serve.
-        bound: where.
-        trust_proxy: address of a proxy whose word is taken for where requests come from; "" trusts none.
-        announcement: printed once requests are taken.
-    """
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        lifespan="off",
-        ws="none",
-        proxy_headers=bool(trust_proxy),
-        forwarded_allow_ips=trust_proxy or None,
-        limit_concurrency=1000,
-        h11_max_incomplete_event_size=16_384,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=5,
-    )
-    _Server(config, announcement).run(sockets=[bound])
-
-
-class _Server(uvicorn.Server):
-    """Says when it is there, and not before: what was told too early could not be interrupted cleanly."""
-
-    def __init__(self, config: uvicorn.Config, announcement: str) -> None:
-        super().__init__(config)
-        self._announcement = announcement
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self._announcement:
-            print(self._announcement, flush=True)
 
 
 def _answer_errors(app: FastAPI) -> None:
@@ -163,6 +134,10 @@ def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(RefusedAnswerError)
     def refused(request: Request, error: Exception) -> JSONResponse:
         return JSONResponse({"detail": str(error)}, 409)
+
+    @app.exception_handler(BusyError)
+    def busy(request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"detail": str(error)}, 503, {"retry-after": "5"})
 
     @app.exception_handler(RequestValidationError)
     def malformed(request: Request, error: Exception) -> JSONResponse:
@@ -177,7 +152,7 @@ def _serve_questions(app: FastAPI, answers: Answers, limits: Limits) -> None:
     def begin(body: _Begin, request: Request) -> _Begun:
         if answers.num_listeners() >= limits.listeners:
             raise HTTPException(403, "this study has enough listeners")
-        if not begun.take(client_address(request.scope)):
+        if not begun.take(client_of(request.scope)):
             raise HTTPException(429, "too many listeners from this address; try again later")
         token = answers.start(time.time())
         return _Begun(token=token, step=_Step.of(answers.step(token, time.time())))
@@ -199,12 +174,14 @@ def _serve_sounds(app: FastAPI, answers: Answers, sounds: Path) -> None:
         clip = answers.clip_of(listener, sound)
         if clip is None:
             raise HTTPException(404, "there is no such sound")
-        content = (sounds / f"{clip}.wav").read_bytes()  # an ID from study.json, never what was asked for
+        try:
+            content = (sounds / f"{clip}.wav").read_bytes()  # an ID from study.json, never what was asked for
+        except OSError as error:
+            raise HTTPException(503, "the sound cannot be read just now", {"retry-after": "5"}) from error
         return Response(content, media_type="audio/wav")
 
 
 def _serve_page(app: FastAPI, study: Study) -> None:
-    files = {name: _read_page(file) for name, file in _PAGES.items()}
     shown = _StudyShown(
         id=study.id,
         title=study.title,
@@ -219,16 +196,4 @@ def _serve_page(app: FastAPI, study: Study) -> None:
     async def get_study() -> _StudyShown:
         return shown
 
-    @app.get("/")
-    @app.get("/{name}")
-    async def page(name: str = "") -> Response:
-        if name not in files:
-            raise HTTPException(404, "there is nothing here")
-        content, media_type = files[name]
-        return Response(content, media_type=media_type)
-
-
-def _read_page(file: str) -> tuple[bytes, str]:
-    """Content and type of a file of the page."""
-    content = resources.files("fauxley.listening").joinpath("web", file).read_bytes()
-    return content, _TYPES[file.rpartition(".")[2]]
+    serve_pages(app, resources.files("fauxley.listening").joinpath("web"), _FILES)

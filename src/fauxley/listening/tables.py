@@ -16,6 +16,7 @@ from fauxley.listening.results import Figures, Results
 from fauxley.listening.statistics import Estimate
 from fauxley.listening.study import Study
 from fauxley.terminal.formatting import counted
+from fauxley.terminal.outputs import on_one_line
 
 MEASURE_TITLES = {
     "accuracy": "accuracy",
@@ -35,9 +36,9 @@ _SHORT_TITLES = {
 
 def print_results(results: Results, console: Console) -> None:
     """The figures without the careless; with them only where that makes a difference."""
-    console.print(f"{escape(results.title)}: {summary(results)}")
+    console.print(f"{_shown(results.title)}: {summary(results)}")
     for excluded in results.excluded:
-        console.print(f"  listener {excluded.listener} is set aside: {escape('; '.join(excluded.reasons))}")
+        console.print(f"  listener {excluded.listener} is set aside: {_shown('; '.join(excluded.reasons))}")
     _print_figures(results.kept, console, "without those set aside" if results.excluded else "")
     if results.excluded:
         console.print(sources_table(results.everyone, "with everybody"))
@@ -55,7 +56,7 @@ def summary(results: Results) -> str:
 def sources_table(figures: Figures, title: str = "") -> Table:
     """The paper's table: a row for each source."""
     shown = {name: head for name, head in _SHORT_TITLES.items() if any(getattr(s, name) for s in figures.sources)}
-    rows = [[escape(source.source), *(interval(getattr(source, name)) for name in shown)] for source in figures.sources]
+    rows = [[_shown(source.source), *(interval(getattr(source, name)) for name in shown)] for source in figures.sources]
     return _table(["source", *shown.values()], rows, title)
 
 
@@ -78,7 +79,7 @@ def _print_figures(figures: Figures, console: Console, title: str) -> None:
     if figures.pairs:
         rows = [
             [
-                f"{escape(pair.first)} or {escape(pair.second)}",
+                f"{_shown(pair.first)} or {_shown(pair.second)}",
                 f"{pair.wins} : {pair.losses}",
                 str(pair.ties),
                 interval(pair.preference),
@@ -92,7 +93,7 @@ def _print_figures(figures: Figures, console: Console, title: str) -> None:
         rows = [
             [
                 MEASURE_TITLES[each.measure],
-                f"{escape(each.first)} – {escape(each.second)}",
+                f"{_shown(each.first)} – {_shown(each.second)}",
                 f"{each.difference:+.2f}",
                 str(each.listeners),
                 p_value(each.p_holm),
@@ -105,6 +106,11 @@ def _print_figures(figures: Figures, console: Console, title: str) -> None:
         console.print(f"agreement (Krippendorff's alpha): {', '.join(agreement)}")
     if figures.repeats:
         console.print(f"asked again, answered alike: {figures.repeats_alike} of {figures.repeats}")
+
+
+def _shown(text: str) -> str:
+    """A text from the study, as itself: neither our markup nor the terminal's."""
+    return escape(on_one_line(text))
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> Table:

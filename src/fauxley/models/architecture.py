@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from fauxley.errors import UsageError
-from fauxley.models.cost import Cost
+from fauxley.models.cost import Cost, Pyramid
 from fauxley.models.critic import Critic
 from fauxley.models.draws import Draws, Purpose
 from fauxley.models.network import AutoregressiveGenerator, Generator, Network
@@ -66,9 +66,14 @@ class AdversarialArchitecture(Architecture):
     def critic(self, draws: Draws | None = None) -> Critic:
         """A new critic; without `draws`, its weights are yet to be loaded."""
 
+    @property
     @abstractmethod
+    def pyramid(self) -> Pyramid:
+        """The sizes that follow from one another, layer by layer."""
+
     def critic_cost(self) -> Cost:
         """What it takes to score one clip."""
+        return self.pyramid.critic_cost
 
     def training_cost(self) -> Cost:
         critic = self.critic_cost()

@@ -5,6 +5,7 @@ too large by itself; what they come to together is. So every architecture says w
 a model from elsewhere is refused beyond the limits here, which leave room for any that somebody could want.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -49,6 +50,65 @@ class Cost:
     def work(self) -> int:
         """Multiplications that take about as long as all of it; 10^10 are about a second of a processor."""
         return self.multiply_adds + _OPERATION * self.operations
+
+
+@dataclass(frozen=True)
+class Pyramid:
+    """The sizes of a critic whose layers leave fewer and fewer points, of more and more channels, and of its generator.
+
+    The generator is its mirror image, with a dense layer from the latent in front.
+
+    Args:
+        latent_size: numbers in a latent vector.
+        points: samples, or pixels, of what the critic sees.
+        channels: of what the critic sees.
+        taps: of each convolution, of each pair of channels.
+        widths: channels behind each of the critic's layers.
+        factors: by which each of the critic's layers divides the number of points.
+        batch_norm: whether there is batch normalisation.
+    """
+
+    latent_size: int
+    points: int
+    channels: int
+    taps: int
+    widths: tuple[int, ...]
+    factors: tuple[int, ...]
+    batch_norm: bool
+
+    @property
+    def critic_cost(self) -> Cost:
+        """What it takes to score one clip."""
+        before, points, weights, products, signals = self.channels, self.points, 0, 0, 0
+        for number, (after, factor) in enumerate(zip(self.widths, self.factors, strict=True)):
+            signals += points * before
+            points //= factor
+            filters = self.taps * before * after
+            weights += filters + after + 2 * after * (self.batch_norm and number > 0)
+            products += filters * points
+            before = after
+        dense = points * before
+        return Cost(weights + dense + 1, products + dense, numbers=signals + dense)
+
+    def generator_cost(self, used_taps: Callable[[int], int], copies: int = 1, counters: int = 0) -> Cost:
+        """What it takes to make one clip.
+
+        Args:
+            used_taps: multiplications of a layer by its factor, for each point before it and pair of channels.
+            copies: of each point that are convolved.
+            counters: numbers of a batch normalisation besides four for each channel.
+        """
+        width, points = self.widths[-1], self.points
+        for factor in self.factors:
+            points //= factor
+        dense = self.latent_size * points * width
+        cost = Cost(dense + points * width, dense, numbers=self.latent_size + points * width)
+        for after, factor in zip((*reversed(self.widths[:-1]), self.channels), self.factors, strict=True):
+            weights = self.taps * width * after + after + (4 * width + counters) * self.batch_norm
+            signals = points * (copies * width + factor * after)
+            cost += Cost(weights, points * used_taps(factor) * width * after, numbers=signals)
+            width, points = after, points * factor
+        return cost
 
 
 class Costly(Protocol):

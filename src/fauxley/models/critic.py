@@ -51,17 +51,17 @@ class Critic(Network):
 
     def score(self, *batches: Tensor, draws: Draws) -> tuple[Tensor, ...]:
         """Score several batches, each with phase shuffle drawn for itself, in one pass wherever that is the same."""
-        return self.score_with_gradients(*batches, at=(), draws=draws)[0]
+        return self.score_with_gradients(*batches, penalized=(), draws=draws)[0]
 
     def score_with_gradients(
-        self, *batches: Tensor, at: Sequence[Tensor], draws: Draws
+        self, *batches: Tensor, penalized: Sequence[Tensor], draws: Draws
     ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """Score several batches and then those of `at`, and differentiate the scores of the latter by them.
+        """Score several batches and then those `penalized`, and differentiate the scores of the latter by them.
 
         Returns:
-            Scores (B,), batch by batch, and gradients like the batches `at`.
+            Scores (B,), batch by batch, and gradients like the batches `penalized`.
         """
-        together = (*batches, *at)
+        together = (*batches, *penalized)
         sizes = [len(batch) for batch in together]
         options = self.shuffle_radius, self.shuffle_per_example
         shifts = [draws.shifts(self.shuffled_layers, size, *options).to(together[0].device) for size in sizes]
@@ -71,7 +71,7 @@ class Critic(Network):
             return tuple(scores for scores, _ in found), tuple(gradients for _, gradients in found[len(batches) :])
         features = torch.cat(together) if len(together) > 1 else together[0]
         scores, gradients = self.differentiate(features, torch.cat(shifts, 1), sum(sizes[len(batches) :]))
-        return torch.split(scores, sizes), torch.split(gradients, sizes[len(batches) :]) if at else ()
+        return torch.split(scores, sizes), torch.split(gradients, sizes[len(batches) :]) if penalized else ()
 
     def differentiate(self, features: Tensor, shifts: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """Score examples, and differentiate the scores of the last `count` ones by them.

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fauxley.models.cost import Cost
 from fauxley.models.phase_inversion import LearnedInversion
 from fauxley.models.representations import Representation
 from fauxley.signal.griffin_lim import griffin_lim
@@ -109,3 +110,17 @@ class LogSpectrogram(Representation):
 
     def _logarithm(self, audio: Tensor) -> Tensor:
         return torch.log(stft(audio, self.window_length, self.hop_length).abs() + _EPSILON)
+
+
+def inversion_cost(clip_length: int, channels: int, window_length: int, hop_length: int, iterations: int) -> Cost:
+    """What it takes to find the audio of one clip's spectrogram in so many iterations."""
+    bins, frames, pieces = window_length // 2 + 1, clip_length // hop_length, -(-window_length // hop_length)
+    cells = 2 * channels * frames * window_length  # complex spectra of bins, and frames of samples
+    overlapping = channels * pieces * (frames + pieces) * hop_length
+    transforms = 2 + iterations
+    return Cost(
+        2 * bins,
+        transforms * (cells * window_length.bit_length() + overlapping),
+        transforms * (20 + pieces),
+        3 * cells + overlapping,
+    )

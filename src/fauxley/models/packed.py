@@ -24,7 +24,7 @@ from fauxley.models.layers import ConvolutionLayer
 from fauxley.models.specgan import SpecGANGenerator
 from fauxley.models.wavegan import WaveGANGenerator
 
-KeptT = TypeVar("KeptT")
+PackedT = TypeVar("PackedT")
 _GENERATORS = WaveGANGenerator.forward, SpecGANGenerator.forward
 _LAYER = ConvolutionLayer.forward
 _ROW = 4096  # weights that a fingerprint has a number for
@@ -36,7 +36,7 @@ class PackedLayer(nn.Module):
     def __init__(self, layer: ConvolutionLayer) -> None:
         super().__init__()
         self._layer = layer
-        self._kept: dict[Hashable, Any] = {}
+        self._packed: dict[Hashable, Any] = {}
         self._packed_from: list[Tensor] = []
 
     def forward(self, x: Tensor) -> Tensor:
@@ -44,21 +44,21 @@ class PackedLayer(nn.Module):
         plan = kernels.plan_packed(convolution, x, weight, stride)
         if plan is None:
             return cast(Tensor, self._layer(x))
-        return plan.convolve(x, self._keep((plan.algorithm, x.dtype), lambda: plan.prepare(weight, bias, x.dtype)))
+        return plan.convolve(x, self._once((plan.algorithm, x.dtype), lambda: plan.prepare(weight, bias, x.dtype)))
 
-    def look(self) -> None:
+    def forget_if_changed(self) -> None:
         """Forget what is packed if the layer's weights are no longer those that it was made of."""
         now, before = [fingerprint(each) for each in (self._layer.weight, self._layer.bias)], self._packed_from
         if not before or not all(map(torch.equal, now, before)):
-            self._kept = {}  # a new one: another thread may be using the old
+            self._packed = {}  # a new one: another thread may be using the old
             self._packed_from = now
 
-    def _keep(self, key: Hashable, prepare: Callable[[], KeptT]) -> KeptT:
-        """What `prepare` gives, from the first time on; oneDNN's order may depend on the number of threads, too."""
-        kept, key = self._kept, (key, torch.get_num_threads())
-        if key not in kept:
-            kept[key] = prepare()
-        found: KeptT = kept[key]
+    def _once(self, key: Hashable, prepare: Callable[[], PackedT]) -> PackedT:
+        """What `prepare` gives the first time; oneDNN's order may depend on the number of threads, too."""
+        packed, key = self._packed, (key, torch.get_num_threads())
+        if key not in packed:
+            packed[key] = prepare()
+        found: PackedT = packed[key]
         return found
 
 
@@ -82,7 +82,7 @@ class PackedLayers:
         for layer in layers:
             if _can_be_packed(layer):
                 self._packed[layer] = before.get(layer) or PackedLayer(cast(ConvolutionLayer, layer))
-                self._packed[layer].look()
+                self._packed[layer].forget_if_changed()
         twin = copy.copy(generator)  # parameters and buffers are the very same
         twin._modules = {**generator._modules, "layers": nn.ModuleList(self._packed.get(each, each) for each in layers)}
         return twin

@@ -19,13 +19,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fauxley.models.cost import Cost
 from fauxley.models.draws import Draws
 from fauxley.signal.griffin_lim import griffin_lim
 
 _FLOOR = 1e-4  # 80 dB below the clip's root mean square, where phases hardly matter
 _SPREAD = 3.0  # of log-magnitudes, roughly
-FILTER_TAPS = 7  # frames that a block sees
-EXPANSION = 3
+_TAPS = 7  # frames that a block sees
+_EXPANSION = 3
 
 
 class LearnedInversion(nn.Module):
@@ -46,7 +47,7 @@ class LearnedInversion(nn.Module):
         self.hop_length = hop_length
         self.iterations = iterations
         bins = window_length // 2 + 1
-        self.embed = nn.Conv1d(bins, dim, FILTER_TAPS, padding="same")
+        self.embed = nn.Conv1d(bins, dim, _TAPS, padding="same")
         self.first_norm = nn.LayerNorm(dim)
         self.blocks = nn.ModuleList(ConvNeXtBlock(dim, scale=1 / layers) for _ in range(layers))
         self.last_norm = nn.LayerNorm(dim)
@@ -89,10 +90,10 @@ class ConvNeXtBlock(nn.Module):
 
     def __init__(self, dim: int, scale: float) -> None:
         super().__init__()
-        self.filter = nn.Conv1d(dim, dim, FILTER_TAPS, padding="same", groups=dim)
+        self.filter = nn.Conv1d(dim, dim, _TAPS, padding="same", groups=dim)
         self.norm = nn.LayerNorm(dim)
-        self.widen = nn.Linear(dim, EXPANSION * dim)
-        self.narrow = nn.Linear(EXPANSION * dim, dim)
+        self.widen = nn.Linear(dim, _EXPANSION * dim)
+        self.narrow = nn.Linear(_EXPANSION * dim, dim)
         self.scale = nn.Parameter(torch.full((dim,), scale))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -115,3 +116,13 @@ def initialize_inversion(inversion: LearnedInversion, draws: Draws | None) -> Le
             elif name.endswith("bias"):
                 parameter.zero_()
     return inversion
+
+
+def learned_inversion_cost(
+    clip_length: int, channels: int, window_length: int, hop_length: int, dim: int, layers: int
+) -> Cost:
+    """What it takes to find the phases of one clip's spectrogram with a network of these sizes."""
+    bins, positions = window_length // 2 + 1, channels * (clip_length // hop_length)
+    block = _TAPS * dim + 2 * _EXPANSION * dim**2 + _EXPANSION * dim + 5 * dim
+    weights = _TAPS * bins * dim + 5 * dim + layers * block + 2 * bins * (dim + 1)
+    return Cost(weights, positions * weights, numbers=positions * (2 * window_length + 8 * dim))

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from fauxley.errors import UsageError
 from fauxley.models.architecture import AdversarialArchitecture, require_at_least, require_at_most
-from fauxley.models.cost import Cost
+from fauxley.models.cost import Cost, Pyramid
 from fauxley.models.critic import ConvolutionalCritic, Readout
 from fauxley.models.draws import Draws
 from fauxley.models.layers import (
@@ -37,9 +37,9 @@ from fauxley.models.layers import (
     ResizedUpsampling2d,
     TransposedUpsampling2d,
 )
-from fauxley.models.log_spectrogram import LogSpectrogram
+from fauxley.models.log_spectrogram import LogSpectrogram, inversion_cost
 from fauxley.models.network import Generator, initialize
-from fauxley.models.phase_inversion import EXPANSION, FILTER_TAPS, LearnedInversion, initialize_inversion
+from fauxley.models.phase_inversion import LearnedInversion, initialize_inversion, learned_inversion_cost
 
 _LAYERS = 5
 _FACTOR = 2**_LAYERS
@@ -143,6 +143,12 @@ class SpecGAN(AdversarialArchitecture):
     def mixes_examples(self) -> bool:
         return self.batch_norm
 
+    @property
+    def pyramid(self) -> Pyramid:
+        pixels, factors = math.prod(self.grid) * _FACTOR**2, (4,) * _LAYERS
+        sizes = pixels, self.channels, self.kernel_length**2, self.widths, factors
+        return Pyramid(self.latent_size, *sizes, self.batch_norm)
+
     def representation(self) -> LogSpectrogram:
         return LogSpectrogram(
             self.clip_length,
@@ -169,55 +175,16 @@ class SpecGAN(AdversarialArchitecture):
         return initialize(SpecGANCritic(self), draws)
 
     def generator_cost(self) -> Cost:
-        width, pixels = self.widths[-1], math.prod(self.grid)
-        resized = self.upsampling != "zeros"  # then images are convolved after they are enlarged
-        dense = self.latent_size * pixels * width
-        cost = Cost(dense + pixels * width, dense, numbers=self.latent_size + pixels * width)
-        for after in (*reversed(self.widths[:-1]), self.channels):
-            filters = self.kernel_length**2 * width * after
-            weights = filters + after + (4 * width + 1) * self.batch_norm
-            signals = pixels * ((4 if resized else 1) * width + 4 * after)
-            cost += Cost(weights, (4 if resized else 1) * pixels * filters, numbers=signals)
-            width, pixels = after, 4 * pixels
-        return cost
+        copies = 1 if self.upsampling == "zeros" else 4  # images are convolved after they are enlarged
+        return self.pyramid.generator_cost(lambda _: copies * self.kernel_length**2, copies, counters=1)
 
     def representation_cost(self) -> Cost:
-        window, hop, channels = self.window_length, self.hop_length, self.channels
-        bins, frames, pieces = window // 2 + 1, self.clip_length // hop, -(-window // hop)
-        cells = 2 * channels * frames * window  # complex spectra of bins, and frames of samples
-        overlapping = channels * pieces * (frames + pieces) * hop
-        iterations = 2 + self.griffin_lim_iterations + self.inversion_iterations
-        transforms = Cost(
-            2 * bins,
-            iterations * (cells * window.bit_length() + overlapping),
-            iterations * (20 + pieces),
-            3 * cells + overlapping,
-        )
+        iterations = self.griffin_lim_iterations + self.inversion_iterations
+        sizes = self.clip_length, self.channels, self.window_length, self.hop_length
+        cost = inversion_cost(*sizes, iterations)
         if not self.inversion_dim:
-            return transforms
-        inversion = self._inversion_weights()
-        positions = channels * frames
-        return transforms + Cost(
-            inversion, positions * inversion, numbers=positions * (2 * window + 8 * self.inversion_dim)
-        )
-
-    def _inversion_weights(self) -> int:
-        """Numbers in the network that finds the phases."""
-        d, bins = self.inversion_dim, self.window_length // 2 + 1
-        block = FILTER_TAPS * d + 2 * EXPANSION * d**2 + EXPANSION * d + 5 * d
-        return FILTER_TAPS * bins * d + 5 * d + self.inversion_layers * block + 2 * bins * (d + 1)
-
-    def critic_cost(self) -> Cost:
-        before, pixels, weights, products, signals = self.channels, math.prod(self.grid) * _FACTOR**2, 0, 0, 0
-        for number, after in enumerate(self.widths):
-            signals += pixels * before
-            pixels //= 4
-            filters = self.kernel_length**2 * before * after
-            weights += filters + after + 2 * after * (self.batch_norm and number > 0)
-            products += filters * pixels
-            before = after
-        dense = pixels * before
-        return Cost(weights + dense + 1, products + dense, numbers=signals + dense)
+            return cost
+        return cost + learned_inversion_cost(*sizes, self.inversion_dim, self.inversion_layers)
 
 
 class SpecGANGenerator(Generator):

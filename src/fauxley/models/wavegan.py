@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from fauxley.errors import UsageError
 from fauxley.models.architecture import AdversarialArchitecture, require_at_least
-from fauxley.models.cost import Cost
+from fauxley.models.cost import Cost, Pyramid
 from fauxley.models.critic import ConvolutionalCritic, Readout
 from fauxley.models.draws import Draws
 from fauxley.models.layers import BatchNorm, Downsampling, NearestUpsampling, PostFilter, TransposedUpsampling
@@ -104,6 +104,11 @@ class WaveGAN(AdversarialArchitecture):
     def mixes_examples(self) -> bool:
         return self.batch_norm
 
+    @property
+    def pyramid(self) -> Pyramid:
+        sizes = self.clip_length, self.channels, self.kernel_length, self.widths, self.strides
+        return Pyramid(self.latent_size, *sizes, self.batch_norm)
+
     def representation(self) -> Waveform:
         return Waveform()
 
@@ -114,29 +119,10 @@ class WaveGAN(AdversarialArchitecture):
         return initialize(WaveGANCritic(self), draws)
 
     def generator_cost(self) -> Cost:
-        width, length, norms = self.widths[-1], _FRAMES, 4 * self.batch_norm
-        dense = self.latent_size * _FRAMES * width
-        cost = Cost(dense + _FRAMES * width, dense, numbers=self.latent_size + _FRAMES * width)
-        for after, stride in zip((*reversed(self.widths[:-1]), self.channels), self.strides, strict=True):
-            taps = self.kernel_length + (stride - 1) * (self.upsampling == "nearest")  # that reach another sample
-            weights = self.kernel_length * width * after + after + norms * width
-            signals = length * (width + stride * after)
-            cost += Cost(weights, length * taps * width * after, numbers=signals)
-            width, length = after, length * stride
+        nearest = self.upsampling == "nearest"  # then taps reach other copies of a sample
+        cost = self.pyramid.generator_cost(lambda stride: self.kernel_length + (stride - 1) * nearest)
         filtered = self.post_filter_length * self.channels
         return cost + Cost(filtered, filtered * self.clip_length, numbers=2 * self.channels * self.clip_length)
-
-    def critic_cost(self) -> Cost:
-        before, length, weights, products, signals = self.channels, self.clip_length, 0, 0, 0
-        for number, (after, stride) in enumerate(zip(self.widths, self.strides, strict=True)):
-            signals += length * before
-            length //= stride
-            filters = self.kernel_length * before * after
-            weights += filters + after + 2 * after * (self.batch_norm and number > 0)
-            products += filters * length
-            before = after
-        dense = length * before
-        return Cost(weights + dense + 1, products + dense, numbers=signals + dense)
 
 
 class WaveGANGenerator(Generator):

@@ -65,6 +65,14 @@ _LOOKALIKES = {
 _HANDLER = "fauxley.lookalikes"
 
 
+def on_one_line(text: str) -> str:
+    """A text that somebody else wrote, without what would move the cursor, colour the terminal or turn the line around.
+
+    Of other characters that cannot be seen only spaces stay.
+    """
+    return "".join(letter for letter in text if letter.isprintable())
+
+
 def prepare_outputs() -> None:
     """Make stdout and stderr take what is written to them."""
     _open_closed()

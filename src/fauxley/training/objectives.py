@@ -239,7 +239,7 @@ class WassersteinGP(Adversarial):
     def critic_loss(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> CriticLoss:
         alpha = draws.interpolation(len(real)).to(real)
         between = torch.lerp(real, fake, alpha.view(-1, *[1] * (real.dim() - 1)))
-        (on_real, on_fake, _), (gradient,) = critic.score_with_gradients(real, fake, at=(between,), draws=draws)
+        (on_real, on_fake, _), (gradient,) = critic.score_with_gradients(real, fake, penalized=(between,), draws=draws)
         penalty = (_norms(gradient) - 1).square().mean()
         total = on_fake.mean() - on_real.mean() + self.penalty_weight * penalty
         return CriticLoss(total, on_real, on_fake, penalty)
@@ -264,7 +264,9 @@ class Relativistic(Adversarial):
     """γ, weight of the penalties."""
 
     def critic_loss(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> CriticLoss:
-        (on_real, on_fake), (real_gradient, fake_gradient) = critic.score_with_gradients(at=(real, fake), draws=draws)
+        (on_real, on_fake), (real_gradient, fake_gradient) = critic.score_with_gradients(
+            penalized=(real, fake), draws=draws
+        )
         penalty = (_norms(real_gradient).square() + _norms(fake_gradient).square()).mean()
         total = F.softplus(on_fake - on_real).mean() + self.penalty_weight / 2 * penalty
         return CriticLoss(total, on_real, on_fake, penalty)
@@ -294,7 +296,7 @@ class Hinge(Adversarial):
         if not penalized:
             on_real, on_fake = critic.score(real, fake, draws=draws)
             return CriticLoss(self._hinges(on_real, on_fake), on_real, on_fake)
-        (on_fake, on_real), (gradient,) = critic.score_with_gradients(fake, at=(real,), draws=draws)
+        (on_fake, on_real), (gradient,) = critic.score_with_gradients(fake, penalized=(real,), draws=draws)
         penalty = _norms(gradient).square().mean()
         total = self._hinges(on_real, on_fake) + self.penalty_every * self.penalty_weight / 2 * penalty
         return CriticLoss(total, on_real, on_fake, penalty)
