@@ -69,8 +69,8 @@ def commands_page() -> str:
     """The page as Markdown. Of the presets of `train`, the first is shown whole and others by what differs from it."""
     parts = [
         "# Commands and options",
-        "Made from the commands themselves; `fauxley COMMAND --help` says the same. "
-        "[What holds for all commands](../commands.md) is on a page of its own.",
+        """Made from the commands themselves; `fauxley COMMAND --help` says the same.
+[What holds for all commands](../commands.md) is on a page of its own.""",
     ]
     begun = ""
     preset = Help([], {})
@@ -78,7 +78,7 @@ def commands_page() -> str:
         found = help_of(name, *rest)
         if name != begun:
             begun = name
-            parts += [f"## fauxley {name}", COMMANDS[name][0].upper() + COMMANDS[name][1:] + "."]
+            parts.append(f"## fauxley {name}")
         if rest:
             parts.append(f"### fauxley {name} {rest[0]}")
         if name != "train" or not preset.groups:

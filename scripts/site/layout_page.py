@@ -31,8 +31,8 @@ def layout_page() -> str:
     """The page of all modules as Markdown."""
     parts = [
         "# Layout of the code",
-        "One line for each module, from its docstring. Imports point one way only; "
-        "[How it is built](architecture.md) says which, and why.",
+        """One line for each module, from its docstring. Imports point one way only;
+[How it is built](architecture.md#packages) says which, and why.""",
     ]
     package = None
     for path in modules():
