@@ -6,7 +6,9 @@ from pathlib import Path
 from commands_page import commands_page
 from layout_page import layout_page, module_pages
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 _ROOT = Path(__file__).parents[2]
 _FROM_THE_ROOT = {"README.md": "index.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
@@ -40,6 +42,13 @@ def on_page_markdown(markdown: str, **_: object) -> str:
     for name, page in _FROM_THE_ROOT.items():
         markdown = re.sub(rf"\]\((\.\./){name}", rf"]({page}", markdown)
     return markdown
+
+
+def on_post_page(output: str, page: Page, **_: object) -> str:
+    """Refuse pages that would fetch something from the network."""
+    if found := re.search(r"<(?:script|img|iframe|source)[^>]+src=[\"']?(?:https?:)?//[^>]*>", output):
+        raise PluginError(f"{page.file.src_uri} fetches from the network: {found[0]}")
+    return output
 
 
 def _as_page(path: Path) -> str:

@@ -18,6 +18,11 @@ def test_public_names_are_there_and_lazy() -> None:
         fauxley.nothing  # noqa: B018
 
 
+def test_the_citation_names_this_version():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"version: {fauxley.__version__}\n" in citation
+
+
 @pytest.mark.parametrize("example", ["augment.py RUN 3", "variations.py RUN 7 OUT"])
 def test_examples_run(example: str, tmp_path: Path) -> None:
     from fauxley.models.draws import Draws
