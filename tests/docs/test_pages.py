@@ -42,8 +42,8 @@ def command_lines():
     for page in TEXTS:
         for _, text in blocks(page, ""):
             for line in text.replace("\\\n", " ").splitlines():
-                if line.startswith("fauxley "):
-                    yield pytest.param(shlex.split(line, comments=True)[1:], id=f"{page}: {line.strip()[:70]}")
+                if found := re.match(r"(?:torchrun .* -- )?fauxley (.*)", line):
+                    yield pytest.param(shlex.split(found[1], comments=True), id=f"{page}: {line.strip()[:70]}")
 
 
 def examples():
