@@ -11,16 +11,18 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 _ROOT = Path(__file__).parents[2]
+_DECISIONS = _ROOT / "docs" / "decisions"
 _FROM_THE_ROOT = {"README.md": "index.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """List the pages of the modules where the navigation has an empty list."""
+    """Fill the lists that the navigation leaves empty."""
+    decisions = sorted(path.relative_to(config.docs_dir).as_posix() for path in _DECISIONS.glob("*.md"))
+    found = {"Decisions": decisions, "Every module": list(module_pages())}
     for sections in config.nav or []:
         for pages in sections.values():
             for entry in pages if isinstance(pages, list) else []:
-                if entry.get("Every module") == []:
-                    entry["Every module"] = list(module_pages())
+                entry.update({title: found[title] for title in entry if title in found})
     return config
 
 
