@@ -98,9 +98,9 @@ def test_commands_in_running_text_exist(page):
 
 
 @each_page
-def test_files_named_in_running_text_exist(page):
+def test_files_of_code_that_are_named_exist(page):
     roots = ROOT, ROOT / "src", ROOT / "src" / "fauxley"
-    for name in set(re.findall(r"`(?:python )?([\w/]+\.py)\b", TEXTS[page])) - OFFICIAL:
+    for name in set(re.findall(r"(?<![\w/.-])\w+/[\w/]+\.py\b|(?<=`)\w+\.py(?=`)", TEXTS[page])) - OFFICIAL:
         assert any((root / name).is_file() for root in roots) or list((ROOT / "src").rglob(name)), name
 
 
