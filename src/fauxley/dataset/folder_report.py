@@ -1,4 +1,4 @@
-"""The doctor: measures every file of a folder and says which settings suit it.
+"""Measures every file of a folder, says what is broken, and advises which settings suit it.
 
 Advice is a handful of rules of thumb, all in `advise`, from what training WaveGAN on small folders has taught.
 """
@@ -106,7 +106,7 @@ class FolderReport:
 
     @property
     def duration_seconds(self) -> float:
-        """Of all files together."""
+        """The duration of all files together."""
         return sum(file.duration_seconds for file in self.files)
 
     @property
