@@ -11,12 +11,13 @@ import torch
 
 from fauxley.errors import FauxleyError
 from fauxley.evaluation.clips import DatasetClips
-from fauxley.evaluation.evaluator import Evaluator
-from fauxley.evaluation.metrics.copies import COPY, Fingerprints, align, aligning_rate, find_copies
+from fauxley.evaluation.evaluator import Evaluator, Judged
+from fauxley.evaluation.features import Fingerprints
+from fauxley.evaluation.metrics.copies import COPY, align, aligning_rate, find_copies
 from fauxley.evaluation.protocol import Protocol
-from fauxley.evaluation.report.page import Judged, pairs
-from fauxley.evaluation.report.remarks import remarks
+from fauxley.evaluation.report.page import pairs
 from fauxley.evaluation.report.report import to_json
+from fauxley.evaluation.verdict import remarks
 from fauxley.sounds.reading import read_audio
 
 from .conftest import ArrayClips

@@ -13,7 +13,7 @@ from fauxley.evaluation.metrics.inception_score import am_score, inception_score
 from fauxley.evaluation.metrics.kernel import Scale, fit_scale, kad, kernel_distance, kid, median_distance, squared_mmd
 from fauxley.evaluation.metrics.neighbours import memorisation, nearest
 from fauxley.evaluation.metrics.precision_recall import precision_recall
-from fauxley.evaluation.metrics.signal_checks import kolmogorov_smirnov
+from fauxley.evaluation.metrics.signal_measures import kolmogorov_smirnov
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ def evaluate(
     with importing():
         from fauxley.cli.shared.checkpoints import choose_best, explain_best, judge_all, record
         from fauxley.cli.shared.judging import Judge, print_summary
-        from fauxley.evaluation.report.page import Judged
+        from fauxley.evaluation.evaluator import Judged
         from fauxley.evaluation.report.report import write_report
         from fauxley.models.synthesizer import checkpoints
 

@@ -25,7 +25,7 @@ class Metric(NamedTuple):
     blind: str
 
 
-# Names of figures in `Figures.scores`; those of embeddings have "/" and the embedding's name behind.
+# Names of figures in `Evaluation.scores`; those of embeddings have "/" and the embedding's name behind.
 METRICS: Mapping[str, Metric] = {
     "inception_score": Metric(
         "Inception score",
@@ -166,7 +166,7 @@ class NearestTraining:
 
 
 @dataclass
-class Figures:
+class Evaluation:
     """All figures of one set of clips.
 
     Attributes:
@@ -179,7 +179,7 @@ class Figures:
         spectrum: mean power spectrum, even steps from 0 to half the sample rate.
         nearest: neighbours in the training data.
         copies: which clips are training clips again, the surest first.
-        looked_at: how many clips were looked at for copies.
+        num_searched: how many clips were looked at for copies.
         memorisation: those distances against the held-out clips'.
         confidence: the classifier's highest probability for each clip, (N,).
         seconds: by stage.
@@ -194,7 +194,7 @@ class Figures:
     spectrum: Array | None = None
     nearest: NearestTraining | None = None
     copies: list[Copy] = field(default_factory=list)
-    looked_at: int = 0
+    num_searched: int = 0
     memorisation: Memorisation | None = None
     confidence: Array | None = None
     seconds: dict[str, float] = field(default_factory=dict)

@@ -1,4 +1,7 @@
-"""What the figures of an evaluation depend on besides the clips, and who is told how far it has come."""
+"""What the figures of an evaluation depend on besides the clips, and the interface by which its progress is told.
+
+A module of its own because the command line needs it before it imports PyTorch.
+"""
 
 from dataclasses import dataclass
 
@@ -31,8 +34,8 @@ class Protocol:
                 raise UsageError(f"--{name} must be at least 2; got {getattr(self, name)}")
 
 
-class Listener:
-    """Is told how far an evaluation has come; this one keeps it to itself."""
+class ProgressTracker:
+    """Is told how far the work has come. This base class does nothing with it."""
 
     def begin(self, what: str, total: int) -> None:
         """`total` clips are to go through a stage; 0: it cannot be told."""

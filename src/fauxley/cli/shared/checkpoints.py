@@ -11,11 +11,10 @@ from fauxley.dataset.dataset import Dataset
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.evaluation.classifier.cache import find_cached
 from fauxley.evaluation.clips import ModelClips
-from fauxley.evaluation.evaluator import Evaluator
-from fauxley.evaluation.faults import faults
-from fauxley.evaluation.figures import METRICS, Figures, describe
+from fauxley.evaluation.evaluator import Evaluator, Judged
+from fauxley.evaluation.figures import METRICS, Evaluation, describe
 from fauxley.evaluation.protocol import Protocol
-from fauxley.evaluation.report.page import Judged
+from fauxley.evaluation.verdict import faults
 from fauxley.models.synthesizer import Synthesizer, checkpoints
 from fauxley.runs import Best, read_best, record_best
 
@@ -27,10 +26,10 @@ def judge_all(judge: Judge, run: Path) -> dict[int, Judged]:
     return {step: judge.judge(judge.open(folder, f"step {step}")) for step, folder in zip(steps, found, strict=True)}
 
 
-def choose_best(judged: Mapping[int, Figures], metric: str | None, real: Figures) -> tuple[int, str]:
+def choose_best(judged: Mapping[int, Evaluation], metric: str | None, real: Evaluation) -> tuple[int, str]:
     """The best step, and the metric that says so: the kernel distance in the first embedding unless one is given.
 
-    It decides among the checkpoints with the fewest faults (see `fauxley.evaluation.faults`): distances alone are deaf
+    It decides among the checkpoints with the fewest faults (see `fauxley.evaluation.verdict`): distances alone are deaf
     to level and clipping.
 
     Args:
@@ -53,7 +52,7 @@ def choose_best(judged: Mapping[int, Figures], metric: str | None, real: Figures
     return min(judged, key=badness), name
 
 
-def explain_best(judged: Mapping[int, Figures], step: int, metric: str, real: Figures) -> str:
+def explain_best(judged: Mapping[int, Evaluation], step: int, metric: str, real: Evaluation) -> str:
     """A sentence on which checkpoint was chosen, and on those that were not because something is wrong with them."""
     wrong = {other: found for other, one in judged.items() if (found := faults(one, real))}
     text = f"Best of {len(judged)} checkpoints by {metric}: step {step}."
@@ -63,7 +62,7 @@ def explain_best(judged: Mapping[int, Figures], step: int, metric: str, real: Fi
     return f"{text} Set aside for faults: {named}." if wrong else text
 
 
-def record(run: Path, step: int, metric: str, figures: Figures, real: Figures) -> None:
+def record(run: Path, step: int, metric: str, figures: Evaluation, real: Evaluation) -> None:
     """Remember that the checkpoint of a step is the run's best."""
     folder = run / "checkpoints" / f"step-{step:08d}"
     record_best(run, Best(folder, metric, figures.scores[metric].value, tuple(faults(figures, real))))

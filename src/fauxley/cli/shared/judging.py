@@ -15,14 +15,13 @@ from fauxley.errors import UsageError, printable
 from fauxley.evaluation.classifier.cache import find_cached
 from fauxley.evaluation.classifier.classifier import Classifier
 from fauxley.evaluation.clips import ClipSource, DatasetClips, FolderClips, ModelClips
-from fauxley.evaluation.evaluator import Evaluator
+from fauxley.evaluation.evaluator import Evaluator, Judged
 from fauxley.evaluation.figures import METRICS, describe
 from fauxley.evaluation.metrics.kernel import KAD_FACTOR
 from fauxley.evaluation.pretrained import SpeechQuality, open_embeddings
-from fauxley.evaluation.protocol import Listener, Protocol
-from fauxley.evaluation.report.page import Judged
-from fauxley.evaluation.report.remarks import remarks
+from fauxley.evaluation.protocol import ProgressTracker, Protocol
 from fauxley.evaluation.report.report import warnings_for
+from fauxley.evaluation.verdict import remarks
 from fauxley.models.precision import Precision
 from fauxley.models.synthesizer import Synthesizer, checkpoints, is_model
 from fauxley.terminal.console import output_console
@@ -35,7 +34,7 @@ class Judge:
         reference: real sounds and classifier.
         protocol: how to judge.
         device: where to compute.
-        listener: whom to tell.
+        progress: is told how far the work has come.
         like: a model whose sample rate and clip length the real sounds take; where it is none, they keep their own.
         spread: let a cluster compute features; see `fauxley.parallel`.
         precision: in which models compute; what is not float32 stands in their titles.
@@ -49,7 +48,7 @@ class Judge:
         reference: Reference,
         protocol: Protocol,
         device: torch.device,
-        listener: Listener,
+        progress: ProgressTracker,
         like: Path,
         spread: bool = False,
         precision: Precision = "float32",
@@ -58,7 +57,7 @@ class Judge:
             reference.check_prepared()
         self._device = device
         self._precision = precision
-        self._listener = listener
+        self._progress = progress
         self._protocol = protocol
         rate, length = PackSettings.sample_rate, None
         if is_run_or_model(like):
@@ -67,13 +66,13 @@ class Judge:
         settings = PackSettings(sample_rate=rate, clip_length=length or PackSettings.clip_length)
         embeddings = open_embeddings(reference.embedding)
         quality = SpeechQuality(reference.speech_quality) if reference.speech_quality else None
-        listener.begin("reading the real sounds", 0)
+        progress.begin("reading the real sounds", 0)
         train = open_or_prepare(reference.data, settings)
         test = open_or_prepare(reference.test, settings) if reference.test else None
         classifier = _classifier(reference.classifier, train)
         n_jobs = None if spread else 1
         self.evaluator = Evaluator(
-            train, test, classifier, embeddings, quality, protocol, device, listener, length, n_jobs
+            train, test, classifier, embeddings, quality, protocol, device, progress, length, n_jobs
         )
 
     def open(self, path: Path, title: str | None = None) -> ClipSource:
@@ -99,8 +98,8 @@ class Judge:
             return DatasetClips(Dataset.open(path), title, count, seed, length)
         if not path.is_dir():
             raise UsageError(f"{printable(path)} is no model and no folder of sounds")
-        self._listener.begin(f"{title}: looking into the files", 0)
-        return FolderClips(path, title, rate, length, count, seed, self._listener.advance)
+        self._progress.begin(f"{title}: looking into the files", 0)
+        return FolderClips(path, title, rate, length, count, seed, self._progress.advance)
 
     def judge(self, source: ClipSource) -> Judged:
         """Judge clips; see `Evaluator.evaluate`."""

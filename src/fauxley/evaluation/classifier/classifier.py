@@ -4,7 +4,7 @@ The paper (section 5.1) trains one on log-mel spectrograms of its data, because 
 knows what a spoken digit is. This is the same idea in a small residual network: log-mel spectrogram, four stages of
 3 × 3 convolutions, the mean over time and frequency (the embedding), one linear layer. Its level does not matter:
 every clip is scaled to a peak of 1 first, so that a quiet sound is judged by what it is. Levels are the business of
-`signals.py`.
+`metrics/signal_measures.py`.
 
 Saved as a model is: `config.json` and `classifier.safetensors`, data and nothing else.
 

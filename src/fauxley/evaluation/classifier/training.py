@@ -1,9 +1,9 @@
 """Teaching a classifier the labels of a dataset, and finding out how well it learnt them.
 
 A few thousand clips are little. What helps is to pretend there were more, each time a clip is seen: it is heard under
-other conditions (`conditions.py`: noise, rooms, narrow bands), and its spectrogram is shifted, stretched in time,
+other conditions (`augmentation.py`: noise, rooms, narrow bands), and its spectrogram is shifted, stretched in time,
 warped in frequency as a longer or shorter vocal tract would do, partly hidden (SpecAugment, Park et al. 2019) and
-blended with another (mixup, Zhang et al. 2018). Some clips besides are none of the labels (`outliers.py`).
+blended with another (mixup, Zhang et al. 2018). Some clips besides are none of the labels (`augmentation.py`).
 
 How good it is, is asked about sources that it has not heard. Where there are many, a tenth of them is held out. Where
 there are few, a tenth is one or two drum machines, and says little: then the data is dealt into folds by source, each
@@ -13,7 +13,6 @@ answers, and used if it helps; see `calibration.py`.
 Letters: N clips, B batch, T samples, M mel bands, F frames, K labels.
 """
 
-import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +26,14 @@ from torch import nn
 
 from fauxley.dataset.dataset import Dataset
 from fauxley.errors import FauxleyError, UsageError
-from fauxley.evaluation.classifier.augmentation import augment
+from fauxley.evaluation.classifier.augmentation import (
+    add_noise,
+    augment_spectrograms,
+    make_outlier,
+    noise,
+    vary_conditions,
+)
+from fauxley.evaluation.classifier.cache import fingerprint
 from fauxley.evaluation.classifier.calibration import (
     accuracy,
     calibration_error,
@@ -36,10 +42,8 @@ from fauxley.evaluation.classifier.calibration import (
     softmax,
 )
 from fauxley.evaluation.classifier.classifier import Classifier, Judgement
-from fauxley.evaluation.classifier.conditions import noise, through_conditions, with_noise
 from fauxley.evaluation.classifier.grouping import Groups, Mask, find_groups, grouped_folds, held_out
 from fauxley.evaluation.classifier.network import ClassifierNetwork, ClassifierSettings, LogMel
-from fauxley.evaluation.classifier.outliers import outlier
 
 Int = NDArray[np.int64]
 Float32 = NDArray[np.float32]
@@ -166,13 +170,6 @@ def train_classifier(
     return Classifier(settings, front.cpu(), network.cpu(), temperature, judgement, fingerprint(dataset))
 
 
-def fingerprint(dataset: Dataset) -> str:
-    """A short hash of what a dataset holds and how clips are cut from it."""
-    content = [(entry.file, entry.label, entry.num_samples, entry.sha256) for entry in dataset.entries]
-    settings = (dataset.sample_rate, dataset.channels, dataset.info.normalize, dataset.info.slicing)
-    return hashlib.sha256(repr((settings, content)).encode(errors="surrogateescape")).hexdigest()[:16]
-
-
 def _check(dataset: Dataset, test: Dataset | None) -> None:
     if len(dataset.labels) < 2:
         raise FauxleyError(
@@ -238,7 +235,7 @@ def _logits(
     for part in np.array_split(chosen, -(-len(chosen) // _CHUNK)):
         plain = [clips.read(index) for index in part]
         noisy = [
-            with_noise(clip, noise(len(clip), 0, np.random.default_rng(index)), NOISY_DB)
+            add_noise(clip, noise(len(clip), 0, np.random.default_rng(index)), NOISY_DB)
             for index, clip in zip(part, plain, strict=True)
         ]
         with torch.inference_mode():
@@ -256,8 +253,8 @@ def _heard(clips: _Clips, chosen: Int, outliers: Int, epoch: int, recipe: Recipe
     for kind, indices in enumerate((chosen, outliers)):
         for index in indices:
             rng = np.random.default_rng((recipe.seed, epoch, index, kind))
-            clip = outlier(clips.read(index), rng) if kind else clips.read(index)
-            heard.append(through_conditions(clip, sample_rate, rng) if recipe.conditions else clip)
+            clip = make_outlier(clips.read(index), rng) if kind else clips.read(index)
+            heard.append(vary_conditions(clip, sample_rate, rng) if recipe.conditions else clip)
     return np.stack(heard)
 
 
@@ -294,7 +291,7 @@ def _fit(
             target = torch.cat([labels[chosen], shares.expand(len(strange), -1)])
             with torch.no_grad():
                 spectrograms = front(torch.from_numpy(heard).to(device))
-            spectrograms, target = augment(spectrograms, target.to(device), rng, recipe.mixup)
+            spectrograms, target = augment_spectrograms(spectrograms, target.to(device), rng, recipe.mixup)
             with torch.autocast(device.type, torch.bfloat16, enabled=recipe.bfloat16):
                 logits = network(spectrograms.to(memory_format=torch.channels_last)).float()
             loss = F.cross_entropy(logits, target, label_smoothing=recipe.label_smoothing)

@@ -31,8 +31,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fauxley.evaluation.clips import Audio
-from fauxley.evaluation.features import Extractor, resample
 from fauxley.evaluation.metrics.neighbours import nearest
 from fauxley.signal.mel import mel_matrix
 
@@ -52,19 +50,6 @@ _BANDS = 32
 _STEADY = 0.2  # quantile over time of a band that counts as steady
 _POWER = 0.7
 _RATES = 32  # of change over time, that a fingerprint holds
-
-
-class Fingerprints(Extractor):
-    """What copies are found by: `fingerprints`, (B, 1024), and `waveforms`, (B, T), 16 bits at a moderate rate."""
-
-    title = "fingerprints"
-
-    def extract(self, clips: Audio, sample_rate: int) -> Mapping[str, Array]:
-        rate = aligning_rate(sample_rate, clips.shape[1])
-        audio = resample(clips, sample_rate, rate)
-        audio = audio - audio.mean(1, keepdims=True)
-        waveforms = np.clip(np.round(audio * 32767), -32768, 32767).astype(np.int16)
-        return {"fingerprints": _fingerprints(torch.from_numpy(audio), rate).numpy(), "waveforms": waveforms}
 
 
 class Alignments(NamedTuple):
@@ -167,8 +152,8 @@ def aligning_rate(sample_rate: int, clip_length: int) -> int:
     return rate
 
 
-def _fingerprints(audio: Tensor, rate: int) -> Tensor:
-    """(B, T) to (B, 32 rates × 32 bands), of norm 1; of silence, zeros."""
+def fingerprints(audio: Tensor, rate: int) -> Tensor:
+    """Clips (B, T) at `rate` Hz to fingerprints (B, 32 rates × 32 bands) of norm 1; of silence, zeros."""
     hop = max(32, audio.shape[1] // _FRAMES)
     window = 4 * hop
     matrix = torch.from_numpy(mel_matrix(window // 2 + 1, rate, _BANDS, high=0.4875 * rate)).float()

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fauxley.errors import UsageError
-from fauxley.evaluation.metrics.checks import check_features
+from fauxley.evaluation.metrics.validation import check_features
 
 Float = NDArray[np.floating[Any]]
 

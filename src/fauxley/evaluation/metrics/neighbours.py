@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from fauxley.errors import UsageError
-from fauxley.evaluation.metrics.checks import check_features, check_values
+from fauxley.evaluation.metrics.validation import check_features, check_values
 
 Float = NDArray[np.floating[Any]]
 Int = NDArray[np.int64]

@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fauxley.evaluation.metrics.checks import check_features
 from fauxley.evaluation.metrics.neighbours import nearest
+from fauxley.evaluation.metrics.validation import check_features
 
 Float = NDArray[np.floating[Any]]
 

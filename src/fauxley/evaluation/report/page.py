@@ -10,22 +10,15 @@ import soundfile
 from numpy.typing import NDArray
 
 from fauxley.evaluation.clips import ClipSource
-from fauxley.evaluation.evaluator import Evaluator
-from fauxley.evaluation.figures import METRICS, Figures, describe
-from fauxley.evaluation.metrics.signal_checks import MEASURES
+from fauxley.evaluation.evaluator import Evaluator, Judged
+from fauxley.evaluation.figures import METRICS, Evaluation, describe
+from fauxley.evaluation.metrics.signal_measures import MEASURES
 from fauxley.pictures import svg
 from fauxley.pictures.canvas import write_png
 from fauxley.pictures.spectrogram import spectrogram_image
 
 PAIRS = 12
 _SHOWN = 14
-
-
-class Judged(NamedTuple):
-    """A set of clips with its figures."""
-
-    source: ClipSource
-    figures: Figures
 
 
 class Row(NamedTuple):
@@ -39,7 +32,7 @@ class Row(NamedTuple):
     cells: list[str]
 
 
-def table(sets: Sequence[Figures]) -> dict[str, Any]:
+def table(sets: Sequence[Evaluation]) -> dict[str, Any]:
     names = list(dict.fromkeys(name for figures in reversed(sets) for name in figures.scores))
     order = list(METRICS)
     groups: dict[str, list[Row]] = {}
@@ -80,7 +73,7 @@ def charts(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, str]:
     return drawn
 
 
-def history(evaluator: Evaluator, history: Mapping[int, Figures]) -> list[str]:
+def history(evaluator: Evaluator, history: Mapping[int, Evaluation]) -> list[str]:
     """A chart for each figure over training, beside what real clips get."""
     if len(history) < 2:
         return []
@@ -145,7 +138,7 @@ def pairs(evaluator: Evaluator, judged: Judged) -> list[dict[str, Any]]:
     ]
 
 
-def nearest_pairs(figures: Figures, count: int) -> list[tuple[int, int, float]]:
+def nearest_pairs(figures: Evaluation, count: int) -> list[tuple[int, int, float]]:
     """Clip, its nearest training clip and their distance; the closest pairs first."""
     if figures.nearest is None:
         return []

@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from fauxley.evaluation.evaluator import Evaluator
-from fauxley.evaluation.figures import Figures
+from fauxley.evaluation.evaluator import Evaluator, Judged
+from fauxley.evaluation.figures import Evaluation
 from fauxley.evaluation.metrics.kernel import KAD_FACTOR
 from fauxley.evaluation.protocol import FEW_CLIPS
 from fauxley.evaluation.report import page
-from fauxley.evaluation.report.page import Judged
-from fauxley.evaluation.report.remarks import remarks
+from fauxley.evaluation.verdict import remarks
 from fauxley.storage import atomic_file
 
 FORMAT_VERSION = 1
@@ -103,7 +102,7 @@ def write_report(
     title: str,
     evaluator: Evaluator,
     judged: Sequence[Judged],
-    history: Mapping[int, Figures] | None = None,
+    history: Mapping[int, Evaluation] | None = None,
     conclusion: str = "",
 ) -> None:
     """Write report.json and report.html into a folder that exists.

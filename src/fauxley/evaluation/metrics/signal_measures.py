@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fauxley.evaluation.metrics.checks import check_values
+from fauxley.evaluation.metrics.validation import check_values
 
 Float = NDArray[np.floating[Any]]
 Audio = NDArray[np.float32]
