@@ -73,6 +73,12 @@ def nearest(
     return distances, indices
 
 
+def squared_distances(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Squared Euclidean distances of rows (N, D) and (M, D), (N, M). Centre both first: rounding grows with norms."""
+    squared = np.square(x).sum(1)[:, None] + np.square(y).sum(1) - 2 * x @ y.T
+    return np.asarray(np.maximum(squared, 0))
+
+
 def _candidates(
     queries: Float,
     base: Float,
