@@ -1,4 +1,4 @@
-"""Where the clips come from that are judged by figures or by listeners: a dataset, a model, a folder of sound files.
+"""Sources of clips that are judged, by figures or by listeners: a dataset, a model, a folder of sound files.
 
 A source is a fixed, ordered set of clips. Its order is random but a function of the seed, because the inception score
 looks at consecutive groups. There are two ways to get at clips:
@@ -59,13 +59,13 @@ class ClipSource(ABC):
     """A fixed, ordered set of clips.
 
     Attributes:
-        title: what it is, for people.
-        sample_rate: in Hz.
+        title: name of the source for people.
+        sample_rate: sample rate in Hz.
         clip_length: T.
         channels: C of the originals.
-        labels: those that occur in it, by name; empty if it has none.
-        path: where it is; None if it is nowhere but in memory.
-        passed_over: what of it was not used, and why.
+        labels: names of the labels that occur in it; empty if it has none.
+        path: its file or folder, if that is known.
+        passed_over: files that are not used, with the reason.
     """
 
     title: str
@@ -78,7 +78,7 @@ class ClipSource(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many clips."""
+        """The number of clips."""
 
     @abstractmethod
     def read(self, indices: Sequence[int]) -> Audio:
@@ -86,7 +86,7 @@ class ClipSource(ABC):
 
     @abstractmethod
     def name(self, index: int) -> str:
-        """What a clip is called: a file, a seed."""
+        """The name of a clip: its file or its seed."""
 
     def originals(self) -> Iterator[OriginalClip]:
         """All clips, in order, as the source has them."""
@@ -105,7 +105,7 @@ class DatasetClips(ClipSource):
         clip_length: samples that clips are cut to; None: as the dataset was prepared.
 
     Attributes:
-        label_numbers: of each clip, (N,), its place in `labels`; -1 where it has none.
+        label_numbers: index of each clip's label in `labels`, (N,); -1 where it has none.
     """
 
     def __init__(
@@ -157,10 +157,10 @@ class DatasetClips(ClipSource):
 
 
 class ModelClips(ClipSource):
-    """What a model makes of the seeds from `seed` on. An unconditional model cannot say what a sound is meant to be.
+    """Sounds of a model, of the seeds from `seed` on. It cannot say which label a sound is meant to have.
 
     Args:
-        path: where other processes find the model; without, it is sent to them.
+        path: folder in which other processes find the model; None: the model itself is sent to them.
     """
 
     def __init__(
@@ -278,7 +278,7 @@ class FolderClips(_Files):
         return f"{printable(self.path)}: {files} passed over: {named}"
 
     def _why_not(self, path: Path) -> str:
-        """What keeps a file from being judged; "" if nothing does."""
+        """The reason why a file cannot be judged; "" if it can."""
         try:
             rate = probe(path).sample_rate
         except AudioFileError:

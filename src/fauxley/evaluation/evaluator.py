@@ -62,14 +62,14 @@ class Evaluator:
     """Judges sets of clips against a dataset.
 
     Args:
-        train: what models learnt from.
+        train: the clips that models learnt from.
         test: real clips that they did not learn from. Without, the memorisation check compares with how close
             training clips are to one another.
         classifier: None leaves out all that needs labels.
         embeddings: further extractors by name, which is that of their features.
-        quality: how good clips sound, as one feature.
-        protocol: see there.
-        device: where features are computed.
+        quality: a network that rates how good clips sound.
+        protocol: settings that the figures depend on.
+        device: device that features are computed on.
         progress: is told how far the work has come.
         clip_length: samples that real clips are cut to; None: as the data was prepared.
         n_jobs: processes that read or make clips and compute their features; see `features.extract`.
@@ -126,7 +126,7 @@ class Evaluator:
         return self._real
 
     def check(self, source: ClipSource) -> None:
-        """Whether clips can be judged here.
+        """Check that clips can be judged here.
 
         Raises:
             FauxleyError: another sample rate or clip length, or too few clips.
@@ -239,7 +239,7 @@ class Evaluator:
 
     @property
     def baseline_distances(self) -> Array:
-        """How far real clips are from the training data, by which copies are told, (M,)."""
+        """Distances of real clips to the training data, with which those of generated clips are compared, (M,)."""
         assert self._baseline.nearest is not None
         return self._baseline.nearest.distances
 

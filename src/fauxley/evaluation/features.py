@@ -1,4 +1,4 @@
-"""From clips to features: what the metrics, pure functions of arrays, are computed on.
+"""Features of clips, on which the metrics are computed: extractors, and running them over a whole source.
 
 An extractor turns a batch of clips into a row each. `extract` sends every clip of a source through several
 extractors at once, so that a model makes each sound only once; on a cluster, the workers make it. What would not fit in
@@ -40,7 +40,7 @@ class Extractor(ABC):
     """Clips to features.
 
     Attributes:
-        title: what the features are, for people.
+        title: name of the features for people.
         limit: clips of a source it is asked for at most, the first ones; None: all.
         totals: names of features that are summed up over all clips instead of kept.
     """
@@ -124,7 +124,7 @@ class ClassifierFeatures(Extractor):
 
 
 class Fingerprints(Extractor):
-    """What copies are found by: `fingerprints`, (B, 1024), and `waveforms`, (B, T), 16 bits at a moderate rate."""
+    """Features that copies are found by: `fingerprints`, (B, 1024); `waveforms`, (B, T), 16 bits at a moderate rate."""
 
     title = "fingerprints"
 
@@ -226,7 +226,7 @@ def _reader(source: ClipSource, start: int, n_jobs: int | None) -> Reader:
 def _extract(
     read: Reader, sample_rate: int, extractors: Sequence[Extractor], keep: Mapping[str, int]
 ) -> list[dict[str, NDArray[Any]]]:
-    """What each extractor makes of a batch; of features in `keep` so many rows, so that no others have to travel."""
+    """Features of a batch by each extractor; of those in `keep` only so many rows, so that no others have to travel."""
     clips = read()
     return [
         {

@@ -1,4 +1,4 @@
-"""From features to figures: which metrics are computed, with which settings.
+"""Scoring: which metrics are computed from which features, with which settings.
 
 Letters: N clips, D dimensions, K labels, Q clips whose neighbours are looked for.
 """
@@ -24,7 +24,7 @@ _PRECISION_RECALL_CLIPS = 10_000  # at most, for which all pairs are looked at i
 
 
 def score_labels(figures: Evaluation, probabilities: Array, training_shares: Array, splits: int) -> None:
-    """What a classifier's probabilities, (N, K), tell; the shares, (K,), are those of the training data's labels."""
+    """Score a classifier's probabilities, (N, K), against the shares of the training data's labels, (K,)."""
     scores = figures.scores
     scores["inception_score"] = Score(*inception_score(probabilities, min(splits, len(probabilities))))
     scores["mis"] = Score(modified_inception_score(probabilities))
@@ -92,11 +92,11 @@ def score_memorisation(figures: Evaluation, held_out: Array) -> None:
 
 
 class Yardsticks(NamedTuple):
-    """What distances in an embedding are measured with, settled on the training data once and for all.
+    """The scales by which distances in an embedding are measured, fitted on the training data once and for all.
 
     Attributes:
-        scale: of the kernel distance.
-        bandwidth: of KAD.
+        scale: centre and unit for the kernel distance.
+        bandwidth: bandwidth of KAD's kernel.
     """
 
     scale: Scale

@@ -1,4 +1,4 @@
-"""Who did not listen, by a rule that is the same for everybody and printed with the figures."""
+"""Listeners who did not listen: found by a rule that is the same for everybody and printed with the figures."""
 
 from collections.abc import Sequence
 from statistics import median

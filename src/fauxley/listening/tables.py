@@ -45,7 +45,7 @@ def print_results(results: Results, console: Console) -> None:
 
 
 def summary(results: Results) -> str:
-    """Who took part, in one line."""
+    """One line that says how many took part."""
     parts = [counted(results.started, "listener"), f"{results.finished} finished"]
     if results.headphones_asked:
         parts.append(f"{results.headphones} of {results.headphones_asked} passed the headphone check")

@@ -1,4 +1,4 @@
-"""Batches of latents → files, here or on a cluster.
+"""Computing batches of sounds and writing their files, in this process or on a cluster.
 
 A sound may differ by a rounding error when others surround it in its batch. So a batch is always the same sounds, and
 is made anew as a whole: a job that was interrupted, or spread over a cluster, ends in the same bytes as any other.
@@ -49,7 +49,7 @@ def from_seeds(synthesizer: Synthesizer, seeds: range) -> Iterator[Request]:
 
 @dataclass(frozen=True)
 class Destination:
-    """Where sounds go, as what, and what there is to say of all of them; a cluster's workers get it too."""
+    """The folder that sounds go to, the form that they are written in, and the facts for all their sidecars."""
 
     out: Path
     output: Output
@@ -60,7 +60,7 @@ class Destination:
         return [f"{request.name}.{suffix}" for suffix in (self.output.format, *self.output.sidecar_suffixes)]
 
     def facts(self, request: Request) -> dict[str, Any]:
-        """What a sidecar says."""
+        """The facts in a sidecar."""
         latent = {"latent": request.latent.tolist()} if len(request.latent) <= _IN_SIDECAR else {}
         return {**self.about, **request.facts, **latent}
 
@@ -74,7 +74,7 @@ class Destination:
 
 
 def describe(synthesizer: Synthesizer, model: Path) -> dict[str, Any]:
-    """What the sidecars of all sounds of a model say."""
+    """The facts in the sidecars of all sounds of a model."""
     source = synthesizer.provenance
     return {
         "model": str(model),

@@ -1,4 +1,4 @@
-"""Classifiers are trained once for each dataset and kept where datasets prepared on the way are kept.
+"""The cache of trained classifiers: each is trained once for a dataset and found again by its fingerprint.
 
 CACHE/classifiers/<fingerprint of the data>-<hash of how it is taught and tested>/
 """
@@ -27,7 +27,7 @@ def fingerprint(dataset: Dataset) -> str:
 
 
 def cached_path(data: Dataset, recipe: "Recipe", test: Dataset | None) -> Path:
-    """Where the classifier of this data, recipe and test data is, or would be."""
+    """The folder in which the classifier of this data, recipe and test data is kept, whether it is there yet or not."""
     # Sources decide what is held out; the format rises with the way of teaching.
     sources = [[entry.source for entry in each.entries] for each in (data, test) if each is not None]
     rest = repr((FORMAT_VERSION, recipe, None if test is None else fingerprint(test), sources))

@@ -33,15 +33,15 @@ _WEIGHTS = "classifier.safetensors"
 
 @dataclass(frozen=True)
 class Judgement:
-    """How good a classifier is, measured on clips it has not learnt from.
+    """Quality of a classifier, measured on clips that it has not learnt from.
 
     Attributes:
         accuracy: share of clips it names rightly.
         noisy_accuracy: the same with white noise 10 dB below each clip.
         calibration_error: expected calibration error, see `calibration.py`.
-        num_clips: how many were asked.
-        held_out: in words, which clips these were.
-        confusion: how often label i was taken for label j.
+        num_clips: number of clips that it was asked about.
+        held_out: words for which clips these were.
+        confusion: how often label i, the row, was taken for label j.
     """
 
     accuracy: float
@@ -57,12 +57,12 @@ class Classifier:
     """Names sounds.
 
     Args:
-        settings: what it hears.
-        front: audio to spectrograms.
-        network: spectrograms to logits.
-        temperature: what logits are divided by, so that probabilities mean what they say (Guo et al. 2017).
-        judgement: how good it is.
-        data: fingerprint of what it learnt from.
+        settings: its settings.
+        front: turns audio into spectrograms.
+        network: turns spectrograms into logits.
+        temperature: number that logits are divided by, so that probabilities are reliable (Guo et al. 2017).
+        judgement: its measured quality.
+        data: fingerprint of the dataset that it learnt from.
         digest: short hash of its weights, by which figures can be compared.
     """
 

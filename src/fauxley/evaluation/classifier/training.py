@@ -1,4 +1,4 @@
-"""Teaching a classifier the labels of a dataset, and finding out how well it learnt them.
+"""Training of a classifier on the labels of a dataset, and measuring how well it learnt them.
 
 A few thousand clips are little. What helps is to pretend there were more, each time a clip is seen: it is heard under
 other conditions (`augmentation.py`: noise, rooms, narrow bands), and its spectrogram is shifted, stretched in time,
@@ -58,7 +58,7 @@ _FEW_HELD_OUT = 10  # sources; fewer tell too little
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a classifier is trained."""
+    """Settings of the training."""
 
     epochs: int = 30
     """Passes over the data."""
@@ -67,7 +67,7 @@ class Recipe:
     batch_size: int = 64
     """Clips in a batch."""
     learning_rate: float = 3e-3
-    """Highest; it rises for two passes and then falls along a cosine to zero."""
+    """Highest learning rate; it rises for two passes and then falls along a cosine to zero."""
     weight_decay: float = 0.02
     """Step size of the optimiser, AdamW."""
     label_smoothing: float = 0.05
@@ -92,16 +92,16 @@ class Recipe:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "width", "folds"):
             if getattr(self, name) < 1:
-                raise UsageError(f"--{name.replace('_', '-')} must be at least 1; got {getattr(self, name)}")
+                raise UsageError(f"{name} must be at least 1; got {getattr(self, name)}")
         for name in ("least_steps", "learning_rate", "weight_decay", "mixup", "seed"):
             if not 0 <= getattr(self, name) < math.inf:
-                raise UsageError(f"--{name.replace('_', '-')} must not be negative; got {getattr(self, name)}")
+                raise UsageError(f"{name} must not be negative; got {getattr(self, name)}")
         if not 0 <= self.label_smoothing < 1:
-            raise UsageError(f"--label-smoothing must be from 0 to less than 1; got {self.label_smoothing}")
+            raise UsageError(f"label_smoothing must be from 0 to less than 1; got {self.label_smoothing}")
         if not 0 <= self.outliers <= 1:
-            raise UsageError(f"--outliers must be from 0 to 1; got {self.outliers}")
+            raise UsageError(f"outliers must be from 0 to 1; got {self.outliers}")
         if not 0.01 <= self.held_out <= 0.5:
-            raise UsageError(f"--held-out must be from 0.01 to 0.5; got {self.held_out}")
+            raise UsageError(f"held_out must be from 0.01 to 0.5; got {self.held_out}")
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ def _read(dataset: Dataset, settings: ClassifierSettings) -> _Clips:
 
 
 def _folds(groups: Groups, recipe: Recipe) -> tuple[list[Mask], str]:
-    """What is held out, once or in turns, (N,) each, and in words how it was chosen."""
+    """Masks (N,) of the clips that are held out, once or in turns, and words for how they were chosen."""
     if len(groups.names) < 2:
         raise FauxleyError("all labelled clips are of one source, so none is left to test with")
     few = groups.known and round(recipe.held_out * len(groups.names)) < _FEW_HELD_OUT
@@ -229,7 +229,7 @@ def _epochs(num_clips: int, recipe: Recipe) -> int:
 def _logits(
     front: LogMel, network: ClassifierNetwork, clips: _Clips, chosen: Int, device: torch.device | str
 ) -> Float32:
-    """What a network says to clips as they are, and with white noise: (2, N, K)."""
+    """Logits for clips as they are, and for the same with white noise: (2, N, K)."""
     network.eval()
     answers = []
     for part in np.array_split(chosen, -(-len(chosen) // _CHUNK)):

@@ -57,9 +57,9 @@ class Alignments(NamedTuple):
 
     Attributes:
         similarity: largest |ρ|, from 0 to 1; 0 where no training clip is near enough to be a copy of.
-        indices: of the training clip, -1 where there is none.
+        indices: index of that training clip, -1 where there is none.
         lags: samples of the waveforms by which the clip is later than the training clip.
-        gains: what the training clip is multiplied by; negative if it is turned over.
+        gains: factor by which the training clip is multiplied; negative if it is turned over.
     """
 
     similarity: NDArray[np.float64]
@@ -74,7 +74,7 @@ class Alignments(NamedTuple):
 
 
 class Copy(NamedTuple):
-    """A clip that is a training clip again: both by name and by place in their sources."""
+    """A clip that is a training clip again: names of both, and their indices in their sources."""
 
     clip: str
     training_clip: str
@@ -98,7 +98,7 @@ def find_copies(
     Args:
         features, training: `fingerprints` and `waveforms` of both.
         own: the clips are the first of the training clips themselves; none is a copy of itself.
-        device: where candidates are looked for.
+        device: device that candidates are looked for on.
         progress: called with how many clips are done, each counted once.
 
     Raises:

@@ -50,7 +50,7 @@ class KernelDistance(NamedTuple):
 
 
 class Scale(NamedTuple):
-    """Where features are centred, (D,), and what they are divided by, before a kernel of fixed width."""
+    """The centre, (D,), that is taken from features and the unit that they are divided by, before a fixed kernel."""
 
     centre: Float64
     unit: float
@@ -149,7 +149,7 @@ def kernel_distance(
     """KID of scaled features; for `Raises`, see `squared_mmd`.
 
     Args:
-        scale: what they are scaled by, fitted on the training data; None: by this reference, in each subset anew,
+        scale: centre and unit, fitted on the training data; None: fitted on this reference, in each subset anew,
             which is biased where it is small.
     """
 

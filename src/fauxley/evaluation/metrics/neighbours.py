@@ -138,7 +138,7 @@ class Memorisation:
         closer: probability that a clip lies closer to its nearest training clip than a held-out real clip does to
             its own; 0.5 where generated clips are as new as real ones, 1 where they are copies.
         suspicious: share of clips closer than all but one in a hundred held-out clips; 0.01 is to be expected.
-        threshold: that distance.
+        threshold: the distance that all but one in a hundred held-out clips keep.
         num_held_out: how many held-out clips there were.
     """
 

@@ -31,7 +31,7 @@ _SHORTER = 1 - 1e-9  # so that rounding does not decide who lies on a ball's sur
 
 
 class PrecisionRecall(NamedTuple):
-    """See the module."""
+    """The four shares; the module says what they are."""
 
     precision: float
     recall: float

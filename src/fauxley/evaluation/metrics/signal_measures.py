@@ -1,4 +1,4 @@
-"""What an engineer sees on a meter: levels, silence, clipping, colour, upsampling artefacts, onset, duration.
+"""Measures of the signal: levels, silence, clipping, colour, upsampling artefacts, onset, duration.
 
 Each measure is a number per clip. A set is compared with real clips by the whole distribution: the Kolmogorov-Smirnov
 statistic, the largest gap between the two cumulative distributions, 0 if they are alike and 1 if they do not overlap.

@@ -47,7 +47,7 @@ def to_json(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, Any]:
 
 
 def protocol(evaluator: Evaluator) -> dict[str, Any]:
-    """What the figures depend on."""
+    """The protocol in JSON form: all that the figures depend on besides the clips."""
     train, classifier, settings = evaluator.train, evaluator.classifier, evaluator.protocol
     return {
         "clips_each_side": evaluator.count,
@@ -71,7 +71,7 @@ def protocol(evaluator: Evaluator) -> dict[str, Any]:
 
 
 def warnings_for(evaluator: Evaluator, judged: Sequence[Judged]) -> list[str]:
-    """What makes the figures less than they seem."""
+    """Warnings, in sentences, of all that makes the figures less reliable than they look."""
     found = []
     smallest = min(figures.count for figures in (*evaluator.real, *(j.figures for j in judged)))
     if smallest < FEW_CLIPS:
@@ -109,7 +109,7 @@ def write_report(
 
     Args:
         history: figures by training step.
-        conclusion: what came of them, a sentence.
+        conclusion: a sentence on what follows from it.
     """
     from jinja2 import Environment
 
