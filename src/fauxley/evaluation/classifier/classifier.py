@@ -58,7 +58,7 @@ class Classifier:
 
     Args:
         settings: its settings.
-        front: turns audio into spectrograms.
+        log_mel: turns audio into spectrograms.
         network: turns spectrograms into logits.
         temperature: number that logits are divided by, so that probabilities are reliable (Guo et al. 2017).
         judgement: its measured quality.
@@ -67,7 +67,7 @@ class Classifier:
     """
 
     settings: ClassifierSettings
-    front: LogMel
+    log_mel: LogMel
     network: ClassifierNetwork
     temperature: float
     judgement: Judgement
@@ -76,7 +76,7 @@ class Classifier:
 
     def __post_init__(self) -> None:
         self.network.eval()
-        weights = _modules(self.front, self.network)
+        weights = _modules(self.log_mel, self.network)
         self.digest = self.digest or hashlib.sha256(pack_weights(weights)).hexdigest()[:12]
 
     @property
@@ -85,7 +85,7 @@ class Classifier:
 
     def to(self, device: torch.device | str) -> "Classifier":
         """Move to a device and return self."""
-        self.front.to(device)
+        self.log_mel.to(device)
         self.network.to(device)
         return self
 
@@ -93,7 +93,7 @@ class Classifier:
     def judge(self, audio: Tensor) -> tuple[Tensor, Tensor]:
         """Audio (B, T) at its sample rate to embeddings (B, E) and probabilities (B, K)."""
         device = self.network.output.weight.device
-        embedding = self.network.embed(self.front(audio.to(device)))
+        embedding = self.network.embed(self.log_mel(audio.to(device)))
         logits = self.network.output(embedding)
         return embedding.float().cpu(), F.softmax(logits.double() / self.temperature, 1).cpu()
 
@@ -110,7 +110,7 @@ class Classifier:
                 "temperature": self.temperature,
                 "judgement": to_json(self.judgement),
                 "data": self.data,
-                "weights_sha256": write_weights(partial / _WEIGHTS, _modules(self.front, self.network)),
+                "weights_sha256": write_weights(partial / _WEIGHTS, _modules(self.log_mel, self.network)),
             }
             (partial / _CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         return folder
@@ -136,8 +136,8 @@ class Classifier:
             settings: ClassifierSettings = from_json(config["settings"], (ClassifierSettings,))
             # Without storage: memory is taken only for what the weight file really holds.
             with torch.device("meta"):
-                front, network = LogMel(settings), ClassifierNetwork(settings)
-            read_weights(folder / _WEIGHTS, _modules(front, network), config["weights_sha256"])
+                log_mel, network = LogMel(settings), ClassifierNetwork(settings)
+            read_weights(folder / _WEIGHTS, _modules(log_mel, network), config["weights_sha256"])
             temperature = float(config["temperature"])
             if not 0 < temperature < 100:
                 raise FauxleyError("its temperature makes no sense")
@@ -146,8 +146,8 @@ class Classifier:
             if len(judgement.confusion) != size or any(len(row) != size for row in judgement.confusion):
                 raise FauxleyError("its confusion matrix does not suit its labels")
             digest = config["weights_sha256"][:12]
-            return cls(settings, front, network, temperature, judgement, str(config["data"]), digest)
+            return cls(settings, log_mel, network, temperature, judgement, str(config["data"]), digest)
 
 
-def _modules(front: LogMel, network: ClassifierNetwork) -> dict[str, nn.Module]:
-    return {"front": front, "network": network}
+def _modules(log_mel: LogMel, network: ClassifierNetwork) -> dict[str, nn.Module]:
+    return {"front": log_mel, "network": network}

@@ -147,16 +147,16 @@ def train_classifier(
 
     answers = np.zeros((2, len(clips), len(settings.labels)), np.float32)  # without noise, and with
     for held in turns:
-        front, network = _fit(settings, clips, np.flatnonzero(~held), recipe, torch.device(device), tell)
+        log_mel, network = _fit(settings, clips, np.flatnonzero(~held), recipe, torch.device(device), tell)
         if held.any():
-            answers[:, held] = _logits(front, network, clips, np.flatnonzero(held), device)
+            answers[:, held] = _logits(log_mel, network, clips, np.flatnonzero(held), device)
     asked = np.logical_or.reduce(folds)
     temperature = helpful_temperature(answers[0, asked], clips.labels[asked], groups.of_clip[asked])
     answers, labels = answers[:, asked], clips.labels[asked]
     if test is not None:
         before = f"{accuracy(answers[0], labels):.3f} on {len(labels)} of its own data, {how}"
         clips = _read(test, settings)
-        answers, labels = _logits(front, network, clips, np.arange(len(clips)), device), clips.labels
+        answers, labels = _logits(log_mel, network, clips, np.arange(len(clips)), device), clips.labels
         how = f"{_about_test(dataset, test)}; {before}"
     probabilities = softmax(answers[0] / temperature)
     judgement = Judgement(
@@ -167,7 +167,7 @@ def train_classifier(
         held_out=how,
         confusion=tuple(map(tuple, confusion(probabilities, labels).tolist())),
     )
-    return Classifier(settings, front.cpu(), network.cpu(), temperature, judgement, fingerprint(dataset))
+    return Classifier(settings, log_mel.cpu(), network.cpu(), temperature, judgement, fingerprint(dataset))
 
 
 def _check(dataset: Dataset, test: Dataset | None) -> None:
@@ -227,7 +227,7 @@ def _epochs(num_clips: int, recipe: Recipe) -> int:
 
 
 def _logits(
-    front: LogMel, network: ClassifierNetwork, clips: _Clips, chosen: Int, device: torch.device | str
+    log_mel: LogMel, network: ClassifierNetwork, clips: _Clips, chosen: Int, device: torch.device | str
 ) -> Float32:
     """Logits for clips as they are, and for the same with white noise: (2, N, K)."""
     network.eval()
@@ -240,7 +240,7 @@ def _logits(
         ]
         with torch.inference_mode():
             asked = [torch.from_numpy(np.stack(each)).to(device) for each in (plain, noisy)]
-            answers.append(np.stack([network(front(each)).float().cpu().numpy() for each in asked]))
+            answers.append(np.stack([network(log_mel(each)).float().cpu().numpy() for each in asked]))
     return np.concatenate(answers, 1)
 
 
@@ -268,11 +268,11 @@ def _fit(
 ) -> tuple[LogMel, ClassifierNetwork]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        front, network = LogMel(settings).to(device), ClassifierNetwork(settings).to(device)
+        log_mel, network = LogMel(settings).to(device), ClassifierNetwork(settings).to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     rng = np.random.default_rng(recipe.seed)
     some = np.stack([clips.read(index) for index in rng.permutation(learn)[:_SCALE_CLIPS]])
-    front.fit_scale(torch.from_numpy(some).to(device))
+    log_mel.fit_scale(torch.from_numpy(some).to(device))
     labels = F.one_hot(torch.from_numpy(clips.labels), len(settings.labels)).float()
     shares = labels[learn].mean(0)
     optimizer = torch.optim.AdamW(_groups(network, recipe.weight_decay), lr=recipe.learning_rate)
@@ -290,7 +290,7 @@ def _fit(
             heard = _heard(clips, chosen, strange, epoch, recipe, settings.sample_rate)
             target = torch.cat([labels[chosen], shares.expand(len(strange), -1)])
             with torch.no_grad():
-                spectrograms = front(torch.from_numpy(heard).to(device))
+                spectrograms = log_mel(torch.from_numpy(heard).to(device))
             spectrograms, target = augment_spectrograms(spectrograms, target.to(device), rng, recipe.mixup)
             with torch.autocast(device.type, torch.bfloat16, enabled=recipe.bfloat16):
                 logits = network(spectrograms.to(memory_format=torch.channels_last)).float()
@@ -302,7 +302,7 @@ def _fit(
         after_epoch()
     # In the order that a loaded one has, lest the same weights give other last digits.
     network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    return front, network
+    return log_mel, network
 
 
 def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:

@@ -105,11 +105,11 @@ def find_copies(
         UsageError: see `nearest`.
     """
     prints, count = features["fingerprints"], len(features["fingerprints"])
-    kept = min(_CANDIDATES, len(training["fingerprints"]) - own)
+    num_candidates = min(_CANDIDATES, len(training["fingerprints"]) - own)
     found = Alignments(np.zeros(count), np.full(count, -1), np.zeros(count, np.int64), np.ones(count))
-    if not kept:
+    if not num_candidates:
         return found
-    distances, near = nearest(prints, training["fingerprints"], kept, same=own, device=device)
+    distances, near = nearest(prints, training["fingerprints"], num_candidates, same=own, device=device)
     for query in range(count):
         candidates = near[query][distances[query] <= _ALIKE]
         clip = torch.from_numpy(features["waveforms"][query].astype(np.float32) / 32768)
@@ -139,9 +139,9 @@ def align(clip: Tensor, others: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     enough = (overlap >= _OVERLAP * mine[:, -1:]) & (overlap_theirs >= _OVERLAP * theirs[:, -1:])
     enough &= (overlap > 0) & (theirs[:, -1:] >= _SILENT**2)
     similarity = correlation.abs() / (overlap * overlap_theirs).clamp(min=1e-12).sqrt()
-    best, at = torch.where(enough, similarity, 0.0).max(1)
-    gains = correlation.gather(1, at[:, None]) / overlap_theirs.gather(1, at[:, None]).clamp(min=1e-12)
-    return best.clamp(max=1), lags[at], gains[:, 0]
+    best, place = torch.where(enough, similarity, 0.0).max(1)
+    gains = correlation.gather(1, place[:, None]) / overlap_theirs.gather(1, place[:, None]).clamp(min=1e-12)
+    return best.clamp(max=1), lags[place], gains[:, 0]
 
 
 def aligning_rate(sample_rate: int, clip_length: int) -> int:

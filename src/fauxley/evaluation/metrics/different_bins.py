@@ -58,8 +58,8 @@ def different_bins(real: Float, generated: Float, seed: int = 0, num_bins: int =
 
 
 def _relative_entropy(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
-    there = p > 0
-    return float((p[there] * np.log2(p[there] / q[there])).sum())
+    filled = p > 0
+    return float((p[filled] * np.log2(p[filled] / q[filled])).sum())
 
 
 def _k_means(x: NDArray[np.float64], count: int, rng: np.random.Generator) -> NDArray[np.float64]:
