@@ -21,7 +21,7 @@ _BESIDE_SOUNDS = (JOB_FILE, LATENTS_FILE, LISTING_FILE)
 
 
 @contextmanager
-def begin(out: Path, job: Mapping[str, Any], resumable: bool, overwrite: bool) -> Iterator[set[str]]:
+def begin_or_resume(out: Path, job: Mapping[str, Any], resumable: bool, overwrite: bool) -> Iterator[set[str]]:
     """Hold the folder `out` for `job`; gives the names of the files that are done.
 
     Raises:
