@@ -143,7 +143,7 @@ def test_what_happens_to_a_clip_does_not_depend_on_the_others(rng):
     recipe = Recipe(seed=5)
 
     def heard(chosen, outliers, epoch=3):
-        return classifier_training._heard(clips, np.array(chosen), np.array(outliers), epoch, recipe, RATE)
+        return classifier_training._make_batch(clips, np.array(chosen), np.array(outliers), epoch, recipe, RATE)
 
     together = heard(range(12), [4, 7])
     np.testing.assert_array_equal(heard([9, 2], [7]), together[[9, 2, 13]])

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import combinations
 
 from fauxley.listening.assignment import Kind
-from fauxley.listening.carelessness import RULE, alike, careless
+from fauxley.listening.carelessness import RULE, answered_alike, find_careless
 from fauxley.listening.questions import Rating
 from fauxley.listening.statistics import (
     REPLICATES,
@@ -193,7 +193,7 @@ def evaluate(study: Study, ratings: Sequence[Rating], finished: Mapping[int, boo
         seed: seed of bootstrap and random permutations; the same seed gives the same figures.
     """
     answered = {rating.listener for rating in ratings}
-    excluded = careless(study, ratings)
+    excluded = find_careless(study, ratings)
     kept = [rating for rating in ratings if rating.listener not in excluded]
     passed = _headphones(study, ratings)
     return Results(
@@ -226,7 +226,7 @@ class _Value:
 def _figures(study: Study, ratings: Sequence[Rating], seed: int) -> Figures:
     rated = [rating for rating in ratings if rating.purpose == "rated"]
     values = {measure: list(read(study, rated)) for measure, read in _READERS.items()}
-    again = alike(ratings)
+    again = answered_alike(ratings)
     return Figures(
         listeners=len({rating.listener for rating in ratings}),
         answers=sum(rating.purpose != "setup" for rating in ratings),

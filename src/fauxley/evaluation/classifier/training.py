@@ -139,15 +139,15 @@ def train_classifier(
     settings = ClassifierSettings.suiting(dataset.sample_rate, slicing.clip_length, dataset.labels, recipe.width)
     clips, groups = _read(dataset, settings), find_groups(dataset)
     folds, how = _folds(groups, recipe)
-    turns = [*folds, np.zeros(len(clips), bool)] if len(folds) > 1 else folds  # the last one learns from all
-    total, passed = sum(_epochs(int((~held).sum()), recipe) for held in turns), count(1)
+    splits = [*folds, np.zeros(len(clips), bool)] if len(folds) > 1 else folds  # the last one learns from all
+    total, passed = sum(_epochs(int((~held).sum()), recipe) for held in splits), count(1)
 
-    def tell() -> None:
+    def after_epoch() -> None:
         progress(next(passed), total)
 
     answers = np.zeros((2, len(clips), len(settings.labels)), np.float32)  # without noise, and with
-    for held in turns:
-        log_mel, network = _fit(settings, clips, np.flatnonzero(~held), recipe, torch.device(device), tell)
+    for held in splits:
+        log_mel, network = _fit(settings, clips, np.flatnonzero(~held), recipe, torch.device(device), after_epoch)
         if held.any():
             answers[:, held] = _logits(log_mel, network, clips, np.flatnonzero(held), device)
     asked = np.logical_or.reduce(folds)
@@ -244,7 +244,7 @@ def _logits(
     return np.concatenate(answers, 1)
 
 
-def _heard(clips: _Clips, chosen: Int, outliers: Int, epoch: int, recipe: Recipe, sample_rate: int) -> Float32:
+def _make_batch(clips: _Clips, chosen: Int, outliers: Int, epoch: int, recipe: Recipe, sample_rate: int) -> Float32:
     """A batch as it is heard in an epoch: clips (B, T), then outliers made of others.
 
     What happens to a clip depends on the seed, the epoch and its place in the data alone.
@@ -283,12 +283,12 @@ def _fit(
         network.train()
         others = rng.permutation(learn)
         for chosen in np.array_split(rng.permutation(learn), batches):
-            strange, others = np.split(others, [round(recipe.outliers * len(chosen))])
+            nonsense, others = np.split(others, [round(recipe.outliers * len(chosen))])
             rate = min(1, (step + 1) / warmup) * (1 + math.cos(math.pi * step / total)) / 2
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate * rate
-            heard = _heard(clips, chosen, strange, epoch, recipe, settings.sample_rate)
-            target = torch.cat([labels[chosen], shares.expand(len(strange), -1)])
+            heard = _make_batch(clips, chosen, nonsense, epoch, recipe, settings.sample_rate)
+            target = torch.cat([labels[chosen], shares.expand(len(nonsense), -1)])
             with torch.no_grad():
                 spectrograms = log_mel(torch.from_numpy(heard).to(device))
             spectrograms, target = augment_spectrograms(spectrograms, target.to(device), rng, recipe.mixup)

@@ -32,7 +32,8 @@ class Row(NamedTuple):
     cells: list[str]
 
 
-def table(sets: Sequence[Evaluation]) -> dict[str, Any]:
+def build_table(sets: Sequence[Evaluation]) -> dict[str, Any]:
+    """The table of figures: a column for each set, a row for each metric, grouped by embedding."""
     names = list(dict.fromkeys(name for figures in reversed(sets) for name in figures.scores))
     order = list(METRICS)
     groups: dict[str, list[Row]] = {}
@@ -46,7 +47,8 @@ def table(sets: Sequence[Evaluation]) -> dict[str, Any]:
     return {"heads": [(f.title, f.count) for f in sets], "groups": groups}
 
 
-def charts(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, str]:
+def build_charts(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, str]:
+    """Charts by name, as SVG text: neighbours, spectrum, confidence, level and artefacts of each set."""
     sets = [evaluator.real[-1], *(j.figures for j in judged)]
     drawn = {
         "neighbours": svg.histogram(
@@ -73,7 +75,7 @@ def charts(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, str]:
     return drawn
 
 
-def history(evaluator: Evaluator, history: Mapping[int, Evaluation]) -> list[str]:
+def build_history(evaluator: Evaluator, history: Mapping[int, Evaluation]) -> list[str]:
     """A chart for each figure over training, beside what real clips get."""
     if len(history) < 2:
         return []
@@ -91,7 +93,8 @@ def history(evaluator: Evaluator, history: Mapping[int, Evaluation]) -> list[str
     return drawn
 
 
-def labels(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, Any] | None:
+def build_label_shares(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, Any] | None:
+    """How often each label is heard in each set, and that over the largest of all; None without a classifier."""
     if evaluator.classifier is None:
         return None
     sets = [evaluator.real[-1], *(j.figures for j in judged)]
@@ -104,9 +107,10 @@ def labels(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, Any] | N
     }
 
 
-def signal_table(
+def build_signal_table(
     evaluator: Evaluator, judged: Sequence[Judged]
 ) -> list[tuple[Any, list[tuple[str, str, float | None]]]]:
+    """A row for each signal measure: median, range of 80 % of the clips and gap to real clips, for each set."""
     sets = [*evaluator.real, *(j.figures for j in judged)]
     rows = []
     for name, measure in MEASURES.items():
@@ -119,12 +123,13 @@ def signal_table(
     return rows
 
 
-def sounds(evaluator: Evaluator, judged: Sequence[Judged]) -> list[tuple[str, list[dict[str, str]]]]:
+def build_sounds(evaluator: Evaluator, judged: Sequence[Judged]) -> list[tuple[str, list[dict[str, str]]]]:
+    """The first clips of each set, real ones first, to see and to hear."""
     sources = [evaluator.test or evaluator.train, *(j.source for j in judged)]
     return [(source.title, [_cell(source, index) for index in range(min(_SHOWN, len(source)))]) for source in sources]
 
 
-def pairs(evaluator: Evaluator, judged: Judged) -> list[dict[str, Any]]:
+def build_pairs(evaluator: Evaluator, judged: Judged) -> list[dict[str, Any]]:
     """Clips beside the training clips they may come from: copies, the surest first, then the nearest."""
     found = {
         copy.place: (copy.training_place, f"a copy, similarity {copy.similarity:.3f}")
