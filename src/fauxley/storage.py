@@ -7,6 +7,8 @@
   in user space) know no locks. There a second file's being there is the lock, and one that was left by a dead process
   of this machine is taken over.
 
+- **Places.** Whether results can go where they are to go is asked before the work and not after it.
+
 Not every system can do all of it. Some flush no folders. Windows renames and removes nothing that is open, not even for
 the moment in which a virus scanner looks at a new file: there we try for a while.
 """
@@ -22,6 +24,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fauxley.errors import UsageError, printable
+
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
@@ -32,6 +36,30 @@ _NO_LOCKING = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errn
 _LONGEST_NAME = 255  # bytes, on nearly every file system
 _IN_USE = (5, 32)  # Windows: access denied, sharing violation
 _PATIENCE_SECONDS = 2.0
+
+
+def check_folder_place(folder: Path) -> None:
+    """Check that a folder is at `folder` or could be made there.
+
+    Raises:
+        UsageError: a file is in its way.
+    """
+    there = next((each for each in (folder, *folder.absolute().parents) if each.exists()), None)
+    if there is not None and not there.is_dir():
+        raise UsageError(f"{printable(there)} is a file, where a folder is to be; move it away, or choose another name")
+
+
+def check_file_place(file: Path) -> None:
+    """Check that a file could be written to `file`, into a folder that is there.
+
+    Raises:
+        UsageError: a folder is in its way, or its own folder is missing.
+    """
+    check_folder_place(file.parent)
+    if file.is_dir():
+        raise UsageError(f"{printable(file)} is a folder, where a file is to be; choose another name")
+    if not file.parent.exists():
+        raise UsageError(f"{printable(file.parent)} does not exist; make that folder, or choose another")
 
 
 @contextmanager

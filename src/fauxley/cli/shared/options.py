@@ -24,7 +24,7 @@ from fauxley.dataset.format import INFO_FILE
 from fauxley.dataset.location import is_url
 from fauxley.dataset.slicing import fitting_clip_length
 from fauxley.errors import UsageError, printable
-from fauxley.rendering.places import check_folder_place
+from fauxley.storage import check_folder_place
 
 if TYPE_CHECKING:  # it brings PyTorch along
     from fauxley.training.config import TrainingConfig
