@@ -1,4 +1,4 @@
-"""The cases that come as a script: each is run as it is, and its right outcome looked for. See the README of the cases."""
+"""The cases that come as a script: each is run as it is and has its right outcome. See the README of the cases."""
 
 import os
 import re
