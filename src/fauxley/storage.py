@@ -75,7 +75,8 @@ def atomic_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
     path = Path(path)
     partial = _partial(path)
     try:
-        yield partial
+        with _naming(path):
+            yield partial
         if durable:
             flush(partial)
         replace(partial, path)
@@ -98,7 +99,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     partial = _partial(path)
     try:
         partial.mkdir(parents=True)
-        yield partial
+        with _naming(path):
+            yield partial
         flush(*partial.rglob("*"), partial)
         if path.exists():  # and empty; Windows renames no folder to one that is there
             path.rmdir()
@@ -166,6 +168,17 @@ def sync(descriptor: int) -> None:
     except OSError as error:
         if error.errno not in _NO_FLUSHING:
             raise
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Give an error of writing, such as a full disk's, which knows no file, the name of what was being written."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = os.fspath(path)
+        raise
 
 
 def _partial(path: Path) -> Path:

@@ -100,7 +100,7 @@ def check_out(out: Path, overwrite: bool) -> None:
 
 
 def clip_length_for(seconds: float, sample_rate: int) -> int:
-    """The nearest length of a model that holds `seconds`, give or take a tenth.
+    """The shortest clip of a model that holds `seconds`, give or take a tenth.
 
     Raises:
         UsageError: there is none.
@@ -120,7 +120,7 @@ def describe_fit(seconds: float, length: int, sample_rate: int) -> str:
     """What became of a wish for `seconds`, in words."""
     return (
         f"--seconds {seconds:g}: clips of {length} samples, {length / sample_rate:.2f} s at {sample_rate} Hz, "
-        "the nearest length that models have"
+        "the shortest clip of a model in which that fits"
     )
 
 
