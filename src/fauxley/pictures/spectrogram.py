@@ -20,6 +20,7 @@ from fauxley.signal.mel import hertz_to_mel, mel_to_hertz
 FLOOR_DB = -80.0
 
 _WINDOW_SECONDS = 0.025
+_LONGEST_WINDOW = 8192  # samples, which only rates beyond 320 kHz would exceed
 
 # "magma" of Smith and van der Walt (CC0), as in matplotlib: red, green and blue of 256 levels.
 _MAGMA = np.frombuffer(
@@ -42,15 +43,16 @@ _MAGMA = np.frombuffer(
 def spectrogram_image(clip: Clips, sample_rate: int, *, height: int = 128, width: int = 256) -> Image:
     """A clip, (C, T), as a picture, (H, W, 3): mel from bottom to top, decibels as colours, channels as one."""
     num_samples = clip.shape[1]
-    window_length = max(2, round(_WINDOW_SECONDS * sample_rate))
+    window_length = max(2, min(round(_WINDOW_SECONDS * sample_rate), _LONGEST_WINDOW))
     window = np.hanning(window_length + 2)[1:-1]
+    num_bins = 1 << window_length.bit_length()  # at least twice as fine as the window resolves, so that rows differ
     # A frame under each column of pixels, centred on it.
     centres = (np.arange(width) + 0.5) * num_samples / width
-    padded = np.pad(drawable(clip), ((0, 0), (window_length, window_length)))
     starts = np.round(centres + window_length / 2).astype(np.int64)
-    frames = padded[:, starts[:, None] + np.arange(window_length)] * window  # (C, W, window)
-    num_bins = 1 << window_length.bit_length()  # at least twice as fine as the window resolves, so that rows differ
-    power = np.square(np.abs(np.fft.rfft(frames, 2 * num_bins))).mean(axis=0)  # (W, K)
+    power = np.zeros((width, num_bins + 1))  # (W, K)
+    for channel in drawable(clip):  # one by one: the frames of many channels at a time would take gigabytes
+        frames = np.pad(channel, window_length)[starts[:, None] + np.arange(window_length)] * window  # (W, window)
+        power += np.square(np.abs(np.fft.rfft(frames, 2 * num_bins))) / len(clip)
     # A sine of amplitude 1 spreads the power (Σ window)² / 4 over its lobe; summed over bins by Parseval's theorem
     # that makes (2 · num_bins) Σ window² / 4.
     power /= 2 * num_bins * np.square(window).sum() / 4
