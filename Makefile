@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 
 .PHONY: demo test check format bench docs clean
 
@@ -16,10 +17,14 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python scripts/site/layout_page.py --check
+	$(MKDOCS) build --strict --quiet
+	$(BIN)/python -m pytest tests/docs
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/python scripts/site/layout_page.py
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/convolution.py
@@ -33,8 +38,9 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/compare.py build/bench.json
 
 docs: $(VENV)/.installed-dev
-	$(BIN)/pdoc --output-directory build/api $(addprefix fauxley.,cli listening rendering terminal training interop evaluation runs models dataset pictures sounds signal kernels storage parallel serialization errors)
-	@echo "open build/api/index.html"
+	$(BIN)/python scripts/site/layout_page.py
+	$(MKDOCS) build --strict --quiet
+	@echo "open build/site/index.html"
 
 clean:
 	rm -rf $(VENV)

@@ -16,18 +16,18 @@ import numpy as np
 import torch
 
 from fauxley.dataset.dataset import Dataset
+from fauxley.evaluation.classifier.augmentation import (
+    Float32,
+    add_noise,
+    apply_filter,
+    band_response,
+    noise,
+    overdrive,
+    room_response,
+    shift_and_speed,
+)
 from fauxley.evaluation.classifier.calibration import accuracy, calibration_error
 from fauxley.evaluation.classifier.classifier import Classifier
-from fauxley.evaluation.classifier.conditions import (
-    Float32,
-    band_response,
-    filtered,
-    moved,
-    noise,
-    overdriven,
-    room_response,
-    with_noise,
-)
 from fauxley.evaluation.clips import DatasetClips
 from fauxley.evaluation.metrics.inception_score import inception_score
 
@@ -37,19 +37,21 @@ _NOISY = {f"white noise at {snr} dB": snr for snr in (30, 20, 10, 0)}
 _SPOILT: dict[str, Spoil] = {
     "as they are": lambda clip, rng, rate: clip,
     **{
-        name: lambda clip, rng, rate, snr=snr: with_noise(clip, noise(len(clip), 0, rng), snr)
+        name: lambda clip, rng, rate, snr=snr: add_noise(clip, noise(len(clip), 0, rng), snr)
         for name, snr in _NOISY.items()
     },
-    "pink noise at 10 dB": lambda clip, rng, rate: with_noise(clip, noise(len(clip), 1, rng), 10),
-    "pink noise at 0 dB": lambda clip, rng, rate: with_noise(clip, noise(len(clip), 1, rng), 0),
-    "in a room, 0.5 s, direct 3 dB": lambda clip, rng, rate: filtered(
+    "pink noise at 10 dB": lambda clip, rng, rate: add_noise(clip, noise(len(clip), 1, rng), 10),
+    "pink noise at 0 dB": lambda clip, rng, rate: add_noise(clip, noise(len(clip), 1, rng), 0),
+    "in a room, 0.5 s, direct 3 dB": lambda clip, rng, rate: apply_filter(
         clip, np.fft.rfft(room_response(len(clip), rate, 0.5, 3, rng), 2 * len(clip))
     ),
-    "below a quarter of the band": lambda clip, rng, rate: filtered(clip, band_response(len(clip), rate, 0, rate / 8)),
-    "from 300 Hz up": lambda clip, rng, rate: filtered(clip, band_response(len(clip), rate, 300, rate)),
-    "12 dB overdriven": lambda clip, rng, rate: overdriven(clip, 12),
-    "50 ms late": lambda clip, rng, rate: moved(clip, 0.05 * rate, 1),
-    "5 % faster": lambda clip, rng, rate: moved(clip, 0, 1.05),
+    "below a quarter of the band": lambda clip, rng, rate: apply_filter(
+        clip, band_response(len(clip), rate, 0, rate / 8)
+    ),
+    "from 300 Hz up": lambda clip, rng, rate: apply_filter(clip, band_response(len(clip), rate, 300, rate)),
+    "12 dB overdriven": lambda clip, rng, rate: overdrive(clip, 12),
+    "50 ms late": lambda clip, rng, rate: shift_and_speed(clip, 0.05 * rate, 1),
+    "5 % faster": lambda clip, rng, rate: shift_and_speed(clip, 0, 1.05),
     "40 dB quieter": lambda clip, rng, rate: clip / 100,
     "backwards": lambda clip, rng, rate: clip[::-1].copy(),
     "upside down in frequency": lambda clip, rng, rate: clip * (-1) ** np.arange(len(clip), dtype=np.float32),
@@ -70,7 +72,7 @@ def main() -> None:
     options = parser.parse_args()
     classifier, source = Classifier.load(options.classifier), DatasetClips(Dataset.open(options.clips), "test")
     names = source.dataset.labels
-    labels = np.array([classifier.labels.index(names[label]) for label in source.labels])
+    labels = np.array([classifier.labels.index(names[label]) for label in source.label_numbers])
     clips = source.read(range(len(source)))
     print(f"{len(clips)} clips, classifier {classifier.digest}, temperature {classifier.temperature:.2f}\n")
     print("| clips | accuracy | inception score | confidence | calibration error |\n|---|---|---|---|---|")

@@ -20,7 +20,7 @@ import torch
 from fauxley.evaluation.classifier.classifier import Classifier, Judgement
 from fauxley.evaluation.classifier.network import ClassifierNetwork, ClassifierSettings, LogMel
 from fauxley.evaluation.features import BATCH_SIZE, ClassifierFeatures, FeatureStore, LogMelNeighbours
-from fauxley.evaluation.metrics import signal_checks as signals
+from fauxley.evaluation.metrics import signal_measures
 from fauxley.evaluation.metrics.frechet import frechet_distance
 from fauxley.evaluation.metrics.kernel import kernel_distance
 from fauxley.evaluation.metrics.neighbours import nearest
@@ -55,7 +55,7 @@ def _features(rounds: int) -> None:
     stages: dict[str, Callable[[], object]] = {
         "log-mel": lambda: log_mel.extract(clips, _RATE),
         "classifier": lambda: judge.extract(clips, _RATE),
-        "signals": lambda: (signals.measure(clips, _RATE), signals.mean_spectrum(clips)),
+        "signals": lambda: (signal_measures.measure(clips, _RATE), signal_measures.mean_spectrum(clips)),
     }
     times: dict[str, list[float]] = {name: [] for name in stages}
     for _ in range(rounds):

@@ -23,10 +23,10 @@ from fauxley.dataset.packing import pack
 from fauxley.evaluation.classifier.cache import find_cached
 from fauxley.evaluation.clips import Audio, ClipSource, DatasetClips
 from fauxley.evaluation.evaluator import Evaluator
-from fauxley.evaluation.faults import faults
-from fauxley.evaluation.metrics.copies import Fingerprints, find_copies
+from fauxley.evaluation.features import Fingerprints
+from fauxley.evaluation.metrics.copies import find_copies
 from fauxley.evaluation.protocol import Protocol
-from fauxley.evaluation.report.remarks import remarks
+from fauxley.evaluation.verdict import faults, remarks
 
 _RATE, _LENGTH = 16000, 16384
 _COLUMNS = (
@@ -67,7 +67,7 @@ def main() -> None:
         learnt = DatasetClips(train, "train")
         new = DatasetClips(test, "test", options.count)
         learnt_clips, new_clips = (source.read(range(len(source))) for source in (learnt, new))
-        labels = np.array(new.labels)
+        labels = np.array(new.label_numbers)
         if not options.table_only:
             _copies(learnt_clips, new_clips)
         if options.copies_only:

@@ -60,7 +60,7 @@ from fauxley.models.specgan import SpecGAN
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.wavegan import WaveGAN
 from fauxley.models.wavenet import WaveNet
-from fauxley.rendering.manifest import begin
+from fauxley.rendering.resuming import begin_or_resume
 from fauxley.signal.drumkit import write_kit
 from fauxley.training.checkpoint import read_state, write_state
 from fauxley.training.config import TrainingConfig
@@ -239,12 +239,12 @@ def use_tensorflow(folder: Path) -> None:
 
 
 def make_job(folder: Path) -> None:
-    with begin(folder, {"model": "x", "count": 3}, True, False):
+    with begin_or_resume(folder, {"model": "x", "count": 3}, True, False):
         pass
 
 
 def use_job(folder: Path) -> None:
-    with begin(folder, {"model": "x", "count": 3}, True, True):
+    with begin_or_resume(folder, {"model": "x", "count": 3}, True, True):
         pass
 
 

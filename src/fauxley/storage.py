@@ -86,7 +86,7 @@ def is_leftover(path: Path) -> bool:
 
 
 def destination(path: Path) -> Path:
-    """What `path` was to become if it is a temporary name, for messages; else `path`."""
+    """The name that `path` was to get if it is a temporary one, for messages; else `path`."""
     return path.with_name(re.sub(rf"^{re.escape(_MARK)}\d+-", "", path.name)) if is_leftover(path) else path
 
 

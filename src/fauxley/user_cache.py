@@ -1,4 +1,4 @@
-"""What is kept for a user and could be made or fetched again: where it is, how much it is, and emptying it.
+"""The cache of a user, of what could be made or fetched again: where it is, how much it holds, and emptying it.
 
 FAUXLEY_CACHE_DIR   where; by default where the system keeps such things: $XDG_CACHE_HOME or ~/.cache on Linux,
                     ~/Library/Caches on macOS, %LOCALAPPDATA% on Windows
@@ -38,7 +38,7 @@ class CacheKind:
     pattern: str
 
     def entries(self) -> Iterator[Path]:
-        """All of them, and what killed processes left."""
+        """Yield all of them, and what killed processes left."""
         folder = cache_folder() / self.name
         with suppress(FileNotFoundError, NotADirectoryError):
             for entry in sorted(folder.iterdir()):
@@ -46,7 +46,7 @@ class CacheKind:
                     yield entry
 
     def num_bytes(self) -> int:
-        """What they take of the disk."""
+        """The bytes that they take of the disk."""
         return sum(map(_num_bytes, self.entries()))
 
     def clear(self) -> list[Path]:

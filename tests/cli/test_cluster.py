@@ -59,7 +59,7 @@ def test_evaluate_and_compare(
     command = ["compare", str(run), "kit", "drums", "--data", "drums", *reference]
     assert main([*command, "--out", "local"]) == 0
     monkeypatch.setattr(
-        "fauxley.evaluation.metrics.signal_checks.measure", None
+        "fauxley.evaluation.metrics.signal_measures.measure", None
     )  # so that figures can come from workers only
     assert main([*command, "--out", "spread", "--cluster", two_workers]) == 0
     assert figures("local") == figures("spread")

@@ -100,7 +100,7 @@ def test_whatever_decodes_a_cleaned_sound_finds_no_peak_above_what_was_promised(
     noise = np.random.default_rng(rate).standard_normal((2, 4096)) * np.exp(-np.arange(4096) / 800)
     cleaning = Cleaning(normalize=normalize, peak_dbfs=-1.0, loudness_lkfs=0.0)
     output = Output(format=form[0], subtype=form[1], sample_rate=rate, clean=True, cleaning=cleaning)  # type: ignore[arg-type]
-    request = rendering.Request(torch.zeros(1), "sound", {})
+    request = rendering.SoundRequest(torch.zeros(1), "sound", {})
     rendering.Destination(tmp_path, output, {}).write([request], noise[None], 16000)
     audio, written_rate = soundfile.read(tmp_path / f"sound.{form[0]}")
     assert written_rate == rate

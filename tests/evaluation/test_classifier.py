@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import load_file, save
 
 from fauxley.errors import FauxleyError, UsageError
-from fauxley.evaluation.classifier.augmentation import augment
-from fauxley.evaluation.classifier.cache import cached_path, find_cached
+from fauxley.evaluation.classifier.augmentation import augment_spectrograms
+from fauxley.evaluation.classifier.cache import cached_path, find_cached, fingerprint
 from fauxley.evaluation.classifier.classifier import Classifier
 from fauxley.evaluation.classifier.network import ClassifierSettings
-from fauxley.evaluation.classifier.training import Recipe, fingerprint, train_classifier
+from fauxley.evaluation.classifier.training import Recipe, train_classifier
 from fauxley.evaluation.clips import DatasetClips
 from fauxley.evaluation.features import ClassifierFeatures, extract
 from fauxley.evaluation.metrics.inception_score import inception_score
@@ -35,7 +35,7 @@ def test_it_learns_and_says_how_well(classifier, new_kit):
 def test_the_accuracy_is_that_of_its_answers(classifier, new_kit):
     clips = DatasetClips(new_kit, "new")
     found = extract(clips, {"classifier": ClassifierFeatures(classifier)}, {})
-    names = [new_kit.labels[label] for label in clips.labels]
+    names = [new_kit.labels[label] for label in clips.label_numbers]
     right = [classifier.labels[i] == name for i, name in zip(found["probabilities"].argmax(1), names, strict=True)]
     assert np.mean(right) == pytest.approx(classifier.judgement.accuracy)
     np.testing.assert_allclose(found["probabilities"].sum(1), 1)
@@ -189,12 +189,12 @@ def test_the_cache_finds_it_by_the_data_alone(classifier, learnt_kit, new_kit, t
 def test_augmentation_keeps_shapes_and_the_sum_of_targets():
     rng = np.random.default_rng(0)
     spectrograms, target = torch.randn(6, 1, 64, 50), torch.eye(6)
-    changed, blended = augment(spectrograms, target, rng, 0.3)
+    changed, blended = augment_spectrograms(spectrograms, target, rng, 0.3)
     assert changed.shape == spectrograms.shape
     assert torch.isfinite(changed).all()
     torch.testing.assert_close(blended.sum(1), torch.ones(6))
     assert (blended.diagonal() >= 0.5).all()
-    _, kept = augment(spectrograms, target, rng, 0)
+    _, kept = augment_spectrograms(spectrograms, target, rng, 0)
     assert kept is target
 
 

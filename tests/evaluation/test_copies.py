@@ -11,12 +11,13 @@ import torch
 
 from fauxley.errors import FauxleyError
 from fauxley.evaluation.clips import DatasetClips
-from fauxley.evaluation.evaluator import Evaluator
-from fauxley.evaluation.metrics.copies import COPY, Fingerprints, align, aligning_rate, find_copies
+from fauxley.evaluation.evaluator import Evaluator, Judged
+from fauxley.evaluation.features import Fingerprints
+from fauxley.evaluation.metrics.copies import COPY, align, aligning_rate, find_copies
 from fauxley.evaluation.protocol import Protocol
-from fauxley.evaluation.report.page import Judged, pairs
-from fauxley.evaluation.report.remarks import remarks
+from fauxley.evaluation.report.page import build_pairs
 from fauxley.evaluation.report.report import to_json
+from fauxley.evaluation.verdict import remarks
 from fauxley.sounds.reading import read_audio
 
 from .conftest import ArrayClips
@@ -192,7 +193,7 @@ def test_a_few_copies_among_many_clips_are_named_with_both_names(evaluator, lear
     (copy,) = [one for one in figures.copies if one.clip == "clip 71"]
     assert copy.gain_db == pytest.approx(-6.02, abs=0.1)
     assert copy.later_seconds == pytest.approx(0, abs=0.001)
-    assert pairs(evaluator, judged)[0]["how"].startswith("a copy")
+    assert build_pairs(evaluator, judged)[0]["how"].startswith("a copy")
 
 
 def test_repetition_leads_the_verdicts(evaluator, new_kit):

@@ -11,14 +11,13 @@ import soundfile
 
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.evaluation.clips import DatasetClips, FolderClips, ModelClips
-from fauxley.evaluation.evaluator import Evaluator
+from fauxley.evaluation.evaluator import Evaluator, Judged
 from fauxley.evaluation.features import ClassifierFeatures, FeatureStore, LogMelNeighbours
 from fauxley.evaluation.figures import METRICS
 from fauxley.evaluation.pretrained import SpeechEmbedding, SpeechQuality, open_embeddings
-from fauxley.evaluation.protocol import Listener, Protocol
-from fauxley.evaluation.report.page import Judged
-from fauxley.evaluation.report.remarks import remarks
+from fauxley.evaluation.protocol import ProgressTracker, Protocol
 from fauxley.evaluation.report.report import to_json, write_report
+from fauxley.evaluation.verdict import remarks
 from fauxley.models.draws import Draws
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.wavegan import WaveGAN
@@ -220,8 +219,8 @@ def test_large_features_live_in_a_file_without_a_name(monkeypatch):
     np.testing.assert_array_equal(store.array, rows)
 
 
-def test_the_listener_hears_every_clip(learnt_kit):
-    class Counting(Listener):
+def test_progress_is_told_of_every_clip(learnt_kit):
+    class Counting(ProgressTracker):
         def __init__(self):
             self.stages = []
 
@@ -231,10 +230,10 @@ def test_the_listener_hears_every_clip(learnt_kit):
         def advance(self, count):
             self.stages[-1][2] += count
 
-    listener = Counting()
-    assert len(Evaluator(learnt_kit, protocol=PROTOCOL, listener=listener).real) == 1
-    assert any("features" in what and total == 96 for what, total, _ in listener.stages)
-    for what, total, done in listener.stages:
+    tracker = Counting()
+    assert len(Evaluator(learnt_kit, protocol=PROTOCOL, progress=tracker).real) == 1
+    assert any("features" in what and total == 96 for what, total, _ in tracker.stages)
+    for what, total, done in tracker.stages:
         assert done == total, what
 
 

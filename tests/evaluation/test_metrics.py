@@ -1,6 +1,7 @@
 """Metrics against closed forms, and against scipy and scikit-learn, as functions of arrays."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from fauxley.evaluation.metrics.inception_score import am_score, inception_score
 from fauxley.evaluation.metrics.kernel import Scale, fit_scale, kad, kernel_distance, kid, median_distance, squared_mmd
 from fauxley.evaluation.metrics.neighbours import memorisation, nearest
 from fauxley.evaluation.metrics.precision_recall import precision_recall
-from fauxley.evaluation.metrics.signal_checks import kolmogorov_smirnov
+from fauxley.evaluation.metrics.signal_measures import kolmogorov_smirnov
 
 
 @pytest.fixture
@@ -355,3 +356,13 @@ def test_a_clip_on_the_surface_of_a_ball_is_outside_also_after_rounding():
     assert precision_recall(x, x[::-1], k).density == pytest.approx(inside.sum(0).mean() / k)
     twice = np.concatenate([x, x])
     assert precision_recall(twice, np.repeat(x[:2], 40, 0), k).recall == 0
+
+
+def test_the_documented_example_of_a_new_metric_is_the_energy_distance():
+    distance = pytest.importorskip("scipy.stats").energy_distance
+    page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    names = {}
+    for block in re.findall(r"<!-- tested -->\n```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(block, "docs/evaluation.md", "exec"), names)
+    x, y = np.random.default_rng(0).standard_normal((2, 100, 1))
+    assert names["energy_distance"](x, y + 0.3) == pytest.approx(distance(x[:, 0], y[:, 0] + 0.3) ** 2)

@@ -17,10 +17,9 @@ What is blind to what:
 import numpy as np
 import pytest
 
-from fauxley.evaluation.features import LogMelNeighbours, extract
-from fauxley.evaluation.figures import Figures
-from fauxley.evaluation.metrics import signal_checks as signals
-from fauxley.evaluation.metrics.copies import Fingerprints
+from fauxley.evaluation.features import Fingerprints, LogMelNeighbours, extract
+from fauxley.evaluation.figures import Evaluation
+from fauxley.evaluation.metrics import signal_measures
 from fauxley.evaluation.metrics.neighbours import nearest
 from fauxley.evaluation.scoring import score_copies, score_distances, score_memorisation, score_neighbours
 
@@ -43,17 +42,17 @@ def figures(halves):
     features = {name: extract(ArrayClips(clips), extractors, {}) for name, clips in sets.items()}
     reference = extract(ArrayClips(learnt), extractors, {})
     held_out = nearest(features["real"]["copies"], reference["copies"])[0][:, 0]
-    measures = signals.measure(learnt, 16000)
+    measures = signal_measures.measure(learnt, 16000)
     found = {}
     for name, clips in sets.items():
-        one = found[name] = Figures(name, len(clips))
+        one = found[name] = Evaluation(name, len(clips))
         score_neighbours(one, features[name], reference, own=False, device="cpu")
         score_memorisation(one, held_out)
         score_copies(one, features[name], reference, 100, own=False, device="cpu")
         score_distances(one, "log-mel", reference["log-mel"], features[name]["log-mel"], 0)
         one.gaps = {
-            key: signals.kolmogorov_smirnov(values, measures[key])
-            for key, values in signals.measure(clips, 16000).items()
+            key: signal_measures.kolmogorov_smirnov(values, measures[key])
+            for key, values in signal_measures.measure(clips, 16000).items()
         }
     return found
 
@@ -96,7 +95,7 @@ def test_only_the_search_for_neighbours_hears_copies(figures):
         assert value(figures, "memorised", deaf) <= value(figures, "real", deaf)
 
 
-def test_signal_checks_hear_noise_in_the_silence_and_the_order_of_time_in_the_onset(figures):
+def test_signal_measures_hear_noise_in_the_silence_and_the_order_of_time_in_the_onset(figures):
     assert figures["noisy"].gaps["silence"] > figures["real"].gaps["silence"]
     assert figures["noisy"].gaps["tilt_db"] > 2 * figures["real"].gaps["tilt_db"]
     assert figures["scrambled"].gaps["level_db"] == pytest.approx(figures["real"].gaps["level_db"])  # deaf

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from fauxley.listening.carelessness import careless
+from fauxley.listening.carelessness import find_careless
 from fauxley.listening.results import evaluate
 from fauxley.listening.study import Design
 from fauxley.listening.tables import write_ratings
@@ -54,7 +54,7 @@ def test_without_labels_of_the_clips_there_is_no_accuracy_but_the_rest(make_stud
 
 def test_the_careless_are_found_and_the_careful_are_not(make_study, simulate) -> None:
     study = make_study()
-    excluded = careless(study, simulate(study, careful=15, careless=15))
+    excluded = find_careless(study, simulate(study, careful=15, careless=15))
     assert [listener for listener in excluded if listener < 15] == []
     assert len(excluded) == 15
     assert all("real sounds labelled right" in reasons[0] for reasons in excluded.values())
@@ -62,7 +62,7 @@ def test_the_careless_are_found_and_the_careful_are_not(make_study, simulate) ->
 
 def test_where_only_anchors_tell_most_of_the_careless_are_found(make_study, simulate) -> None:
     study = make_study(Design(tasks=("pairs",)))
-    excluded = careless(study, simulate(study, careful=20, careless=20))
+    excluded = find_careless(study, simulate(study, careful=20, careless=20))
     assert [listener for listener in excluded if listener < 20] == []
     assert len(excluded) >= 10  # who chooses by dice is wrong in two of three comparisons of three in 74 % of cases
 
@@ -78,7 +78,7 @@ def test_figures_with_and_without_the_careless(make_study, simulate) -> None:
 
 def test_haste_and_anchors_alone_exclude_where_nothing_else_is_asked(make_study, simulate) -> None:
     study = make_study(Design(tasks=("pairs",)))
-    hasty = careless(study, simulate(study, careful=3, seconds=0.1))
+    hasty = find_careless(study, simulate(study, careful=3, seconds=0.1))
     assert len(hasty) == 3
     assert all("length" in reasons[0] for reasons in hasty.values())
 
@@ -86,7 +86,7 @@ def test_haste_and_anchors_alone_exclude_where_nothing_else_is_asked(make_study,
 def test_nobody_is_excluded_for_what_was_not_asked(make_study, simulate) -> None:
     study = make_study(Design(tasks=("real-or-generated",), headphones=False), labelled=False)
     ratings = simulate(study, careful=4)
-    assert careless(study, ratings) == {}
+    assert find_careless(study, ratings) == {}
     assert evaluate(study, [], {}).everyone.answers == 0
 
 

@@ -53,7 +53,7 @@ def evaluate(
     check_out(out, overwrite)
     with importing():
         from fauxley.cli.shared.judging import Judge, choose_best, explain_best, judge_all, print_summary, record_step
-        from fauxley.evaluation.report.page import Judged
+        from fauxley.evaluation.evaluator import Judged
         from fauxley.evaluation.report.report import write_report
         from fauxley.runs import checkpoints
 

@@ -65,18 +65,18 @@ def generate(
     keep_freed_memory()
     with importing():
         from fauxley.models.synthesizer import Synthesizer
-        from fauxley.rendering.folder import Request, from_seeds, write_sounds
+        from fauxley.rendering.folder import SoundRequest, from_seeds, write_sounds
 
     synthesizer = Synthesizer.from_pretrained(model, choose_device(device))
     if inversion == "griffin-lim":
         synthesizer.representation.use_griffin_lim()
-    requests: Iterator[Request]
+    requests: Iterator[SoundRequest]
     made_from: dict[str, Any]
     if latents is None:
         requests, made_from = from_seeds(synthesizer, range(seed, seed + count)), {"first_seed": seed}
     else:
         rows = synthesizer.check_latents(_read_latents(latents))
-        requests = (Request(row, f"latent-{number:05d}", {}) for number, row in enumerate(rows))
+        requests = (SoundRequest(row, f"latent-{number:05d}", {}) for number, row in enumerate(rows))
         count, made_from = len(rows), {"latents": hashlib.sha256(rows.numpy().tobytes()).hexdigest()}
     write_sounds(synthesizer, model, requests, count, out, output, made_from=made_from, cluster=cluster)
 

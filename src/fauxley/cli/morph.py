@@ -53,19 +53,19 @@ def morph(
         import torch
 
         from fauxley.models.synthesizer import Synthesizer
-        from fauxley.rendering.folder import Request, write_sounds
+        from fauxley.rendering.folder import SoundRequest, write_sounds
 
     synthesizer = Synthesizer.from_pretrained(model, choose_device(device))
     between = spherical if path == "spherical" else torch.lerp
     latents = synthesizer.latents(seeds)
 
-    def requests() -> Iterator[Request]:
+    def requests() -> Iterator[SoundRequest]:
         for number, place in enumerate(np.linspace(0, len(seeds) - 1, count)):
             start = min(int(place), len(seeds) - 2)
             share = float(place) - start
             latent = between(latents[start], latents[start + 1], share)
             facts = {"between_seeds": [seeds[start], seeds[start + 1]], "share": share, "path": path}
-            yield Request(latent, f"morph-{number:04d}", facts)
+            yield SoundRequest(latent, f"morph-{number:04d}", facts)
 
     made_from = {"seeds": seeds, "path": path}
     write_sounds(synthesizer, model, requests(), count, out, output, made_from=made_from)

@@ -32,7 +32,7 @@ _FLOOR_FACTOR = 2.0  # 3 dB above that floor is no tail any more
 
 @dataclass(frozen=True)
 class Cutting:
-    """How hits are found and cut. The defaults suit footsteps, claps and drums."""
+    """Settings by which hits are found and cut. The defaults suit footsteps, claps and drums."""
 
     min_gap_seconds: float = 0.1
     """Hits that follow one another closer than this are one."""
@@ -45,9 +45,9 @@ class Cutting:
     silence_db: float = -60.0
     """A tail has ended where it is so far below its loudest, in dB."""
     min_length_seconds: float = 0.02
-    """What is shorter, counted from its attack, is left out."""
+    """Hits that are shorter than this, counted from their attack, are left out."""
     max_length_seconds: float | None = None
-    """What is longer is cut there; None: nowhere."""
+    """Hits that are longer than this are cut off there; None: no hit is."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -100,7 +100,7 @@ class Cutter:
 
     Args:
         sample_rate: of the recording, in Hz.
-        cutting: how.
+        cutting: how hits are found and cut.
     """
 
     def __init__(self, sample_rate: int, cutting: Cutting) -> None:
@@ -119,7 +119,7 @@ class Cutter:
         self._detector.add(block)
 
     def hits(self) -> list[Hit]:
-        """Those of all that has passed, in order; none overlaps the next."""
+        """The hits of all that has passed, in order; none overlaps the next."""
         onsets = self._detector.finish()
         levels, size, total = self._detector.levels(), self._detector.level_step, self._detector.num_samples
         lead, shortest = (self._samples(s) for s in (self._cutting.pre_roll_seconds, self._cutting.min_length_seconds))
@@ -173,7 +173,7 @@ _RISE_DB, _ATTACK_SECONDS = 20.0, 0.012  # of most hits: at least, at most
 
 @dataclass(frozen=True)
 class HitSummary:
-    """What a file would be cut into.
+    """A count of the hits into which a file would be cut, and how long they are.
 
     Attributes:
         count: hits; 0 of a file that is no long recording of hits.
@@ -209,7 +209,7 @@ class HitCounter:
             self._waiting = []
 
     def summary(self) -> HitSummary:
-        """Of all that was added."""
+        """The hits of all that was added."""
         hits = self._cutter.hits() if self._is_long else []
         if len(hits) < _FEWEST_HITS:
             return HitSummary()

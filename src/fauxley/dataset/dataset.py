@@ -63,7 +63,7 @@ class Dataset:
 
     @property
     def entries(self) -> tuple[DatasetEntry, ...]:
-        """All about each file. Of millions of files that is much: nothing in training asks for it."""
+        """The row of each file in manifest.csv. Of millions of files that is much: nothing in training asks for it."""
         return self._shards.entries
 
     @property
@@ -72,7 +72,7 @@ class Dataset:
         return self._shards.licenses
 
     def contents(self) -> Any:
-        """What it holds, to be hashed: changes with any sound, label or name."""
+        """A value to be hashed, which differs where any sound, label or name does."""
         if isinstance(self.info, ShardedInfo):
             return self.info.manifest_sha256, [shard.sha256 for shard in self.info.shards]
         return [(entry.file, entry.label, entry.num_samples, entry.sha256) for entry in self.entries]
@@ -93,15 +93,15 @@ class Dataset:
 
     @property
     def duration_seconds(self) -> float:
-        """Of all files together."""
+        """The duration of all files together."""
         return self.info.num_samples / self.info.sample_rate
 
     def only(self, files: Sequence[int]) -> "Dataset":
-        """As if the folder held the files of these indices only, in file order."""
+        """A dataset of the files of these indices only, in file order."""
         return Dataset(self._shards.only(np.array(files, np.int64)))
 
     def skipped(self) -> list[Skipped]:
-        """What was not used, and why."""
+        """The files that were not used, and why."""
         return self._shards.skipped()
 
     def audio(self, file: int) -> Float:
@@ -118,7 +118,7 @@ class Dataset:
         return index.find(np.arange(len(index)))
 
     def index(self, slicing: Slicing | None = None) -> ClipIndex:
-        """The same, looked up by number instead of listed."""
+        """The clips of `clips`, to be looked up by number instead of listed."""
         index: ClipIndex = self._index(slicing or self.info.slicing)
         if not len(index):
             raise FauxleyError(f"no file of {self.name} is as long as a clip; use pad_end or shorter clips")

@@ -1,4 +1,4 @@
-"""Copies of remote files on this machine: found by their checksum, in a folder of bounded size.
+"""Keeps copies of remote files on this machine: found by their checksum, in a folder of bounded size.
 
 Any number of processes may use it at the same time. A copy appears whole or not at all, is checked when it has come
 and again when a process first opens it, and is fetched once however many ask for it. When room is needed, what was
@@ -30,7 +30,7 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "
 
 
 class DamagedError(Exception):
-    """What was fetched is not what was asked for: `args[0]` says in which way."""
+    """A fetched file is not the one that was asked for; `args[0]` says in which way."""
 
 
 class DownloadCache:
@@ -48,7 +48,7 @@ class DownloadCache:
 
     @classmethod
     def default(cls) -> "DownloadCache":
-        """As the environment says."""
+        """The cache of this user, as large as FAUXLEY_CACHE_SIZE allows."""
         limit = os.environ.get("FAUXLEY_CACHE_SIZE") or _DEFAULT_SIZE
         return cls(writable_folder("shards"), parse_size(limit, "FAUXLEY_CACHE_SIZE"))
 

@@ -1,4 +1,4 @@
-"""The doctor: measures every file of a folder and says which settings suit it.
+"""Measures every file of a folder, says what is broken, and advises which settings suit it.
 
 Advice is a handful of rules of thumb, all in `advise`, from what training WaveGAN on small folders has taught.
 """
@@ -6,11 +6,11 @@ Advice is a handful of rules of thumb, all in `advise`, from what training WaveG
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import joblib
 import numpy as np
 
 from fauxley.dataset.cutting import HitCounter, HitSummary
@@ -18,7 +18,7 @@ from fauxley.dataset.parts import split_into_parts
 from fauxley.dataset.shared_progress import Progress, WorkerProgress, shared_progress
 from fauxley.dataset.slicing import fitting_clip_length
 from fauxley.errors import FauxleyError
-from fauxley.parallel import WORKER_DIED, check_jobs
+from fauxley.parallel import WORKER_DIED, check_jobs, in_order
 from fauxley.sounds.catalogue import Sound, list_sounds
 from fauxley.sounds.decoder_process import close_idle
 from fauxley.sounds.finding import Skipped
@@ -106,7 +106,7 @@ class FolderReport:
 
     @property
     def duration_seconds(self) -> float:
-        """Of all files together."""
+        """The duration of all files together."""
         return sum(file.duration_seconds for file in self.files)
 
     @property
@@ -136,16 +136,16 @@ def scan_folder(
     sounds = {sound.file: sound for sound in catalogue.sounds}
     parts = split_into_parts(catalogue.sounds)
     measured: list[FileReport | Skipped] = []
-    workers = joblib.Parallel(n_jobs=n_jobs if len(parts) > 1 else 1, return_as="generator", batch_size=1)
     try:
         with shared_progress(len(parts), len(catalogue.sounds), progress) as shown:
-            calls = (
-                joblib.delayed(_measure_all)(catalogue.folder, [sounds[file] for file in part], shown.worker(index))
+            tasks = (
+                (catalogue.folder, [sounds[file] for file in part], shown.worker(index))
                 for index, part in enumerate(parts)
             )
-            for reports in workers(calls):
-                measured += reports
-                shown.report(len(measured))
+            with closing(in_order(_measure_all, tasks, n_jobs if len(parts) > 1 else 1)) as results:
+                for reports in results:
+                    measured += reports
+                    shown.report(len(measured))
     except BrokenExecutor as error:
         raise FauxleyError(WORKER_DIED) from error
     finally:

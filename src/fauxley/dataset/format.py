@@ -1,4 +1,4 @@
-"""The folder that a dataset is: its files, its tables, and how they are read and written.
+"""The format of a dataset's folder: its files, its tables, and how they are read and written.
 
 Others may read it too; the format version rises when it changes. Format 1:
 

@@ -1,4 +1,4 @@
-"""The hits of recordings as files of their own, at the recording's rate, channels and level, to look at and to keep."""
+"""Writes the hits of recordings as files of their own, at the recording's rate, channels and level."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -52,7 +52,7 @@ class HitFile:
 
 
 def find_hits(path: Path, cutting: Cutting) -> tuple[AudioFileInfo, list[Hit]]:
-    """What a recording is, and its hits.
+    """Find the hits of a recording; returns what the recording is, and them.
 
     Raises:
         AudioFileError: it cannot be used.

@@ -86,7 +86,7 @@ class Location(ABC):
 
     @abstractmethod
     def check(self, name: str, num_bytes: int, sha256: str) -> None:
-        """What `map` would complain of, as far as that costs nothing."""
+        """Raise what `map` would raise, as far as that can be told without reading the file."""
 
     @abstractmethod
     def ask(self, files: Sequence[tuple[str, int, str]]) -> None:
@@ -220,7 +220,7 @@ class Remote(Location):
         raise FauxleyError(f"{self}: {name} {reason} (tried {len(self._waits) + 1} times)")
 
     def _hopeless(self, name: str, error: Exception) -> FauxleyError | None:
-        """What to tell the user if trying again is of no use."""
+        """The error to tell the user if trying again is of no use, else None."""
         if isinstance(error, ImportError):
             return UsageError(f"{self} needs more libraries: pip install 'fauxley[remote]'")
         if isinstance(error, ValueError) and "Protocol not known" in str(error):

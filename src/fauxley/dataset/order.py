@@ -31,7 +31,7 @@ from fauxley.errors import UsageError
 
 
 class DrawnClips(NamedTuple):
-    """For each position: which clip, and a number uniform in [0, 1) that is its own, for the random start."""
+    """The clip drawn at each position, and a number uniform in [0, 1) for its random start."""
 
     clip: Int
     uniform: NDArray[np.float64]
@@ -42,7 +42,7 @@ class Order(ABC):
 
     @abstractmethod
     def draw(self, positions: Int) -> DrawnClips:
-        """What is drawn at `positions`, `(B,)`."""
+        """Draw the clips at `positions`, `(B,)`."""
 
     def soon(self, positions: Int) -> Int:
         """The shards that will be wanted some time after `positions`; none if there is nothing to fetch ahead."""
@@ -149,7 +149,7 @@ class Laned(Order):
         return np.unique([shard for _, shard, _, _ in self._visits(ahead)])
 
     def _visits(self, positions: Int) -> list[tuple[int, int, Int, Int]]:
-        """What to draw from which shard: (epoch, shard, rows of `positions`, places within the shard)."""
+        """Tell what to draw from which shard: (epoch, shard, rows of `positions`, places within the shard)."""
         epochs, within = np.divmod(positions, self._total)
         index, lane = np.divmod(within, self._lanes)
         # The first N mod L lanes have one clip more.
@@ -178,12 +178,12 @@ class Laned(Order):
         return DrawnClips(clips, uniform(words, len(clips)))
 
     def _choose(self, shard: int, words: np.random.Philox) -> Int:
-        """As many clips of a shard as it has, in the order in which they are drawn; counted from its first."""
+        """Choose as many clips of a shard as it has, in the order in which they are drawn; counted from its first."""
         return np.argsort(words.random_raw(int(self._counts[shard])), kind="stable")
 
 
 class BalancedLanes(Laned):
-    """The same, but a visit to a shard takes its labels in turn: of rare ones each clip often, of common ones a few.
+    """Lanes through shards, where a visit takes the labels in turn: of rare ones each clip often, of common ones a few.
 
     Labels are balanced within each shard, so a label that few shards have is drawn less often than others.
 

@@ -1,4 +1,4 @@
-"""What a dataset depends on besides the sounds, and how `auto` slicing decides."""
+"""The settings of a dataset, and how the slicing `auto` decides."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ _BLOCK_SAMPLES = 1 << 18
 
 @dataclass(frozen=True)
 class Encoding:
-    """What the stored samples depend on besides the files; see `PackSettings`.
+    """Settings on which the stored samples depend; see `PackSettings`.
 
     Attributes:
         cutting: how recordings are cut at their hits; None: they are kept whole.
@@ -38,7 +38,7 @@ class Encoding:
 
 @dataclass(frozen=True)
 class PackSettings:
-    """What a dataset depends on besides the sounds.
+    """All on which a dataset depends besides the sounds.
 
     Attributes:
         sample_rate: in Hz; what differs is resampled.

@@ -1,4 +1,4 @@
-"""A folder of sounds → a dataset: decoded once, in parallel, resumably, and to the same bytes every time.
+"""Packs a folder of sounds into a dataset: decoded once, in parallel, resumably, and to the same bytes every time.
 
 Workers write parts (see `parts`) into a work folder beside the destination, named after a fingerprint of settings and
 files; the parts are appended to the store in order and deleted. A run that was killed or ran out of disk is continued
@@ -195,7 +195,7 @@ def _seal(
 
 
 def _contents(catalogue: Catalogue, skipped: Sequence[Skipped]) -> list[tuple[str, str, str, str]]:
-    """What `catalogue` holds now, in the terms of what a dataset was made from."""
+    """The files that `catalogue` holds now, as (file, label, licence, sha256), to compare with a dataset's."""
     unused = {skip.file for skip in skipped}
     contents = [(skip.file, "", "", "") for skip in catalogue.unused]
     for sound in catalogue.sounds:

@@ -96,7 +96,7 @@ def write_part(
 
 
 def read_part(part: Path) -> list[PackedSound | Skipped] | None:
-    """What `write_part` reported, or None if the part is not whole."""
+    """Read what `write_part` reported; None if the part is not whole."""
     file = part.with_suffix(".json")
     if not file.exists():
         return None

@@ -46,7 +46,7 @@ _MAPPED = 64  # shards at most; a mapped file costs no memory, but room that the
 
 
 class Shards:
-    """What a dataset reads from; see `open_shards`.
+    """The audio of an opened dataset and where each file lies in it; see `open_shards`.
 
     Attributes:
         location: where it is.
@@ -122,7 +122,7 @@ class Shards:
         return audio[begin : begin + int(self.lengths[file])]
 
     def only(self, files: Int) -> "Shards":
-        """As if they held these files only, in file order."""
+        """The audio of these files only, in file order."""
         return _Selection(self, np.unique(files))
 
     def check(self) -> None:

@@ -1,0 +1,1 @@
+"""Judging sounds: clips, their features, the metrics, and how a model's figures are put together."""

@@ -1,4 +1,4 @@
-"""Where the clips come from that are judged by figures or by listeners: a dataset, a model, a folder of sound files.
+"""Sources of clips that are judged, by figures or by listeners: a dataset, a model, a folder of sound files.
 
 A source is a fixed, ordered set of clips. Its order is random but a function of the seed, because the inception score
 looks at consecutive groups. There are two ways to get at clips:
@@ -16,7 +16,8 @@ import dataclasses
 import hashlib
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -34,7 +35,7 @@ from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.verified import checksum, load_verified
 from fauxley.sounds.catalogue import list_sounds
 from fauxley.sounds.finding import find_audio
-from fauxley.sounds.reading import AudioFileError, AudioFileInfo, Float, probe, read_audio
+from fauxley.sounds.reading import AudioFileError, Float, probe, read_audio
 from fauxley.sounds.writing import quantise
 
 _LARGEST_PEAK = 100.0  # times full scale: 40 dB too loud is a mistake of units, not a sound
@@ -59,13 +60,13 @@ class ClipSource(ABC):
     """A fixed, ordered set of clips.
 
     Attributes:
-        title: what it is, for people.
-        sample_rate: in Hz.
+        title: name of the source for people.
+        sample_rate: sample rate in Hz.
         clip_length: T.
         channels: C of the originals.
-        labels: those that occur in it, by name; empty if it has none.
-        path: where it is; None if it is nowhere but in memory.
-        passed_over: what of it was not used, and why.
+        labels: names of the labels that occur in it; empty if it has none.
+        path: its file or folder, if that is known.
+        passed_over: files that are not used, with the reason.
     """
 
     title: str
@@ -78,7 +79,7 @@ class ClipSource(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many clips."""
+        """The number of clips."""
 
     @abstractmethod
     def read(self, indices: Sequence[int]) -> Audio:
@@ -86,7 +87,7 @@ class ClipSource(ABC):
 
     @abstractmethod
     def name(self, index: int) -> str:
-        """What a clip is called: a file, a seed."""
+        """The name of a clip: its file or its seed."""
 
     def originals(self) -> Iterator[OriginalClip]:
         """All clips, in order, as the source has them."""
@@ -105,7 +106,7 @@ class DatasetClips(ClipSource):
         clip_length: samples that clips are cut to; None: as the dataset was prepared.
 
     Attributes:
-        label_numbers: of each clip, (N,), its place in `labels`; -1 where it has none.
+        label_numbers: index of each clip's label in `labels`, (N,); -1 where it has none.
     """
 
     def __init__(
@@ -157,10 +158,10 @@ class DatasetClips(ClipSource):
 
 
 class ModelClips(ClipSource):
-    """What a model makes of the seeds from `seed` on. An unconditional model cannot say what a sound is meant to be.
+    """Sounds of a model, of the seeds from `seed` on. It cannot say which label a sound is meant to have.
 
     Args:
-        path: where other processes find the model; without, it is sent to them.
+        path: folder in which other processes find the model; None: the model itself is sent to them.
     """
 
     def __init__(
@@ -209,8 +210,25 @@ class _Files(ClipSource):
     """Files of a folder, decoded when they are asked for."""
 
     path: Path
-    _files: list[Path]
-    passed_over: list[str]
+
+    def __init__(
+        self,
+        ordered: Iterable[Path],
+        count: int,
+        reason_against: Callable[[Path], str],
+        progress: Callable[[int], None],
+    ) -> None:
+        """Take the first `count` files that nothing speaks against."""
+        self._files: list[Path] = []
+        self.passed_over: list[str] = []
+        for file in ordered:
+            if len(self._files) == count:
+                break
+            if reason := reason_against(file):
+                self.passed_over.append(f"{printable(file.relative_to(self.path))} {reason}")
+            else:
+                self._files.append(file)
+            progress(1)
 
     def __len__(self) -> int:
         return len(self._files)
@@ -256,15 +274,8 @@ class FolderClips(_Files):
         self.clip_length = clip_length
         self.path = folder
         found = find_audio(folder).files
-        self._files, self.passed_over = [], []
-        for index in np.random.default_rng([seed, 1]).permutation(len(found)):
-            if len(self._files) == count:
-                break
-            if reason := self._why_not(found[index]):
-                self.passed_over.append(f"{printable(found[index].relative_to(folder))} {reason}")
-            else:
-                self._files.append(found[index])
-            progress(1)
+        order = np.random.default_rng([seed, 1]).permutation(len(found))
+        super().__init__((found[index] for index in order), count, self._reason_against, progress)
         if self.passed_over:
             warnings.warn(self._complaint(), stacklevel=2)
         if not self._files:
@@ -277,8 +288,8 @@ class FolderClips(_Files):
         named = "; ".join(self.passed_over[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
         return f"{printable(self.path)}: {files} passed over: {named}"
 
-    def _why_not(self, path: Path) -> str:
-        """What keeps a file from being judged; "" if nothing does."""
+    def _reason_against(self, path: Path) -> str:
+        """The reason why a file cannot be judged; "" if it can."""
         try:
             rate = probe(path).sample_rate
         except AudioFileError:
@@ -316,7 +327,10 @@ class MixedFolderClips(_Files):
         self.title = title
         self.path = folder
         sounds = list_sounds(folder).sounds
-        headers = [header for sound in sounds[:_PROBED] if (header := _header(folder / sound.file))]
+        headers = []
+        for sound in sounds[:_PROBED]:
+            with suppress(AudioFileError):
+                headers.append(probe(folder / sound.file))
         if not headers:
             raise FauxleyError(f"no sound in {printable(folder)} can be used; 'fauxley scan' says why")
         self.sample_rate = headers[0].sample_rate
@@ -324,23 +338,15 @@ class MixedFolderClips(_Files):
         seconds = max(header.num_samples / header.sample_rate for header in headers)
         self.clip_length = round(seconds * self.sample_rate)
         self.labels = tuple(sorted({sound.label for sound in sounds} - {""}))
-        self._files, self._names_and_labels = [], list[tuple[str, str]]()
-        self.passed_over = []
-        for place in np.random.default_rng(seed).permutation(len(sounds)).tolist():
-            if len(self._files) == count:
-                break
-            file = folder / sounds[place].file
-            try:
-                read_audio(file)
-            except AudioFileError:
-                self.passed_over.append(f"{printable(file.relative_to(folder))} cannot be read")
-            else:
-                self._files.append(file)
-                self._names_and_labels.append((sounds[place].file, sounds[place].label))
+        self._sounds = {folder / sound.file: sound for sound in sounds}
+        order = np.random.default_rng(seed).permutation(len(sounds))
+        ordered = (folder / sounds[index].file for index in order)
+        super().__init__(ordered, count, _reason_against_decoding, lambda done: None)
 
     def originals(self) -> Iterator[OriginalClip]:
-        for file, (name, label) in zip(self._files, self._names_and_labels, strict=True):
-            yield OriginalClip(read_audio(file), probe(file).sample_rate, label, name)
+        for file in self._files:
+            sound = self._sounds[file]
+            yield OriginalClip(read_audio(file), probe(file).sample_rate, sound.label, sound.file)
 
 
 def open_clips(path: Path, count: int, seed: int = 0) -> ClipSource:
@@ -380,11 +386,12 @@ def _generate_mono(synthesizer: Synthesizer, title: str, seeds: Sequence[int]) -
     return np.asarray(quantise(audio).mean(1) / 32768, np.float32)
 
 
-def _header(path: Path) -> AudioFileInfo | None:
+def _reason_against_decoding(file: Path) -> str:
     try:
-        return probe(path)
+        read_audio(file)
     except AudioFileError:
-        return None
+        return "cannot be read"
+    return ""
 
 
 def _decode(files: Sequence[Path], sample_rate: int, clip_length: int) -> Audio:

@@ -9,7 +9,7 @@ Letters: N clips, D dimensions, K labels, Q clips whose neighbours are looked fo
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,16 +17,23 @@ from numpy.typing import NDArray
 
 from fauxley.dataset.dataset import Dataset
 from fauxley.errors import FauxleyError
+from fauxley.evaluation.classifier.cache import fingerprint
 from fauxley.evaluation.classifier.classifier import Classifier
-from fauxley.evaluation.classifier.training import fingerprint
-from fauxley.evaluation.clips import Audio, ClipSource, DatasetClips
-from fauxley.evaluation.features import ClassifierFeatures, Extractor, LogMelNeighbours, extract
-from fauxley.evaluation.figures import Figures, Score
-from fauxley.evaluation.metrics import signal_checks as signals
-from fauxley.evaluation.metrics.copies import Alignments, Copy, Fingerprints, aligning_rate
+from fauxley.evaluation.clips import ClipSource, DatasetClips
+from fauxley.evaluation.features import (
+    ClassifierFeatures,
+    Extractor,
+    Fingerprints,
+    LogMelNeighbours,
+    SignalFeatures,
+    extract,
+)
+from fauxley.evaluation.figures import Evaluation, Score
+from fauxley.evaluation.metrics import signal_measures
+from fauxley.evaluation.metrics.copies import Alignments, Copy, aligning_rate
 from fauxley.evaluation.metrics.inception_score import inception_score
 from fauxley.evaluation.pretrained import SpeechQuality
-from fauxley.evaluation.protocol import LEAST_CLIPS, Listener, Protocol
+from fauxley.evaluation.protocol import LEAST_CLIPS, ProgressTracker, Protocol
 from fauxley.evaluation.scoring import (
     STEPS,
     Yardsticks,
@@ -42,22 +49,28 @@ Array = NDArray[Any]
 
 _SEARCHED = ("neighbours", "copies")  # for so many clips as the protocol says
 _ALIGNED = ("fingerprints", "waveforms")  # for all clips
-_SPECTRUM_BINS = 512
+
+
+class Judged(NamedTuple):
+    """A set of clips with its figures."""
+
+    source: ClipSource
+    figures: Evaluation
 
 
 class Evaluator:
     """Judges sets of clips against a dataset.
 
     Args:
-        train: what models learnt from.
+        train: the clips that models learnt from.
         test: real clips that they did not learn from. Without, the memorisation check compares with how close
             training clips are to one another.
         classifier: None leaves out all that needs labels.
         embeddings: further extractors by name, which is that of their features.
-        quality: how good clips sound, as one feature.
-        protocol: see there.
-        device: where features are computed.
-        listener: whom to tell.
+        quality: a network that rates how good clips sound.
+        protocol: settings that the figures depend on.
+        device: device that features are computed on.
+        progress: is told how far the work has come.
         clip_length: samples that real clips are cut to; None: as the data was prepared.
         n_jobs: processes that read or make clips and compute their features; see `features.extract`.
 
@@ -74,13 +87,13 @@ class Evaluator:
         quality: SpeechQuality | None = None,
         protocol: Protocol = Protocol(),  # noqa: B008 - frozen
         device: torch.device | str = "cpu",
-        listener: Listener | None = None,
+        progress: ProgressTracker | None = None,
         clip_length: int | None = None,
         n_jobs: int | None = 1,
     ) -> None:
         self.protocol = protocol
         self.classifier = classifier
-        self._listener = listener or Listener()
+        self._progress = progress or ProgressTracker()
         self._device = device
         self._n_jobs = n_jobs
         self._extractors: dict[str, Extractor] = {
@@ -103,17 +116,17 @@ class Evaluator:
         for source in (self.train, *([self.test] if self.test else [])):
             self.check(source)
         self.training_shares = self._training_shares()
-        self._real: list[Figures] = []
+        self._real: list[Evaluation] = []
 
     @property
-    def real(self) -> list[Figures]:
+    def real(self) -> list[Evaluation]:
         """Figures of the training data, and of the held-out clips if there are any; measured when first asked for."""
         if not self._real:
             self._judge_real()
         return self._real
 
     def check(self, source: ClipSource) -> None:
-        """Whether clips can be judged here.
+        """Check that clips can be judged here.
 
         Raises:
             FauxleyError: another sample rate or clip length, or too few clips.
@@ -127,7 +140,7 @@ class Evaluator:
         if len(source) < LEAST_CLIPS:
             raise FauxleyError(f"{source.title}: {len(source)} clips are too few; {LEAST_CLIPS} are needed at least")
 
-    def evaluate(self, source: ClipSource) -> Figures:
+    def evaluate(self, source: ClipSource) -> Evaluation:
         """All figures of a set of clips.
 
         Raises:
@@ -137,14 +150,14 @@ class Evaluator:
         _ = self.real  # has to be there
         return self._evaluate(source)[0]
 
-    def _evaluate(self, source: ClipSource) -> tuple[Figures, dict[str, Array]]:
-        figures = Figures(source.title, len(source))
+    def _evaluate(self, source: ClipSource) -> tuple[Evaluation, dict[str, Array]]:
+        figures = Evaluation(source.title, len(source))
         features = self._features(source, figures)
         if self.classifier is not None:
             score_labels(figures, features["probabilities"], self.training_shares, self.protocol.splits)
             figures.scores["inception_share"] = self._share(features["probabilities"])
         with self._timed(figures, "neighbours", len(features["neighbours"])):
-            tell = self._listener.advance
+            tell = self._progress.advance
             score_neighbours(figures, features, self._searched, own=False, device=self._device, progress=tell)
             score_memorisation(figures, self.baseline_distances)
         self._score_copies(figures, source, features, own=False)
@@ -152,17 +165,17 @@ class Evaluator:
             for name in self.embeddings:
                 reference, yardsticks = self._reference[name], self._yardsticks[name]
                 score_distances(
-                    figures, name, reference, features[name], self.protocol.seed, yardsticks, self._listener.advance
+                    figures, name, reference, features[name], self.protocol.seed, yardsticks, self._progress.advance
                 )
         real = self._real[0].measures
         figures.gaps = {
-            name: signals.kolmogorov_smirnov(values, real[name]) for name, values in figures.measures.items()
+            name: signal_measures.kolmogorov_smirnov(values, real[name]) for name, values in figures.measures.items()
         }
         return figures, features
 
     def _judge_real(self) -> None:
         """The rows of real clips: the training data by itself, and the held-out clips as any others."""
-        train = Figures(self.train.title, self.count)
+        train = Evaluation(self.train.title, self.count)
         everything = self._features(self.train, train)
         self._searched = {name: everything[name] for name in (*_SEARCHED, *_ALIGNED)}
         self._reference = {name: everything[name] for name in self.embeddings}
@@ -183,7 +196,7 @@ class Evaluator:
             half = self.count // 2
             for name, yardsticks in self._yardsticks.items():
                 halves = features[name][:half], features[name][half:]
-                score_distances(train, name, *halves, self.protocol.seed, yardsticks, self._listener.advance)
+                score_distances(train, name, *halves, self.protocol.seed, yardsticks, self._progress.advance)
         if self.test is not None:
             held_out, features = self._evaluate(self.test)
             held_out.scores.pop("inception_share", None)
@@ -191,12 +204,14 @@ class Evaluator:
             self._baseline = held_out
             self._real_probabilities = features.get("probabilities", self._real_probabilities)
 
-    def _score_copies(self, figures: Figures, source: ClipSource, features: Mapping[str, Array], *, own: bool) -> None:
+    def _score_copies(
+        self, figures: Evaluation, source: ClipSource, features: Mapping[str, Array], *, own: bool
+    ) -> None:
         """Look for copies among all clips whose features are given, and name them."""
         count, most = len(features["fingerprints"]), self.protocol.neighbours
         with self._timed(figures, "copies", count + min(count, most)):
             found = score_copies(
-                figures, features, self._searched, most, own=own, device=self._device, progress=self._listener.advance
+                figures, features, self._searched, most, own=own, device=self._device, progress=self._progress.advance
             )
             figures.copies = self._named(source, found)
 
@@ -224,18 +239,18 @@ class Evaluator:
 
     @property
     def baseline_distances(self) -> Array:
-        """How far real clips are from the training data, by which copies are told, (M,)."""
+        """Distances of real clips to the training data, with which those of generated clips are compared, (M,)."""
         assert self._baseline.nearest is not None
         return self._baseline.nearest.distances
 
-    def _features(self, source: ClipSource, figures: Figures) -> dict[str, Array]:
+    def _features(self, source: ClipSource, figures: Evaluation) -> dict[str, Array]:
         """Features by name; signal measures and the spectrum go into `figures` at once."""
-        extractors = {**self._extractors, "signals": _Meters()}
+        extractors = {**self._extractors, "signals": SignalFeatures()}
         with self._timed(figures, "features", len(source)):
             keep = {} if source is self.train else dict.fromkeys(_SEARCHED, self.protocol.neighbours)
-            features = extract(source, extractors, keep, self._listener.advance, self._n_jobs)
+            features = extract(source, extractors, keep, self._progress.advance, self._n_jobs)
         measured, spectrum = features.pop("signals"), features.pop("spectrum")
-        figures.measures = {name: measured[:, column] for column, name in enumerate(signals.MEASURES)}
+        figures.measures = {name: measured[:, column] for column, name in enumerate(signal_measures.MEASURES)}
         figures.spectrum = spectrum / max(float(spectrum.sum()), 1e-30)
         if "speech_quality" in features:
             figures.scores["speech_quality"] = mean_and_spread(features.pop("speech_quality"))
@@ -264,22 +279,8 @@ class Evaluator:
         return np.asarray(counts / counts.sum())
 
     @contextmanager
-    def _timed(self, figures: Figures, stage: str, total: int) -> Iterator[None]:
-        self._listener.begin(f"{figures.title}: {stage}", total)
+    def _timed(self, figures: Evaluation, stage: str, total: int) -> Iterator[None]:
+        self._progress.begin(f"{figures.title}: {stage}", total)
         start = time.perf_counter()
         yield
         figures.seconds[stage] = time.perf_counter() - start
-
-
-class _Meters(Extractor):
-    """Signal measures as features, and the sum of the clips' spectra."""
-
-    title = "signals"
-    totals = ("spectrum",)
-
-    def extract(self, clips: Audio, sample_rate: int) -> Mapping[str, Array]:
-        measures = signals.measure(clips, sample_rate)
-        return {
-            "signals": np.stack(list(measures.values()), 1),
-            "spectrum": signals.mean_spectrum(clips, _SPECTRUM_BINS),
-        }

@@ -1,4 +1,4 @@
-"""From clips to features: what the metrics, pure functions of arrays, are computed on.
+"""Features of clips, on which the metrics are computed: extractors, and running them over a whole source.
 
 An extractor turns a batch of clips into a row each. `extract` sends every clip of a source through several
 extractors at once, so that a model makes each sound only once; on a cluster, the workers make it. What would not fit in
@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 
 from fauxley.evaluation.classifier.classifier import Classifier
 from fauxley.evaluation.clips import Audio, ClipSource, Reader
+from fauxley.evaluation.metrics import signal_measures
+from fauxley.evaluation.metrics.copies import aligning_rate, fingerprints
 from fauxley.parallel import in_order
 from fauxley.signal.mel import mel_matrix
 from fauxley.signal.stft import stft
@@ -31,13 +33,14 @@ Progress = Callable[[int], None]
 BATCH_SIZE = 64
 _IN_MEMORY = 1 << 28  # bytes
 _FLOOR_DB = -50  # of what is not the official code's
+_SPECTRUM_BINS = 512
 
 
 class Extractor(ABC):
     """Clips to features.
 
     Attributes:
-        title: what the features are, for people.
+        title: name of the features for people.
         limit: clips of a source it is asked for at most, the first ones; None: all.
         totals: names of features that are summed up over all clips instead of kept.
     """
@@ -47,7 +50,7 @@ class Extractor(ABC):
     totals: tuple[str, ...] = ()
 
     @abstractmethod
-    def extract(self, clips: Audio, sample_rate: int) -> Mapping[str, Float32]:
+    def extract(self, clips: Audio, sample_rate: int) -> Mapping[str, NDArray[Any]]:
         """Features of clips (B, T) in [-1, 1] at `sample_rate`: (B, D) under each name; of totals their sum, (D,)."""
 
 
@@ -118,6 +121,33 @@ class ClassifierFeatures(Extractor):
         audio = resample(clips, sample_rate, self.classifier.settings.sample_rate)
         embedding, probabilities = self.classifier.judge(torch.from_numpy(audio))
         return {"classifier": embedding.numpy(), "probabilities": probabilities.numpy()}
+
+
+class Fingerprints(Extractor):
+    """Features that copies are found by: `fingerprints`, (B, 1024); `waveforms`, (B, T), 16 bits at a moderate rate."""
+
+    title = "fingerprints"
+
+    def extract(self, clips: Audio, sample_rate: int) -> Mapping[str, NDArray[Any]]:
+        rate = aligning_rate(sample_rate, clips.shape[1])
+        audio = resample(clips, sample_rate, rate)
+        audio = audio - audio.mean(1, keepdims=True)
+        waveforms = np.clip(np.round(audio * 32767), -32768, 32767).astype(np.int16)
+        return {"fingerprints": fingerprints(torch.from_numpy(audio), rate).numpy(), "waveforms": waveforms}
+
+
+class SignalFeatures(Extractor):
+    """Signal measures, a column for each of `MEASURES`, and the sum of the clips' spectra."""
+
+    title = "signals"
+    totals = ("spectrum",)
+
+    def extract(self, clips: Audio, sample_rate: int) -> Mapping[str, NDArray[Any]]:
+        measures = signal_measures.measure(clips, sample_rate)
+        return {
+            "signals": np.stack(list(measures.values()), 1),
+            "spectrum": signal_measures.mean_spectrum(clips, _SPECTRUM_BINS),
+        }
 
 
 def resample(clips: Audio, sample_rate: int, wanted: int) -> Audio:
@@ -196,7 +226,7 @@ def _reader(source: ClipSource, start: int, n_jobs: int | None) -> Reader:
 def _extract(
     read: Reader, sample_rate: int, extractors: Sequence[Extractor], keep: Mapping[str, int]
 ) -> list[dict[str, NDArray[Any]]]:
-    """What each extractor makes of a batch; of features in `keep` so many rows, so that no others have to travel."""
+    """Features of a batch by each extractor; of those in `keep` only so many rows, so that no others have to travel."""
     clips = read()
     return [
         {

@@ -1,4 +1,4 @@
-"""What an evaluation gives: figures by name, and what each of them means.
+"""The figures of an evaluation, and the list of all metrics: title, direction, meaning, blind spots.
 
 Letters: N clips, Q clips whose neighbours were looked for, K labels.
 """
@@ -25,7 +25,7 @@ class Metric(NamedTuple):
     blind: str
 
 
-# Names of figures in `Figures.scores`; those of embeddings have "/" and the embedding's name behind.
+# Names of figures in `Evaluation.scores`; those of embeddings have "/" and the embedding's name behind.
 METRICS: Mapping[str, Metric] = {
     "inception_score": Metric(
         "Inception score",
@@ -159,30 +159,30 @@ class Score:
 
 @dataclass(frozen=True)
 class NearestTraining:
-    """Of the clips looked at: distance to the nearest training clip and its index in the training source, (Q,)."""
+    """Distance of each clip to its nearest training clip, and index of that in the training source, (Q,) each."""
 
     distances: Array
     indices: Array
 
 
 @dataclass
-class Figures:
+class Evaluation:
     """All figures of one set of clips.
 
     Attributes:
-        title: of the set.
-        count: clips in it.
-        scores: by name of `METRICS`, some followed by "/" and an embedding.
+        title: title of the set.
+        count: number of clips in it.
+        scores: scores by name: one of `METRICS`, some followed by "/" and an embedding.
         label_shares: how often each label was the likeliest, (K,); None without a classifier.
         measures: signal measures by name, (N,) each.
-        gaps: by the same names, the Kolmogorov-Smirnov statistic against real clips.
+        gaps: Kolmogorov-Smirnov statistic of each of them against real clips.
         spectrum: mean power spectrum, even steps from 0 to half the sample rate.
         nearest: neighbours in the training data.
         copies: which clips are training clips again, the surest first.
-        looked_at: how many clips were looked at for copies.
-        memorisation: those distances against the held-out clips'.
+        num_searched: number of clips that were searched for copies.
+        memorisation: distances to the training data compared with those of held-out clips.
         confidence: the classifier's highest probability for each clip, (N,).
-        seconds: by stage.
+        seconds: seconds that each stage took.
     """
 
     title: str
@@ -194,13 +194,13 @@ class Figures:
     spectrum: Array | None = None
     nearest: NearestTraining | None = None
     copies: list[Copy] = field(default_factory=list)
-    looked_at: int = 0
+    num_searched: int = 0
     memorisation: Memorisation | None = None
     confidence: Array | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """What has a JSON form and is worth keeping: all figures, not the clips' own numbers."""
+        """The JSON form: all figures, not the numbers of single clips."""
         scores = {
             name: {"value": s.value, **({} if s.spread is None else {"spread": s.spread})}
             for name, s in self.scores.items()

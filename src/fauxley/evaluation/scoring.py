@@ -1,4 +1,4 @@
-"""From features to figures: which metrics are computed, with which settings.
+"""Scoring: which metrics are computed from which features, with which settings.
 
 Letters: N clips, D dimensions, K labels, Q clips whose neighbours are looked for.
 """
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from numpy.typing import NDArray
 
-from fauxley.evaluation.figures import Figures, NearestTraining, Score
+from fauxley.evaluation.figures import Evaluation, NearestTraining, Score
 from fauxley.evaluation.metrics.copies import Alignments, find_copies
 from fauxley.evaluation.metrics.different_bins import different_bins
 from fauxley.evaluation.metrics.frechet import frechet_distance, frechet_distance_infinity
@@ -23,8 +23,8 @@ Array = NDArray[Any]
 _PRECISION_RECALL_CLIPS = 10_000  # at most, for which all pairs are looked at in seconds
 
 
-def score_labels(figures: Figures, probabilities: Array, training_shares: Array, splits: int) -> None:
-    """What a classifier's probabilities, (N, K), tell; the shares, (K,), are those of the training data's labels."""
+def score_labels(figures: Evaluation, probabilities: Array, training_shares: Array, splits: int) -> None:
+    """Score a classifier's probabilities, (N, K), against the shares of the training data's labels, (K,)."""
     scores = figures.scores
     scores["inception_score"] = Score(*inception_score(probabilities, min(splits, len(probabilities))))
     scores["mis"] = Score(modified_inception_score(probabilities))
@@ -34,7 +34,7 @@ def score_labels(figures: Figures, probabilities: Array, training_shares: Array,
 
 
 def score_neighbours(
-    figures: Figures,
+    figures: Evaluation,
     features: Mapping[str, Array],
     training: Mapping[str, Array],
     *,
@@ -56,7 +56,7 @@ def score_neighbours(
 
 
 def score_copies(
-    figures: Figures,
+    figures: Evaluation,
     features: Mapping[str, Array],
     training: Mapping[str, Array],
     most: int,
@@ -72,7 +72,7 @@ def score_copies(
         own: the clips are the first of the training clips themselves.
     """
     found = find_copies(features, training, own=own, device=device, progress=progress)
-    figures.looked_at = len(found.similarity)
+    figures.num_searched = len(found.similarity)
     figures.scores["copies"] = Score(float(found.copied.mean()))
     some = {name: features[name][:most] for name in ("fingerprints", "waveforms")}
     repeated = find_copies(some, some, own=True, device=device, progress=progress)
@@ -82,7 +82,7 @@ def score_copies(
     return found
 
 
-def score_memorisation(figures: Figures, held_out: Array) -> None:
+def score_memorisation(figures: Evaluation, held_out: Array) -> None:
     """Whether the clips are closer to the training data than held-out clips, whose distances are given, (M,)."""
     assert figures.nearest is not None
     found = memorisation(figures.nearest.distances, held_out)
@@ -92,11 +92,11 @@ def score_memorisation(figures: Figures, held_out: Array) -> None:
 
 
 class Yardsticks(NamedTuple):
-    """What distances in an embedding are measured with, settled on the training data once and for all.
+    """The scales by which distances in an embedding are measured, fitted on the training data once and for all.
 
     Attributes:
-        scale: of the kernel distance.
-        bandwidth: of KAD.
+        scale: centre and unit for the kernel distance.
+        bandwidth: bandwidth of KAD's kernel.
     """
 
     scale: Scale
@@ -112,7 +112,7 @@ STEPS = 7  # of `score_distances`
 
 
 def score_distances(
-    figures: Figures,
+    figures: Evaluation,
     name: str,
     real: Array,
     made: Array,

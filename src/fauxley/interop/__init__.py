@@ -1,0 +1,1 @@
+"""What comes in from elsewhere: checkpoints of the official TensorFlow code, read without TensorFlow."""

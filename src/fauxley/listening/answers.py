@@ -1,8 +1,8 @@
 """The answers of a study in SQLite: what was acknowledged is on the disk, and counted once.
 
 Every change is a transaction of its own, with the write-ahead log flushed before it counts as done
-(`synchronous=FULL`), so that whoever was told "saved" is right even if the power fails. An answer carries an ID of
-the listener's making: sent again, because the acknowledgement was lost on its way, it changes nothing. The rules
+(`synchronous=FULL`), so that whoever was told "saved" is right even if the power fails. An answer carries an ID that
+the browser made up: sent again, because the acknowledgement was lost on its way, it changes nothing. The rules
 (one answer a question, scales from 1 to 5) are constraints of the schema, which no mistake in a program can break.
 
 Listeners are known by a random token, of which only the hash is kept. No address, name or time zone is stored.
@@ -120,7 +120,7 @@ class Answers:
             self._db.close()
 
     def start(self, now: float) -> str:
-        """Welcome a listener: decide all that it will be asked and return its token.
+        """Register a new listener: decide all questions in advance and return the listener's token.
 
         Args:
             now: seconds since 1970.
@@ -139,12 +139,12 @@ class Answers:
         return token
 
     def num_listeners(self) -> int:
-        """Of all that ever began."""
+        """The number of listeners who ever began."""
         with self._use() as db:
             return int(db.execute("SELECT COUNT(*) FROM listener").fetchone()[0])
 
     def step(self, token: str, now: float) -> Step:
-        """What comes next for a listener.
+        """The question that comes next for a listener.
 
         Raises:
             UnknownListenerError: nobody has this token.
@@ -267,7 +267,7 @@ class Answers:
                 raise
 
     def _fitting(self, rating: Rating) -> Rating:
-        """The rating, if it is of a question that this study has."""
+        """Return the rating if this study has such a question; raise otherwise."""
         study, kind, clips = self.study, rating.kind, rating.clips
         if kind in ("volume", "headphones"):
             asked = {study.volume} if kind == "volume" else {tones.id for tones in study.tones}
@@ -315,7 +315,7 @@ def _listener(db: sqlite3.Connection, token: str) -> int:
 
 
 def _loads(db: sqlite3.Connection, now: float) -> dict[str, int]:
-    """How often each unit was rated, or is about to be by someone who is still there."""
+    """The number of ratings that each unit has, or is about to get from a listener who was there within the hour."""
     return dict(
         db.execute(
             "SELECT unit, COUNT(*) FROM trial t JOIN listener ON number = listener "

@@ -1,10 +1,10 @@
-"""Who hears what, in which order: a pure function of the study, the listener's number and what was rated so far.
+"""The questions that a listener gets, in order: a function of the study, the listener's number and the ratings so far.
 
-- Balance: of all batches, pairs and clips that would do, those rated least come first; ties are broken by the seed.
+- Balance: batches, pairs and clips that were rated least come first; ties are broken by the seed.
 - Order: over as many listeners as there are sources, each source comes once at each place (a Latin square, shuffled
   anew for every round), and each pair is heard in both orders alike.
 - Blinding: every batch has the same shape, whatever it is from: ten clips and, near its end, one of its first five
-  again. Roles are known here and on no client.
+  again. Browsers are never told which is which.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,11 +28,11 @@ class Trial:
     """One question to one listener.
 
     Attributes:
-        kind: what is asked.
-        unit: what it is about: the ID of a unit, or of a sound if it is only to set up.
+        kind: kind of question.
+        unit: ID of the unit that it is about, or of the sound if it only sets something up.
         clips: the sounds, in the order heard.
         purpose: `rated` counts; `repeat` and `anchor` tell how well one listens; `setup` is neither.
-        batch: place of its batch among the listener's, from 0; -1 outside the label task.
+        batch: number of its batch among the listener's, from 0; -1 outside the label task.
     """
 
     kind: Kind
@@ -46,9 +46,9 @@ def assign(study: Study, listener: int, loads: Mapping[str, int]) -> list[Trial]
     """All trials of a listener, in order.
 
     Args:
-        study: what is asked.
-        listener: counts from 0.
-        loads: how often each unit was rated, or is being rated; a missing one is 0.
+        study: the listening test.
+        listener: number of the listener, from 0.
+        loads: for each unit, how often it was rated or is being rated; 0 where it is missing.
     """
     rng = np.random.default_rng([study.design.seed, listener])
     chooser = _Chooser(study, loads, rng)

@@ -1,4 +1,4 @@
-"""Who did not listen, by a rule that is the same for everybody and printed with the figures."""
+"""Listeners who did not listen: found by a rule that is the same for everybody and printed with the figures."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -17,7 +17,7 @@ RULE = (
 )
 
 
-def careless(study: Study, ratings: Sequence[Rating]) -> dict[int, tuple[str, ...]]:
+def find_careless(study: Study, ratings: Sequence[Rating]) -> dict[int, tuple[str, ...]]:
     """The listeners to be set aside by `RULE`, and why."""
     excluded = {}
     for listener in sorted({rating.listener for rating in ratings}):
@@ -32,7 +32,7 @@ def careless(study: Study, ratings: Sequence[Rating]) -> dict[int, tuple[str, ..
     return excluded
 
 
-def alike(ratings: Sequence[Rating]) -> list[bool]:
+def answered_alike(ratings: Sequence[Rating]) -> list[bool]:
     """For each question that was asked again, whether it was answered alike."""
     first = {
         (rating.listener, rating.kind, frozenset(rating.clips)): rating
@@ -43,11 +43,11 @@ def alike(ratings: Sequence[Rating]) -> list[bool]:
     for rating in ratings:
         before = first.get((rating.listener, rating.kind, frozenset(rating.clips)))
         if rating.purpose == "repeat" and before is not None:
-            found.append(_meant(rating) == _meant(before))
+            found.append(_given_answer(rating) == _given_answer(before))
     return found
 
 
-def _meant(rating: Rating) -> str | None:
+def _given_answer(rating: Rating) -> str | None:
     """The answer, whatever the order in which the sounds were heard."""
     return rating.preferred if rating.kind == "pair" else rating.choice
 
@@ -90,7 +90,7 @@ def _qualities(study: Study, own: Sequence[Rating]) -> str | None:
 
 
 def _repeats(own: Sequence[Rating]) -> str | None:
-    found = alike(own)
+    found = answered_alike(own)
     if len(found) < _FEWEST_REPEATS:
         return None
     return f"{sum(found)} of {len(found)} repeated questions answered alike" if 3 * sum(found) < len(found) else ""

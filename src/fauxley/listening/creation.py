@@ -41,16 +41,16 @@ _VOLUME_CLIPS = 3
 
 @dataclass(frozen=True)
 class StimulusSettings:
-    """How a study's sounds are made.
+    """Settings by which the sounds of a study are chosen and made alike.
 
     Attributes:
-        title: shown to listeners.
-        labels: answers of the label task; empty takes those of the real sounds.
-        clips: of each source; whole batches of ten.
-        seconds: length of every clip; None takes that of the real ones.
-        loudness_lkfs: of every clip.
+        title: title of the study, shown to listeners.
+        labels: possible answers of the label task; empty: the labels of the real sounds.
+        clips: number of clips of each source; only whole batches of ten are used.
+        seconds: length of every clip; None: the length of the real ones.
+        loudness_lkfs: loudness of every clip.
         anchors: whether to add real sounds drowned in noise, which show who listens and where the scale ends.
-        seed: of the choice of sounds.
+        seed: decides which sounds are chosen.
     """
 
     title: str = "Listening test"
@@ -74,7 +74,13 @@ class StimulusSettings:
 
 @dataclass(frozen=True)
 class Assembled:
-    """A study that was written, and how many of its clips peak too high to be as loud as the rest, and by how much."""
+    """A study that was written.
+
+    Attributes:
+        study: the study.
+        softer: number of clips that stay softer than the rest, because they would peak too high.
+        worst_db: by how much the worst of them is softer.
+    """
 
     study: Study
     softer: int
@@ -95,9 +101,9 @@ def assemble(
     Args:
         folder: must not exist.
         real: name and clips of the real sounds.
-        models: the same of what is to be judged.
-        design: what listeners are asked.
-        settings: how the sounds are made.
+        models: clips of the models that are to be judged, by name.
+        design: the questions that every listener gets.
+        settings: settings of the sounds.
         progress: called with the source's name and the number of clips so far.
         recognise: names a clip (C, T) of this rate, for models whose sounds have no labels; listeners' accuracy is
             then measured against it, as the paper does with its classifier. None leaves them without.
@@ -132,9 +138,9 @@ def _labels(settings: StimulusSettings, real: ClipSource, design: Design) -> tup
     if "label" not in design.tasks:
         return labels
     if len(labels) < 2:
-        raise UsageError("the label task needs at least two labels: give --labels, or leave 'label' out of --tasks")
+        raise UsageError("the label task needs at least two labels: give some, or leave the task 'label' out")
     if len(labels) > 60:
-        raise UsageError(f"{len(labels)} labels are too many to choose from; name at most 60 with --labels")
+        raise UsageError(f"{len(labels)} labels are too many to choose from; give at most 60")
     for label in labels:
         if label == CANNOT_TELL or not label.strip() or not label.isprintable() or len(label) > 40:
             raise UsageError(f"a label must be printable, at most 40 characters and not {CANNOT_TELL!r}; got {label!r}")
@@ -170,7 +176,7 @@ def _draw(
     leveller: Leveller,
     recognise: Callable[[Float, int], str] | None,
 ) -> Iterable[tuple[int, tuple[str, OriginalClip]]]:
-    """Fitted clips of all sources in their order: (place of the source, (its name, clip))."""
+    """Fitted clips of all sources, in the order of the sources: (index of the source, (its name, clip))."""
     recordings: list[OriginalClip] = []
     for place, (name, source) in enumerate([real, *models.items()]):
         count = 0
@@ -270,7 +276,7 @@ def recogniser(classifier: Classifier, labels: Sequence[str]) -> Callable[[Float
 
     Args:
         classifier: mono, of one rate and clip length, to which clips are brought.
-        labels: what listeners choose from.
+        labels: labels that listeners choose from.
 
     Raises:
         UsageError: the classifier knows a label that listeners cannot choose.

@@ -1,4 +1,7 @@
-"""What passes between a listener and the server: a question without a word about sources, an answer, and the record."""
+"""A question as a listener sees it, the answer that comes back, and the rating that is recorded.
+
+What is sent to a listener says nothing about sources.
+"""
 
 from dataclasses import dataclass
 
@@ -7,7 +10,7 @@ from fauxley.listening.assignment import Kind, Purpose
 
 @dataclass(frozen=True)
 class Opinion:
-    """1 (worst) to 5 (best)."""
+    """An opinion of a batch of clips: numbers from 1 (worst) to 5 (best)."""
 
     quality: int
     ease: int
@@ -16,7 +19,7 @@ class Opinion:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a listener sends. `answer_id` is of the listener's making, the same when it is sent again."""
+    """An answer as a browser sends it, which makes up `answer_id` and keeps it when it sends the answer again."""
 
     trial: str
     answer_id: str
@@ -26,19 +29,19 @@ class Answer:
 
 @dataclass(frozen=True)
 class Step:
-    """What a listener is to be shown: tokens and places, nothing that tells a source.
+    """The question that a listener is to be shown next: tokens and counts, nothing that tells a source.
 
     Attributes:
         trial: ID of the question; "" when there are no more.
-        kind: what is asked.
-        sounds: tokens, in the order heard.
-        upcoming: tokens of the next question, to fetch ahead.
-        done: questions answered so far.
-        total: of all.
-        place: of the question within its batch or part, from 0.
-        size: of the batch or part.
-        batch: of the label task, from 0.
-        num_batches: of the label task.
+        kind: kind of question.
+        sounds: tokens of its sounds, in the order heard.
+        upcoming: tokens of the sounds of the question after it, to be fetched ahead.
+        done: number of questions answered so far.
+        total: number of all questions.
+        place: number of the question within its batch or part, from 0.
+        size: number of questions in that batch or part.
+        batch: number of the batch, from 0; -1 outside the label task.
+        num_batches: number of batches that the listener labels.
     """
 
     trial: str
@@ -71,6 +74,6 @@ class Rating:
 
     @property
     def preferred(self) -> str:
-        """Of a pair, the clip that was chosen, in whatever order they were heard; "" for neither."""
+        """The clip that was chosen of a pair, whichever was heard first; "" for neither."""
         places = {"first": 0, "second": 1}
         return self.clips[places[self.choice]] if self.choice in places else ""

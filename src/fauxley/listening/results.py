@@ -12,7 +12,7 @@ from functools import partial
 from itertools import combinations
 
 from fauxley.listening.assignment import Kind
-from fauxley.listening.carelessness import RULE, alike, careless
+from fauxley.listening.carelessness import RULE, answered_alike, find_careless
 from fauxley.listening.questions import Rating
 from fauxley.listening.statistics import (
     REPLICATES,
@@ -31,15 +31,15 @@ MEASURES = ("accuracy", "quality", "ease", "diversity", "judged_real")
 
 @dataclass(frozen=True)
 class SourceResult:
-    """What was heard of one source.
+    """The figures of one source.
 
     Attributes:
         source: its name.
         role: real, model or anchor.
         accuracy: share of labels that are right; None where nobody knows what is right.
-        quality: mean opinion, 1 to 5, as the next two.
-        ease: of recognition.
-        diversity: of a batch.
+        quality: mean opinion of the sound quality, 1 to 5.
+        ease: mean opinion of how easily sounds are recognised, 1 to 5.
+        diversity: mean opinion of the diversity within a batch, 1 to 5.
         judged_real: share of clips taken for real.
         cannot_tell: share of clips that were not recognised.
         given: how often each label was given, in the study's order, then "can't tell".
@@ -92,7 +92,7 @@ class Difference:
         first: name of a source.
         second: name of the other.
         difference: first less second, mean over the listeners who rated both.
-        listeners: how many those are.
+        listeners: number of those listeners.
         p: sign-flip test.
         p_holm: corrected for all differences in this measure.
     """
@@ -111,10 +111,10 @@ class Agreement:
     """Krippendorff's alpha.
 
     Attributes:
-        measure: what was judged.
+        measure: the judgement that raters may agree on.
         level: nominal or ordinal.
         alpha: None where nothing was judged twice, or all judgements are the same.
-        units: judged by two or more.
+        units: number of things that two or more listeners judged.
     """
 
     measure: str
@@ -125,7 +125,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Figures:
-    """All figures from some of the listeners."""
+    """All figures, counted from the answers of all listeners or of those that are kept."""
 
     listeners: int
     answers: int
@@ -147,22 +147,22 @@ class Excluded:
 
 @dataclass(frozen=True)
 class Results:
-    """What a study found.
+    """Everything that a study found.
 
     Attributes:
-        title: of the study.
-        labels: of the study.
-        started: listeners who answered anything.
-        finished: those who answered everything.
-        headphones: those who passed the headphone check, five of six or better.
-        headphones_asked: those who completed it.
-        excluded: the careless.
-        rule: by which they are.
+        title: title of the study.
+        labels: labels of the study.
+        started: number of listeners who answered anything.
+        finished: number of listeners who answered everything.
+        headphones: number of listeners who passed the headphone check: five of six right, or better.
+        headphones_asked: number of listeners who completed that check.
+        excluded: listeners who are set aside as careless.
+        rule: the rule by which they are.
         kept: figures without them.
         everyone: figures with them.
-        clips: of each source.
-        replicates: of the bootstrap.
-        seed: of bootstrap and tests.
+        clips: number of clips of each source.
+        replicates: number of bootstrap replicates.
+        seed: seed of bootstrap and permutation tests.
     """
 
     title: str
@@ -184,16 +184,16 @@ _HEADPHONES_RIGHT = 5  # of 6, as in Woods et al. 2017
 
 
 def evaluate(study: Study, ratings: Sequence[Rating], finished: Mapping[int, bool], seed: int = 0) -> Results:
-    """Everything a study found.
+    """Count everything that a study found.
 
     Args:
-        study: what was asked.
+        study: the listening test.
         ratings: all answers.
         finished: whether each listener answered everything.
-        seed: of bootstrap and random permutations; the same seed gives the same figures.
+        seed: seed of bootstrap and random permutations; the same seed gives the same figures.
     """
     answered = {rating.listener for rating in ratings}
-    excluded = careless(study, ratings)
+    excluded = find_careless(study, ratings)
     kept = [rating for rating in ratings if rating.listener not in excluded]
     passed = _headphones(study, ratings)
     return Results(
@@ -226,7 +226,7 @@ class _Value:
 def _figures(study: Study, ratings: Sequence[Rating], seed: int) -> Figures:
     rated = [rating for rating in ratings if rating.purpose == "rated"]
     values = {measure: list(read(study, rated)) for measure, read in _READERS.items()}
-    again = alike(ratings)
+    again = answered_alike(ratings)
     return Figures(
         listeners=len({rating.listener for rating in ratings}),
         answers=sum(rating.purpose != "setup" for rating in ratings),
@@ -359,7 +359,7 @@ def _agreement(study: Study, rated: Sequence[Rating]) -> Iterable[Agreement]:
 
 
 def _by_item(rated: Sequence[Rating], kind: Kind, read: Callable[[Rating], int]) -> dict[str, list[int]]:
-    """What was answered to questions of a kind, for each clip, batch or pair."""
+    """The answers to questions of a kind, as numbers, for each clip, batch or pair."""
     items = defaultdict(list)
     for rating in rated:
         if rating.kind == kind:

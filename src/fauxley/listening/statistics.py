@@ -1,8 +1,8 @@
 """What the answers of a few listeners say about listeners and sounds in general: intervals, tests, agreement.
 
 Answers of one listener resemble one another, and so do answers about one sound. An interval that took them for
-independent would be too narrow, so both are drawn anew (Owen, "The pigeonhole bootstrap", 2007), and differences are
-tested within each listener.
+independent would be too narrow, so listeners and sounds are both resampled (Owen, "The pigeonhole bootstrap", 2007),
+and differences are tested within each listener.
 
 How far listeners agree beyond chance is Krippendorff's alpha ("Computing Krippendorff's Alpha-Reliability", 2011): 1 is
 perfect agreement, 0 what chance would give, below 0 worse than that. Any number of raters, who need not rate
@@ -32,11 +32,11 @@ class Estimate:
     """A mean with its 95 % interval.
 
     Attributes:
-        mean: of all answers.
-        low: of the interval; equal to the mean where there is nothing to draw anew.
-        high: of the interval.
-        answers: how many.
-        listeners: of how many.
+        mean: mean of all answers.
+        low: lower end of the interval; equal to the mean where nothing can be resampled.
+        high: upper end of the interval.
+        answers: number of answers.
+        listeners: number of listeners who gave them.
     """
 
     mean: float
@@ -50,10 +50,10 @@ def estimate(values: Sequence[float], listeners: Sequence[int], items: Sequence[
     """The mean of `values` (N,) with an interval over both `listeners` and `items`, given for each value.
 
     Args:
-        values: one for each answer.
-        listeners: whose it is.
-        items: what it is about.
-        seed: of the bootstrap.
+        values: a number for each answer.
+        listeners: the listener who gave each answer.
+        items: the clip, pair or batch that each answer is about.
+        seed: seed of the bootstrap.
 
     Returns:
         None if there are no values.

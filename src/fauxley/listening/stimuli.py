@@ -1,4 +1,4 @@
-"""Clips that differ in nothing but their sound.
+"""Stimuli: clips made alike in everything but their sound, anchors drowned in noise, tones for the headphone check.
 
 Every clip of a study gets the same rate, channels, length and loudness, the same lead-in of silence, the same fade at
 the end and the same noise of 16-bit dither, so that neither a player nor a look at the file tells a model from a
@@ -29,13 +29,13 @@ _QUIETER_DB = -6.0
 
 @dataclass(frozen=True)
 class Leveller:
-    """Makes clips alike.
+    """Makes clips alike in rate, channels, length and loudness.
 
     Attributes:
-        sample_rate: of the result, in Hz.
-        channels: of the result.
+        sample_rate: sample rate of the result, in Hz.
+        channels: number of channels of the result.
         seconds: length of the clip without the silence around it.
-        loudness_lkfs: after ITU-R BS.1770; what would peak above -1 dBFS stays softer.
+        loudness_lkfs: loudness after ITU-R BS.1770; clips that would peak above -1 dBFS stay softer.
     """
 
     sample_rate: int

@@ -1,4 +1,4 @@
-"""What a listening test is: its sounds, where they come from, and the questions about them.
+"""A listening test: its sounds, where they come from, and the questions about them.
 
 A study is a folder that is written whole and never changed after:
 
@@ -50,8 +50,8 @@ class Clip:
 
     Attributes:
         id: names its file.
-        source: its place in `Study.sources`.
-        label: what it is meant to be, or "" if nobody knows.
+        source: index of its source in `Study.sources`.
+        label: the label that it is meant to have, or "" if nobody knows.
         origin: the file or the seed it was made from.
     """
 
@@ -63,7 +63,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Unit:
-    """What a question is about: a batch of ten clips of one source, a pair of clips, or one clip."""
+    """The subject of a question: a batch of ten clips of one source, a pair of clips, or one clip."""
 
     id: str
     task: Task
@@ -80,14 +80,14 @@ class Tones:
 
 @dataclass(frozen=True)
 class Design:
-    """What one listener is asked.
+    """The questions that every listener gets.
 
     Attributes:
-        seed: of the order in which everything is asked.
-        tasks: which kinds of questions, in this order.
-        batches: label batches from each source.
-        pairs: comparisons for each two sources.
-        verdicts: real-or-generated questions for each model, and as many about real sounds.
+        seed: decides the order in which everything is asked.
+        tasks: the kinds of questions, in the order in which they are asked.
+        batches: number of batches to label from each source.
+        pairs: number of comparisons of every two sources.
+        verdicts: number of real-or-generated questions about each model, and as many about real sounds.
         headphones: whether to check for headphones first.
     """
 
@@ -115,18 +115,18 @@ class Study:
     """`study.json`.
 
     Attributes:
-        format_version: of the folder.
+        format_version: version of the folder's format.
         id: random; ties the answers to the study.
         title: shown to listeners, so it must not name a source.
-        labels: what can be answered in the label task.
-        design: what a listener is asked.
-        sample_rate: of all sounds, in Hz.
-        clip_seconds: length of all clips.
-        loudness_lkfs: of all clips.
+        labels: the possible answers in the label task.
+        design: the questions that every listener gets.
+        sample_rate: sample rate of all sounds, in Hz.
+        clip_seconds: length of every clip, without the silence around it.
+        loudness_lkfs: loudness of every clip.
         sources: the real sounds first.
-        clips: all that are asked about.
-        units: all questions' subjects.
-        tones: of the headphone check.
+        clips: all sounds that are asked about.
+        units: all batches, pairs and clips that a question may be about.
+        tones: questions of the headphone check.
         volume: ID of the noise by which listeners set their volume.
     """
 
@@ -165,7 +165,7 @@ class Study:
         return label if label in self.labels else ""
 
     def places(self, *roles: Role) -> tuple[int, ...]:
-        """Which sources have one of these roles."""
+        """Indices of the sources that have one of these roles."""
         return tuple(place for place, source in enumerate(self.sources) if source.role in roles)
 
     def sound_ids(self) -> frozenset[str]:

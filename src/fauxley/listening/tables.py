@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fauxley.listening.carelessness import careless
+from fauxley.listening.carelessness import find_careless
 from fauxley.listening.questions import Rating
 from fauxley.listening.results import Figures, Results
 from fauxley.listening.statistics import Estimate
@@ -45,7 +45,7 @@ def print_results(results: Results, console: Console) -> None:
 
 
 def summary(results: Results) -> str:
-    """Who took part, in one line."""
+    """One line that says how many took part."""
     parts = [counted(results.started, "listener"), f"{results.finished} finished"]
     if results.headphones_asked:
         parts.append(f"{results.headphones} of {results.headphones_asked} passed the headphone check")
@@ -130,7 +130,7 @@ CSV_COLUMNS = (
 
 def write_ratings(study: Study, ratings: Sequence[Rating], file: TextIO) -> int:
     """Write all answers as CSV and return how many there were; of a batch's opinion, `clip` is the first heard."""
-    excluded = careless(study, ratings)
+    excluded = find_careless(study, ratings)
     writer = csv.DictWriter(file, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
     rows = [_row(study, rating, rating.listener in excluded) for rating in ratings]

@@ -1,0 +1,1 @@
+"""Pictures of sounds and of a training: spectrograms, contact sheets, curves."""

@@ -1,4 +1,4 @@
-"""What all pictures are drawn with: pixels, waveforms, words and PNG files.
+"""The means by which all pictures are drawn: pixels, waveforms, words and PNG files.
 
 Letters: C channels, T samples, H × W pixels.
 """

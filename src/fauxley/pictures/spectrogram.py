@@ -66,7 +66,7 @@ def colours(level: NDArray[np.float64]) -> Image:
 
 @lru_cache(maxsize=8)
 def _mel_triangles(height: int, num_bins: int, sample_rate: int) -> NDArray[np.float64]:
-    """What each bin gives to each band, (H, K), between 0 and 1."""
+    """The share of each bin that goes to each band, (H, K), between 0 and 1."""
     edges = mel_to_hertz(np.linspace(0, hertz_to_mel(sample_rate / 2), height + 2))  # Hz
     bin_width = sample_rate / 2 / (num_bins - 1)
     low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]

@@ -1,0 +1,1 @@
+"""Many sounds to a folder: in batches, resumable, each with a name and a sidecar."""

@@ -1,4 +1,4 @@
-"""Batches of latents → files, here or on a cluster.
+"""Computing batches of sounds and writing their files, in this process or on a cluster.
 
 A sound may differ by a rounding error when others surround it in its batch. So a batch is always the same sounds, and
 is made anew as a whole: a job that was interrupted, or spread over a cluster, ends in the same bytes as any other.
@@ -30,7 +30,7 @@ _IN_SIDECAR = 1024  # numbers of a latent; a WaveNet has one for each sample: th
 
 
 @dataclass(frozen=True)
-class Request:
+class SoundRequest:
     """A sound to make: its latent (latent_size,), its file's name without ending, and what its sidecar adds."""
 
     latent: Tensor
@@ -38,29 +38,29 @@ class Request:
     facts: Mapping[str, Any]
 
 
-Batch = Sequence[Request]
+Batch = Sequence[SoundRequest]
 
 
-def from_seeds(synthesizer: Synthesizer, seeds: range) -> Iterator[Request]:
+def from_seeds(synthesizer: Synthesizer, seeds: range) -> Iterator[SoundRequest]:
     """One request per seed, named by it."""
     for seed in seeds:
-        yield Request(synthesizer.latents([seed])[0], f"seed-{seed:08d}", {"seed": seed})
+        yield SoundRequest(synthesizer.latents([seed])[0], f"seed-{seed:08d}", {"seed": seed})
 
 
 @dataclass(frozen=True)
 class Destination:
-    """Where sounds go, as what, and what there is to say of all of them; a cluster's workers get it too."""
+    """The folder that sounds go to, the form that they are written in, and the facts for all their sidecars."""
 
     out: Path
     output: Output
     about: Mapping[str, Any]
 
-    def files(self, request: Request) -> list[str]:
+    def files(self, request: SoundRequest) -> list[str]:
         """The names of the files that a sound consists of."""
         return [f"{request.name}.{suffix}" for suffix in (self.output.format, *self.output.sidecar_suffixes)]
 
-    def facts(self, request: Request) -> dict[str, Any]:
-        """What a sidecar says."""
+    def facts(self, request: SoundRequest) -> dict[str, Any]:
+        """The facts in a sidecar."""
         latent = {"latent": request.latent.tolist()} if len(request.latent) <= _IN_SIDECAR else {}
         return {**self.about, **request.facts, **latent}
 
@@ -74,7 +74,7 @@ class Destination:
 
 
 def describe(synthesizer: Synthesizer, model: Path) -> dict[str, Any]:
-    """What the sidecars of all sounds of a model say."""
+    """The facts in the sidecars of all sounds of a model."""
     source = synthesizer.provenance
     return {
         "model": str(model),
@@ -86,13 +86,13 @@ def describe(synthesizer: Synthesizer, model: Path) -> dict[str, Any]:
     }
 
 
-def render_here(batches: Iterable[Batch], synthesizer: Synthesizer, to: Destination) -> Iterator[int]:
+def render_here(batches: Iterable[Batch], synthesizer: Synthesizer, destination: Destination) -> Iterator[int]:
     """Compute one batch after the other, and write each while the next ones are computed; gives their sizes."""
     waiting: deque[Future[None]] = deque()
     with ThreadPoolExecutor(_WRITERS) as writers:
         for batch in batches:
             clips = _compute(synthesizer, batch)
-            waiting.append(writers.submit(to.write, batch, clips, synthesizer.sample_rate))
+            waiting.append(writers.submit(destination.write, batch, clips, synthesizer.sample_rate))
             while len(waiting) > _WAITING:
                 waiting.popleft().result()
             yield len(batch)
@@ -100,20 +100,20 @@ def render_here(batches: Iterable[Batch], synthesizer: Synthesizer, to: Destinat
             written.result()
 
 
-def render_on_cluster(batches: Iterable[Batch], model: Path, sha256: str, to: Destination) -> Iterator[int]:
+def render_on_cluster(batches: Iterable[Batch], model: Path, sha256: str, destination: Destination) -> Iterator[int]:
     """The same by joblib's workers, who write the files themselves, so that no one machine is the limit."""
 
     def tasks() -> Iterator[tuple[list[Batch], Path, str, Destination]]:
         pending = iter(batches)
         while task := list(islice(pending, _BATCHES_A_TASK)):
-            yield task, model.absolute(), sha256, to
+            yield task, model.absolute(), sha256, destination
 
     yield from in_order(_render, tasks(), None)
 
 
-def _render(batches: list[Batch], model: Path, sha256: str, to: Destination) -> int:
-    synthesizer = load_verified(model, sha256).to(precision=to.output.precision)
-    return sum(render_here(batches, synthesizer, to))
+def _render(batches: list[Batch], model: Path, sha256: str, destination: Destination) -> int:
+    synthesizer = load_verified(model, sha256).to(precision=destination.output.precision)
+    return sum(render_here(batches, synthesizer, destination))
 
 
 def _compute(synthesizer: Synthesizer, batch: Batch) -> np.ndarray:

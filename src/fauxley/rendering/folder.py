@@ -1,4 +1,4 @@
-"""From a model's latents to a folder of sounds: any number of them, in constant memory, resumably."""
+"""Rendering a folder of sounds from a model's latents: any number of them, in constant memory, resumably."""
 
 import json
 from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping
@@ -18,14 +18,22 @@ from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.verified import checksum
 from fauxley.parallel import cluster_backend
 from fauxley.pictures.sheet import write_sheet
-from fauxley.rendering.batches import Batch, Destination, Request, describe, from_seeds, render_here, render_on_cluster
-from fauxley.rendering.manifest import LATENTS_FILE, LISTING_FILE, begin, begun_precision
+from fauxley.rendering.batches import (
+    Batch,
+    Destination,
+    SoundRequest,
+    describe,
+    from_seeds,
+    render_here,
+    render_on_cluster,
+)
 from fauxley.rendering.output import Output
+from fauxley.rendering.resuming import LATENTS_FILE, LISTING_FILE, begin_or_resume, begun_precision
 from fauxley.storage import atomic_file
 from fauxley.terminal.formatting import counted
 from fauxley.terminal.progress import Stages
 
-__all__ = ["Output", "Request", "from_seeds", "write_sounds"]
+__all__ = ["Output", "SoundRequest", "from_seeds", "write_sounds"]
 
 _ON_SHEET = 32
 _BYTES_A_SAMPLE = 8  # in memory: as it is computed, and as it is written
@@ -36,7 +44,7 @@ _SHEET = "sheet.png"
 def write_sounds(
     synthesizer: Synthesizer,
     model: Path,
-    requests: Iterable[Request],
+    requests: Iterable[SoundRequest],
     count: int,
     out: Path,
     output: Output,
@@ -47,9 +55,9 @@ def write_sounds(
     """Make the sounds of `count` requests and write them, `latents.npy` and a sheet into the folder `out`.
 
     Args:
-        made_from: what the requests follow from, such as their seeds. With it, a job that was interrupted is gone on
-            with when it is asked for again; without, nothing is known of what a folder holds.
-        cluster: where to compute, on machines that all see `model` and `out`; see `fauxley.parallel`.
+        made_from: facts that decide the requests, such as their seeds. With it, an interrupted job is resumed when it
+            is asked for again; without, nothing is known of what a folder holds.
+        cluster: address of a cluster to compute on, whose machines all see `model` and `out`; see `fauxley.parallel`.
 
     Raises:
         UsageError: `out` has something else in it and is not to be overwritten, or the sounds are too long at the
@@ -65,17 +73,21 @@ def write_sounds(
     sha256 = checksum(synthesizer)
     job = {"model": sha256, "count": count, **(made_from or {}), "options": output.decisive()}
     about = {**describe(synthesizer, model), "precision": output.precision}
-    to = Destination(out.absolute(), output, about)
+    destination = Destination(out.absolute(), output, about)
     with ExitStack() as stack:
-        done = stack.enter_context(begin(out, job, made_from is not None, output.overwrite))
+        done = stack.enter_context(begin_or_resume(out, job, made_from is not None, output.overwrite))
         stack.enter_context(cluster_backend(cluster))
         stages = stack.enter_context(Stages(output.quiet))
         stages.begin("making sounds", count)
         shown: list[str] = []
         shape = (count, synthesizer.architecture.latent_size)
-        recorded = stack.enter_context(closing(_recording(requests, to, shape)))
-        batches = _unfinished(_first_names(recorded, shown), to, done, stages.advance)
-        made = render_on_cluster(batches, model, sha256, to) if cluster else render_here(batches, synthesizer, to)
+        recorded = stack.enter_context(closing(_recording(requests, destination, shape)))
+        batches = _unfinished(_first_names(recorded, shown), destination, done, stages.advance)
+        made = (
+            render_on_cluster(batches, model, sha256, destination)
+            if cluster
+            else render_here(batches, synthesizer, destination)
+        )
         for number in made:
             stages.advance(number)
         if output.sheet and _SHEET not in done:
@@ -96,29 +108,31 @@ def _require_room(synthesizer: Synthesizer, count: int, out: Path, output: Outpu
     require_disk(f"making {counted(count, 'sound')}", count * each, out, "make fewer, or give an --out with more room")
 
 
-def _recording(requests: Iterable[Request], to: Destination, shape: tuple[int, int]) -> Generator[Request, None, None]:
+def _recording(
+    requests: Iterable[SoundRequest], destination: Destination, shape: tuple[int, int]
+) -> Generator[SoundRequest, None, None]:
     """Pass requests on; write their latents to latents.npy and, if that is wanted, a line of each to sounds.jsonl."""
     # A line is on its way to the disk before its sound is: one that is there is never without.
     listing = (
-        (to.out / LISTING_FILE).open("w", buffering=1, encoding="utf-8", errors="backslashreplace")
-        if to.output.listing
+        (destination.out / LISTING_FILE).open("w", buffering=1, encoding="utf-8", errors="backslashreplace")
+        if destination.output.listing
         else None
     )
     with (
         nullcontext() if listing is None else listing,
-        atomic_file(to.out / LATENTS_FILE) as unfinished,
+        atomic_file(destination.out / LATENTS_FILE) as unfinished,
         unfinished.open("wb") as latents,
     ):
         np.lib.format.write_array_header_1_0(latents, {"descr": "<f4", "fortran_order": False, "shape": shape})
         for request in requests:
             latents.write(request.latent.numpy().astype("<f4").tobytes())
             if listing is not None:
-                facts = {"file": to.files(request)[0], **to.facts(request)}
+                facts = {"file": destination.files(request)[0], **destination.facts(request)}
                 listing.write(json.dumps(facts, ensure_ascii=False) + "\n")
             yield request
 
 
-def _first_names(requests: Iterable[Request], names: list[str]) -> Iterator[Request]:
+def _first_names(requests: Iterable[SoundRequest], names: list[str]) -> Iterator[SoundRequest]:
     """Pass requests on; add the names of those that go onto the sheet."""
     for request in requests:
         if len(names) < _ON_SHEET:
@@ -127,12 +141,12 @@ def _first_names(requests: Iterable[Request], names: list[str]) -> Iterator[Requ
 
 
 def _unfinished(
-    requests: Iterable[Request], to: Destination, done: Container[str], passed: Callable[[int], None]
+    requests: Iterable[SoundRequest], destination: Destination, done: Container[str], passed: Callable[[int], None]
 ) -> Iterator[Batch]:
     """The batches of which something is missing; tells of the others."""
     pending = iter(requests)
-    while batch := list(islice(pending, to.output.batch_size)):
-        if any(file not in done for request in batch for file in to.files(request)):
+    while batch := list(islice(pending, destination.output.batch_size)):
+        if any(file not in done for request in batch for file in destination.files(request)):
             yield batch
         else:
             passed(len(batch))

@@ -53,7 +53,7 @@ class Output:
         return ("json",) if self.sidecars and not self.listing else ()
 
     def decisive(self) -> dict[str, Any]:
-        """What the files depend on."""
+        """The options that change what is written."""
         options: dict[str, Any] = to_json(self)
         return {name: value for name, value in options.items() if name not in ("type", "overwrite", "quiet")}
 

@@ -1,4 +1,4 @@
-"""From what a network makes to what a sampler wants: no offset, no dead air, no click at the end, a known level.
+"""Cleans generated sounds for a sampler: no offset, no dead air, no click at the end, a known level.
 
 - The offset is one constant a channel, so that subtracting it changes no shape. It is not the mean of the clip, which
   a lopsided sound would draw away from the silence around it, but that of blocks of 50 ms, each weighted by one over

@@ -150,7 +150,7 @@ def _clap(t: Signal, rng: np.random.Generator) -> Signal:
 
 
 def _tom(t: Signal, rng: np.random.Generator) -> Signal:
-    """As the kick, but higher, with a shallower fall, and the skin's noise at the strike."""
+    """A tom: as the kick, but higher, with a shallower fall, and the skin's noise at the strike."""
     pitch = _log_uniform(rng, 75, 210)
     decay = _log_uniform(rng, 0.35, 0.95)
     body = _swept_sine(t, pitch * rng.uniform(1.3, 2), pitch, rng.uniform(0.02, 0.05)) * _decay(t, decay)

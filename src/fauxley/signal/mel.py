@@ -19,7 +19,7 @@ from fauxley.errors import UsageError
 def mel_matrix(
     num_bins: int, sample_rate: float, num_bands: int = 128, low: float = 40.0, high: float = 7800.0
 ) -> NDArray[np.float64]:
-    """What each bin gives to each band, (K, M), between 0 and 1.
+    """The share of each bin that goes to each band, (K, M), between 0 and 1.
 
     Args:
         num_bins: K = N/2 + 1 of a transform of N samples; the last bin is half the sample rate.

@@ -163,7 +163,7 @@ def _only(onsets: Onsets, which: NDArray[np.integer] | NDArray[np.bool_]) -> Ons
 
 
 def _triangles(sample_rate: int, window: int) -> Array:
-    """What each bin gives to each band, (K, B)."""
+    """The share of each bin that goes to each band, (K, B)."""
     fft = 1 << (window - 1).bit_length()
     frequency = np.arange(fft // 2 + 1) * sample_rate / fft
     width = 2 * sample_rate / window  # to the first zero of the window: narrower bands would repeat one another

@@ -1,0 +1,1 @@
+"""Audio files in and out: finding, decoding, measuring and writing them."""

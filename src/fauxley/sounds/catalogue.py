@@ -61,7 +61,7 @@ class Catalogue:
         return sorted([*self.skipped, *self.unlisted], key=lambda skip: skip.file)
 
     def mixed(self) -> "Catalogue":
-        """The same in an order that has nothing to do with names: any stretch of it is a sample of the whole."""
+        """The same sounds in an order that has nothing to do with names: any stretch of it is a sample of the whole."""
         by_hash = sorted(self.sounds, key=lambda sound: hashlib.sha256(os.fsencode(sound.file)).digest())
         return replace(self, sounds=tuple(by_hash))
 
@@ -157,7 +157,7 @@ _CANDIDATES = 5000
 
 @dataclass
 class Listing:
-    """What a manifest.csv says about the files of a folder.
+    """The rows of a manifest.csv about the files of a folder.
 
     Attributes:
         columns: names of its columns.
@@ -268,7 +268,7 @@ class _Names:
         return None
 
     def why_not(self, written: str) -> str:
-        """What is wrong with a name that leads to no file."""
+        """Say what is wrong with a name that leads to no file."""
         inside = self._inside(written.replace("\\", "/"))
         if inside is None:
             return "leads out of the folder" + self._guess(written)

@@ -1,4 +1,4 @@
-"""What a file holds according to its own structure, told before a decoder sees it.
+"""Examines what a file holds according to its own structure, before a decoder sees it.
 
 Headers lie in a few ways that decoders believe: sizes that were never filled in because the recorder died, totals that
 are zero or too large, lengths of MP3 that are estimates, and files that were joined end to end, of which decoders
@@ -101,7 +101,7 @@ def _wave(data: Bytes) -> Iterator[EmbeddedStream]:
 
 
 def _wave_codec(data: Bytes, begin: int) -> str:
-    """What to call the codec of a `fmt ` chunk, if it is none of the well known ones."""
+    """The name of the codec of a `fmt ` chunk, if it is none of the well known ones."""
     tag, _, _, _, _, bits = struct.unpack_from("<HHIIHH", data, begin)
     return "" if bits in _WELL_KNOWN.get(tag, ()) else f"WAV format 0x{tag:04X} at {bits} bits"
 
@@ -230,7 +230,7 @@ def truncated(promised: int, actual: int) -> str:
 
 
 def truncation_in(log: str) -> str:
-    """What libsndfile's `log` notes about data chunks longer than the file.
+    """The warning that libsndfile's `log` notes about data chunks longer than the file.
 
     A size near 2^31 or 2^32 is no promise: it is what programs write that stream and cannot know the length.
     """
@@ -282,7 +282,7 @@ def is_audio_like(head: bytes) -> bool:
 
 
 def foreign_kind(head: bytes) -> str:
-    """What a file that begins with `head` is instead of audio, or ""."""
+    """Say what a file that begins with `head` is instead of audio, or ""."""
     for magic, kind in _FOREIGN:
         if head.startswith(magic):
             return kind

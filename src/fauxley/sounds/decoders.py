@@ -1,4 +1,4 @@
-"""The decoders, as they run in a process of their own: libsndfile first and, where it fails or stops early, FFmpeg.
+"""Decodes audio files, in a process of its own: libsndfile first and, where it fails or stops early, FFmpeg.
 
 `containers.examine` tells which streams a file holds. Each is opened by content and not by name, with libsndfile; what
 it does not know (m4a, aac, wma, webm, soundtracks of videos), refuses, or is known to read too little of goes to
@@ -68,7 +68,7 @@ class _Unseekable(soundfile.SoundFile):  # type: ignore[misc]
 
 
 class SndfileStream(Stream):
-    """What libsndfile reads."""
+    """A stream that libsndfile reads."""
 
     def __init__(self, file: Any, part: EmbeddedStream) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class SndfileStream(Stream):
 
 
 class FFmpegStream(Stream):
-    """What FFmpeg reads, at rate and layout of the first frame, whatever comes behind.
+    """A stream that FFmpeg reads, at rate and layout of the first frame, whatever comes behind.
 
     Raises:
         RefusedError: no track, no decoder, or nothing that can be decoded.

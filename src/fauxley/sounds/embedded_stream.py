@@ -33,7 +33,7 @@ class EmbeddedStream:
 
 
 class EmbeddedStreamFile(io.RawIOBase):
-    """What decoders read: the bytes of `stream` in `file`, with its corrections."""
+    """The bytes of `stream` in `file`, with its corrections, as decoders read them."""
 
     def __init__(self, file: BinaryIO, stream: EmbeddedStream) -> None:
         self._file = file

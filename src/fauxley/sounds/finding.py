@@ -26,7 +26,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Found:
-    """What `find_audio` found: regular files in a fixed order, and what looks like audio but cannot be used."""
+    """The result of `find_audio`: regular files in a fixed order, and what looks like audio but cannot be used."""
 
     files: tuple[Path, ...]
     skipped: tuple[Skipped, ...]

@@ -1,4 +1,4 @@
-"""What is measured of a file while it is decoded: its levels, and whether it was made at a lower rate than it says.
+"""Measures a file while it is decoded: its levels, and whether it was made at a lower rate than it says.
 
 `scan` and `prepare` see a file through the same eyes: both feed every decoded block `(n, C)` to a `Levels`, which says
 in words what is wrong with it. Only `scan` asks for its `Bandwidth`, too: a file that was upsampled holds nothing above
@@ -105,7 +105,7 @@ class Levels:
         return ""
 
     def warnings(self, source: AudioFile, mono: bool) -> tuple[str, ...]:
-        """What an ear or a network would stumble over although the file can be used.
+        """Say what an ear or a network would stumble over although the file can be used.
 
         Args:
             source: the file, all of whose blocks were added.

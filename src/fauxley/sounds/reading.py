@@ -44,7 +44,7 @@ class AudioFileError(FauxleyError):
 
 @dataclass(frozen=True)
 class AudioFileInfo:
-    """What a file says about itself; only sample rate and channels are sure before all of it has been decoded.
+    """A file's own account of itself; only sample rate and channels are sure before all of it has been decoded.
 
     Attributes:
         format: container, such as `WAV`.
@@ -141,7 +141,7 @@ class AudioFile:
 
 
 def probe(path: Path) -> AudioFileInfo:
-    """What the header of `path` says.
+    """Read what the header of `path` says.
 
     Raises:
         AudioFileError: not audio, or not plausible.

@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from fauxley.dataset.shared_progress import Progress as Report
-from fauxley.evaluation.protocol import Listener
+from fauxley.evaluation.protocol import ProgressTracker
 from fauxley.terminal.formatting import waiting_time
 from fauxley.terminal.outputs import messages, say
 
 SPEAK_EVERY = 5.0  # seconds between lines where there is no terminal
 
 
-class Stages(Listener):
+class Stages(ProgressTracker):
     """One stage of work after another; to be used as a context manager.
 
     The lines come from a thread of their own, so that work which hangs over one large file is not silent either.

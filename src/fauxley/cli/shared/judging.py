@@ -16,15 +16,13 @@ from fauxley.errors import FauxleyError, UsageError, printable
 from fauxley.evaluation.classifier.cache import find_cached
 from fauxley.evaluation.classifier.classifier import Classifier
 from fauxley.evaluation.clips import ClipSource, DatasetClips, FolderClips, ModelClips
-from fauxley.evaluation.evaluator import Evaluator
-from fauxley.evaluation.faults import faults
-from fauxley.evaluation.figures import METRICS, Figures, describe
+from fauxley.evaluation.evaluator import Evaluator, Judged
+from fauxley.evaluation.figures import METRICS, Evaluation, describe
 from fauxley.evaluation.metrics.kernel import KAD_FACTOR
 from fauxley.evaluation.pretrained import SpeechQuality, open_embeddings
-from fauxley.evaluation.protocol import Listener, Protocol
-from fauxley.evaluation.report.page import Judged
-from fauxley.evaluation.report.remarks import remarks
+from fauxley.evaluation.protocol import ProgressTracker, Protocol
 from fauxley.evaluation.report.report import warnings_for
+from fauxley.evaluation.verdict import faults, remarks
 from fauxley.models.precision import Precision
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.runs import Best, checkpoint_folder, checkpoints, is_model, read_best, record_best, step_of
@@ -38,7 +36,7 @@ class Judge:
         reference: real sounds and classifier.
         protocol: how to judge.
         device: where to compute.
-        listener: whom to tell.
+        progress: is told how far the work has come.
         like: a model whose sample rate and clip length the real sounds take; where it is none, they keep their own.
         spread: let a cluster compute features; see `fauxley.parallel`.
         precision: in which models compute; what is not float32 stands in their titles.
@@ -52,7 +50,7 @@ class Judge:
         reference: Reference,
         protocol: Protocol,
         device: torch.device,
-        listener: Listener,
+        progress: ProgressTracker,
         like: Path,
         spread: bool = False,
         precision: Precision = "float32",
@@ -61,7 +59,7 @@ class Judge:
             reference.check_prepared()
         self._device = device
         self._precision = precision
-        self._listener = listener
+        self._progress = progress
         self._protocol = protocol
         rate, length = PackSettings.sample_rate, None
         if is_run_or_model(like):
@@ -70,13 +68,13 @@ class Judge:
         settings = PackSettings(sample_rate=rate, clip_length=length or PackSettings.clip_length)
         embeddings = open_embeddings(reference.embedding)
         quality = SpeechQuality(reference.speech_quality) if reference.speech_quality else None
-        listener.begin("reading the real sounds", 0)
+        progress.begin("reading the real sounds", 0)
         train = open_or_prepare(reference.data, settings)
         test = open_or_prepare(reference.test, settings) if reference.test else None
         classifier = _classifier(reference.classifier, train)
         n_jobs = None if spread else 1
         self.evaluator = Evaluator(
-            train, test, classifier, embeddings, quality, protocol, device, listener, length, n_jobs
+            train, test, classifier, embeddings, quality, protocol, device, progress, length, n_jobs
         )
 
     def open(self, path: Path, title: str | None = None) -> ClipSource:
@@ -102,8 +100,8 @@ class Judge:
             return DatasetClips(Dataset.open(path), title, count, seed, length)
         if not path.is_dir():
             raise UsageError(f"{printable(path)} is no model and no folder of sounds")
-        self._listener.begin(f"{title}: looking into the files", 0)
-        return FolderClips(path, title, rate, length, count, seed, self._listener.advance)
+        self._progress.begin(f"{title}: looking into the files", 0)
+        return FolderClips(path, title, rate, length, count, seed, self._progress.advance)
 
     def judge(self, source: ClipSource) -> Judged:
         """Judge clips; see `Evaluator.evaluate`."""
@@ -121,10 +119,10 @@ def judge_all(judge: Judge, run: Path) -> dict[int, Judged]:
     return {step_of(folder): judge.judge(judge.open(folder, f"step {step_of(folder)}")) for folder in found}
 
 
-def choose_best(judged: Mapping[int, Figures], metric: str | None, real: Figures) -> tuple[int, str]:
+def choose_best(judged: Mapping[int, Evaluation], metric: str | None, real: Evaluation) -> tuple[int, str]:
     """The best step, and the metric that says so: the kernel distance in the first embedding unless one is given.
 
-    It decides among the checkpoints with the fewest faults (see `fauxley.evaluation.faults`): distances alone are deaf
+    It decides among the checkpoints with the fewest faults (see `fauxley.evaluation.verdict`): distances alone are deaf
     to level and clipping.
 
     Args:
@@ -147,7 +145,7 @@ def choose_best(judged: Mapping[int, Figures], metric: str | None, real: Figures
     return min(judged, key=badness), name
 
 
-def explain_best(judged: Mapping[int, Figures], step: int, metric: str, real: Figures) -> str:
+def explain_best(judged: Mapping[int, Evaluation], step: int, metric: str, real: Evaluation) -> str:
     """A sentence on which checkpoint was chosen, and on those that were not because something is wrong with them."""
     wrong = {other: found for other, one in judged.items() if (found := faults(one, real))}
     text = f"Best of {len(judged)} checkpoints by {metric}: step {step}."
@@ -157,7 +155,7 @@ def explain_best(judged: Mapping[int, Figures], step: int, metric: str, real: Fi
     return f"{text} Set aside for faults: {named}." if wrong else text
 
 
-def record_step(run: Path, step: int, metric: str, figures: Figures, real: Figures) -> None:
+def record_step(run: Path, step: int, metric: str, figures: Evaluation, real: Evaluation) -> None:
     """Remember that the checkpoint of a step is the run's best."""
     record_best(
         run, Best(checkpoint_folder(run, step), metric, figures.scores[metric].value, tuple(faults(figures, real)))

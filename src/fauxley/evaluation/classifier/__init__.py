@@ -1,0 +1,1 @@
+"""The classifier that inception scores need: how it is taught, calibrated, and kept."""

@@ -1,16 +1,182 @@
-"""Labelled spectrograms as if they had been recorded anew.
+"""Training clips as they might have been: recorded under other conditions, turned into nonsense, blended.
 
-Letters: B batch, M mel bands, F frames, K labels.
+Conditions. A classifier that has heard only good recordings takes any noise for bad speech: what it then measures is
+the noise. So its training clips are played at slightly other speeds and times, overdriven, set in a room, sent through
+a narrow band and covered with noise, each of them now and then. Level is not changed: the classifier scales every clip
+to a peak of 1 before it listens.
+
+Outliers. A classifier trained on words alone names a word for anything, and is often sure of it: words played backwards
+had half the inception score of words. Outlier exposure (Hendrycks, Mazeika, Dietterich 2019) shows it clips that mean
+nothing, with the shares of the labels as their target: what one would say without having heard them. No label is added,
+so the probabilities, and the inception score made of them, are what the paper defines. These clips are made from the
+training data itself: the same voices, drums or steps, in an order that none of them has.
+
+Spectrograms are warped, partly hidden and blended, whole batches at a time.
+
+What is done to a clip is drawn from a generator of its own, so that it depends on nothing but that generator's seed:
+not on the batch, nor on the order of clips.
+
+Letters: B batch, T samples, K = T + 1 bins, M mel bands, F frames, L labels.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
+Float32 = NDArray[np.float32]
 
-def augment(spectrograms: Tensor, target: Tensor, rng: np.random.Generator, mixup: float) -> tuple[Tensor, Tensor]:
-    """Spectrograms (B, 1, M, F) and targets (B, K) as if recorded anew: warped, partly hidden, blended."""
+_MAX_SHIFT = 0.05  # of a clip's length
+_MAX_SPEED = 0.08  # ln of the factor
+_MAX_OVERDRIVE_DB = 12.0
+_ROOM_SECONDS = (0.1, 0.7)  # until a room is 60 dB quieter
+_DIRECT_DB = (0.0, 15.0)  # how much louder the direct sound is than the room
+_SNR_DB = (-3.0, 30.0)
+_SILENCE = 1e-3  # of the peak, 60 dB below it
+
+
+def vary_conditions(audio: Float32, sample_rate: int, rng: np.random.Generator) -> Float32:
+    """A clip (T,) as it might have been recorded under other conditions, (T,)."""
+    if rng.random() < 0.5:
+        factor = float(np.exp(rng.uniform(-_MAX_SPEED, _MAX_SPEED)))
+        audio = shift_and_speed(audio, rng.uniform(-_MAX_SHIFT, _MAX_SHIFT) * len(audio), factor)
+    if rng.random() < 0.15:
+        audio = overdrive(audio, rng.uniform(0, _MAX_OVERDRIVE_DB))
+    in_room, in_band = rng.random(2) < 0.3
+    response: NDArray[Any] = np.ones(1, np.float32)
+    if in_room:
+        room = room_response(len(audio), sample_rate, rng.uniform(*_ROOM_SECONDS), rng.uniform(*_DIRECT_DB), rng)
+        response = response * np.fft.rfft(room, 2 * len(audio))
+    if in_band:
+        nyquist = sample_rate / 2
+        low = 20 * 25 ** rng.random() if rng.random() < 0.5 else 0.0
+        high = nyquist * 0.12 ** rng.random()
+        response = response * band_response(len(audio), sample_rate, low, max(high, 4 * low))
+    if in_room or in_band:
+        audio = apply_filter(audio, response)
+    if rng.random() < 0.7:
+        slope = 0.0 if rng.random() < 0.5 else rng.uniform(-0.5, 2.0)
+        audio = add_noise(audio, noise(len(audio), slope, rng), rng.uniform(*_SNR_DB))
+    return audio
+
+
+def shift_and_speed(audio: Float32, shift: float, speed: float) -> Float32:
+    """A clip (T,) that begins `shift` samples later and runs `speed` times as fast, zeros around it.
+
+    Between samples it is interpolated linearly, which costs little, and a little treble.
+    """
+    places = (np.arange(len(audio)) - shift) * speed
+    return np.asarray(np.interp(places, np.arange(len(audio)), audio, left=0, right=0), np.float32)
+
+
+def overdrive(audio: Float32, decibels: float) -> Float32:
+    """A clip (T,) whose peaks are cut off `decibels` below its highest."""
+    limit = np.abs(audio).max(initial=0) * np.float32(10 ** (-decibels / 20))
+    return np.clip(audio, -limit, limit)
+
+
+def room_response(length: int, sample_rate: int, seconds: float, direct_db: float, rng: np.random.Generator) -> Float32:
+    """An impulse response (T,): the direct sound, then noise that falls by 60 dB in `seconds`.
+
+    Args:
+        direct_db: energy of the direct sound over that of the noise.
+    """
+    decay = np.exp(-np.log(1000) / (seconds * sample_rate) * np.arange(length, dtype=np.float32))
+    response = rng.standard_normal(length, np.float32) * decay
+    response[0] = 0
+    response *= 10 ** (-direct_db / 20) / max(np.sqrt(np.square(response).sum()), 1e-9)
+    response[0] = 1
+    return np.asarray(response, np.float32)
+
+
+def band_response(length: int, sample_rate: int, low: float, high: float) -> Float32:
+    """What a band from `low` to `high` Hz leaves of each frequency, (K,): half the power at its edges, 24 dB an octave
+    outside, as Butterworth filters of fourth order have it."""
+    frequency = np.fft.rfftfreq(2 * length, 1 / sample_rate).astype(np.float32)
+    response = 1 / np.sqrt(1 + (frequency / high) ** 8)
+    if low > 0:
+        response *= 1 / np.sqrt(1 + (low / np.maximum(frequency, 1)) ** 8)
+    return np.asarray(response, np.float32)
+
+
+def apply_filter(audio: Float32, response: NDArray[Any]) -> Float32:
+    """A clip (T,) through a filter given at K frequencies; what rings on after its end is dropped."""
+    spectrum = np.fft.rfft(audio, 2 * len(audio))
+    return np.asarray(np.fft.irfft(spectrum * response, 2 * len(audio))[: len(audio)], np.float32)
+
+
+def noise(length: int, slope: float, rng: np.random.Generator) -> Float32:
+    """Noise (T,) whose power falls as 1 / frequency^slope: 0 is white, 1 pink, 2 brown."""
+    white = rng.standard_normal(length, np.float32)
+    if not slope:
+        return white
+    # Below 20 periods a clip there is no more of it than there: nearly all of brown noise would be a slow drift.
+    frequency = np.maximum(np.arange(length // 2 + 1, dtype=np.float32), 20)
+    return np.asarray(np.fft.irfft(np.fft.rfft(white) * frequency ** (-slope / 2), length), np.float32)
+
+
+def add_noise(audio: Float32, noise: Float32, snr_db: float) -> Float32:
+    """A clip (T,) with noise (T,) added, `snr_db` quieter than the clip: by their mean power over the whole clip."""
+    signal, level = (np.sqrt(np.square(each, dtype=np.float64).mean()) for each in (audio, noise))
+    return audio + noise * np.float32(signal / max(level, 1e-12) * 10 ** (-snr_db / 20))
+
+
+def make_outlier(audio: Float32, rng: np.random.Generator) -> Float32:
+    """A clip (T,) turned at random into one that its label does not fit any more, (T,)."""
+    make = _OUTLIER_MAKERS[rng.integers(len(_OUTLIER_MAKERS))]
+    return make(audio, rng)
+
+
+def reverse(audio: Float32, rng: np.random.Generator) -> Float32:
+    """The clip played backwards; in half of the cases what follows its end stays there, lest a place give it away."""
+    end = len(audio)
+    if rng.random() < 0.5:
+        loud = np.flatnonzero(np.abs(audio) > _SILENCE * np.abs(audio).max(initial=0))
+        end = int(loud[-1]) + 1 if len(loud) else end
+    return np.concatenate([audio[:end][::-1], audio[end:]])
+
+
+def shuffle_pieces(audio: Float32, rng: np.random.Generator) -> Float32:
+    """The clip cut into 8 to 32 pieces of equal length, in another order."""
+    pieces = np.array_split(audio, rng.integers(8, 33))
+    return np.concatenate([pieces[place] for place in rng.permutation(len(pieces))])
+
+
+def noise_of_same_spectrum(audio: Float32, rng: np.random.Generator) -> Float32:
+    """Noise with the clip's spectrum: as loud at each frequency, with a phase of its own there."""
+    magnitude = np.abs(np.fft.rfft(audio))
+    turned = magnitude * np.exp(2j * np.pi * rng.random(len(magnitude), np.float32))
+    return np.asarray(np.fft.irfft(turned, len(audio)), np.float32)
+
+
+def coloured_noise(audio: Float32, rng: np.random.Generator) -> Float32:
+    """Noise between white and brown, nothing of the clip."""
+    return noise(len(audio), rng.uniform(0, 2) if rng.random() < 0.7 else 0.0, rng)
+
+
+# Half of them backwards: of all these it is the hardest to tell.
+_OUTLIER_MAKERS: tuple[Callable[[Float32, np.random.Generator], Float32], ...] = (
+    reverse,
+    reverse,
+    reverse,
+    shuffle_pieces,
+    noise_of_same_spectrum,
+    coloured_noise,
+)
+
+
+def augment_spectrograms(
+    spectrograms: Tensor, target: Tensor, rng: np.random.Generator, mixup: float
+) -> tuple[Tensor, Tensor]:
+    """Spectrograms (B, 1, M, F) and targets (B, L), warped, partly hidden and blended.
+
+    Args:
+        mixup: parameter of the Beta distribution that clips are blended by; 0: they are not.
+    """
     count, _, bands, frames = spectrograms.shape
     # Where each output place lies in the input, axes from -1 to 1: stretched and shifted in time, warped in frequency.
     theta = np.zeros((count, 2, 3))

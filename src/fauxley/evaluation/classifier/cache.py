@@ -1,23 +1,33 @@
-"""Classifiers are trained once for each dataset and kept where datasets prepared on the way are kept.
+"""The cache of trained classifiers: each is trained once for a dataset and found again by its fingerprint.
 
 CACHE/classifiers/<fingerprint of the data>-<hash of how it is taught and tested>/
 """
 
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fauxley.dataset.dataset import Dataset
 from fauxley.errors import FauxleyError
 from fauxley.evaluation.classifier.classifier import FORMAT_VERSION, Classifier
-from fauxley.evaluation.classifier.training import Recipe, fingerprint
 from fauxley.user_cache import cache_folder
+
+if TYPE_CHECKING:
+    from fauxley.evaluation.classifier.training import Recipe
 
 # Below this, "the classifier does not know" and "the sound is bad" look the same.
 SENSIBLE_ACCURACY = 0.7
 
 
-def cached_path(data: Dataset, recipe: Recipe, test: Dataset | None) -> Path:
-    """Where the classifier of this data, recipe and test data is, or would be."""
+def fingerprint(dataset: Dataset) -> str:
+    """A short hash of what a dataset holds and how clips are cut from it."""
+    content = [(entry.file, entry.label, entry.num_samples, entry.sha256) for entry in dataset.entries]
+    settings = (dataset.sample_rate, dataset.channels, dataset.info.normalize, dataset.info.slicing)
+    return hashlib.sha256(repr((settings, content)).encode(errors="surrogateescape")).hexdigest()[:16]
+
+
+def cached_path(data: Dataset, recipe: "Recipe", test: Dataset | None) -> Path:
+    """The folder in which the classifier of this data, recipe and test data is kept, whether it is there yet or not."""
     # Sources decide what is held out; the format rises with the way of teaching.
     sources = [[entry.source for entry in each.entries] for each in (data, test) if each is not None]
     rest = repr((FORMAT_VERSION, recipe, None if test is None else fingerprint(test), sources))

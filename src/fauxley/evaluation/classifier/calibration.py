@@ -1,4 +1,4 @@
-"""How far a classifier's probabilities can be believed: confusion, calibration error, temperature.
+"""Reliability of a classifier's probabilities: accuracy, confusion, calibration error, temperature.
 
 The inception score is made of probabilities, not of decisions. A classifier that says 0.6 where it is right in 99 of
 100 cases finds every set of sounds worse than it is, and one that says 0.99 to everything finds no fault with noise.
@@ -26,7 +26,7 @@ def accuracy(probabilities: Float, labels: Int) -> float:
 
 
 def confusion(probabilities: Float, labels: Int) -> Int:
-    """How often label i was taken for label j: (K, K), rows are the truth."""
+    """Confusion matrix (K, K): how often label i, the row, was taken for label j."""
     count = probabilities.shape[1]
     cells = np.bincount(labels * count + probabilities.argmax(1), minlength=count * count)
     return cells.reshape(count, count)

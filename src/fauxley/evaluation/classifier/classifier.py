@@ -4,7 +4,7 @@ The paper (section 5.1) trains one on log-mel spectrograms of its data, because 
 knows what a spoken digit is. This is the same idea in a small residual network: log-mel spectrogram, four stages of
 3 × 3 convolutions, the mean over time and frequency (the embedding), one linear layer. Its level does not matter:
 every clip is scaled to a peak of 1 first, so that a quiet sound is judged by what it is. Levels are the business of
-`signals.py`.
+`metrics/signal_measures.py`.
 
 Saved as a model is: `config.json` and `classifier.safetensors`, data and nothing else.
 
@@ -33,15 +33,15 @@ _WEIGHTS = "classifier.safetensors"
 
 @dataclass(frozen=True)
 class Judgement:
-    """How good a classifier is, measured on clips it has not learnt from.
+    """Quality of a classifier, measured on clips that it has not learnt from.
 
     Attributes:
         accuracy: share of clips it names rightly.
         noisy_accuracy: the same with white noise 10 dB below each clip.
         calibration_error: expected calibration error, see `calibration.py`.
-        num_clips: how many were asked.
-        held_out: in words, which clips these were.
-        confusion: how often label i was taken for label j.
+        num_clips: number of clips that it was asked about.
+        held_out: words for which clips these were.
+        confusion: how often label i, the row, was taken for label j.
     """
 
     accuracy: float
@@ -57,17 +57,17 @@ class Classifier:
     """Names sounds.
 
     Args:
-        settings: what it hears.
-        front: audio to spectrograms.
-        network: spectrograms to logits.
-        temperature: what logits are divided by, so that probabilities mean what they say (Guo et al. 2017).
-        judgement: how good it is.
-        data: fingerprint of what it learnt from.
+        settings: its settings.
+        log_mel: turns audio into spectrograms.
+        network: turns spectrograms into logits.
+        temperature: number that logits are divided by, so that probabilities are reliable (Guo et al. 2017).
+        judgement: its measured quality.
+        data: fingerprint of the dataset that it learnt from.
         digest: short hash of its weights, by which figures can be compared.
     """
 
     settings: ClassifierSettings
-    front: LogMel
+    log_mel: LogMel
     network: ClassifierNetwork
     temperature: float
     judgement: Judgement
@@ -76,7 +76,7 @@ class Classifier:
 
     def __post_init__(self) -> None:
         self.network.eval()
-        weights = _modules(self.front, self.network)
+        weights = _modules(self.log_mel, self.network)
         self.digest = self.digest or hashlib.sha256(pack_weights(weights)).hexdigest()[:12]
 
     @property
@@ -85,7 +85,7 @@ class Classifier:
 
     def to(self, device: torch.device | str) -> "Classifier":
         """Move to a device and return self."""
-        self.front.to(device)
+        self.log_mel.to(device)
         self.network.to(device)
         return self
 
@@ -93,7 +93,7 @@ class Classifier:
     def judge(self, audio: Tensor) -> tuple[Tensor, Tensor]:
         """Audio (B, T) at its sample rate to embeddings (B, E) and probabilities (B, K)."""
         device = self.network.output.weight.device
-        embedding = self.network.embed(self.front(audio.to(device)))
+        embedding = self.network.embed(self.log_mel(audio.to(device)))
         logits = self.network.output(embedding)
         return embedding.float().cpu(), F.softmax(logits.double() / self.temperature, 1).cpu()
 
@@ -110,7 +110,7 @@ class Classifier:
                 "temperature": self.temperature,
                 "judgement": to_json(self.judgement),
                 "data": self.data,
-                "weights_sha256": write_weights(partial / _WEIGHTS, _modules(self.front, self.network)),
+                "weights_sha256": write_weights(partial / _WEIGHTS, _modules(self.log_mel, self.network)),
             }
             (partial / _CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         return folder
@@ -136,8 +136,8 @@ class Classifier:
             settings: ClassifierSettings = from_json(config["settings"], (ClassifierSettings,))
             # Without storage: memory is taken only for what the weight file really holds.
             with torch.device("meta"):
-                front, network = LogMel(settings), ClassifierNetwork(settings)
-            read_weights(folder / _WEIGHTS, _modules(front, network), config["weights_sha256"])
+                log_mel, network = LogMel(settings), ClassifierNetwork(settings)
+            read_weights(folder / _WEIGHTS, _modules(log_mel, network), config["weights_sha256"])
             temperature = float(config["temperature"])
             if not 0 < temperature < 100:
                 raise FauxleyError("its temperature makes no sense")
@@ -146,8 +146,8 @@ class Classifier:
             if len(judgement.confusion) != size or any(len(row) != size for row in judgement.confusion):
                 raise FauxleyError("its confusion matrix does not suit its labels")
             digest = config["weights_sha256"][:12]
-            return cls(settings, front, network, temperature, judgement, str(config["data"]), digest)
+            return cls(settings, log_mel, network, temperature, judgement, str(config["data"]), digest)
 
 
-def _modules(front: LogMel, network: ClassifierNetwork) -> dict[str, nn.Module]:
-    return {"front": front, "network": network}
+def _modules(log_mel: LogMel, network: ClassifierNetwork) -> dict[str, nn.Module]:
+    return {"front": log_mel, "network": network}

@@ -1,4 +1,4 @@
-"""Which clips come from one source (a speaker, a drum machine, a take), so that a test never asks what was learnt.
+"""Groups of clips that come from one source (a speaker, a drum machine, a take), and how data is split by them.
 
 What is held out must not share a source with what is learnt, or the accuracy is a memory test. Sources are those that
 the data's manifest.csv named (columns `source`, `speaker` or `speaker_or_source`). Without, file names often tell
@@ -29,9 +29,9 @@ class Groups:
     """Labelled clips by where they come from.
 
     Attributes:
-        names: of each group, (G,), all different.
+        names: names of the groups, (G,), all different.
         of_clip: the group of each labelled clip, (N,).
-        kind: in words, what a group is.
+        kind: words for what a group is.
         known: whether these are sources rather than single files.
     """
 

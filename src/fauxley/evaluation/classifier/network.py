@@ -1,4 +1,4 @@
-"""What a classifier hears and how it decides: a log-mel spectrogram and a small residual network.
+"""The parts of a classifier: a log-mel spectrogram and a small residual network, with their settings.
 
 Letters: B batch, T samples, M mel bands, F frames, E embedding size, K labels.
 """
@@ -20,7 +20,7 @@ _QUIETEST_PEAK = 1e-4
 
 @dataclass(frozen=True)
 class ClassifierSettings:
-    """What a classifier hears, and its size.
+    """Settings of a classifier: the clips it takes, its spectrogram, its size.
 
     Attributes:
         sample_rate: Hz, of the clips it takes.

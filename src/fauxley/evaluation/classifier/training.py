@@ -1,9 +1,9 @@
-"""Teaching a classifier the labels of a dataset, and finding out how well it learnt them.
+"""Training of a classifier on the labels of a dataset, and measuring how well it learnt them.
 
 A few thousand clips are little. What helps is to pretend there were more, each time a clip is seen: it is heard under
-other conditions (`conditions.py`: noise, rooms, narrow bands), and its spectrogram is shifted, stretched in time,
+other conditions (`augmentation.py`: noise, rooms, narrow bands), and its spectrogram is shifted, stretched in time,
 warped in frequency as a longer or shorter vocal tract would do, partly hidden (SpecAugment, Park et al. 2019) and
-blended with another (mixup, Zhang et al. 2018). Some clips besides are none of the labels (`outliers.py`).
+blended with another (mixup, Zhang et al. 2018). Some clips besides are none of the labels (`augmentation.py`).
 
 How good it is, is asked about sources that it has not heard. Where there are many, a tenth of them is held out. Where
 there are few, a tenth is one or two drum machines, and says little: then the data is dealt into folds by source, each
@@ -13,7 +13,6 @@ answers, and used if it helps; see `calibration.py`.
 Letters: N clips, B batch, T samples, M mel bands, F frames, K labels.
 """
 
-import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +26,14 @@ from torch import nn
 
 from fauxley.dataset.dataset import Dataset
 from fauxley.errors import FauxleyError, UsageError
-from fauxley.evaluation.classifier.augmentation import augment
+from fauxley.evaluation.classifier.augmentation import (
+    add_noise,
+    augment_spectrograms,
+    make_outlier,
+    noise,
+    vary_conditions,
+)
+from fauxley.evaluation.classifier.cache import fingerprint
 from fauxley.evaluation.classifier.calibration import (
     accuracy,
     calibration_error,
@@ -36,10 +42,8 @@ from fauxley.evaluation.classifier.calibration import (
     softmax,
 )
 from fauxley.evaluation.classifier.classifier import Classifier, Judgement
-from fauxley.evaluation.classifier.conditions import noise, through_conditions, with_noise
 from fauxley.evaluation.classifier.grouping import Groups, Mask, find_groups, grouped_folds, held_out
 from fauxley.evaluation.classifier.network import ClassifierNetwork, ClassifierSettings, LogMel
-from fauxley.evaluation.classifier.outliers import outlier
 
 Int = NDArray[np.int64]
 Float32 = NDArray[np.float32]
@@ -54,7 +58,7 @@ _FEW_HELD_OUT = 10  # sources; fewer tell too little
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a classifier is trained."""
+    """Settings of the training."""
 
     epochs: int = 30
     """Passes over the data."""
@@ -63,7 +67,7 @@ class Recipe:
     batch_size: int = 64
     """Clips in a batch."""
     learning_rate: float = 3e-3
-    """Highest; it rises for two passes and then falls along a cosine to zero."""
+    """Highest learning rate; it rises for two passes and then falls along a cosine to zero."""
     weight_decay: float = 0.02
     """Step size of the optimiser, AdamW."""
     label_smoothing: float = 0.05
@@ -88,16 +92,16 @@ class Recipe:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "width", "folds"):
             if getattr(self, name) < 1:
-                raise UsageError(f"--{name.replace('_', '-')} must be at least 1; got {getattr(self, name)}")
+                raise UsageError(f"{name} must be at least 1; got {getattr(self, name)}")
         for name in ("least_steps", "learning_rate", "weight_decay", "mixup", "seed"):
             if not 0 <= getattr(self, name) < math.inf:
-                raise UsageError(f"--{name.replace('_', '-')} must not be negative; got {getattr(self, name)}")
+                raise UsageError(f"{name} must not be negative; got {getattr(self, name)}")
         if not 0 <= self.label_smoothing < 1:
-            raise UsageError(f"--label-smoothing must be from 0 to less than 1; got {self.label_smoothing}")
+            raise UsageError(f"label_smoothing must be from 0 to less than 1; got {self.label_smoothing}")
         if not 0 <= self.outliers <= 1:
-            raise UsageError(f"--outliers must be from 0 to 1; got {self.outliers}")
+            raise UsageError(f"outliers must be from 0 to 1; got {self.outliers}")
         if not 0.01 <= self.held_out <= 0.5:
-            raise UsageError(f"--held-out must be from 0.01 to 0.5; got {self.held_out}")
+            raise UsageError(f"held_out must be from 0.01 to 0.5; got {self.held_out}")
 
 
 @dataclass(frozen=True)
@@ -135,24 +139,24 @@ def train_classifier(
     settings = ClassifierSettings.suiting(dataset.sample_rate, slicing.clip_length, dataset.labels, recipe.width)
     clips, groups = _read(dataset, settings), find_groups(dataset)
     folds, how = _folds(groups, recipe)
-    turns = [*folds, np.zeros(len(clips), bool)] if len(folds) > 1 else folds  # the last one learns from all
-    total, passed = sum(_epochs(int((~held).sum()), recipe) for held in turns), count(1)
+    splits = [*folds, np.zeros(len(clips), bool)] if len(folds) > 1 else folds  # the last one learns from all
+    total, passed = sum(_epochs(int((~held).sum()), recipe) for held in splits), count(1)
 
-    def tell() -> None:
+    def after_epoch() -> None:
         progress(next(passed), total)
 
     answers = np.zeros((2, len(clips), len(settings.labels)), np.float32)  # without noise, and with
-    for held in turns:
-        front, network = _fit(settings, clips, np.flatnonzero(~held), recipe, torch.device(device), tell)
+    for held in splits:
+        log_mel, network = _fit(settings, clips, np.flatnonzero(~held), recipe, torch.device(device), after_epoch)
         if held.any():
-            answers[:, held] = _logits(front, network, clips, np.flatnonzero(held), device)
+            answers[:, held] = _logits(log_mel, network, clips, np.flatnonzero(held), device)
     asked = np.logical_or.reduce(folds)
     temperature = helpful_temperature(answers[0, asked], clips.labels[asked], groups.of_clip[asked])
     answers, labels = answers[:, asked], clips.labels[asked]
     if test is not None:
         before = f"{accuracy(answers[0], labels):.3f} on {len(labels)} of its own data, {how}"
         clips = _read(test, settings)
-        answers, labels = _logits(front, network, clips, np.arange(len(clips)), device), clips.labels
+        answers, labels = _logits(log_mel, network, clips, np.arange(len(clips)), device), clips.labels
         how = f"{_about_test(dataset, test)}; {before}"
     probabilities = softmax(answers[0] / temperature)
     judgement = Judgement(
@@ -163,14 +167,7 @@ def train_classifier(
         held_out=how,
         confusion=tuple(map(tuple, confusion(probabilities, labels).tolist())),
     )
-    return Classifier(settings, front.cpu(), network.cpu(), temperature, judgement, fingerprint(dataset))
-
-
-def fingerprint(dataset: Dataset) -> str:
-    """A short hash of what a dataset holds and how clips are cut from it."""
-    content = [(entry.file, entry.label, entry.num_samples, entry.sha256) for entry in dataset.entries]
-    settings = (dataset.sample_rate, dataset.channels, dataset.info.normalize, dataset.info.slicing)
-    return hashlib.sha256(repr((settings, content)).encode(errors="surrogateescape")).hexdigest()[:16]
+    return Classifier(settings, log_mel.cpu(), network.cpu(), temperature, judgement, fingerprint(dataset))
 
 
 def _check(dataset: Dataset, test: Dataset | None) -> None:
@@ -203,7 +200,7 @@ def _read(dataset: Dataset, settings: ClassifierSettings) -> _Clips:
 
 
 def _folds(groups: Groups, recipe: Recipe) -> tuple[list[Mask], str]:
-    """What is held out, once or in turns, (N,) each, and in words how it was chosen."""
+    """Masks (N,) of the clips that are held out, once or in turns, and words for how they were chosen."""
     if len(groups.names) < 2:
         raise FauxleyError("all labelled clips are of one source, so none is left to test with")
     few = groups.known and round(recipe.held_out * len(groups.names)) < _FEW_HELD_OUT
@@ -230,24 +227,24 @@ def _epochs(num_clips: int, recipe: Recipe) -> int:
 
 
 def _logits(
-    front: LogMel, network: ClassifierNetwork, clips: _Clips, chosen: Int, device: torch.device | str
+    log_mel: LogMel, network: ClassifierNetwork, clips: _Clips, chosen: Int, device: torch.device | str
 ) -> Float32:
-    """What a network says to clips as they are, and with white noise: (2, N, K)."""
+    """Logits for clips as they are, and for the same with white noise: (2, N, K)."""
     network.eval()
     answers = []
     for part in np.array_split(chosen, -(-len(chosen) // _CHUNK)):
         plain = [clips.read(index) for index in part]
         noisy = [
-            with_noise(clip, noise(len(clip), 0, np.random.default_rng(index)), NOISY_DB)
+            add_noise(clip, noise(len(clip), 0, np.random.default_rng(index)), NOISY_DB)
             for index, clip in zip(part, plain, strict=True)
         ]
         with torch.inference_mode():
             asked = [torch.from_numpy(np.stack(each)).to(device) for each in (plain, noisy)]
-            answers.append(np.stack([network(front(each)).float().cpu().numpy() for each in asked]))
+            answers.append(np.stack([network(log_mel(each)).float().cpu().numpy() for each in asked]))
     return np.concatenate(answers, 1)
 
 
-def _heard(clips: _Clips, chosen: Int, outliers: Int, epoch: int, recipe: Recipe, sample_rate: int) -> Float32:
+def _make_batch(clips: _Clips, chosen: Int, outliers: Int, epoch: int, recipe: Recipe, sample_rate: int) -> Float32:
     """A batch as it is heard in an epoch: clips (B, T), then outliers made of others.
 
     What happens to a clip depends on the seed, the epoch and its place in the data alone.
@@ -256,8 +253,8 @@ def _heard(clips: _Clips, chosen: Int, outliers: Int, epoch: int, recipe: Recipe
     for kind, indices in enumerate((chosen, outliers)):
         for index in indices:
             rng = np.random.default_rng((recipe.seed, epoch, index, kind))
-            clip = outlier(clips.read(index), rng) if kind else clips.read(index)
-            heard.append(through_conditions(clip, sample_rate, rng) if recipe.conditions else clip)
+            clip = make_outlier(clips.read(index), rng) if kind else clips.read(index)
+            heard.append(vary_conditions(clip, sample_rate, rng) if recipe.conditions else clip)
     return np.stack(heard)
 
 
@@ -271,11 +268,11 @@ def _fit(
 ) -> tuple[LogMel, ClassifierNetwork]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        front, network = LogMel(settings).to(device), ClassifierNetwork(settings).to(device)
+        log_mel, network = LogMel(settings).to(device), ClassifierNetwork(settings).to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     rng = np.random.default_rng(recipe.seed)
     some = np.stack([clips.read(index) for index in rng.permutation(learn)[:_SCALE_CLIPS]])
-    front.fit_scale(torch.from_numpy(some).to(device))
+    log_mel.fit_scale(torch.from_numpy(some).to(device))
     labels = F.one_hot(torch.from_numpy(clips.labels), len(settings.labels)).float()
     shares = labels[learn].mean(0)
     optimizer = torch.optim.AdamW(_groups(network, recipe.weight_decay), lr=recipe.learning_rate)
@@ -286,15 +283,15 @@ def _fit(
         network.train()
         others = rng.permutation(learn)
         for chosen in np.array_split(rng.permutation(learn), batches):
-            strange, others = np.split(others, [round(recipe.outliers * len(chosen))])
+            nonsense, others = np.split(others, [round(recipe.outliers * len(chosen))])
             rate = min(1, (step + 1) / warmup) * (1 + math.cos(math.pi * step / total)) / 2
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate * rate
-            heard = _heard(clips, chosen, strange, epoch, recipe, settings.sample_rate)
-            target = torch.cat([labels[chosen], shares.expand(len(strange), -1)])
+            heard = _make_batch(clips, chosen, nonsense, epoch, recipe, settings.sample_rate)
+            target = torch.cat([labels[chosen], shares.expand(len(nonsense), -1)])
             with torch.no_grad():
-                spectrograms = front(torch.from_numpy(heard).to(device))
-            spectrograms, target = augment(spectrograms, target.to(device), rng, recipe.mixup)
+                spectrograms = log_mel(torch.from_numpy(heard).to(device))
+            spectrograms, target = augment_spectrograms(spectrograms, target.to(device), rng, recipe.mixup)
             with torch.autocast(device.type, torch.bfloat16, enabled=recipe.bfloat16):
                 logits = network(spectrograms.to(memory_format=torch.channels_last)).float()
             loss = F.cross_entropy(logits, target, label_smoothing=recipe.label_smoothing)
@@ -305,7 +302,7 @@ def _fit(
         after_epoch()
     # In the order that a loaded one has, lest the same weights give other last digits.
     network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    return front, network
+    return log_mel, network
 
 
 def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:

@@ -31,8 +31,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fauxley.evaluation.clips import Audio
-from fauxley.evaluation.features import Extractor, resample
 from fauxley.evaluation.metrics.neighbours import nearest
 from fauxley.signal.mel import mel_matrix
 
@@ -54,27 +52,14 @@ _POWER = 0.7
 _RATES = 32  # of change over time, that a fingerprint holds
 
 
-class Fingerprints(Extractor):
-    """What copies are found by: `fingerprints`, (B, 1024), and `waveforms`, (B, T), 16 bits at a moderate rate."""
-
-    title = "fingerprints"
-
-    def extract(self, clips: Audio, sample_rate: int) -> Mapping[str, Array]:
-        rate = aligning_rate(sample_rate, clips.shape[1])
-        audio = resample(clips, sample_rate, rate)
-        audio = audio - audio.mean(1, keepdims=True)
-        waveforms = np.clip(np.round(audio * 32767), -32768, 32767).astype(np.int16)
-        return {"fingerprints": _fingerprints(torch.from_numpy(audio), rate).numpy(), "waveforms": waveforms}
-
-
 class Alignments(NamedTuple):
     """For each clip the training clip that it is most like, (Q,) each.
 
     Attributes:
         similarity: largest |ρ|, from 0 to 1; 0 where no training clip is near enough to be a copy of.
-        indices: of the training clip, -1 where there is none.
+        indices: index of that training clip, -1 where there is none.
         lags: samples of the waveforms by which the clip is later than the training clip.
-        gains: what the training clip is multiplied by; negative if it is turned over.
+        gains: factor by which the training clip is multiplied; negative if it is turned over.
     """
 
     similarity: NDArray[np.float64]
@@ -89,7 +74,7 @@ class Alignments(NamedTuple):
 
 
 class Copy(NamedTuple):
-    """A clip that is a training clip again: both by name and by place in their sources."""
+    """A clip that is a training clip again: names of both, and their indices in their sources."""
 
     clip: str
     training_clip: str
@@ -113,18 +98,18 @@ def find_copies(
     Args:
         features, training: `fingerprints` and `waveforms` of both.
         own: the clips are the first of the training clips themselves; none is a copy of itself.
-        device: where candidates are looked for.
+        device: device that candidates are looked for on.
         progress: called with how many clips are done, each counted once.
 
     Raises:
         UsageError: see `nearest`.
     """
     prints, count = features["fingerprints"], len(features["fingerprints"])
-    kept = min(_CANDIDATES, len(training["fingerprints"]) - own)
+    num_candidates = min(_CANDIDATES, len(training["fingerprints"]) - own)
     found = Alignments(np.zeros(count), np.full(count, -1), np.zeros(count, np.int64), np.ones(count))
-    if not kept:
+    if not num_candidates:
         return found
-    distances, near = nearest(prints, training["fingerprints"], kept, same=own, device=device)
+    distances, near = nearest(prints, training["fingerprints"], num_candidates, same=own, device=device)
     for query in range(count):
         candidates = near[query][distances[query] <= _ALIKE]
         clip = torch.from_numpy(features["waveforms"][query].astype(np.float32) / 32768)
@@ -154,9 +139,9 @@ def align(clip: Tensor, others: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     enough = (overlap >= _OVERLAP * mine[:, -1:]) & (overlap_theirs >= _OVERLAP * theirs[:, -1:])
     enough &= (overlap > 0) & (theirs[:, -1:] >= _SILENT**2)
     similarity = correlation.abs() / (overlap * overlap_theirs).clamp(min=1e-12).sqrt()
-    best, at = torch.where(enough, similarity, 0.0).max(1)
-    gains = correlation.gather(1, at[:, None]) / overlap_theirs.gather(1, at[:, None]).clamp(min=1e-12)
-    return best.clamp(max=1), lags[at], gains[:, 0]
+    best, place = torch.where(enough, similarity, 0.0).max(1)
+    gains = correlation.gather(1, place[:, None]) / overlap_theirs.gather(1, place[:, None]).clamp(min=1e-12)
+    return best.clamp(max=1), lags[place], gains[:, 0]
 
 
 def aligning_rate(sample_rate: int, clip_length: int) -> int:
@@ -167,8 +152,8 @@ def aligning_rate(sample_rate: int, clip_length: int) -> int:
     return rate
 
 
-def _fingerprints(audio: Tensor, rate: int) -> Tensor:
-    """(B, T) to (B, 32 rates × 32 bands), of norm 1; of silence, zeros."""
+def fingerprints(audio: Tensor, rate: int) -> Tensor:
+    """Clips (B, T) at `rate` Hz to fingerprints (B, 32 rates × 32 bands) of norm 1; of silence, zeros."""
     hop = max(32, audio.shape[1] // _FRAMES)
     window = 4 * hop
     matrix = torch.from_numpy(mel_matrix(window // 2 + 1, rate, _BANDS, high=0.4875 * rate)).float()

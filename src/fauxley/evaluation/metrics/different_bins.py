@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fauxley.evaluation.metrics.checks import check_features
 from fauxley.evaluation.metrics.neighbours import nearest
+from fauxley.evaluation.metrics.validation import check_features
 
 Float = NDArray[np.floating[Any]]
 Int = NDArray[np.int64]
@@ -58,8 +58,8 @@ def different_bins(real: Float, generated: Float, seed: int = 0, num_bins: int =
 
 
 def _relative_entropy(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
-    there = p > 0
-    return float((p[there] * np.log2(p[there] / q[there])).sum())
+    filled = p > 0
+    return float((p[filled] * np.log2(p[filled] / q[filled])).sum())
 
 
 def _k_means(x: NDArray[np.float64], count: int, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fauxley.errors import UsageError
-from fauxley.evaluation.metrics.checks import check_features
+from fauxley.evaluation.metrics.validation import check_features
 
 Float = NDArray[np.floating[Any]]
 
@@ -86,8 +86,8 @@ def frechet_distance_infinity(
 
     Args:
         reference, features: (M, D) and (N, D).
-        seed: of the orders.
-        orders: how many there are.
+        seed: seed of the random orders.
+        orders: number of orders.
         progress: called with 1 after each order.
 
     Raises:

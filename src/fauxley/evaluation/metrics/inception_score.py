@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fauxley.errors import UsageError
-from fauxley.evaluation.metrics.checks import check_probabilities, check_values
+from fauxley.evaluation.metrics.validation import check_probabilities, check_values
 
 Float = NDArray[np.floating[Any]]
 

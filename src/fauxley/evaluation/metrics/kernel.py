@@ -26,7 +26,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fauxley.evaluation.metrics.checks import check_features
+from fauxley.evaluation.metrics.neighbours import squared_distances
+from fauxley.evaluation.metrics.validation import check_features
 
 Float = NDArray[np.floating[Any]]
 Float64 = NDArray[np.float64]
@@ -49,7 +50,7 @@ class KernelDistance(NamedTuple):
 
 
 class Scale(NamedTuple):
-    """Where features are centred, (D,), and what they are divided by, before a kernel of fixed width."""
+    """The centre, (D,), that is taken from features and the unit that they are divided by, before a fixed kernel."""
 
     centre: Float64
     unit: float
@@ -78,7 +79,7 @@ def median_distance(reference: Float) -> float:
     check_features(2, reference=reference)
     x = np.asarray(reference[:_MEDIAN_CLIPS], np.float64)
     x = x - x.mean(0)
-    squared = _squared_distances(x, x)[np.triu_indices(len(x), 1)]
+    squared = squared_distances(x, x)[np.triu_indices(len(x), 1)]
     return float(np.median(np.sqrt(squared))) or 1.0
 
 
@@ -90,7 +91,7 @@ def polynomial(x: Float64, y: Float64) -> Float64:
 
 def gaussian(bandwidth: float) -> Kernel:
     """The kernel exp(-|x - y|² / (2 σ²)) of rows (N, D) and (M, D): (N, M)."""
-    return lambda x, y: np.asarray(np.exp(_squared_distances(x, y) / (-2 * bandwidth**2)))
+    return lambda x, y: np.asarray(np.exp(squared_distances(x, y) / (-2 * bandwidth**2)))
 
 
 def squared_mmd(first: Float, second: Float, kernel: Kernel = polynomial) -> float:
@@ -148,7 +149,7 @@ def kernel_distance(
     """KID of scaled features; for `Raises`, see `squared_mmd`.
 
     Args:
-        scale: what they are scaled by, fitted on the training data; None: by this reference, in each subset anew,
+        scale: centre and unit, fitted on the training data; None: fitted on this reference, in each subset anew,
             which is biased where it is small.
     """
 
@@ -203,8 +204,3 @@ def _sum(x: Float64, y: Float64, kernel: Kernel) -> float:
         for start in range(0, len(x), _BLOCK)
         for begin in range(0, len(y), _BLOCK)
     )
-
-
-def _squared_distances(x: Float64, y: Float64) -> Float64:
-    squared = np.square(x).sum(1)[:, None] + np.square(y).sum(1) - 2 * x @ y.T
-    return np.asarray(np.maximum(squared, 0))

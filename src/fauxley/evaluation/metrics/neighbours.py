@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from fauxley.errors import UsageError
-from fauxley.evaluation.metrics.checks import check_features, check_values
+from fauxley.evaluation.metrics.validation import check_features, check_values
 
 Float = NDArray[np.floating[Any]]
 Int = NDArray[np.int64]
@@ -53,41 +53,53 @@ def nearest(
     check_features(1, searched=base, queried=queries)
     if not 1 <= k <= len(base) - same:
         raise UsageError(f"{len(base)} clips are too few for {k} neighbours")
-    kept = min(k + _SPARE, len(base) - same)
+    num_candidates = min(k + _SPARE, len(base) - same)
     rows = max(1, min(4096, _BLOCK_BYTES // (4 * queries.shape[1])))
     centre: Float = np.asarray(np.mean(base, axis=0, dtype=np.float64), np.result_type(queries, base))
     distances, indices = np.empty((len(queries), k)), np.empty((len(queries), k), np.int64)
     for start in range(0, len(queries), rows):
         part = queries[start : start + rows]
         own = np.arange(start, start + len(part)) if same else None
-        candidates, surely = _candidates(part - centre, base, centre, kept, own, rows, device, torch.float32)
+        candidates, bound = _candidates(part - centre, base, centre, num_candidates, own, rows, device, torch.float32)
         found = _measure(part, base, candidates, k)
-        unsure = np.flatnonzero(np.square(found[0][:, -1]) > surely)
-        if len(unsure) and kept < len(base) - same:
-            mine = None if own is None else own[unsure]
-            wider, _ = _candidates(part[unsure] - centre, base, centre, kept, mine, rows, "cpu", torch.float64)
-            for all_, some in zip(found, _measure(part[unsure], base, wider, k), strict=True):
-                all_[unsure] = some
+        doubtful = np.flatnonzero(np.square(found[0][:, -1]) > bound)
+        if len(doubtful) and num_candidates < len(base) - same:
+            mine = None if own is None else own[doubtful]
+            wider, _ = _candidates(
+                part[doubtful] - centre, base, centre, num_candidates, mine, rows, "cpu", torch.float64
+            )
+            for all_, some in zip(found, _measure(part[doubtful], base, wider, k), strict=True):
+                all_[doubtful] = some
         distances[start : start + rows], indices[start : start + rows] = found
         progress(len(part))
     return distances, indices
+
+
+def squared_distances(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Squared Euclidean distances of rows (N, D) and (M, D), (N, M). Centre both first: rounding grows with norms."""
+    squared = np.square(x).sum(1)[:, None] + np.square(y).sum(1) - 2 * x @ y.T
+    return np.asarray(np.maximum(squared, 0))
 
 
 def _candidates(
     queries: Float,
     base: Float,
     centre: Float,
-    kept: int,
+    num_candidates: int,
     own: Int | None,
     rows: int,
     device: torch.device | str,
     precision: torch.dtype,
 ) -> tuple[Int, NDArray[np.float64]]:
-    """Indices of the nearest `kept` clips to centred queries, by matrix products, (Q, kept), and for each query a
-    squared distance, (Q,), that every other clip is farther away than, whatever rounding did."""
+    """Find candidates for centred queries by matrix products.
+
+    Returns:
+        Indices of each query's nearest clips, (Q, num_candidates), and a squared distance, (Q,), that all other clips
+        are farther away than, whatever rounding did.
+    """
     q = torch.from_numpy(np.asarray(queries)).to(device, precision)
-    best = torch.full((len(q), kept), torch.inf, device=device, dtype=precision)
-    which = torch.zeros((len(q), kept), dtype=torch.int64, device=device)
+    best = torch.full((len(q), num_candidates), torch.inf, device=device, dtype=precision)
+    which = torch.zeros((len(q), num_candidates), dtype=torch.int64, device=device)
     longest = torch.zeros((), device=device, dtype=precision)
     mine = None if own is None else torch.from_numpy(own).to(device)
     for start in range(0, len(base), rows):
@@ -100,14 +112,14 @@ def _candidates(
             inside = (mine >= start) & (mine < start + len(block))
             squared[inside.nonzero().squeeze(1), mine[inside] - start] = torch.inf
         both = torch.cat([best, squared], 1)
-        best, chosen = both.topk(kept, 1, largest=False)
+        best, chosen = both.topk(num_candidates, 1, largest=False)
         ids = torch.cat([which, torch.arange(start, start + len(block), device=device).expand(len(q), -1)], 1)
         which = ids.gather(1, chosen)
     # Errors of a sum of D products grow like √D, not D, where signs vary; four times that is never reached in practice.
     size = q.square().sum(1)
     error = 4 * q.shape[1] ** 0.5 * torch.finfo(precision).eps * (size.sqrt() + longest.sqrt()).square()
-    surely = (best[:, -1] + size - error).double()
-    return which.cpu().numpy(), surely.cpu().numpy()
+    bound = (best[:, -1] + size - error).double()
+    return which.cpu().numpy(), bound.cpu().numpy()
 
 
 def _measure(queries: Float, base: Float, candidates: Int, k: int) -> tuple[NDArray[np.float64], Int]:
@@ -132,7 +144,7 @@ class Memorisation:
         closer: probability that a clip lies closer to its nearest training clip than a held-out real clip does to
             its own; 0.5 where generated clips are as new as real ones, 1 where they are copies.
         suspicious: share of clips closer than all but one in a hundred held-out clips; 0.01 is to be expected.
-        threshold: that distance.
+        threshold: the distance that all but one in a hundred held-out clips keep.
         num_held_out: how many held-out clips there were.
     """
 

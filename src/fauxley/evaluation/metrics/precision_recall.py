@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fauxley.evaluation.metrics.checks import check_features
-from fauxley.evaluation.metrics.neighbours import nearest
+from fauxley.evaluation.metrics.neighbours import nearest, squared_distances
+from fauxley.evaluation.metrics.validation import check_features
 
 Float = NDArray[np.floating[Any]]
 
@@ -31,7 +31,7 @@ _SHORTER = 1 - 1e-9  # so that rounding does not decide who lies on a ball's sur
 
 
 class PrecisionRecall(NamedTuple):
-    """See the module."""
+    """The four shares; the module says what they are."""
 
     precision: float
     recall: float
@@ -56,7 +56,7 @@ def precision_recall(real: Float, generated: Float, k: int = 5) -> PrecisionReca
         rows = slice(start, start + _BLOCK)
         for begin in range(0, len(y), _BLOCK):
             columns = slice(begin, begin + _BLOCK)
-            squared = _squared_distances(x[rows], y[columns])
+            squared = squared_distances(x[rows], y[columns])
             in_real = squared < real_reach[rows, None]
             inside_real[columns] += in_real.sum(0)
             covered[rows] |= in_real.any(1)
@@ -67,8 +67,3 @@ def precision_recall(real: Float, generated: Float, k: int = 5) -> PrecisionReca
         density=float(inside_real.mean() / k),
         coverage=float(covered.mean()),
     )
-
-
-def _squared_distances(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    squared = np.square(x).sum(1)[:, None] + np.square(y).sum(1) - 2 * x @ y.T
-    return np.asarray(np.maximum(squared, 0))

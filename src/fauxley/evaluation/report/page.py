@@ -10,22 +10,15 @@ import soundfile
 from numpy.typing import NDArray
 
 from fauxley.evaluation.clips import ClipSource
-from fauxley.evaluation.evaluator import Evaluator
-from fauxley.evaluation.figures import METRICS, Figures, describe
-from fauxley.evaluation.metrics.signal_checks import MEASURES
+from fauxley.evaluation.evaluator import Evaluator, Judged
+from fauxley.evaluation.figures import METRICS, Evaluation, describe
+from fauxley.evaluation.metrics.signal_measures import MEASURES
 from fauxley.pictures import svg
 from fauxley.pictures.canvas import write_png
 from fauxley.pictures.spectrogram import spectrogram_image
 
 PAIRS = 12
 _SHOWN = 14
-
-
-class Judged(NamedTuple):
-    """A set of clips with its figures."""
-
-    source: ClipSource
-    figures: Figures
 
 
 class Row(NamedTuple):
@@ -39,7 +32,8 @@ class Row(NamedTuple):
     cells: list[str]
 
 
-def table(sets: Sequence[Figures]) -> dict[str, Any]:
+def build_table(sets: Sequence[Evaluation]) -> dict[str, Any]:
+    """The table of figures: a column for each set, a row for each metric, grouped by embedding."""
     names = list(dict.fromkeys(name for figures in reversed(sets) for name in figures.scores))
     order = list(METRICS)
     groups: dict[str, list[Row]] = {}
@@ -53,7 +47,8 @@ def table(sets: Sequence[Figures]) -> dict[str, Any]:
     return {"heads": [(f.title, f.count) for f in sets], "groups": groups}
 
 
-def charts(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, str]:
+def build_charts(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, str]:
+    """Charts by name, as SVG text: neighbours, spectrum, confidence, level and artefacts of each set."""
     sets = [evaluator.real[-1], *(j.figures for j in judged)]
     drawn = {
         "neighbours": svg.histogram(
@@ -80,7 +75,7 @@ def charts(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, str]:
     return drawn
 
 
-def history(evaluator: Evaluator, history: Mapping[int, Figures]) -> list[str]:
+def build_history(evaluator: Evaluator, history: Mapping[int, Evaluation]) -> list[str]:
     """A chart for each figure over training, beside what real clips get."""
     if len(history) < 2:
         return []
@@ -98,7 +93,8 @@ def history(evaluator: Evaluator, history: Mapping[int, Figures]) -> list[str]:
     return drawn
 
 
-def labels(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, Any] | None:
+def build_label_shares(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, Any] | None:
+    """How often each label is heard in each set, and that over the largest of all; None without a classifier."""
     if evaluator.classifier is None:
         return None
     sets = [evaluator.real[-1], *(j.figures for j in judged)]
@@ -111,9 +107,10 @@ def labels(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, Any] | N
     }
 
 
-def signal_table(
+def build_signal_table(
     evaluator: Evaluator, judged: Sequence[Judged]
 ) -> list[tuple[Any, list[tuple[str, str, float | None]]]]:
+    """A row for each signal measure: median, range of 80 % of the clips and gap to real clips, for each set."""
     sets = [*evaluator.real, *(j.figures for j in judged)]
     rows = []
     for name, measure in MEASURES.items():
@@ -126,12 +123,13 @@ def signal_table(
     return rows
 
 
-def sounds(evaluator: Evaluator, judged: Sequence[Judged]) -> list[tuple[str, list[dict[str, str]]]]:
+def build_sounds(evaluator: Evaluator, judged: Sequence[Judged]) -> list[tuple[str, list[dict[str, str]]]]:
+    """The first clips of each set, real ones first, to see and to hear."""
     sources = [evaluator.test or evaluator.train, *(j.source for j in judged)]
     return [(source.title, [_cell(source, index) for index in range(min(_SHOWN, len(source)))]) for source in sources]
 
 
-def pairs(evaluator: Evaluator, judged: Judged) -> list[dict[str, Any]]:
+def build_pairs(evaluator: Evaluator, judged: Judged) -> list[dict[str, Any]]:
     """Clips beside the training clips they may come from: copies, the surest first, then the nearest."""
     found = {
         copy.place: (copy.training_place, f"a copy, similarity {copy.similarity:.3f}")
@@ -145,7 +143,7 @@ def pairs(evaluator: Evaluator, judged: Judged) -> list[dict[str, Any]]:
     ]
 
 
-def nearest_pairs(figures: Figures, count: int) -> list[tuple[int, int, float]]:
+def nearest_pairs(figures: Evaluation, count: int) -> list[tuple[int, int, float]]:
     """Clip, its nearest training clip and their distance; the closest pairs first."""
     if figures.nearest is None:
         return []

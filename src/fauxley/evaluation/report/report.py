@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from fauxley.evaluation.evaluator import Evaluator
-from fauxley.evaluation.figures import Figures
+from fauxley.evaluation.evaluator import Evaluator, Judged
+from fauxley.evaluation.figures import Evaluation
 from fauxley.evaluation.metrics.kernel import KAD_FACTOR
 from fauxley.evaluation.protocol import FEW_CLIPS
 from fauxley.evaluation.report import page
-from fauxley.evaluation.report.page import Judged
-from fauxley.evaluation.report.remarks import remarks
+from fauxley.evaluation.verdict import remarks
 from fauxley.storage import atomic_file
 
 FORMAT_VERSION = 1
@@ -48,7 +47,7 @@ def to_json(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, Any]:
 
 
 def protocol(evaluator: Evaluator) -> dict[str, Any]:
-    """What the figures depend on."""
+    """The protocol in JSON form: all that the figures depend on besides the clips."""
     train, classifier, settings = evaluator.train, evaluator.classifier, evaluator.protocol
     return {
         "clips_each_side": evaluator.count,
@@ -72,7 +71,7 @@ def protocol(evaluator: Evaluator) -> dict[str, Any]:
 
 
 def warnings_for(evaluator: Evaluator, judged: Sequence[Judged]) -> list[str]:
-    """What makes the figures less than they seem."""
+    """Warnings, in sentences, of all that makes the figures less reliable than they look."""
     found = []
     smallest = min(figures.count for figures in (*evaluator.real, *(j.figures for j in judged)))
     if smallest < FEW_CLIPS:
@@ -103,14 +102,14 @@ def write_report(
     title: str,
     evaluator: Evaluator,
     judged: Sequence[Judged],
-    history: Mapping[int, Figures] | None = None,
+    history: Mapping[int, Evaluation] | None = None,
     conclusion: str = "",
 ) -> None:
     """Write report.json and report.html into a folder that exists.
 
     Args:
         history: figures by training step.
-        conclusion: what came of them, a sentence.
+        conclusion: a sentence on what follows from it.
     """
     from jinja2 import Environment
 
@@ -129,14 +128,14 @@ def write_report(
         protocol=content["protocol"],
         warnings=content["warnings"],
         remarks=[(j.figures.title, remarks(j.figures, evaluator.real[-1])) for j in judged],
-        table=page.table([*evaluator.real, *(j.figures for j in judged)]),
+        table=page.build_table([*evaluator.real, *(j.figures for j in judged)]),
         conclusion=conclusion,
-        history=page.history(evaluator, history or {}),
-        charts=page.charts(evaluator, judged),
-        labels=page.labels(evaluator, judged),
-        signals=page.signal_table(evaluator, judged),
-        sounds=page.sounds(evaluator, judged),
-        pairs=[(j.figures.title, page.pairs(evaluator, j)) for j in judged],
+        history=page.build_history(evaluator, history or {}),
+        charts=page.build_charts(evaluator, judged),
+        labels=page.build_label_shares(evaluator, judged),
+        signals=page.build_signal_table(evaluator, judged),
+        sounds=page.build_sounds(evaluator, judged),
+        pairs=[(j.figures.title, page.build_pairs(evaluator, j)) for j in judged],
         classifier=evaluator.classifier,
         seconds=[(f.title, f.count, f.seconds) for f in (*evaluator.real, *(j.figures for j in judged))],
     )

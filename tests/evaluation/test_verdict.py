@@ -5,9 +5,9 @@ import numpy as np
 from fauxley.cli.shared.judging import choose_best, explain_best, record_step
 from fauxley.evaluation.clips import DatasetClips
 from fauxley.evaluation.evaluator import Evaluator
-from fauxley.evaluation.faults import faults
 from fauxley.evaluation.figures import Score
 from fauxley.evaluation.protocol import Protocol
+from fauxley.evaluation.verdict import faults
 from fauxley.runs import read_best
 
 from .conftest import ArrayClips

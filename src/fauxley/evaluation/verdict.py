@@ -1,17 +1,29 @@
-"""What the figures say, in words, so that nobody has to know what a good Fréchet distance is.
+"""What the figures say of a set of clips: remarks in words, and faults that disqualify it.
 
-Every remark compares with real clips under the same protocol, never with figures from elsewhere.
+Remarks, so that nobody has to know what a good Fréchet distance is. Every remark compares with real clips under the
+same protocol, never with figures from elsewhere.
+
+Faults, because distances in embeddings are deaf to level (a classifier's, on purpose), and clipped or repeated sounds
+can come out near to the data. A checkpoint with a fault is chosen only where there is none without.
 """
 
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from fauxley.evaluation.figures import Figures
+from fauxley.evaluation.figures import Evaluation
 from fauxley.evaluation.metrics.copies import SURE
-from fauxley.evaluation.metrics.signal_checks import MEASURES
+from fauxley.evaluation.metrics.signal_measures import MEASURES
 
 Verdict = Literal["good", "fair", "poor"]
+
+_NAMED = 3  # copies that a sentence names
+_FAULTY_LEVEL_DB = 6.0
+_FAULTY_CLIPPING = 0.001  # of the samples, beyond what real clips have
+_SILENCE_DB = -60.0
+_FAULTY_SILENCE = 0.05  # of the clips, beyond what real clips have
+_FAULTY_REPETITION = 0.1
+_FAULTY_COPIES = 0.05
 
 
 class Remark(NamedTuple):
@@ -21,10 +33,7 @@ class Remark(NamedTuple):
     text: str
 
 
-_NAMED = 3  # copies that a sentence names
-
-
-def remarks(figures: Figures, real: Figures) -> list[Remark]:
+def remarks(figures: Evaluation, real: Evaluation) -> list[Remark]:
     """Remarks on a set of clips, `real` being real clips that the model did not learn from, most telling first.
 
     Repetition and copies lead: they make every other figure look better than the set is.
@@ -41,7 +50,7 @@ def remarks(figures: Figures, real: Figures) -> list[Remark]:
     return [remark for remark in found if remark] + _signals(figures, real)
 
 
-def _repeated(figures: Figures, real: Figures) -> Remark | None:
+def _repeated(figures: Evaluation, real: Evaluation) -> Remark | None:
     mine, theirs = figures.scores["repeated"].value, real.scores["repeated"].value
     if mine <= theirs + 0.1:
         return None
@@ -52,8 +61,8 @@ def _repeated(figures: Figures, real: Figures) -> Remark | None:
     )
 
 
-def _copied(figures: Figures, real: Figures) -> Remark | None:
-    copies, total = figures.copies, figures.looked_at
+def _copied(figures: Evaluation, real: Evaluation) -> Remark | None:
+    copies, total = figures.copies, figures.num_searched
     if not copies:
         return None
     usual = real.scores["copies"].value
@@ -71,7 +80,7 @@ def _copied(figures: Figures, real: Figures) -> Remark | None:
     )
 
 
-def _recognisable(figures: Figures, hollow: bool) -> Remark | None:
+def _recognisable(figures: Evaluation, hollow: bool) -> Remark | None:
     if "inception_share" not in figures.scores:
         if figures.label_shares is not None:
             return None
@@ -88,12 +97,12 @@ def _recognisable(figures: Figures, hollow: bool) -> Remark | None:
     return Remark(verdict, text)
 
 
-def _memorised(figures: Figures) -> Remark | None:
+def _memorised(figures: Evaluation) -> Remark | None:
     found = figures.memorisation
     if found is None:
         return None
     share = found.suspicious
-    copied = len(figures.copies) / max(figures.looked_at, 1)
+    copied = len(figures.copies) / max(figures.num_searched, 1)
     if share > copied + 0.05:
         return Remark(
             "poor" if share > 0.2 else "fair",
@@ -104,12 +113,12 @@ def _memorised(figures: Figures) -> Remark | None:
         return None
     return Remark(
         "good",
-        f"No sign of memorising: none of {figures.looked_at} clips is a training clip again, and they are no closer to "
-        "the training data than new real clips are.",
+        f"No sign of memorising: none of {figures.num_searched} clips is a training clip again, and they are no closer "
+        "to the training data than new real clips are.",
     )
 
 
-def _varied(figures: Figures, real: Figures) -> Remark | None:
+def _varied(figures: Evaluation, real: Evaluation) -> Remark | None:
     mine, theirs = figures.scores["variety"].value, real.scores["variety"].value
     if mine >= 0.8 * theirs:
         return None
@@ -119,7 +128,7 @@ def _varied(figures: Figures, real: Figures) -> Remark | None:
     )
 
 
-def _labels(figures: Figures, real: Figures) -> Remark | None:
+def _labels(figures: Evaluation, real: Evaluation) -> Remark | None:
     if figures.label_shares is None or real.label_shares is None:
         return None
     missing = int(np.sum((figures.label_shares < 0.2 * real.label_shares) & (real.label_shares > 0)))
@@ -130,7 +139,7 @@ def _labels(figures: Figures, real: Figures) -> Remark | None:
     return Remark(verdict, f"{missing} of {total} labels are heard less than a fifth as often as in real clips.")
 
 
-def _signals(figures: Figures, real: Figures) -> list[Remark]:
+def _signals(figures: Evaluation, real: Evaluation) -> list[Remark]:
     """The measures whose distributions differ most from real clips', three at most."""
     gaps = sorted(((gap, name) for name, gap in figures.gaps.items() if gap > 0.5), reverse=True)[:3]
     texts = []
@@ -145,3 +154,25 @@ def _signals(figures: Figures, real: Figures) -> list[Remark]:
             )
         )
     return texts
+
+
+def faults(figures: Evaluation, real: Evaluation) -> list[str]:
+    """Names of what is wrong with a set of clips beside real ones; none where it is sound.
+
+    `level`: typically 6 dB louder or quieter. `clipping`: in more than 0.1 % of the samples. `silence`: of more than
+    5 % of the clips. `repetition`: more than 10 % are another clip of the set again. `copies`: more than 5 % are
+    surely training clips again. All beyond what is so among real clips.
+    """
+    mine, theirs = figures.measures, real.measures
+    level = float(np.median(mine["level_db"]) - np.median(theirs["level_db"]))
+    clipped = float(mine["clipping"].mean() - theirs["clipping"].mean())
+    silent = float((mine["level_db"] < _SILENCE_DB).mean() - (theirs["level_db"] < _SILENCE_DB).mean())
+    copied = sum(copy.similarity >= SURE for copy in figures.copies) / max(figures.num_searched, 1)
+    found = {
+        "level": abs(level) > _FAULTY_LEVEL_DB,
+        "clipping": clipped > _FAULTY_CLIPPING,
+        "silence": silent > _FAULTY_SILENCE,
+        "repetition": figures.scores["repeated"].value - real.scores["repeated"].value > _FAULTY_REPETITION,
+        "copies": copied - real.scores["copies"].value > _FAULTY_COPIES,
+    }
+    return [name for name, there in found.items() if there]

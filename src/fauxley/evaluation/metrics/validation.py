@@ -1,4 +1,4 @@
-"""What every metric asks of its arrays before it computes anything, with one message for each mistake.
+"""Checks of the arrays that metrics are given, made before anything is computed, with a message for each mistake.
 
 A NaN compares as false with everything, so unnoticed it looks like a perfect histogram or a plausible precision.
 """

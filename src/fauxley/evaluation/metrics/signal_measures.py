@@ -1,4 +1,4 @@
-"""What an engineer sees on a meter: levels, silence, clipping, colour, upsampling artefacts, onset, duration.
+"""Measures of the signal: levels, silence, clipping, colour, upsampling artefacts, onset, duration.
 
 Each measure is a number per clip. A set is compared with real clips by the whole distribution: the Kolmogorov-Smirnov
 statistic, the largest gap between the two cumulative distributions, 0 if they are alike and 1 if they do not overlap.
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fauxley.evaluation.metrics.checks import check_values
+from fauxley.evaluation.metrics.validation import check_values
 
 Float = NDArray[np.floating[Any]]
 Audio = NDArray[np.float32]

@@ -4,17 +4,21 @@ import numpy as np
 import pytest
 
 from fauxley.evaluation.classifier import training as classifier_training
-from fauxley.evaluation.classifier.conditions import (
+from fauxley.evaluation.classifier.augmentation import (
+    add_noise,
+    apply_filter,
     band_response,
-    filtered,
-    moved,
+    coloured_noise,
+    make_outlier,
     noise,
-    overdriven,
+    noise_of_same_spectrum,
+    overdrive,
+    reverse,
     room_response,
-    through_conditions,
-    with_noise,
+    shift_and_speed,
+    shuffle_pieces,
+    vary_conditions,
 )
-from fauxley.evaluation.classifier.outliers import alike_noise, backwards, mere_noise, outlier, shuffled
 from fauxley.evaluation.classifier.training import Recipe
 
 RATE = 16000
@@ -44,15 +48,15 @@ def _peak_frequency(audio):
 
 @pytest.mark.parametrize("snr", [-3, 0, 10, 30])
 def test_noise_is_as_loud_as_asked_for(clip, rng, snr):
-    added = with_noise(clip, 7 * noise(LENGTH, 1.0, rng), snr) - clip
+    added = add_noise(clip, 7 * noise(LENGTH, 1.0, rng), snr) - clip
     assert _decibels(np.square(clip).mean() / np.square(added).mean()) == pytest.approx(snr, abs=0.01)
 
 
 def test_silence_stays_silent(rng):
     silence = np.zeros(LENGTH, np.float32)
-    np.testing.assert_array_equal(with_noise(silence, noise(LENGTH, 0, rng), 0), silence)
+    np.testing.assert_array_equal(add_noise(silence, noise(LENGTH, 0, rng), 0), silence)
     for seed in range(40):
-        np.testing.assert_array_equal(through_conditions(silence, RATE, np.random.default_rng(seed)), silence)
+        np.testing.assert_array_equal(vary_conditions(silence, RATE, np.random.default_rng(seed)), silence)
 
 
 @pytest.mark.parametrize("slope", [0.0, 1.0, 2.0])
@@ -64,16 +68,16 @@ def test_noise_falls_with_frequency_as_its_colour_says(rng, slope):
 
 
 def test_moving_shifts_and_speeds_up(clip):
-    np.testing.assert_allclose(moved(clip, 100, 1)[100:], clip[:-100], atol=1e-6)
-    np.testing.assert_allclose(moved(clip, -100, 1)[:-100], clip[100:], atol=1e-6)
-    assert not moved(clip, 100, 1)[:100].any()
-    assert _peak_frequency(moved(clip, 0, 1.05)) == pytest.approx(1050, abs=2)
-    assert np.argmax(moved(clip, 0, 1.05) != 0) == pytest.approx(LENGTH / 10 / 1.05, abs=2)
+    np.testing.assert_allclose(shift_and_speed(clip, 100, 1)[100:], clip[:-100], atol=1e-6)
+    np.testing.assert_allclose(shift_and_speed(clip, -100, 1)[:-100], clip[100:], atol=1e-6)
+    assert not shift_and_speed(clip, 100, 1)[:100].any()
+    assert _peak_frequency(shift_and_speed(clip, 0, 1.05)) == pytest.approx(1050, abs=2)
+    assert np.argmax(shift_and_speed(clip, 0, 1.05) != 0) == pytest.approx(LENGTH / 10 / 1.05, abs=2)
 
 
 def test_a_band_keeps_what_is_in_it(rng):
     white = noise(LENGTH, 0, rng)
-    narrow = filtered(white, band_response(LENGTH, RATE, 400, 2000))
+    narrow = apply_filter(white, band_response(LENGTH, RATE, 400, 2000))
     before, after = np.abs(np.fft.rfft(white)) ** 2, np.abs(np.fft.rfft(narrow)) ** 2
 
     def change(low, high):
@@ -85,7 +89,7 @@ def test_a_band_keeps_what_is_in_it(rng):
     assert change(1950, 2050) == pytest.approx(-3, abs=0.5)
     assert change(3950, 4050) == pytest.approx(-24, abs=1)  # an octave above
     assert change(195, 205) < -20
-    np.testing.assert_allclose(filtered(white, band_response(LENGTH, RATE, 0, 1e6)), white, atol=1e-4)
+    np.testing.assert_allclose(apply_filter(white, band_response(LENGTH, RATE, 0, 1e6)), white, atol=1e-4)
 
 
 def test_a_room_rings_on_and_is_as_loud_as_said(rng):
@@ -96,27 +100,29 @@ def test_a_room_rings_on_and_is_as_loud_as_said(rng):
     assert _decibels(early / late) == pytest.approx(30, abs=2)
     click = np.zeros(LENGTH, np.float32)
     click[100] = 1
-    np.testing.assert_allclose(filtered(click, np.fft.rfft(room, 2 * LENGTH))[100:], room[: LENGTH - 100], atol=1e-5)
+    np.testing.assert_allclose(
+        apply_filter(click, np.fft.rfft(room, 2 * LENGTH))[100:], room[: LENGTH - 100], atol=1e-5
+    )
 
 
 def test_overdriving_cuts_peaks_and_nothing_else(clip):
-    loud = overdriven(clip, 6)
+    loud = overdrive(clip, 6)
     limit = np.abs(clip).max() * 10 ** (-6 / 20)
     assert np.abs(loud).max() == pytest.approx(limit)
     np.testing.assert_array_equal(loud[np.abs(clip) < limit], clip[np.abs(clip) < limit])
 
 
 def test_outliers_hold_what_the_clip_holds_in_another_order(clip, rng):
-    np.testing.assert_array_equal(np.sort(backwards(clip, rng)), np.sort(clip))
-    backward = {backwards(clip, np.random.default_rng(seed)).tobytes() for seed in range(8)}
+    np.testing.assert_array_equal(np.sort(reverse(clip, rng)), np.sort(clip))
+    backward = {reverse(clip, np.random.default_rng(seed)).tobytes() for seed in range(8)}
     assert clip[::-1].tobytes() in backward
     assert len(backward) == 2
-    moved_pieces = shuffled(clip, rng)
+    moved_pieces = shuffle_pieces(clip, rng)
     np.testing.assert_array_equal(np.sort(moved_pieces), np.sort(clip))
     assert (moved_pieces != clip).any()
-    spectrum, noisy = np.abs(np.fft.rfft(clip)), np.abs(np.fft.rfft(alike_noise(clip, rng)))
+    spectrum, noisy = np.abs(np.fft.rfft(clip)), np.abs(np.fft.rfft(noise_of_same_spectrum(clip, rng)))
     np.testing.assert_allclose(noisy[1:-1], spectrum[1:-1], atol=1e-3 * spectrum.max())
-    for unlike in (alike_noise, mere_noise):
+    for unlike in (noise_of_same_spectrum, coloured_noise):
         assert abs(np.mean([np.corrcoef(clip, unlike(clip, rng))[0, 1] for _ in range(50)])) < 0.15
 
 
@@ -125,7 +131,7 @@ def test_clips_of_any_length_and_no_sound_stay_finite(length):
     for seed in range(30):
         rng = np.random.default_rng(seed)
         for audio in (np.zeros(length, np.float32), np.ones(length, np.float32)):
-            heard = through_conditions(outlier(audio, rng), RATE, rng)
+            heard = vary_conditions(make_outlier(audio, rng), RATE, rng)
             assert heard.shape == (length,)
             assert heard.dtype == np.float32
             assert np.isfinite(heard).all()
@@ -137,7 +143,7 @@ def test_what_happens_to_a_clip_does_not_depend_on_the_others(rng):
     recipe = Recipe(seed=5)
 
     def heard(chosen, outliers, epoch=3):
-        return classifier_training._heard(clips, np.array(chosen), np.array(outliers), epoch, recipe, RATE)
+        return classifier_training._make_batch(clips, np.array(chosen), np.array(outliers), epoch, recipe, RATE)
 
     together = heard(range(12), [4, 7])
     np.testing.assert_array_equal(heard([9, 2], [7]), together[[9, 2, 13]])

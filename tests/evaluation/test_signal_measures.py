@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fauxley.evaluation.metrics.signal_checks import MEASURES, mean_spectrum, measure
+from fauxley.evaluation.metrics.signal_measures import MEASURES, mean_spectrum, measure
 
 RATE = 16000
 T = np.arange(16384) / RATE

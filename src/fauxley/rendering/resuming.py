@@ -1,4 +1,4 @@
-"""What a folder of generated sounds is being made from: so that the same command goes on, and no other mixes in.
+"""Resuming: `generate.json` says what a folder of sounds is made from, so that only the same command goes on in it.
 
 `generate.json` is written before the first sound. A command that finds it there goes on if everything in it is what
 it would write itself, and passes over the sounds that are there; files appear whole, so being there is being done.
@@ -21,7 +21,7 @@ _BESIDE_SOUNDS = (JOB_FILE, LATENTS_FILE, LISTING_FILE)
 
 
 @contextmanager
-def begin(out: Path, job: Mapping[str, Any], resumable: bool, overwrite: bool) -> Iterator[set[str]]:
+def begin_or_resume(out: Path, job: Mapping[str, Any], resumable: bool, overwrite: bool) -> Iterator[set[str]]:
     """Hold the folder `out` for `job`; gives the names of the files that are done.
 
     Raises:
@@ -79,7 +79,7 @@ def _read(out: Path) -> dict[str, Any] | None:
 
 
 def _contradiction(begun: dict[str, Any] | None, job: Mapping[str, Any]) -> str:
-    """What is wrong with a folder in which `begun` was made."""
+    """The reason why `job` cannot go on in a folder in which `begun` was begun."""
     other = [name for name in job if begun is not None and begun.get(name) != job[name]]
     if begun is None or not other:
         return "has something in it"

@@ -1,0 +1,40 @@
+"""What people copy from: the names that `import fauxley` offers, and the scripts in examples/."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fauxley
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_public_names_are_there_and_lazy() -> None:
+    for name in fauxley.__all__:
+        assert getattr(fauxley, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        fauxley.nothing  # noqa: B018
+
+
+def test_the_citation_names_this_version():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"version: {fauxley.__version__}\n" in citation
+
+
+@pytest.mark.parametrize("example", ["augment.py RUN 3", "variations.py RUN 7 OUT"])
+def test_examples_run(example: str, tmp_path: Path) -> None:
+    from fauxley.models.draws import Draws
+    from fauxley.models.synthesizer import Synthesizer
+    from fauxley.models.wavegan import WaveGAN
+
+    architecture = WaveGAN(4096, dim=1)
+    Synthesizer(architecture, architecture.generator(Draws(0)), architecture.representation(), 16000).save(
+        tmp_path / "m"
+    )
+    script, *arguments = example.replace("RUN", str(tmp_path / "m")).replace("OUT", str(tmp_path / "out")).split()
+    command = [sys.executable, str(ROOT / "examples" / script), *arguments]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    assert "sounds" in finished.stdout
