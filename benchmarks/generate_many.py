@@ -76,7 +76,9 @@ def measure(kind: str, count: int, folder: Path, dim: int) -> dict[str, float]:
     from fauxley.models.draws import Draws
     from fauxley.models.synthesizer import Synthesizer
     from fauxley.models.wavegan import WaveGAN
-    from fauxley.rendering.folder import Output, from_seeds, write_sounds
+    from fauxley.rendering.batches import from_seeds
+    from fauxley.rendering.folder import write_sounds
+    from fauxley.rendering.output import Output
     from fauxley.sounds.writing import write_audio
 
     architecture = WaveGAN(16384, dim=dim)

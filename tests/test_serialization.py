@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import pytest
 
 from fauxley.errors import FauxleyError
-from fauxley.serialization import from_json, parse_json, parse_versioned, read_file, to_json
+from fauxley.serialization import from_json, parse_json, parse_versioned, read_file, reading, to_json
 
 
 @dataclass(frozen=True)
@@ -161,3 +161,11 @@ def test_a_version_is_known_or_the_error_says_what_to_do():
 def test_numbers_that_no_float_can_hold_do_not_fit_a_float():
     with pytest.raises(FauxleyError, match=r"Outer.ratio cannot be 1000"):
         from_json({"type": "Outer", "name": "n", "ratio": 10**400}, CLASSES)
+
+
+def test_an_error_of_the_system_is_said_in_words(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(FauxleyError) as caught, reading("it cannot be read"):
+        (tmp_path / "file" / "deeper").read_bytes()
+    assert str(caught.value).startswith("it cannot be read: ")
+    assert "Errno" not in str(caught.value)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -249,3 +250,10 @@ def test_what_forbids_a_lock_is_not_mistaken_for_another_process(tmp_path: Path)
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match=r"Not a directory|exists"), hold_folder(tmp_path / "file"):
         pass
+
+
+@pytest.mark.parametrize("writer", [atomic_file, atomic_folder])
+def test_an_error_of_writing_names_what_was_written(tmp_path: Path, writer: Any) -> None:
+    with pytest.raises(OSError, match="full") as caught, writer(tmp_path / "sound.wav"):
+        raise OSError(errno.ENOSPC, "full")  # as `write` says it, which knows of no name
+    assert caught.value.filename == str(tmp_path / "sound.wav")

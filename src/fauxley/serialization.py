@@ -123,7 +123,9 @@ def reading(what: str) -> Iterator[None]:
 def one_line(error: BaseException) -> str:
     """What an exception says, without line breaks and not at length."""
     if isinstance(error, KeyError):
-        return f"it has no {_shorten(error.args[0] if error.args else '')}"
+        return f"it lacks the entry {_shorten(error.args[0] if error.args else '')}"
+    if isinstance(error, OSError) and error.strerror:  # without its number and its repetition of the path
+        return error.strerror
     text = " ".join(str(error).split())
     return (text if len(text) <= 300 else text[:297] + "...") or type(error).__name__
 

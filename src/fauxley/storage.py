@@ -7,6 +7,8 @@
   in user space) know no locks. There a second file's being there is the lock, and one that was left by a dead process
   of this machine is taken over.
 
+- **Places.** Whether results can go where they are to go is asked before the work and not after it.
+
 Not every system can do all of it. Some flush no folders. Windows renames and removes nothing that is open, not even for
 the moment in which a virus scanner looks at a new file: there we try for a while.
 """
@@ -22,6 +24,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fauxley.errors import UsageError, printable
+
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
@@ -32,6 +36,30 @@ _NO_LOCKING = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errn
 _LONGEST_NAME = 255  # bytes, on nearly every file system
 _IN_USE = (5, 32)  # Windows: access denied, sharing violation
 _PATIENCE_SECONDS = 2.0
+
+
+def check_folder_place(folder: Path) -> None:
+    """Check that a folder is at `folder` or could be made there.
+
+    Raises:
+        UsageError: a file is in its way.
+    """
+    there = next((each for each in (folder, *folder.absolute().parents) if each.exists()), None)
+    if there is not None and not there.is_dir():
+        raise UsageError(f"{printable(there)} is a file, where a folder is to be; move it away, or choose another name")
+
+
+def check_file_place(file: Path) -> None:
+    """Check that a file could be written to `file`, into a folder that is there.
+
+    Raises:
+        UsageError: a folder is in its way, or its own folder is missing.
+    """
+    check_folder_place(file.parent)
+    if file.is_dir():
+        raise UsageError(f"{printable(file)} is a folder, where a file is to be; choose another name")
+    if not file.parent.exists():
+        raise UsageError(f"{printable(file.parent)} does not exist; make that folder, or choose another")
 
 
 @contextmanager
@@ -47,7 +75,8 @@ def atomic_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
     path = Path(path)
     partial = _partial(path)
     try:
-        yield partial
+        with _naming(path):
+            yield partial
         if durable:
             flush(partial)
         replace(partial, path)
@@ -70,7 +99,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     partial = _partial(path)
     try:
         partial.mkdir(parents=True)
-        yield partial
+        with _naming(path):
+            yield partial
         flush(*partial.rglob("*"), partial)
         if path.exists():  # and empty; Windows renames no folder to one that is there
             path.rmdir()
@@ -138,6 +168,17 @@ def sync(descriptor: int) -> None:
     except OSError as error:
         if error.errno not in _NO_FLUSHING:
             raise
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Give an error of writing, such as a full disk's, which knows no file, the name of what was being written."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = os.fspath(path)
+        raise
 
 
 def _partial(path: Path) -> Path:

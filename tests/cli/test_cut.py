@@ -82,7 +82,7 @@ def test_names_never_meet_and_suit_every_system() -> None:
     assert not any(part in ("", ".", "..") or set(part) & set(':?*"<>|\\') for s in stems for part in s.split("/"))
 
 
-def test_seconds_take_the_nearest_length_and_say_so(
+def test_seconds_take_the_shortest_length_in_which_they_fit_and_say_so(
     takes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["prepare", str(takes), str(tmp_path / "ds"), "--slicing", "onsets", "--jobs", "1"]

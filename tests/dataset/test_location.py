@@ -310,9 +310,18 @@ def test_several_processes_fetch_each_shard_once(local: Dataset, tmp_path: Path)
 
 
 def test_sizes() -> None:
-    sizes = {"500": 500, "1.5 kB": 1500, "256MB": 256 * 10**6, "2GiB": 2**31, "1t": 10**12}
+    sizes = {
+        "500": 500,
+        "1.5 kB": 1500,
+        "256MB": 256 * 10**6,
+        "2GiB": 2**31,
+        "1t": 10**12,
+        "1e9": 10**9,
+        "44.1k": 44100,
+    }
+    sizes |= {"1_000": 1000, "1.e3": 1000}
     assert {text: parse_size(text, "--x") for text in sizes} == sizes
-    for text in ("", "-1MB", "many", "0", "MB", "1PB"):
+    for text in ("", "-1MB", "many", "0", "MB", "1PB", "1e99", "1e-3"):
         with pytest.raises(UsageError, match="--x is a size such as"):
             parse_size(text, "--x")
     assert [format_bytes(count) for count in (5, 1500, 256 * 10**6)] == ["5 bytes", "1.5 kB", "256 MB"]

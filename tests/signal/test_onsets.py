@@ -100,6 +100,15 @@ def test_the_blocks_that_it_comes_in_change_nothing() -> None:
         np.testing.assert_array_equal(detect(audio, block=block), whole)
 
 
+def test_minutes_of_silence_between_hits_change_nothing() -> None:
+    audio, _ = recording(10)
+    found, silence = detect(audio), np.zeros(90 * RATE, np.float32)
+    shift = (len(audio) + len(silence)) / RATE
+    np.testing.assert_array_equal(detect(np.concatenate([silence, audio]))[1:], found[1:] + len(silence) / RATE)
+    both = detect(np.concatenate([audio, silence, audio]))
+    assert f_score(np.concatenate([found, found + shift]), both, 0.004) > 0.95
+
+
 def test_what_only_goes_on_has_no_hits() -> None:
     random = np.random.default_rng(0)
     assert len(detect(np.zeros(20 * RATE, np.float32))) == 0

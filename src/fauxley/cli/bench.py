@@ -31,8 +31,7 @@ from fauxley.machine import (
 from fauxley.models.draws import Draws
 from fauxley.models.network import AutoregressiveGenerator
 from fauxley.models.synthesizer import Synthesizer
-from fauxley.rendering.places import check_file_place
-from fauxley.storage import atomic_file
+from fauxley.storage import atomic_file, check_file_place
 from fauxley.terminal.formatting import output_console
 from fauxley.terminal.progress import Stages
 from fauxley.training.config import TrainingConfig

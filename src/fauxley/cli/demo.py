@@ -12,7 +12,9 @@ from fauxley.dataset.pack_settings import PackSettings
 from fauxley.dataset.packing import pack
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.pictures.sheet import write_sheet
-from fauxley.rendering.folder import Output, from_seeds, write_sounds
+from fauxley.rendering.batches import from_seeds
+from fauxley.rendering.folder import write_sounds
+from fauxley.rendering.output import Output
 from fauxley.signal.drumkit import INSTRUMENTS, write_kit
 from fauxley.training.presets import PRESETS
 

@@ -65,7 +65,8 @@ def generate(
     keep_freed_memory()
     with importing():
         from fauxley.models.synthesizer import Synthesizer
-        from fauxley.rendering.folder import SoundRequest, from_seeds, write_sounds
+        from fauxley.rendering.batches import SoundRequest, from_seeds
+        from fauxley.rendering.folder import write_sounds
 
     synthesizer = Synthesizer.from_pretrained(model, choose_device(device))
     if inversion == "griffin-lim":

@@ -15,7 +15,7 @@ from fauxley.models.representations import Representation
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.synthesizer import Provenance, Synthesizer
 from fauxley.models.wavegan import WaveGAN
-from fauxley.rendering.places import check_folder_place
+from fauxley.storage import check_folder_place
 
 
 def import_tensorflow(

@@ -12,8 +12,7 @@ from fauxley.cli.shared.options import Switch
 from fauxley.errors import FauxleyError, UsageError, printable
 from fauxley.listening.questions import Rating
 from fauxley.listening.study import ANSWERS_FILE, TASKS, Design, Study, Task, read_study
-from fauxley.rendering.places import check_file_place, check_folder_place
-from fauxley.storage import atomic_file
+from fauxley.storage import atomic_file, check_file_place, check_folder_place
 from fauxley.terminal.formatting import counted, output_console
 from fauxley.terminal.outputs import on_one_line
 from fauxley.terminal.progress import Stages

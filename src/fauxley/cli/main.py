@@ -164,6 +164,8 @@ example:
 
 def _describe(error: OSError) -> str:
     text = error.strerror or str(error) or type(error).__name__
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        text += "; free some room and run it again"
     if not isinstance(error.filename, str):
         return text
     path = destination(Path(error.filename))
@@ -173,6 +175,4 @@ def _describe(error: OSError) -> str:
             return f"{in_the_way} is a file, where a folder is to be; move it away, or choose another name"
         if in_the_way is not None and error.errno != errno.ENOTDIR:
             return f"{in_the_way} is a folder, where a file is to be; move it away, or choose another name"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        text += "; free some room and run it again"
     return f"{path}: {text}"

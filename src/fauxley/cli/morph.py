@@ -53,7 +53,8 @@ def morph(
         import torch
 
         from fauxley.models.synthesizer import Synthesizer
-        from fauxley.rendering.folder import SoundRequest, write_sounds
+        from fauxley.rendering.batches import SoundRequest
+        from fauxley.rendering.folder import write_sounds
 
     synthesizer = Synthesizer.from_pretrained(model, choose_device(device))
     between = spherical if path == "spherical" else torch.lerp

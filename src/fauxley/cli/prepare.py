@@ -62,7 +62,8 @@ def prepare(
         sample_rate: in Hz; other rates are resampled.
         channels: 1 mixes to mono by mean; mono becomes 2 by copying.
         clip_length: samples in a clip; training can use another on the same dataset.
-        seconds: the same in seconds: takes the nearest length that models have, and says so.
+        seconds: the same in seconds: takes the shortest length of a model in which that fits, and
+            says so.
         slicing: which clips a file gives: the first, all, or as many as all but starting anywhere. auto: first if most
             files are at most 1.5 clips long or, as drums do, hold nearly all their energy in the first clip; else
             random. onsets: one clip for each hit of long recordings of footsteps, claps, drums; a hit that is longer

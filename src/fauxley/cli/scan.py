@@ -18,8 +18,7 @@ from fauxley.dataset.folder_report import FolderReport, scan_folder
 from fauxley.dataset.parts import complain
 from fauxley.errors import UsageError, printable
 from fauxley.machine import importing
-from fauxley.rendering.places import check_file_place
-from fauxley.storage import atomic_file
+from fauxley.storage import atomic_file, check_file_place
 from fauxley.terminal.formatting import counted, duration, output_console, shorten
 from fauxley.terminal.progress import file_progress
 

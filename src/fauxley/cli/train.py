@@ -90,7 +90,8 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
             in shards, a URL such as s3://bucket/my-dataset.
         run: Folder for the results: configuration, log, previews, checkpoints. Made, or resumed.
         config: What to train, and how.
-        seconds: How long a clip is, instead of --clip-length: takes the nearest length that models have, and says so.
+        seconds: How long a clip is, instead of --clip-length: takes the shortest length of a model in which that
+            fits, and says so.
         device: Where to compute; auto takes a GPU if there is one. Several GPUs: see docs/scaling-training.md.
         tensorboard: Also write files for TensorBoard; auto does so if it is installed.
         cuda_graphs: On a GPU, record the updates once and replay them, which spares the processor's work; auto does so

@@ -13,7 +13,7 @@ from fauxley.evaluation.classifier.classifier import Classifier
 from fauxley.evaluation.classifier.training import NOISY_DB, Recipe
 from fauxley.evaluation.classifier.training import train_classifier as fit
 from fauxley.machine import Device, choose_device, in_memory
-from fauxley.rendering.places import check_folder_place
+from fauxley.storage import check_folder_place
 from fauxley.terminal.progress import Stages
 from fauxley.user_cache import writable_folder
 

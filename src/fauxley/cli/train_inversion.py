@@ -18,7 +18,7 @@ from fauxley.models.log_spectrogram import LogSpectrogram
 from fauxley.models.phase_inversion import LearnedInversion
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.synthesizer import Synthesizer
-from fauxley.rendering.places import check_folder_place
+from fauxley.storage import check_folder_place
 from fauxley.terminal.progress import Stages
 from fauxley.training.data import licenses
 from fauxley.training.inversion_training import InversionTrainer, InversionTraining

@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -138,13 +139,13 @@ class DownloadCache:
 
 
 def parse_size(text: str, what: str) -> int:
-    """Bytes from 500000, 256MB or 1.5GiB.
+    """Bytes from 500000, 1e9, 256MB or 1.5GiB.
 
     Raises:
         UsageError: it is none; `what` names it in the message.
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]I?)?B?\s*", text.upper())
-    num_bytes = int(float(match[1]) * _UNITS[match[2] or ""]) if match else 0
-    if num_bytes < 1:
+    match = re.fullmatch(r"\s*(\d[\d_]*(?:\.\d*)?(?:E\+?\d{1,2})?)\s*([KMGT]I?)?B?\s*", text.upper())
+    num_bytes = int(Fraction(match[1].replace("_", "")) * _UNITS[match[2] or ""]) if match else 0
+    if not 1 <= num_bytes < 1 << 63:
         raise UsageError(f"{what} is a size such as 256MB or 10GB; got {text!r}")
     return num_bytes

@@ -177,7 +177,6 @@ def measure(
     levels, bandwidth = Levels(), Bandwidth()
     path = folder / file
     try:
-        sha256 = hash_file(path)
         with open_audio(path) as source:
             counter = HitCounter(source.info.sample_rate)
             for block in levels.watch(source, heard):
@@ -186,6 +185,7 @@ def measure(
             info = source.info
         if defect := levels.defect():
             raise AudioFileError(path, defect)
+        sha256 = hash_file(path)  # last, for there may be gigabytes of a file that cannot be used
     except AudioFileError as error:
         return Skipped(file, error.reason)
     except OSError as error:
@@ -266,10 +266,14 @@ def _on_amount(seconds: np.ndarray, clip_seconds: float, one_shots: bool) -> lis
 
 def _on_count(count: int) -> list[str]:
     if count < 50:
-        return [f"about {count} clips is very little: expect near copies of them; some hundreds are a start"]
+        return [f"{_some_clips(count)} is very little: expect near copies of them; some hundreds are a start"]
     if count < 500:
-        return [f"about {count} clips is little: it works for one kind of sound; stop early, listen for copies"]
+        return [f"{_some_clips(count)} is little: it works for one kind of sound; stop early, listen for copies"]
     return []
+
+
+def _some_clips(count: int) -> str:
+    return f"about {count} clips" if count > 1 else "one clip"
 
 
 def _on_sources(files: Sequence[FileReport], sample_rate: int) -> list[str]:

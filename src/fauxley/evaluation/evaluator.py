@@ -138,7 +138,7 @@ class Evaluator:
                 f"--clip-length {source.clip_length} --sample-rate {source.sample_rate}"
             )
         if len(source) < LEAST_CLIPS:
-            raise FauxleyError(f"{source.title}: {len(source)} clips are too few; {LEAST_CLIPS} are needed at least")
+            raise FauxleyError(f"{source.title}: {len(source)} of at least {LEAST_CLIPS} clips are there; give more")
 
     def evaluate(self, source: ClipSource) -> Evaluation:
         """All figures of a set of clips.

@@ -22,8 +22,9 @@ from fauxley.kernels.torch_private import correlate_images
 
 # Numbers found by `benchmarks/convolution.py`.
 _TILE = 16
-_FEW_FRAMES = 384
 _MANY_WEIGHTS = 2**20
+_FEW_FRAMES = 384  # too few to transform that many weights for
+_VERY_FEW_FRAMES = 256  # too few to transform fewer weights for
 _LEAST_CHANNELS = 64
 
 
@@ -33,10 +34,12 @@ def choose_1d(shape: tuple[int, ...], taps: int, outputs: int, on_gpu: bool) -> 
     frames = batch * length
     if on_gpu or taps == 1:
         return DirectConvolution(taps)
+    many_weights = taps * inputs * outputs >= _MANY_WEIGHTS
     tiles = length % _TILE == 0 and taps // 2 <= _TILE
-    if tiles and min(inputs, outputs) >= _LEAST_CHANNELS and frames >= _FEW_FRAMES:
+    enough = frames >= (_FEW_FRAMES if many_weights else _VERY_FEW_FRAMES)
+    if tiles and enough and min(inputs, outputs) >= _LEAST_CHANNELS:
         return BilinearConvolution(taps, _TILE)
-    if taps * inputs * outputs >= _MANY_WEIGHTS and frames < _FEW_FRAMES:
+    if many_weights and frames < _FEW_FRAMES:
         return WindowsConvolution(taps)
     return DirectConvolution(taps)
 

@@ -2,13 +2,13 @@
 
 In the order in which a test takes place:
 
-study         what a study is: its sounds, where they come from, what is asked; `study.json`
+study         a study: its sounds, where they come from, what is asked; `study.json`
 stimuli       making clips alike in level, length and rate; anchors; tones that tell headphones
 creation      drawing clips and writing a study's folder
 assignment    who hears what, in which order
-questions     what passes between a listener and the server
+questions     a question as a listener sees it, the answer, the rating that is recorded
 answers       the database `answers.sqlite`
-server        the page and its requests over HTTP; guard: what protects it; web/: the page itself
+server        the requests of the page over HTTP; web/: the page itself
 statistics    intervals, significance tests and agreement
 carelessness  the rule by which careless listeners are set aside
 results       all figures of a study

@@ -19,7 +19,7 @@ from typing import Any
 
 from fauxley.errors import FauxleyError
 from fauxley.listening.assignment import Kind, assign
-from fauxley.listening.questions import Answer, Opinion, Rating, Step
+from fauxley.listening.questions import Answer, Opinion, Question, Rating
 from fauxley.listening.study import ANSWERS_FILE, CANNOT_TELL, Study, Task
 from fauxley.serialization import one_line, parse_json, reading
 
@@ -143,7 +143,7 @@ class Answers:
         with self._use() as db:
             return int(db.execute("SELECT COUNT(*) FROM listener").fetchone()[0])
 
-    def step(self, token: str, now: float) -> Step:
+    def step(self, token: str, now: float) -> Question:
         """The question that comes next for a listener.
 
         Raises:
@@ -154,7 +154,7 @@ class Answers:
             db.execute("UPDATE listener SET seen_at = MAX(seen_at, ?) WHERE number = ?", (now, listener))
             return _step(db, listener)
 
-    def answer(self, token: str, answer: Answer, now: float) -> Step:
+    def answer(self, token: str, answer: Answer, now: float) -> Question:
         """Save an answer and return what comes next. When this returns, the answer is on the disk.
 
         Raises:
@@ -327,7 +327,7 @@ def _loads(db: sqlite3.Connection, now: float) -> dict[str, int]:
     )
 
 
-def _step(db: sqlite3.Connection, listener: int) -> Step:
+def _step(db: sqlite3.Connection, listener: int) -> Question:
     rows = db.execute(
         "SELECT id, kind, batch, answer.trial IS NOT NULL FROM trial LEFT JOIN answer ON answer.trial = trial.id "
         "WHERE listener = ? ORDER BY place",
@@ -336,10 +336,10 @@ def _step(db: sqlite3.Connection, listener: int) -> Step:
     done = sum(answered for *_, answered in rows)
     open_ = [(name, kind, batch) for name, kind, batch, answered in rows if not answered]
     if not open_:
-        return Step("", "end", (), (), done, len(rows))
+        return Question("", "end", (), (), done, len(rows))
     name, kind, batch = open_[0]
     part = [row[0] for row in rows if (row[1], row[2]) == (kind, batch)]
-    return Step(
+    return Question(
         trial=name,
         kind=kind,
         sounds=_sounds(db, name),

@@ -28,7 +28,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Step:
+class Question:
     """The question that a listener is to be shown next: tokens and counts, nothing that tells a source.
 
     Attributes:

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fauxley.listening.answers import Answers, BusyError, RefusedAnswerError, UnknownListenerError
 from fauxley.listening.assignment import assign
-from fauxley.listening.questions import Answer, Opinion, Step
+from fauxley.listening.questions import Answer, Opinion, Question
 from fauxley.listening.study import CANNOT_TELL, SOUNDS_FOLDER, Study, Task
 from fauxley.web.clients import Allowance, client_of
 from fauxley.web.guard import Guard, RequestLimits
@@ -74,7 +74,7 @@ class _Answer(_Strict):
     plays: Annotated[int, Field(ge=0, le=1000)] = 0
 
 
-class _Step(BaseModel):
+class _Question(BaseModel):
     trial: str
     kind: str
     sounds: tuple[str, ...]
@@ -87,13 +87,13 @@ class _Step(BaseModel):
     num_batches: int
 
     @classmethod
-    def of(cls, step: Step) -> "_Step":
+    def of(cls, step: Question) -> "_Question":
         return cls(**vars(step))
 
 
 class _Begun(BaseModel):
     token: str
-    step: _Step
+    step: _Question
 
 
 class _StudyShown(BaseModel):
@@ -155,17 +155,17 @@ def _serve_questions(app: FastAPI, answers: Answers, limits: Limits) -> None:
         if not begun.take(client_of(request.scope)):
             raise HTTPException(429, "too many listeners from this address; try again later")
         token = answers.start(time.time())
-        return _Begun(token=token, step=_Step.of(answers.step(token, time.time())))
+        return _Begun(token=token, step=_Question.of(answers.step(token, time.time())))
 
     @app.get("/api/step")
-    def step(listener: Token) -> _Step:
-        return _Step.of(answers.step(listener, time.time()))
+    def step(listener: Token) -> _Question:
+        return _Question.of(answers.step(listener, time.time()))
 
     @app.post("/api/answers")
-    def answer(body: _Answer, listener: Token) -> _Step:
+    def answer(body: _Answer, listener: Token) -> _Question:
         value = Opinion(**body.value.model_dump()) if isinstance(body.value, _Opinion) else body.value
         given = Answer(body.trial, body.answer_id, value, body.plays)
-        return _Step.of(answers.answer(listener, given, time.time()))
+        return _Question.of(answers.answer(listener, given, time.time()))
 
 
 def _serve_sounds(app: FastAPI, answers: Answers, sounds: Path) -> None:

@@ -23,7 +23,6 @@ from fauxley.rendering.batches import (
     Destination,
     SoundRequest,
     describe,
-    from_seeds,
     render_here,
     render_on_cluster,
 )
@@ -32,8 +31,6 @@ from fauxley.rendering.resuming import LATENTS_FILE, LISTING_FILE, begin_or_resu
 from fauxley.storage import atomic_file
 from fauxley.terminal.formatting import counted
 from fauxley.terminal.progress import Stages
-
-__all__ = ["Output", "SoundRequest", "from_seeds", "write_sounds"]
 
 _ON_SHEET = 32
 _BYTES_A_SAMPLE = 8  # in memory: as it is computed, and as it is written

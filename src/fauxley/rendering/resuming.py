@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fauxley.errors import FauxleyError, UsageError
-from fauxley.rendering.places import check_folder_place
 from fauxley.serialization import parse_json, read_file
-from fauxley.storage import LOCK_FILE, atomic_file, hold_folder, is_leftover, sweep_leftovers
+from fauxley.storage import LOCK_FILE, atomic_file, check_folder_place, hold_folder, is_leftover, sweep_leftovers
 
 JOB_FILE, LATENTS_FILE, LISTING_FILE = "generate.json", "latents.npy", "sounds.jsonl"
 _BESIDE_SOUNDS = (JOB_FILE, LATENTS_FILE, LISTING_FILE)

@@ -126,9 +126,14 @@ class OnsetDetector:
 
     def _take(self, samples: Float) -> None:
         """Turn a chunk, with half a window on either side, into features; search when there are enough."""
-        power = _band_power(samples, self.step, self._bands)
-        self._features.append((power, _envelope(samples, self.step)))
-        self._levels.append(_variances(samples[self._margin : -self._margin], self.level_step))
+        if samples.any():
+            power, envelope = _band_power(samples, self.step, self._bands), _envelope(samples, self.step)
+            levels = _variances(samples[self._margin : -self._margin], self.level_step)
+        else:  # hours of it, where a recorder was left running or a file has holes, are passed over quickly
+            power, envelope = np.zeros((_CHUNK // _HOP, self._bands.shape[1])), np.zeros(_CHUNK)
+            levels = np.zeros(self._chunk // self.level_step)
+        self._features.append((power, envelope))
+        self._levels.append(levels)
         self._loudest = max(self._loudest, float(power.max()))
         seen = self._first + len(self._features)
         if seen == self._next + _SEGMENT + 1:

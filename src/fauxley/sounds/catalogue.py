@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fauxley.errors import FauxleyError, UsageError, printable
+from fauxley.serialization import one_line
 from fauxley.sounds.finding import AUDIO_SUFFIXES, Skipped, find_audio
 
 _SOURCE_COLUMNS = ("source", "speaker", "speaker_or_source")  # the first that there is
@@ -224,7 +225,7 @@ def _read(path: Path) -> tuple[tuple[str, ...], list[Row]] | None:
                 for row in reader
             ]
     except (OSError, csv.Error) as error:
-        raise FauxleyError(f"{printable(path)} cannot be read: {error}") from error
+        raise FauxleyError(f"{printable(path)} cannot be read: {one_line(error)}") from error
     return tuple(columns.values()), rows
 
 

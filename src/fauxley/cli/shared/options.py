@@ -24,7 +24,7 @@ from fauxley.dataset.format import INFO_FILE
 from fauxley.dataset.location import is_url
 from fauxley.dataset.slicing import fitting_clip_length
 from fauxley.errors import UsageError, printable
-from fauxley.rendering.places import check_folder_place
+from fauxley.storage import check_folder_place
 
 if TYPE_CHECKING:  # it brings PyTorch along
     from fauxley.training.config import TrainingConfig
@@ -100,7 +100,7 @@ def check_out(out: Path, overwrite: bool) -> None:
 
 
 def clip_length_for(seconds: float, sample_rate: int) -> int:
-    """The nearest length of a model that holds `seconds`, give or take a tenth.
+    """The shortest clip of a model that holds `seconds`, give or take a tenth.
 
     Raises:
         UsageError: there is none.
@@ -120,7 +120,7 @@ def describe_fit(seconds: float, length: int, sample_rate: int) -> str:
     """What became of a wish for `seconds`, in words."""
     return (
         f"--seconds {seconds:g}: clips of {length} samples, {length / sample_rate:.2f} s at {sample_rate} Hz, "
-        "the nearest length that models have"
+        "the shortest clip of a model in which that fits"
     )
 
 
