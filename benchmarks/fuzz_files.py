@@ -221,7 +221,7 @@ def use_study(folder: Path) -> None:
 
 
 def make_tensorflow(folder: Path) -> None:
-    place = Path(__file__).parents[1] / "tests" / "export" / "bundles.py"
+    place = Path(__file__).parents[1] / "tests" / "interop" / "bundles.py"
     spec = importlib.util.spec_from_file_location("bundles", place)
     assert spec is not None
     assert spec.loader is not None
