@@ -157,7 +157,7 @@ def test_the_best_checkpoint_is_not_dropped(data: Path, tmp_path: Path) -> None:
         (["{run}", "--data", "{data}", "--count", "3"], 2, "at least 20"),
         (["{run}", "--data", "{data}", "--seed", "-1"], 2, "not be negative"),
         (["{empty}", "--data", "{data}", "--all-checkpoints"], 2, "no checkpoints"),
-        (["{few}", "--data", "{data}"], 1, "20 are needed"),
+        (["{few}", "--data", "{data}"], 1, "of at least 20 clips"),
     ],
 )
 def test_bad_input_is_one_line(

@@ -217,7 +217,8 @@ def test_too_little_to_learn_is_said(learnt_kit, drums, new_kit):
     ],
 )
 def test_recipes_that_make_no_sense(change):
-    with pytest.raises(UsageError, match="--"):
+    (name,) = change
+    with pytest.raises(UsageError, match=rf"^{name} must "):
         Recipe(**change)
 
 
