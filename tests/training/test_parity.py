@@ -256,6 +256,9 @@ _ROUNDING = 2**-22
 # A step is lr · m / √v, so an error e of the gradient moves the weight by lr · e / √v: where that is more than this
 # part of lr, the gradient does not tell where the weight goes.
 _UNTOLD = 0.01
+# Nor where computing it in double precision moves the weight by more than this part: then the input of some leaky ReLU
+# is zero but for rounding, and its slope, either of two, decides.
+_UNDECIDED = 0.005
 
 
 class Rounding(Updater):
@@ -278,6 +281,7 @@ class Rounding(Updater):
             _gradients(state, update, real, draws(), lambda loss: loss.values.get("score_real", loss.total).mean()),
             _gradients(state, update, real, draws(), lambda loss: loss.values.get("score_fake", loss.total).mean()),
         ]
+        single, double = (_gradients(state, update, real, draws(), lambda loss: loss.total, kind) for kind in _KINDS)
         found = super().update(state, update, real, draws, accumulate, ranks)
         weights, optimizer = state.networks[update.network].parameters(), state.optimizers[update.network]
         for number, weight in enumerate(weights):
@@ -285,16 +289,34 @@ class Rounding(Updater):
             self.size[weight] = max(self.size.get(weight, 0.0), largest)
             kept = optimizer.state[weight]
             root = (kept["exp_avg_sq"] if "exp_avg_sq" in kept else kept["mean_square"]).sqrt()
-            told = (_ROUNDING * largest <= _UNTOLD * root).to(weight.dtype)
+            error = (single[number] - double[number]).abs()
+            told = ((_ROUNDING * largest <= _UNTOLD * root) & (error <= _UNDECIDED * root)).to(weight.dtype)
             self.told[weight] = self.told.get(weight, 1) * told
             self.updates[weight] = self.updates.get(weight, 0) + 1
         return found
 
 
-def _gradients(state, update, real, draws, term):
+_KINDS = torch.float32, torch.float64
+
+
+class InPrecision:
+    """The same random numbers in another precision."""
+
+    def __init__(self, draws, kind):
+        self._draws, self._kind = draws, kind
+
+    def __getattr__(self, name):
+        def draw(*args, **options):
+            values = getattr(self._draws, name)(*args, **options)
+            return values.to(self._kind) if isinstance(values, torch.Tensor) and values.is_floating_point() else values
+
+        return draw
+
+
+def _gradients(state, update, real, draws, term, kind=torch.float32):
     """Gradients of a part of an update's loss in the weights, found apart: passes move the statistics of batch norm."""
-    networks = copy.deepcopy(dict(state.networks))
-    part = term(update.loss(networks, real, draws))
+    networks = {name: copy.deepcopy(network).to(kind) for name, network in state.networks.items()}
+    part = term(update.loss(networks, real.to(kind), InPrecision(draws, kind)))
     return torch.autograd.grad(part, list(networks[update.network].parameters()))
 
 
