@@ -10,8 +10,7 @@ import torch
 from fauxley.errors import UsageError
 from fauxley.models.draws import Draws
 from fauxley.models.synthesizer import Synthesizer
-from fauxley.models.wavenet import WaveNet
-from fauxley.models.wavenet_sampler import draw_levels
+from fauxley.models.wavenet import WaveNet, draw_levels
 from fauxley.signal.mu_law import compress
 
 SMALL = WaveNet(clip_length=256, dim=4, skip_dim=6, layers=5, cycle=3, levels=32)
