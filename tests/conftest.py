@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +21,9 @@ _CASES = Path(os.environ.get("FAUXLEY_CASES_DIR") or Path(__file__).parents[2] /
 
 # What "auto" means must not depend on the machine; tests of it say so themselves.
 os.environ["FAUXLEY_PRECISION"] = "float32"
+
+# A shell's background jobs ignore SIGINT, and hand that down to every process they start; some tests send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Two cores, and tests of many small tensors: more threads only wait for each other.
 torch.set_num_threads(1)
