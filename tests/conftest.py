@@ -22,8 +22,10 @@ _CASES = Path(os.environ.get("FAUXLEY_CASES_DIR") or Path(__file__).parents[2] /
 # What "auto" means must not depend on the machine; tests of it say so themselves.
 os.environ["FAUXLEY_PRECISION"] = "float32"
 
-# A shell's background jobs ignore SIGINT, and hand that down to every process they start; some tests send it.
+# A shell's background jobs ignore SIGINT, nohup's SIGHUP, and hand that down to all they start; some tests send these.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Two cores, and tests of many small tensors: more threads only wait for each other.
 torch.set_num_threads(1)
