@@ -15,6 +15,8 @@ USEFUL = [
     WaveGAN(262144, channels=2, dim=64),
     WaveGAN(262144, channels=2, dim=128, batch_norm=True, post_filter_length=512, upsampling="nearest"),
     WaveGAN(8192, channels=16, dim=3, kernel_length=7, batch_norm=True),
+    WaveGAN(8192, dim=3, labels=("kick", "snare")),
+    SpecGAN(dim=4, labels=("a", "b", "c"), batch_norm=True),
     SpecGAN(262144, channels=2, dim=128, window_length=1024, batch_norm=True),
     SpecGAN(262144, channels=2, window_length=1024, upsampling="nearest", griffin_lim_iterations=1000),
     SpecGAN(channels=2, dim=4, kernel_length=3, window_length=512, upsampling="cubic", batch_norm=True),

@@ -66,6 +66,7 @@ class Pyramid:
         widths: channels behind each of the critic's layers.
         factors: by which each of the critic's layers divides the number of points.
         batch_norm: whether there is batch normalisation.
+        num_labels: that both networks are told, or 0.
     """
 
     latent_size: int
@@ -75,6 +76,7 @@ class Pyramid:
     widths: tuple[int, ...]
     factors: tuple[int, ...]
     batch_norm: bool
+    num_labels: int = 0
 
     @property
     def critic_cost(self) -> Cost:
@@ -87,8 +89,8 @@ class Pyramid:
             weights += filters + after + 2 * after * (self.batch_norm and number > 0)
             products += filters * points
             before = after
-        dense = points * before
-        return Cost(weights + dense + 1, products + dense, numbers=signals + dense)
+        dense, of_labels = points * before, self.num_labels * (before + 1)
+        return Cost(weights + dense + 1 + of_labels, products + dense + of_labels, numbers=signals + dense)
 
     def generator_cost(self, used_taps: Callable[[int], int], copies: int = 1, counters: int = 0) -> Cost:
         """What it takes to make one clip.
@@ -101,7 +103,7 @@ class Pyramid:
         width, points = self.widths[-1], self.points
         for factor in self.factors:
             points //= factor
-        dense = self.latent_size * points * width
+        dense = (self.latent_size + self.num_labels) * points * width
         cost = Cost(dense + points * width, dense, numbers=self.latent_size + points * width)
         for after, factor in zip((*reversed(self.widths[:-1]), self.channels), self.factors, strict=True):
             weights = self.taps * width * after + after + (4 * width + counters) * self.batch_norm

@@ -10,17 +10,23 @@ Its `forward` says so. Without norms there is a faster way, `kernels.sweep`, whi
 layers. It does not call `forward`, so it is taken only while the critic is as it was defined: where someone has
 overridden the critic's `forward` or a layer's, replaced a layer or hung a hook on one, automatic differentiation takes
 over, and what was added is trained.
+
+The critic of a conditional model is also told the labels (B, L) of what it scores (see `conditioning`): batches that
+are scored together, real and generated, have the same ones.
 """
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from fauxley import kernels
+from fauxley.errors import UsageError
 from fauxley.kernels.torch_private import is_unaltered
+from fauxley.models.conditioning import LabelProjection
 from fauxley.models.draws import Draws
 from fauxley.models.layers import ConvolutionLayer
 from fauxley.models.network import Network
@@ -46,17 +52,24 @@ class Critic(Network):
         self.mixes_examples = mixes_examples
 
     @abstractmethod
-    def forward(self, features: Tensor, shifts: Tensor) -> Tensor:
+    def forward(self, features: Tensor, shifts: Tensor, labels: Tensor | None = None) -> Tensor:
         """Score a batch: (B,). `shifts` holds, for each shuffled layer, the shift of each example: (layers, B)."""
 
-    def score(self, *batches: Tensor, draws: Draws) -> tuple[Tensor, ...]:
+    def given(self, labels: Tensor) -> "LabelledCritic":
+        """This critic for batches whose labels are these (B, L)."""
+        return LabelledCritic(self, labels)
+
+    def score(self, *batches: Tensor, draws: Draws, labels: Tensor | None = None) -> tuple[Tensor, ...]:
         """Score several batches, each with phase shuffle drawn for itself, in one pass wherever that is the same."""
-        return self.score_with_gradients(*batches, penalized=(), draws=draws)[0]
+        return self.score_with_gradients(*batches, penalized=(), draws=draws, labels=labels)[0]
 
     def score_with_gradients(
-        self, *batches: Tensor, penalized: Sequence[Tensor], draws: Draws
+        self, *batches: Tensor, penalized: Sequence[Tensor], draws: Draws, labels: Tensor | None = None
     ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Score several batches and then those `penalized`, and differentiate the scores of the latter by them.
+
+        Args:
+            labels: (B, L), the same for each of the batches, of a conditional model.
 
         Returns:
             Scores (B,), batch by batch, and gradients like the batches `penalized`.
@@ -67,32 +80,59 @@ class Critic(Network):
         shifts = [draws.shifts(self.shuffled_layers, size, *options).to(together[0].device) for size in sizes]
         if self.mixes_examples:
             counts = [0] * len(batches) + sizes[len(batches) :]
-            found = [self.differentiate(*each) for each in zip(together, shifts, counts, strict=True)]
+            found = [self.differentiate(*each, labels) for each in zip(together, shifts, counts, strict=True)]
             return tuple(scores for scores, _ in found), tuple(gradients for _, gradients in found[len(batches) :])
         features = torch.cat(together) if len(together) > 1 else together[0]
-        scores, gradients = self.differentiate(features, torch.cat(shifts, 1), sum(sizes[len(batches) :]))
+        of_all = None if labels is None else labels.repeat(len(together), 1)
+        scores, gradients = self.differentiate(features, torch.cat(shifts, 1), sum(sizes[len(batches) :]), of_all)
         return torch.split(scores, sizes), torch.split(gradients, sizes[len(batches) :]) if penalized else ()
 
-    def differentiate(self, features: Tensor, shifts: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Score examples, and differentiate the scores of the last `count` ones by them.
+    def differentiate(
+        self, features: Tensor, shifts: Tensor, count: int, labels: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Score examples, whose labels are (B, L), and differentiate the scores of the last `count` ones by them.
 
         Returns:
             Scores (B,) and gradients (count, ...). Both can be differentiated by the weights, and the scores by the
             features.
         """
-        return self.differentiate_by_autograd(features, shifts, count)
+        return self.differentiate_by_autograd(features, shifts, count, labels)
 
-    def differentiate_by_autograd(self, features: Tensor, shifts: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    def differentiate_by_autograd(
+        self, features: Tensor, shifts: Tensor, count: int, labels: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Do what `differentiate` does, by automatic differentiation of `forward`."""
-        scored, others = torch.split(features, [len(features) - count, count])
+        first = len(features) - count
+
+        def told(rows: slice) -> tuple[Tensor, ...]:  # critics that know no labels need not take any
+            return (shifts[:, rows],) if labels is None else (shifts[:, rows], labels[rows])
+
         if not count:
-            return self(features, shifts), others
-        scores = [self(scored, shifts[:, : len(scored)])] if len(scored) else []
-        others = others.detach().requires_grad_()
+            return self(features, *told(slice(None))), features[first:]
+        scores = [self(features[:first], *told(slice(first)))] if first else []
+        others = features[first:].detach().requires_grad_()
         with kernels.use("plain"):  # whose derivatives can be differentiated again
-            scores.append(self(others, shifts[:, len(scored) :]))
+            scores.append(self(others, *told(slice(first, None))))
             (gradients,) = torch.autograd.grad(scores[-1].sum(), others, create_graph=True)
         return torch.cat(scores), gradients
+
+
+@dataclass(frozen=True)
+class LabelledCritic:
+    """A conditional critic with the labels (B, L) of the batches that it is to score: used as others are."""
+
+    critic: Critic
+    labels: Tensor
+
+    def score(self, *batches: Tensor, draws: Draws) -> tuple[Tensor, ...]:
+        """See `Critic.score`."""
+        return self.critic.score(*batches, draws=draws, labels=self.labels)
+
+    def score_with_gradients(
+        self, *batches: Tensor, penalized: Sequence[Tensor], draws: Draws
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """See `Critic.score_with_gradients`."""
+        return self.critic.score_with_gradients(*batches, penalized=penalized, draws=draws, labels=self.labels)
 
 
 class Readout(nn.Linear):
@@ -117,6 +157,8 @@ class ConvolutionalCritic(Critic):
         dense: reads the score out of the last signal (B, in), time slowest, channels fastest.
         time_dim: the dimension of a signal that is time.
         shuffled_layers, shuffle_radius, shuffle_per_example, mixes_examples: see `Critic`; a radius of 0: no shuffle.
+        num_labels: L; 0: it is not conditional.
+        channels: of the last signal, for labels to be read out of.
     """
 
     def __init__(
@@ -130,12 +172,17 @@ class ConvolutionalCritic(Critic):
         shuffle_radius: int,
         shuffle_per_example: bool,
         mixes_examples: bool,
+        num_labels: int = 0,
+        channels: int = 0,
     ) -> None:
         super().__init__(shuffled_layers if shuffle_radius else 0, shuffle_radius, shuffle_per_example, mixes_examples)
         self.layers = nn.ModuleList(layers)
         self.norms = nn.ModuleList(norms)
         self.dense = dense
         self.time_dim = time_dim
+        self.num_labels = num_labels
+        if num_labels:
+            self.projection = LabelProjection(num_labels, channels)
 
     @abstractmethod
     def to_signal(self, features: Tensor) -> Tensor:
@@ -145,18 +192,22 @@ class ConvolutionalCritic(Critic):
     def to_features(self, signal: Tensor) -> Tensor:
         """Bring a signal in the layout of the first layer's input into that of features."""
 
-    def forward(self, features: Tensor, shifts: Tensor) -> Tensor:
+    def forward(self, features: Tensor, shifts: Tensor, labels: Tensor | None = None) -> Tensor:
+        self._check(labels)
         x = self.to_signal(self._narrow(features))
         for number, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             x = kernels.leaky_relu(norm(layer(x)))
             if number < len(shifts):
                 x = kernels.phase_shuffle(x, shifts[number], self.shuffle_radius, self.time_dim)
-        scores: Tensor = self.dense(self._widen(x.transpose(1, self.time_dim).flatten(1)))
-        return scores
+        signal = self._widen(x.transpose(1, self.time_dim).flatten(1))
+        scores: Tensor = self.dense(signal)
+        return scores + self.projection(signal, labels) if self.num_labels else scores
 
-    def differentiate(self, features: Tensor, shifts: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    def differentiate(
+        self, features: Tensor, shifts: Tensor, count: int, labels: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         compute = self._differentiate_by_sweeps if self.is_swept else self.differentiate_by_autograd
-        return compute(features, shifts, count)
+        return compute(features, shifts, count, labels)
 
     @property
     def is_swept(self) -> bool:
@@ -172,9 +223,18 @@ class ConvolutionalCritic(Critic):
             )
             and all(is_unaltered(norm, _NOTHING) for norm in self.norms)
             and is_unaltered(self.dense, _READOUT)
+            and (not self.num_labels or is_unaltered(self.projection, _PROJECTION))
         )
 
-    def _differentiate_by_sweeps(self, features: Tensor, shifts: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    def _check(self, labels: Tensor | None) -> None:
+        columns = 0 if labels is None else labels.shape[1]
+        if columns != self.num_labels:
+            raise UsageError(f"this critic takes weights of {self.num_labels} labels; got {columns}")
+
+    def _differentiate_by_sweeps(
+        self, features: Tensor, shifts: Tensor, count: int, labels: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        self._check(labels)
         layers = [cast(ConvolutionLayer, layer) for layer in self.layers]
         shuffles: list[Tensor | None] = [*shifts, *[None] * (len(layers) - len(shifts))]
         stages = [
@@ -182,10 +242,14 @@ class ConvolutionalCritic(Critic):
             for layer, shuffle in zip(layers, shuffles, strict=True)
         ]
         x = self.to_signal(self._narrow(features))
-        scores, gradients = kernels.sweep(x, stages, self.dense.weight, self.dense.bias, count)
+        readout: Tensor = self.dense.weight
+        offset: Tensor = self.dense.bias
+        if labels is not None and self.num_labels:
+            readout, offset = self.projection.readouts(readout, labels), offset + labels @ self.projection.bias
+        scores, gradients = kernels.sweep(x, stages, readout, offset, count)
         return scores, self.to_features(gradients)
 
 
 # The definitions that the sweeps were written for; a class that is altered later has another.
 _CRITIC, _LAYER = ConvolutionalCritic.forward, ConvolutionLayer.forward
-_NOTHING, _READOUT = nn.Identity.forward, Readout.forward
+_NOTHING, _READOUT, _PROJECTION = nn.Identity.forward, Readout.forward, LabelProjection.forward

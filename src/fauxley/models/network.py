@@ -2,11 +2,14 @@
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from fauxley.errors import UsageError
+from fauxley.models.conditioning import LabelEmbedding, LabelProjection
 from fauxley.models.draws import Draws
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -33,15 +36,66 @@ class Network(nn.Module):
 
 
 class Generator(Network, ABC):
-    """A network that turns latents (B, latent_size) into features."""
+    """A network that turns latents (B, latent_size), and weights of labels if it knows any, into features."""
 
     def __init__(self, latent_size: int) -> None:
         super().__init__()
         self.latent_size = latent_size
 
     @abstractmethod
-    def forward(self, z: Tensor) -> Tensor:
-        """Features of latents (B, latent_size)."""
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Features of latents (B, latent_size); of a conditional model with labels (B, L)."""
+
+    def given(self, labels: Tensor) -> "LabelledGenerator":
+        """This generator for latents whose labels are these (B, L)."""
+        return LabelledGenerator(self, labels)
+
+
+@dataclass(frozen=True)
+class LabelledGenerator:
+    """A conditional generator with the labels (B, L) of a batch: a function of latents alone, as others are."""
+
+    generator: Generator
+    labels: Tensor
+
+    @property
+    def latent_size(self) -> int:
+        return self.generator.latent_size
+
+    def __call__(self, z: Tensor) -> Tensor:
+        features: Tensor = self.generator(z, self.labels)
+        return features
+
+
+class DenseStart(Generator):
+    """A generator that begins with a dense layer, to whose output a conditional one adds the labels' embedding.
+
+    Args:
+        out_features: of the dense layer.
+        num_labels: L; 0: it is not conditional.
+    """
+
+    def __init__(self, latent_size: int, out_features: int, num_labels: int) -> None:
+        super().__init__(latent_size)
+        self.dense = nn.Linear(latent_size, out_features)
+        self.num_labels = num_labels
+
+    def add_embedding(self) -> None:
+        """Add the embedding, behind all other layers, so that these begin as they would without."""
+        if self.num_labels:
+            self.embed = LabelEmbedding(self.num_labels, self.dense.out_features)
+
+    def start(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        """The first signal (B, out_features).
+
+        Raises:
+            UsageError: labels of another number than the model has.
+        """
+        columns = 0 if labels is None else labels.shape[1]
+        if columns != self.num_labels:
+            raise UsageError(f"this generator takes weights of {self.num_labels} labels; got {columns}")
+        x: Tensor = self.dense(z)
+        return x + self.embed(labels) if columns else x
 
 
 class AutoregressiveGenerator(Generator):
@@ -73,6 +127,9 @@ def initialize(module: ModuleT, draws: Draws | None) -> ModuleT:
                 parameter.copy_(draws.uniform(parameter.shape, limit))
             elif name.endswith("bias"):
                 parameter.zero_()
+        for each in module.modules():
+            if isinstance(each, (LabelEmbedding, LabelProjection)):
+                each.begin()
     return module
 
 

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from fauxley.errors import UsageError
 from fauxley.models.architecture import AdversarialArchitecture, require_at_least, require_at_most
+from fauxley.models.conditioning import check_labels
 from fauxley.models.cost import Cost, Pyramid
 from fauxley.models.critic import ConvolutionalCritic, Readout
 from fauxley.models.draws import Draws
@@ -38,7 +39,7 @@ from fauxley.models.layers import (
     TransposedUpsampling2d,
 )
 from fauxley.models.log_spectrogram import LogSpectrogram, inversion_cost
-from fauxley.models.network import Generator, initialize
+from fauxley.models.network import DenseStart, initialize
 from fauxley.models.phase_inversion import LearnedInversion, initialize_inversion, learned_inversion_cost
 
 _LAYERS = 5
@@ -102,6 +103,8 @@ class SpecGAN(AdversarialArchitecture):
     """Momentum of Griffin-Lim (fast Griffin-Lim); 0.99 gets further in as many iterations."""
     compensate_windows: bool = False
     """Even out the ripple that overlapping windows leave in the level; the official code does not."""
+    labels: tuple[str, ...] = ()
+    """What sounds can be asked for; none: the model is not conditional."""
     # Set by `fauxley train-inversion`, whose weights come later; so no flags of `fauxley train`.
     inversion_dim: int = 0
     """Channels of the network that finds the phases instead of Griffin-Lim; 0: none."""
@@ -112,6 +115,7 @@ class SpecGAN(AdversarialArchitecture):
 
     def __post_init__(self) -> None:
         require_at_least(self, _LEAST)
+        check_labels(self.labels)
         if self.window_length % (2 * _FACTOR):
             raise UsageError(f"window_length must be a multiple of {2 * _FACTOR}; got {self.window_length}")
         if self.hop_length > self.window_length:
@@ -147,7 +151,7 @@ class SpecGAN(AdversarialArchitecture):
     def pyramid(self) -> Pyramid:
         pixels, factors = math.prod(self.grid) * _FACTOR**2, (4,) * _LAYERS
         sizes = pixels, self.channels, self.kernel_length**2, self.widths, factors
-        return Pyramid(self.latent_size, *sizes, self.batch_norm)
+        return Pyramid(self.latent_size, *sizes, self.batch_norm, len(self.labels))
 
     def representation(self) -> LogSpectrogram:
         return LogSpectrogram(
@@ -187,33 +191,35 @@ class SpecGAN(AdversarialArchitecture):
         return cost + learned_inversion_cost(*sizes, self.inversion_dim, self.inversion_layers)
 
 
-class SpecGANGenerator(Generator):
-    """Latents (B, latent_size) to spectrograms (B, C, bins, frames) in [-1, 1]."""
+class SpecGANGenerator(DenseStart):
+    """Latents (B, latent_size), and labels (B, L) where there are any, to spectrograms (B, C, bins, frames)."""
 
     def __init__(self, architecture: SpecGAN) -> None:
-        super().__init__(architecture.latent_size)
         upsampling = _UPSAMPLING[architecture.upsampling]
         widths = (*reversed(architecture.widths), architecture.channels)
-        self.grid = architecture.grid
         # The dense layer's output is read as (frames, bins, widths[0]): channels are the fastest index.
-        self.dense = nn.Linear(architecture.latent_size, self.grid[0] * self.grid[1] * widths[0])
+        out_features = math.prod(architecture.grid) * widths[0]
+        super().__init__(architecture.latent_size, out_features, len(architecture.labels))
+        self.grid = architecture.grid
         self.layers: nn.ModuleList = nn.ModuleList(
             upsampling(before, after, architecture.kernel_length) for before, after in pairwise(widths)
         )
         self.norms = nn.ModuleList(
             _batch_norm(width, track=True) if architecture.batch_norm else nn.Identity() for width in widths[:-1]
         )
+        self.add_embedding()
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         bins, frames = self.grid
-        x = self._narrow(self.dense(z).view(len(z), frames, bins, -1).transpose(1, 3))  # (B, 16 d, bins, frames)
+        x = self.start(z, labels).view(len(z), frames, bins, -1).transpose(1, 3)  # (B, 16 d, bins, frames)
+        x = self._narrow(x)
         for norm, layer in zip(self.norms, self.layers, strict=True):
             x = layer(F.relu(norm(x)))
         return torch.tanh(self._widen(x))
 
 
 class SpecGANCritic(ConvolutionalCritic):
-    """Spectrograms (B, C, bins, frames) to scores (B,)."""
+    """Spectrograms (B, C, bins, frames), and labels (B, L) where there are any, to scores (B,)."""
 
     def __init__(self, architecture: SpecGAN) -> None:
         (bins, frames), widths = architecture.grid, (architecture.channels, *architecture.widths)
@@ -229,6 +235,8 @@ class SpecGANCritic(ConvolutionalCritic):
             shuffle_radius=architecture.phase_shuffle,
             shuffle_per_example=architecture.phase_shuffle_per_example,
             mixes_examples=architecture.mixes_examples,
+            num_labels=len(architecture.labels),
+            channels=widths[-1],
         )
 
     def to_signal(self, features: Tensor) -> Tensor:

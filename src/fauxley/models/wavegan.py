@@ -27,11 +27,12 @@ from torch import Tensor, nn
 
 from fauxley.errors import UsageError
 from fauxley.models.architecture import AdversarialArchitecture, require_at_least
+from fauxley.models.conditioning import check_labels
 from fauxley.models.cost import Cost, Pyramid
 from fauxley.models.critic import ConvolutionalCritic, Readout
 from fauxley.models.draws import Draws
 from fauxley.models.layers import BatchNorm, Downsampling, NearestUpsampling, PostFilter, TransposedUpsampling
-from fauxley.models.network import Generator, initialize
+from fauxley.models.network import DenseStart, initialize
 from fauxley.models.representations import Waveform
 
 _FRAMES = 16  # samples before the generator's first upsampling and after the critic's last downsampling
@@ -71,12 +72,15 @@ class WaveGAN(AdversarialArchitecture):
     """Largest shift, in samples, of the critic's phase shuffle; 0: none."""
     phase_shuffle_per_example: bool = False
     """Draw a shift for every example, not one for the whole batch as the official code."""
+    labels: tuple[str, ...] = ()
+    """What sounds can be asked for; none: the model is not conditional."""
 
     def __post_init__(self) -> None:
         if self.clip_length not in _CLIP_LENGTHS:
             choices = ", ".join(map(str, _CLIP_LENGTHS[:-1]))
             raise UsageError(f"clip_length must be {choices} or {_CLIP_LENGTHS[-1]}; got {self.clip_length}")
         require_at_least(self, _LEAST)
+        check_labels(self.labels)
         # Reflection can fill at most the length of the shortest shuffled signal.
         shortest = self.clip_length // math.prod(self.strides[: self.shuffled_layers])
         if self.phase_shuffle >= shortest:
@@ -107,7 +111,7 @@ class WaveGAN(AdversarialArchitecture):
     @property
     def pyramid(self) -> Pyramid:
         sizes = self.clip_length, self.channels, self.kernel_length, self.widths, self.strides
-        return Pyramid(self.latent_size, *sizes, self.batch_norm)
+        return Pyramid(self.latent_size, *sizes, self.batch_norm, len(self.labels))
 
     def representation(self) -> Waveform:
         return Waveform()
@@ -125,15 +129,14 @@ class WaveGAN(AdversarialArchitecture):
         return cost + Cost(filtered, filtered * self.clip_length, numbers=2 * self.channels * self.clip_length)
 
 
-class WaveGANGenerator(Generator):
-    """Latents (B, latent_size) to audio (B, C, T) in [-1, 1]."""
+class WaveGANGenerator(DenseStart):
+    """Latents (B, latent_size), and labels (B, L) where there are any, to audio (B, C, T) in [-1, 1]."""
 
     def __init__(self, architecture: WaveGAN) -> None:
-        super().__init__(architecture.latent_size)
         upsampling = _UPSAMPLING[architecture.upsampling]
         widths = (*reversed(architecture.widths), architecture.channels)
         # The dense layer's output is read as (16, widths[0]): channels are the fastest index.
-        self.dense = nn.Linear(architecture.latent_size, _FRAMES * widths[0])
+        super().__init__(architecture.latent_size, _FRAMES * widths[0], len(architecture.labels))
         self.layers = nn.ModuleList(
             upsampling(before, after, architecture.kernel_length, stride)
             for (before, after), stride in zip(pairwise(widths), architecture.strides, strict=True)
@@ -143,9 +146,10 @@ class WaveGANGenerator(Generator):
         )
         taps = architecture.post_filter_length
         self.post_filter = PostFilter(architecture.channels, taps) if taps else nn.Identity()
+        self.add_embedding()
 
-    def forward(self, z: Tensor) -> Tensor:
-        x = self._narrow(self.dense(z).unflatten(1, (_FRAMES, -1)))  # (B, 16, C)
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        x = self._narrow(self.start(z, labels).view(len(z), _FRAMES, -1))  # (B, 16, C)
         for norm, layer in zip(self.norms, self.layers, strict=True):
             x = layer(F.relu(norm(x)))  # (B, s·L, C/2)
         audio: Tensor = self.post_filter(torch.tanh(self._widen(x)).transpose(1, 2))
@@ -153,7 +157,7 @@ class WaveGANGenerator(Generator):
 
 
 class WaveGANCritic(ConvolutionalCritic):
-    """Audio (B, C, T) to scores (B,)."""
+    """Audio (B, C, T), and labels (B, L) where there are any, to scores (B,)."""
 
     def __init__(self, architecture: WaveGAN) -> None:
         widths, kernel_length = (architecture.channels, *architecture.widths), architecture.kernel_length
@@ -172,6 +176,8 @@ class WaveGANCritic(ConvolutionalCritic):
             shuffle_radius=architecture.phase_shuffle,
             shuffle_per_example=architecture.phase_shuffle_per_example,
             mixes_examples=architecture.mixes_examples,
+            num_labels=len(architecture.labels),
+            channels=widths[-1],
         )
 
     def to_signal(self, features: Tensor) -> Tensor:

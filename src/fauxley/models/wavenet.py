@@ -126,7 +126,7 @@ class WaveNetGenerator(AutoregressiveGenerator):
         self.logits = Pointwise(skip_dim, architecture.levels)
 
     @torch.no_grad()
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         return self._audio(CachedSampler(self, len(z)).run(z))
 
     @torch.no_grad()

@@ -1,0 +1,180 @@
+"""Labels: what a conditional model is told besides its latent, and the weights by which its networks hear it.
+
+A label is a word, such as `snare`. A sound is asked for by weights of all L labels that sum to 1: one of them 1 for a
+label itself, several for a mixture. The generator adds an embedding of them to its dense layer's output; the critic
+reads the score out of its last signal in another way for each label (projection, Miyato & Koyama 2018, equation 2):
+
+    generator    dense(z) + labels @ E
+    critic       D(x, labels) = <w + labels @ V, h> + b + labels @ c      V: of each channel, the same at every place
+
+V and c are 0 at first. E begins larger than other weights: with those of a usual dense layer, labels are learnt late.
+
+Letters: B batch, L labels, C channels.
+"""
+
+import difflib
+import math
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fauxley.errors import UsageError, printable
+
+MOST_LABELS = 1000
+_LONGEST = 100  # characters
+_LISTED = 20  # labels in a message
+_GAIN = 3.0  # of the embedding's first weights
+_TOLERANCE = 1e-3  # within which weights sum to 1
+
+Labels = str | Sequence[str] | Mapping[str, float] | Tensor | np.ndarray
+"""Which labels sounds are to have; see `label_weights`."""
+
+
+class LabelEmbedding(nn.Linear):
+    """Weights of labels (B, L) to what is added to a generator's first signal (B, out)."""
+
+    def __init__(self, num_labels: int, out_features: int) -> None:
+        super().__init__(num_labels, out_features, bias=False)
+
+    @torch.no_grad()
+    def begin(self) -> None:
+        """Enlarge weights that were drawn as any layer's."""
+        self.weight.mul_(_GAIN)
+
+
+class LabelProjection(nn.Module):
+    """What a critic's readout and its bias are moved by for each label, begun at 0."""
+
+    def __init__(self, num_labels: int, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(num_labels, channels))
+        self.bias = nn.Parameter(torch.zeros(num_labels))
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        """What labels (B, L) add to the scores of signals (B, places · C), channels fastest: (B,)."""
+        channels = x.view(len(x), -1, self.weight.shape[1]).sum(1)
+        scores: Tensor = (channels * (labels @ self.weight)).sum(1) + labels @ self.bias
+        return scores
+
+    def readouts(self, weight: Tensor, labels: Tensor) -> Tensor:
+        """The readout of each example, of weights (1, places · C) and what its labels add to them: (B, places · C)."""
+        places = weight.view(1, -1, self.weight.shape[1])
+        return (places + (labels @ self.weight)[:, None]).flatten(1)
+
+    @torch.no_grad()
+    def begin(self) -> None:
+        """Set the weights to 0, whatever was drawn."""
+        self.weight.zero_()
+        self.bias.zero_()
+
+
+def check_labels(labels: Sequence[str]) -> None:
+    """Check the labels of a model, which may come from a stranger's file.
+
+    Raises:
+        UsageError: too many, one twice, or one that is empty, too long, or cannot be written into a file's name.
+    """
+    if len(labels) > MOST_LABELS:
+        raise UsageError(f"there may be at most {MOST_LABELS} labels; got {len(labels)}")
+    for label in labels:
+        if reason := reason_against(label):
+            raise UsageError(f"a label {reason}; got {printable(label)[:60]!r}")
+    if len(set(labels)) < len(labels):
+        twice = next(label for number, label in enumerate(labels) if label in labels[:number])
+        raise UsageError(f"the label {twice!r} is there twice")
+
+
+def reason_against(label: str) -> str:
+    """The reason why a word cannot be a model's label; "" if it can."""
+    if not 1 <= len(label) <= _LONGEST:
+        return f"must have from 1 to {_LONGEST} characters"
+    if not label.isprintable() or "/" in label or "\\" in label:
+        return "must not hold /, \\, line breaks or other control characters"
+    return ""
+
+
+def label_weights(labels: Labels | None, known: Sequence[str], count: int, first: int = 0) -> Tensor:
+    """The weights (count, L) of the labels that sounds are to have.
+
+    Args:
+        labels: a label, for all; a sequence of labels, one for each sound; a mapping from labels to the shares of a
+            mixture, for all; or an array of weights (count, L). None, or "all": the known ones in turn.
+        known: the model's labels, L; none: nothing can be asked for, and the weights have no columns.
+        first: number of the first sound: sound n has label n modulo L, where they take turns.
+
+    Raises:
+        UsageError: a label that is not known, or another number of labels or shape of weights.
+    """
+    if not known:
+        if labels is not None and not (isinstance(labels, (Tensor, np.ndarray)) and tuple(labels.shape)[1:] == (0,)):
+            raise UsageError("this model has learnt no labels; leave them out")
+        return torch.zeros(count, 0)
+    if labels is None or (isinstance(labels, str) and labels == "all" and "all" not in known):
+        return one_hot([(first + number) % len(known) for number in range(count)], len(known))
+    if isinstance(labels, str):
+        return mixture({labels: 1.0}, known).expand(count, -1)
+    if isinstance(labels, Mapping):
+        return mixture(labels, known).expand(count, -1)
+    if isinstance(labels, (Tensor, np.ndarray)):
+        return _check_weights(torch.as_tensor(labels), count, len(known))
+    if len(labels) != count:
+        raise UsageError(f"there are {len(labels)} labels for {count} sounds; give one for each sound, or one for all")
+    return one_hot([find_label(label, known) for label in labels], len(known))
+
+
+def mixture(shares: Mapping[str, float], known: Sequence[str]) -> Tensor:
+    """The weights (L,) of a mixture of labels, in proportion to the shares.
+
+    Raises:
+        UsageError: a label that is not known, or shares that are not positive numbers.
+    """
+    weights = torch.zeros(len(known))
+    for label, share in shares.items():
+        if not 0 < share < math.inf:
+            raise UsageError(f"the share of {label!r} in a mixture must be a positive number; got {share}")
+        weights[find_label(label, known)] = share
+    if not shares:
+        raise UsageError("a mixture needs one label or more")
+    return weights / weights.sum()
+
+
+def find_label(label: str, known: Sequence[str]) -> int:
+    """The place of a label among the known ones.
+
+    Raises:
+        UsageError: it is not known; the message names the nearest, and what there is.
+    """
+    if label in known:
+        return list(known).index(label)
+    near = difflib.get_close_matches(str(label)[:_LONGEST].lower(), {each.lower(): each for each in known}, n=1)
+    meant = next((each for each in known if near and each.lower() == near[0]), "")
+    hint = f"; did you mean {meant!r}?" if meant else ";"
+    raise UsageError(f"the model has no label {printable(str(label))[:60]!r}{hint} there are {enumerated(known)}")
+
+
+def enumerated(labels: Collection[str]) -> str:
+    """Labels as a message lists them."""
+    more = len(labels) - _LISTED
+    return ", ".join(list(labels)[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def one_hot(numbers: Sequence[int], num_labels: int) -> Tensor:
+    """Weights (N, L) of one label each, by its place; one of -1, which has no label, counts as all in equal parts."""
+    places = torch.as_tensor(numbers, dtype=torch.int64)
+    weights = torch.zeros(len(places), num_labels)
+    weights[torch.arange(len(places)), places.clamp(min=0)] = 1.0
+    weights[places < 0] = 1 / num_labels
+    return weights
+
+
+def _check_weights(weights: Tensor, count: int, num_labels: int) -> Tensor:
+    weights = weights.float()
+    sums_to_one = weights.dim() == 2 and bool(((weights.sum(1) - 1).abs() < _TOLERANCE).all())  # NaN fails, too
+    if tuple(weights.shape) != (count, num_labels) or not sums_to_one:
+        raise UsageError(
+            f"weights of labels must be finite numbers of shape ({count}, {num_labels}) whose rows sum to 1; "
+            f"got {tuple(weights.shape)}"
+        )
+    return weights

@@ -1,0 +1,171 @@
+"""Labels: what is asked for is what both networks are told, by every way of computing; the rest stays as it was."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from fauxley import kernels
+from fauxley.errors import UsageError
+from fauxley.models.conditioning import label_weights, one_hot
+from fauxley.models.draws import Draws
+from fauxley.models.specgan import SpecGAN
+from fauxley.models.wavegan import WaveGAN
+
+WORDS = ("hat", "kick", "snare")
+ARCHITECTURES = {
+    "wavegan": WaveGAN(4096, dim=3, latent_size=5, labels=WORDS),
+    "wavegan, shuffled one by one": WaveGAN(
+        4096, 2, dim=2, latent_size=5, phase_shuffle_per_example=True, labels=WORDS
+    ),
+    "specgan": SpecGAN(4096, dim=2, latent_size=5, labels=WORDS),
+}
+MIXED = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.3, 0.7], [0.0, 0.0, 1.0], [0.2, 0.2, 0.6]])
+each = pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES)
+
+
+def unconditional(architecture):
+    return replace(architecture, labels=())
+
+
+def critic_of(architecture):
+    critic = architecture.critic(Draws(0, 1)).double()
+    for parameter in critic.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return critic
+
+
+def examples(architecture, count):
+    torch.manual_seed(1)
+    audio = torch.rand(count, architecture.channels, architecture.clip_length) - 0.5
+    return architecture.representation().to_features(audio).double()
+
+
+@each
+@pytest.mark.parametrize("count", [0, 2, 4])
+def test_the_fast_way_scores_and_differentiates_as_the_definition_does(architecture, count):
+    critic, features, labels = critic_of(architecture), examples(architecture, 4), MIXED.double()
+    options = critic.shuffle_radius, critic.shuffle_per_example
+    shifts = Draws(5).shifts(critic.shuffled_layers, 4, *options)
+    assert critic.is_swept
+    results = []
+    for differentiate in (critic.differentiate, critic.differentiate_by_autograd):
+        scores, gradients = differentiate(features, shifts, count, labels)
+        loss = (scores * torch.tensor([1.0, -2.0, 0.5, 3.0])).sum()
+        if count:
+            loss = loss + (gradients.flatten(1).norm(dim=1) - 1).square().sum()
+        found = [gradients] if count else []
+        results.append([scores, *found, *torch.autograd.grad(loss, list(critic.parameters()))])
+    for ours, expected in zip(*results, strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-8, atol=1e-8 * float(expected.detach().abs().max()))
+
+
+@each
+def test_a_score_is_the_unconditional_one_and_the_projections(architecture):
+    """By hand: each label adds an inner product with the channels' sums over all places, and a number."""
+    critic, features, labels = critic_of(architecture), examples(architecture, 4), MIXED.double()
+    other = unconditional(architecture).critic(Draws(0, 1)).double()
+    other.load_state_dict({name: value for name, value in critic.state_dict().items() if "projection" not in name})
+    signals = []
+    other.dense.register_forward_pre_hook(lambda _, inputs: signals.append(inputs[0]))
+    shifts = torch.zeros(critic.shuffled_layers, 4, dtype=torch.int64)
+    plain = other(features, shifts)
+    weight, bias = critic.projection.weight, critic.projection.bias
+    for example, signal in enumerate(signals[0]):
+        sums = signal.view(-1, weight.shape[1]).sum(0)
+        added = sum(labels[example, k] * (weight[k] @ sums + bias[k]) for k in range(3))
+        torch.testing.assert_close(critic(features, shifts, labels)[example], plain[example] + added)
+
+
+@each
+def test_labels_move_the_generators_first_signal_alone(architecture):
+    generator = architecture.generator(Draws(3))
+    z = Draws(1).latents(2, 5)
+    whole = generator(z, MIXED[:2])
+    twin = unconditional(architecture).generator(Draws(3))
+    for name, value in twin.state_dict().items():  # the others begin as they would without
+        assert torch.equal(generator.state_dict()[name], value)
+    moved = twin.dense(z) + MIXED[:2] @ generator.embed.weight.T
+    twin.dense.register_forward_hook(lambda *_: moved)
+    torch.testing.assert_close(twin(z), whole)
+    assert not torch.allclose(whole, generator(z, MIXED[2:]))
+
+
+@each
+def test_weights_begin_three_times_as_large_and_projections_at_nothing(architecture):
+    generator, critic = architecture.generator(Draws(0)), architecture.critic(Draws(1))
+    limit = 3 * (6 / (3 + generator.dense.out_features)) ** 0.5
+    assert 0.95 * limit < float(generator.embed.weight.detach().abs().max()) <= limit
+    assert not critic.projection.weight.any()
+    assert not critic.projection.bias.any()
+    same = unconditional(architecture).critic(Draws(1)).state_dict()
+    assert all(torch.equal(value, critic.state_dict()[name]) for name, value in same.items())
+
+
+@each
+def test_a_network_without_the_labels_that_it_knows_says_so(architecture):
+    generator, critic = architecture.generator(Draws(0)), architecture.critic(Draws(0))
+    features = examples(architecture, 2).float()
+    for labels in (None, torch.ones(2, 2)):
+        with pytest.raises(UsageError, match="3 labels"):
+            generator(torch.zeros(2, 5), labels)
+        for implementation in ("fast", "plain"):
+            with kernels.use(implementation), pytest.raises(UsageError, match="3 labels"):
+                critic.score(features, draws=Draws(0), labels=labels)
+    with pytest.raises(UsageError, match="0 labels"):
+        unconditional(architecture).generator(Draws(0))(torch.zeros(2, 5), MIXED[:2])
+
+
+@pytest.mark.parametrize("model", [WaveGAN, SpecGAN])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        *[("kick", "kick"), ("",), ("a/b",), ("a\\b",), ("a\nb",), ("a\u2028b",), ("x" * 101,), ("\x1b[31m",)],
+        tuple(map(str, range(1001))),
+    ],
+)
+def test_labels_that_no_model_may_have_are_refused_in_one_line(model, labels):
+    with pytest.raises(UsageError) as caught:
+        model(labels=labels)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 300
+
+
+def test_what_can_be_asked_for():
+    hat, kick, snare = torch.eye(3)
+    assert torch.equal(label_weights("kick", WORDS, 2), torch.stack([kick, kick]))
+    assert torch.equal(label_weights(["kick", "hat"], WORDS, 2), torch.stack([kick, hat]))
+    for in_turn in (None, "all"):
+        assert torch.equal(label_weights(in_turn, WORDS, 4, first=4), torch.stack([kick, snare, hat, kick]))
+    assert torch.equal(label_weights("all", ("all", "hat"), 1), torch.tensor([[1.0, 0.0]]))
+    torch.testing.assert_close(label_weights({"kick": 3, "hat": 1}, WORDS, 1), torch.tensor([[0.25, 0.75, 0.0]]))
+    assert torch.equal(label_weights(MIXED.numpy(), WORDS, 4), MIXED)
+    assert label_weights(None, (), 3).shape == (3, 0)
+    assert torch.equal(one_hot([2, -1], 4), torch.tensor([[0.0, 0, 1, 0], [0.25, 0.25, 0.25, 0.25]]))
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        ("snar", "did you mean 'snare'.*hat, kick, snare"),
+        ("Kick", "did you mean 'kick'"),
+        ("xyz", "no label 'xyz'; there are"),
+        (["kick"], "1 labels for 2 sounds"),
+        ({"kick": 0.0}, "positive"),
+        ({"kick": float("nan")}, "positive"),
+        ({}, "one label or more"),
+        (np.eye(3)[:1], r"\(2, 3\)"),
+        (np.full((2, 3), 0.5), "sum to 1"),
+        (np.full((2, 3), np.nan), "finite"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_said_in_one_line(labels, says):
+    with pytest.raises(UsageError, match=says):
+        label_weights(labels, WORDS, 2)
+
+
+def test_a_model_without_labels_refuses_them():
+    for labels in ("kick", "all", ["kick"], {"kick": 1.0}, np.eye(2)):
+        with pytest.raises(UsageError, match="no labels"):
+            label_weights(labels, (), 2)
