@@ -1,8 +1,8 @@
 """`fauxley train`: from sounds to a model, stopping and resuming at will."""
 
 import time
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,16 +15,20 @@ from fauxley.cli.shared.estimate import describe, step_cost
 from fauxley.cli.shared.options import Flat, Switch, describe_fit, with_seconds
 from fauxley.cli.shared.torchrun import together
 from fauxley.dataset.dataset import Dataset
+from fauxley.dataset.format import INFO_FILE
+from fauxley.dataset.location import is_url
 from fauxley.dataset.pack_settings import PackSettings
 from fauxley.dataset.packing import open_or_prepare
 from fauxley.errors import UsageError
 from fauxley.machine import Device, in_memory, keep_freed_memory, prefer_speed, require_memory
+from fauxley.sounds.catalogue import list_sounds
 from fauxley.terminal.formatting import waiting_time
 from fauxley.terminal.outputs import messages
 from fauxley.terminal.progress import SPEAK_EVERY
 from fauxley.training.config import TrainingConfig
 from fauxley.training.cuda_graphs import CudaGraphs, Recorder
-from fauxley.training.data import fingerprint
+from fauxley.training.data import fingerprint, slicing_for
+from fauxley.training.labels import with_labels
 from fauxley.training.log import tensorboard_is_installed
 from fauxley.training.loop import Trainer
 from fauxley.training.presets import PRESETS
@@ -66,8 +70,9 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
         with in_memory(advice), together(config, device) as (ranks, chosen):
             require_memory("training this", step_cost(config, ranks.world_size).least_bytes, advice, chosen)
             if dry_run:
+                config, on_labels = settle_labels(config, _peek(config, data), Run(run))
                 if ranks.leads:
-                    print(describe(config, chosen))
+                    print(describe(config, chosen) + f"\nlabels: {on_labels or 'none'}")
                 return
             quiet = quiet or not ranks.leads
             recorder = CudaGraphs(chosen) if chosen.type == "cuda" and cuda_graphs == "auto" else None
@@ -120,6 +125,7 @@ def train_run(
         dataset = open_data(config, data)
     run = Run(path)
     config, warning = _settle(config, run, device, ranks)
+    config, on_labels = settle_labels(config, dataset.label_counts(slicing_for(config, dataset)), run)
     content = fingerprint(config, dataset)
     ranks.check_agreed("data", content)
     ranks.check_agreed("flags", config)
@@ -130,6 +136,8 @@ def train_run(
         if warning and ranks.leads:
             reporter.warn(warning)
         reporter.say(f"computing in {config.precision}")
+        if on_labels and ranks.leads:
+            reporter.say(on_labels)
         assess = None
         if config.evaluate_every and ranks.leads:
             from fauxley.cli.shared.judging import assessor  # only for those who ask
@@ -155,6 +163,18 @@ def _settle(config: TrainingConfig, run: Run, device: torch.device, ranks: Ranks
     settled, warning = config.settle(device) if ranks.leads else (replace(config, precision="float32"), "")
     narrow = ranks.any(settled.precision == "bfloat16")
     return replace(config, precision="bfloat16" if narrow else "float32"), warning
+
+
+def settle_labels(config: TrainingConfig, counts: Mapping[str, int], run: Run) -> tuple[TrainingConfig, str]:
+    """The configuration with the labels that are learnt (of the data, or as the run was begun), and a line on them."""
+    begun = run.labels()
+    settled, words = with_labels(config, counts, begun)
+    known = sorted(set(counts) - {""})
+    if begun is None and not words and len(known) > 1 and not config.data.labels:
+        words = f"the data has {len(known)} labels, which are not learnt; --labels learns them"
+    elif begun is None and settled.architecture.known_labels:
+        words += "; --no-labels learns none"
+    return settled, words
 
 
 def open_data(config: TrainingConfig, data: Path | str) -> Dataset:
@@ -188,6 +208,16 @@ def open_data(config: TrainingConfig, data: Path | str) -> Dataset:
             f"{dataset.name} has no labels; leave out --balance-labels, or sort the sounds into sub-folders"
         )
     return dataset
+
+
+def _peek(config: TrainingConfig, data: Path | str) -> dict[str, int]:
+    """How many clips of each label are in a dataset, or files in a folder that is yet to be prepared."""
+    if is_url(data) or (Path(data) / INFO_FILE).is_file():
+        dataset = Dataset.open(data)
+        return dataset.label_counts(slicing_for(config, dataset))
+    if not Path(data).is_dir():
+        return {}
+    return dict(Counter(sound.label for sound in list_sounds(Path(data)).sounds))
 
 
 class TerminalReporter:

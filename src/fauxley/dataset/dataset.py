@@ -131,6 +131,23 @@ class Dataset:
         """`(N,)` index into `labels` of each clip; -1 where it has none."""
         return self._shards.labels(self.clips(slicing).file)
 
+    def labels_of(self, clips: Clips) -> Int:
+        """`(N,)` index into `labels` of each of these clips; -1 where it has none."""
+        return self._shards.labels(clips.file)
+
+    def label_counts(self, slicing: Slicing | None = None) -> dict[str, int]:
+        """How many clips there are of each label that has any, and without one (""); looked up shard by shard."""
+        index = self.index(slicing)
+        counts = np.zeros(len(self.labels) + 1, np.int64)
+        for shard in range(len(self._shards)):
+            found = self.labels_of(index.of_shard(shard))
+            counts += np.bincount(found + 1, minlength=len(counts))
+        return {label: int(count) for label, count in zip(("", *self.labels), counts, strict=True) if count}
+
+    def again(self) -> "Dataset":
+        """The same sounds for another thread: what a dataset remembers of its orders is for one at a time."""
+        return Dataset(self._shards)
+
     def read(self, clips: Clips, clip_length: int) -> NDArray[np.int16]:
         """Cut the given clips: `(N, C, T)` int16, zeros after the end."""
         batch = np.zeros((len(clips.file), self.channels, clip_length), np.int16)

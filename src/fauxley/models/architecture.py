@@ -29,6 +29,12 @@ class Architecture(ABC):
         """Numbers in a latent vector."""
 
     @property
+    def known_labels(self) -> tuple[str, ...]:
+        """The labels that sounds can be asked for; none: the model is not conditional."""
+        labels: tuple[str, ...] = getattr(self, "labels", ())  # not every architecture can learn any
+        return labels
+
+    @property
     def mixes_examples(self) -> bool:
         """Whether what becomes of an example depends on the others in its batch (batch normalisation)."""
         return False

@@ -24,6 +24,7 @@ from fauxley.errors import UsageError, printable
 
 MOST_LABELS = 1000
 _LONGEST = 100  # characters
+_LONGEST_WORD = 100  # bytes, in the name of a file
 _LISTED = 20  # labels in a message
 _GAIN = 3.0  # of the embedding's first weights
 _TOLERANCE = 1e-3  # within which weights sum to 1
@@ -158,6 +159,13 @@ def enumerated(labels: Collection[str]) -> str:
     """Labels as a message lists them."""
     more = len(labels) - _LISTED
     return ", ".join(list(labels)[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def file_word(label: str) -> str:
+    """A label as it stands in the name of a file, on any system; two labels may come to the same."""
+    word = "".join(letter if letter.isalnum() or letter in "-_.+ " else "_" for letter in label)
+    short = word.encode()[:_LONGEST_WORD].decode(errors="ignore")  # names of files are short everywhere
+    return short.strip(" .") or "_"
 
 
 def one_hot(numbers: Sequence[int], num_labels: int) -> Tensor:

@@ -7,7 +7,7 @@ the stranger's code.
 
 import json
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.architecture import Architecture
+from fauxley.models.conditioning import Labels, label_weights
 from fauxley.models.cost import require_affordable, require_playable
 from fauxley.models.draws import Draws
 from fauxley.models.network import AutoregressiveGenerator, Network
@@ -50,7 +51,7 @@ class Provenance:
 
 @dataclass
 class Synthesizer:
-    """Makes sounds from latents.
+    """Makes sounds from latents, and from labels if the model has learnt any.
 
     Args:
         architecture: sizes of the networks.
@@ -68,6 +69,11 @@ class Synthesizer:
     def __post_init__(self) -> None:
         self.generator.eval()
         self._packed = PackedLayers()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that sounds can be asked for; none: the model is not conditional."""
+        return self.architecture.known_labels
 
     @property
     def device(self) -> torch.device:
@@ -116,37 +122,61 @@ class Synthesizer:
         seed: int = 0,
         *,
         latents: Tensor | np.ndarray | None = None,
+        labels: Labels | None = None,
         batch_size: int = 16,
     ) -> Tensor:
         """Make sounds: (N, C, T) float32 on the CPU.
 
-        Sound n is a function of `seed + n` alone, so the same seed is the same sound however many are asked for.
+        Sound n is a function of `seed + n` and its label alone, so the same seed is the same sound however many are
+        asked for.
 
         Args:
-            count: N; without it, one sound per row of `latents`, or one.
+            count: N; without it, one sound for each row of `latents` or each of a sequence of labels, or one.
             seed: of the first sound, 0 or more.
             latents: (N, latent_size), instead of seeds.
+            labels: of the sounds, if the model has learnt any: a label for all, a sequence of N labels, a mapping from
+                labels to the shares of a mixture for all, or weights (N, L) whose rows sum to 1. None, or "all": the
+                labels in turn, by seed or row, so that seed s has label s modulo L.
             batch_size: sounds computed at a time; changes memory and speed, and sounds by rounding errors alone. 16
                 suits a CPU, more suits a GPU.
 
         Raises:
-            UsageError: a negative count or seed, or latents of another shape.
+            UsageError: a negative count or seed, latents of another shape, or labels that the model does not have.
         """
         if latents is None:
-            latents = self.latents(range(seed, seed + _at_least(0, 1 if count is None else count, "count")))
+            if count is None:
+                count = 1 if labels is None or isinstance(labels, (str, Mapping)) else len(labels)
+            latents = self.latents(range(seed, seed + _at_least(0, count, "count")))
+            labels = self.label_weights(labels, len(latents), seed)
         elif count is not None:
             raise UsageError("give count or latents, not both")
-        return torch.cat([*self.stream(latents, batch_size), torch.empty(0, *self._shape())])
+        return torch.cat([*self.stream(latents, batch_size, labels), torch.empty(0, *self._shape())])
 
-    def stream(self, latents: Tensor | np.ndarray, batch_size: int = 16) -> Iterator[Tensor]:
+    def stream(
+        self, latents: Tensor | np.ndarray, batch_size: int = 16, labels: Labels | None = None
+    ) -> Iterator[Tensor]:
         """`generate` for any number of latents (N, latent_size) in constant memory: audio (<= batch_size, C, T)."""
         z = self.check_latents(latents)
+        weights = self.label_weights(labels, len(z))
         _at_least(1, batch_size, "batch_size")
-        for batch in torch.split(z, batch_size) if len(z) else ():
+        batches = zip(torch.split(z, batch_size), torch.split(weights, batch_size), strict=True) if len(z) else ()
+        for batch in batches:
             with torch.inference_mode():
                 generator = self._packed.copy(self.generator)
-                audio: Tensor = self.representation.to_audio(generator(batch.to(self.device)))
+                inputs = [part.to(self.device) for part in (batch if self.labels else batch[:1])]
+                audio: Tensor = self.representation.to_audio(generator(*inputs))
             yield audio.cpu()
+
+    def label_weights(self, labels: Labels | None, count: int, first: int = 0) -> Tensor:
+        """The weights (count, L) of the labels of sounds, of which `first` is the first one's seed.
+
+        Args:
+            labels: see `generate`.
+
+        Raises:
+            UsageError: labels that the model does not have.
+        """
+        return label_weights(labels, self.labels, count, first)
 
     def latents(self, seeds: Sequence[int]) -> Tensor:
         """The latent of each seed: (N, latent_size)."""

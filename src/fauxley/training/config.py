@@ -44,8 +44,11 @@ class Data:
     recordings of footsteps, claps, drums); auto: as the dataset was prepared."""
     overlap: float = 0.0
     """Share of a clip that the next clip of the file repeats."""
+    labels: bool = False
+    """Learn the labels of the data, so that sounds of each can be asked for: names of sub-folders, or those in
+    manifest.csv. Where there are none, or too few clips of one, the model goes without and says so."""
     balance_labels: bool = False
-    """Draw every label equally often."""
+    """Draw every label equally often; a model that learns the labels always does."""
 
 
 @dataclass(frozen=True)

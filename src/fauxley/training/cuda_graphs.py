@@ -176,18 +176,21 @@ class RecordedUpdater(Updater):
         draws: Callable[[], Draws],
         accumulate: int,
         ranks: Ranks,
+        labels: Tensor | None = None,
     ) -> Values:
         if self._failed:
-            return super().update(state, update, real, draws, accumulate, ranks)
+            return super().update(state, update, real, draws, accumulate, ranks, labels)
+        inputs = [real] if labels is None else [real, labels]
         alike = self._recordings.setdefault((update, real.shape, real.dtype, accumulate), [])
         recording = next((each for each in alike if each.draws.refill(draws())), None)
         if recording is None:
             buffered = BufferedDraws(draws(), real.device)
-            recording = _Recording(self._recorder, state, update, torch.empty_like(real), buffered, accumulate)
+            buffers = [torch.empty_like(each) for each in inputs]
+            recording = _Recording(self._recorder, state, update, buffers, buffered, accumulate)
             alike.append(recording)
         state.optimizers[update.network].prepare()
         try:
-            return recording.run(real, ranks)
+            return recording.run(inputs, ranks)
         except _RecordingError as error:
             self._failed = True
             self._recordings.clear()  # and with them the memory of their graphs
@@ -207,7 +210,7 @@ class _Recording:
     """An update of one kind, for one outcome of the random numbers that decide what it does.
 
     Args:
-        real: buffer for the real batch.
+        inputs: buffers for the real batch and, of conditional networks, its labels.
         draws: buffers for the random numbers.
     """
 
@@ -216,7 +219,7 @@ class _Recording:
         recorder: Recorder,
         state: TrainingState,
         update: Update,
-        real: Tensor,
+        inputs: list[Tensor],
         draws: BufferedDraws,
         accumulate: int,
     ) -> None:
@@ -224,13 +227,13 @@ class _Recording:
         self._recorder = recorder
         self._name = update.network
         self._network = state.networks[update.network]
-        self._real = real
+        self._inputs = inputs
         self._runs = 0
         self._repeat: list[Work] = []
         weights = list(self._network.parameters())
 
         def find() -> Results:
-            values = find_gradients(state, update, real, draws, accumulate)
+            values = find_gradients(state, update, inputs[0], draws, accumulate, *inputs[1:])
             return values, [weight.grad for weight in weights]
 
         def go() -> Results:
@@ -239,9 +242,10 @@ class _Recording:
 
         self._work: tuple[Work, Work] = find, go
 
-    def run(self, real: Tensor, ranks: Ranks) -> Values:
-        """Carry out the update on `real` and what `draws` was filled with."""
-        self._real.copy_(real)
+    def run(self, inputs: list[Tensor], ranks: Ranks) -> Values:
+        """Carry out the update on `inputs` and what `draws` was filled with."""
+        for buffer, value in zip(self._inputs, inputs, strict=True):
+            buffer.copy_(value)
         self._runs += 1
         failure = None
         for half, work in enumerate(self._work):

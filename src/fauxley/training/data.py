@@ -22,6 +22,8 @@ from torch import Tensor
 
 from fauxley.dataset.dataset import Dataset
 from fauxley.dataset.slicing import Clips, Slicing
+from fauxley.errors import UsageError
+from fauxley.models.conditioning import enumerated, one_hot
 from fauxley.training.config import TrainingConfig
 from fauxley.training.ranks import ONE, Ranks
 
@@ -211,6 +213,7 @@ class RealAudio:
         self._slicing = slicing_for(config, dataset)
         self._rows = ranks.rows
         self._reader = reader or choose_reader(dataset, device)
+        self._labels = _BatchLabels(dataset, config) if config.architecture.known_labels else None
 
     def batch(self, number: int, attempt: int = 0, size: int | None = None) -> Tensor:
         """Batch `number` of a training run: this process's rows of it.
@@ -225,6 +228,13 @@ class RealAudio:
         now, *following = (self._request(number + n, attempt, size, self._rows) for n in range(BATCHES_AHEAD + 1))
         return self._reader.read_next(now, following)
 
+    def labels(self, number: int, attempt: int = 0, size: int | None = None) -> Tensor:
+        """The labels of the clips that `batch` gives, (B, L) weights; a clip without one counts as an even mixture."""
+        rows = slice(None) if size else self._rows
+        request = self._request(number, attempt, size or self._config.batch_size, rows)
+        weights = torch.zeros(request.size, 0)[rows] if self._labels is None else self._labels.of(request)
+        return weights.to(self._reader.device)
+
     def once(self) -> Iterator[Tensor]:
         """Yield every clip once, in batches."""
         for integers in self._dataset.once(self._config.batch_size, self._slicing):
@@ -237,6 +247,36 @@ class RealAudio:
     def _request(self, number: int, attempt: int, size: int, rows: slice | NDArray[np.intp]) -> BatchRequest:
         config = self._config
         return BatchRequest(number, size, config.seed + attempt, self._slicing, config.data.balance_labels, rows)
+
+
+class _BatchLabels:
+    """The labels of the clips that make up batches, looked up beside whatever reads their samples.
+
+    Raises:
+        UsageError: the model has other labels than the data.
+    """
+
+    def __init__(self, dataset: Dataset, config: TrainingConfig) -> None:
+        known = config.architecture.known_labels
+        found = sorted(set(dataset.label_counts(slicing_for(config, dataset))) - {""})
+        if sorted(known) != found:
+            raise UsageError(
+                f"the model has the labels {enumerated(known)}, and {dataset.name} has "
+                f"{enumerated(found) or 'none'}; give the data that the model is to learn"
+            )
+        self._dataset = dataset.again()  # a reader may be at work in another thread
+        places = [known.index(label) if label in known else -1 for label in dataset.labels]
+        self._places = np.array([*places, -1])  # the last is that of -1, no label
+        self._num_labels = len(known)
+
+    def of(self, request: BatchRequest) -> Tensor:
+        _, clips = self._dataset.draw(
+            *(request.number, request.size, request.seed),
+            slicing=request.slicing,
+            balance_labels=request.balance_labels,
+        )
+        places = self._places[self._dataset.labels_of(clips)][request.rows]
+        return one_hot(places.tolist(), self._num_labels)
 
 
 def slicing_for(config: TrainingConfig, dataset: Dataset) -> Slicing:

@@ -27,7 +27,7 @@ from fauxley.training.config import TrainingConfig
 from fauxley.training.cuda_graphs import RecordedUpdater, Recorder
 from fauxley.training.data import RealAudio, fingerprint, licenses
 from fauxley.training.log import Log, NoLog
-from fauxley.training.preview import Previews
+from fauxley.training.preview import Previews, preview_size
 from fauxley.training.ranks import ONE, Ranks
 from fauxley.training.run import Run
 from fauxley.training.state import TrainingState, update_average
@@ -103,8 +103,9 @@ class Trainer:
         if ranks.leads:  # What lies beyond is of a future that will not happen.
             run.forget_after(self.state.step)
         self.log = Log(run, self.state.step, tensorboard) if ranks.leads else NoLog()
-        real = self.data.batch(0, size=config.preview_count or 2).cpu().numpy()
-        self.previews = Previews(run, self.log, real, config.seed)
+        size = preview_size(config.preview_count, len(config.architecture.known_labels)) or 2
+        real = self.data.batch(0, size=size).cpu().numpy()
+        self.previews = Previews(run, self.log, real, config.seed, self.data.labels(0, size=size))
         self._watch = Watch(real)
         self._clock = (time.monotonic(), self.state.step)
 
@@ -140,12 +141,17 @@ class Trainer:
     def _step(self) -> dict[str, Tensor]:
         config, state = self.config, self.state
         updates = config.objective.num_batches
-        audio = (self.data.batch(state.step * updates + update, state.attempt) for update in range(updates))
+        numbers = [state.step * updates + update for update in range(updates)]
+        audio = (self.data.batch(number, state.attempt) for number in numbers)
         batches = [state.representation.to_features(batch) for batch in audio]
+        conditional = bool(config.architecture.known_labels)
+        labels = [self.data.labels(number, state.attempt) for number in numbers] if conditional else []
         state.set_learning_rate(config.optimizer.rate(state.step, config.steps))
         key = (Purpose.UPDATE, config.seed, state.attempt, state.step)
         draws = functools.partial(self.ranks.draws, *key)
-        metrics = train_step(state, config.objective, batches, draws, config.accumulate, self.ranks, self._updater)
+        metrics = train_step(
+            state, config.objective, batches, draws, config.accumulate, self.ranks, self._updater, labels
+        )
         if state.average is not None:
             decay = config.averaging.decay(config.batch_size, state.step)
             update_average(state.average, state.generator, decay)

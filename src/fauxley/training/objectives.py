@@ -24,7 +24,8 @@ from fauxley.models.critic import Critic
 from fauxley.models.draws import Draws
 from fauxley.models.network import AutoregressiveGenerator, Generator
 
-Networks = Mapping[str, nn.Module]
+Networks = Mapping[str, object]
+"""By name: a generator and a critic, which conditional ones are only together with the labels of the batch."""
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,16 @@
-"""Previews of a run: sounds from the same latents every time, a sheet beside real clips, and curves of the log."""
+"""Previews of a run: sounds from the same latents every time, a sheet beside real clips, and curves of the log.
+
+Those of a conditional model have the labels of the real clips; the sheet has a row for each label, and files its name.
+"""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
+from fauxley.models.conditioning import file_word
 from fauxley.models.draws import Draws, Purpose
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.pictures.curves import write_curves
@@ -15,6 +21,9 @@ from fauxley.training.log import Log, read_log
 from fauxley.training.run import Run
 
 Clips = NDArray[np.float32]
+
+_COLUMNS = 8  # of a sheet
+_MOST_A_WISH = 4  # labels for each sound that is wanted: more sounds than that would be made for labels' sake
 
 # Number → title of its curve: what it is, and which way is good.
 _CURVES = {
@@ -27,6 +36,11 @@ _CURVES = {
 }
 
 
+def preview_size(count: int, num_labels: int) -> int:
+    """How many sounds a preview has where `count` are wanted: some of every label, if there are not very many."""
+    return -(-count // num_labels) * num_labels if 0 < num_labels <= _MOST_A_WISH * count else count
+
+
 class Previews:
     """Writes previews of a run.
 
@@ -35,27 +49,48 @@ class Previews:
         log: shows the sounds in TensorBoard, too.
         real: clips to compare with, (N, C, T).
         seed: of the latents, which stay the same for the whole run.
+        labels: of the real clips, which those generated have, too: (N, L).
     """
 
-    def __init__(self, run: Run, log: Log, real: Clips, seed: int) -> None:
+    def __init__(self, run: Run, log: Log, real: Clips, seed: int, labels: Tensor | None = None) -> None:
         self._run = run
         self._log = log
         self._real = real
         self._seed = seed
+        self._labels = None if labels is None else labels.cpu()
 
     def write(self, step: int, synthesizer: Synthesizer) -> Clips:
         """Write sounds, a sheet and the curves; return the sounds (N, C, T)."""
         rate = synthesizer.sample_rate
         latents = Draws(Purpose.PREVIEW, self._seed).latents(len(self._real), synthesizer.architecture.latent_size)
-        fake: Clips = np.nan_to_num(synthesizer.generate(latents=latents).numpy())
+        fake: Clips = np.nan_to_num(synthesizer.generate(latents=latents, labels=self._labels).numpy())
         folder = self._run.samples / step_name(step)
         folder.mkdir(exist_ok=True)
-        for number, clip in enumerate(fake):
-            write_audio(folder / f"{number:02d}.wav", clip, rate)
-        write_sheet(folder / "sheet.png", {"real": self._real, f"generated, step {step}": fake}, rate)
+        names = self._names(synthesizer.labels)
+        for number, (clip, name) in enumerate(zip(fake, names, strict=True)):
+            stem = f"{file_word(name)}-{number:02d}" if name else f"{number:02d}"
+            write_audio(folder / f"{stem}.wav", clip, rate)
+        write_sheet(folder / "sheet.png", self._rows(fake, step, names), rate, columns=_COLUMNS)
         self._log.sounds(step, {"real": self._real, "generated": fake}, rate)
         self._draw_curves()
         return fake
+
+    def _names(self, known: Sequence[str]) -> list[str]:
+        """The label of each clip; "" where there are none."""
+        if self._labels is None or not known:
+            return [""] * len(self._real)
+        return [known[place] for place in self._labels.argmax(1).tolist()]
+
+    def _rows(self, fake: Clips, step: int, names: Sequence[str]) -> dict[str, Clips]:
+        """The rows of a sheet: of each label real clips and then as many generated ones, or all of each."""
+        if not any(names):
+            return {"real": self._real, f"generated, step {step}": fake}
+        rows: dict[str, Clips] = {}
+        for label in sorted(set(names)):
+            here = [number for number, name in enumerate(names) if name == label][: _COLUMNS // 2]
+            title = f"{label}: {len(here)} real, {len(here)} generated, step {step}"
+            rows[title] = np.concatenate([self._real[here], fake[here]])
+        return rows
 
     def _draw_curves(self) -> None:
         lines = [line for line in read_log(self._run) if "generator_loss" in line]

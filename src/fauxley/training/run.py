@@ -22,6 +22,7 @@ _MOST_CONFIG = 1 << 20  # bytes
 _CHANGEABLE = {
     *("steps", "log_every", "checkpoint_every", "preview_every", "preview_count", "evaluate_every", "evaluate_count"),
     *("keep_checkpoints", "milestone_every"),
+    "data.labels",  # a wish; what came of it is architecture.labels
 }
 
 
@@ -50,6 +51,10 @@ class Run:
         if config.precision == "auto" and self.exists and self.checkpoints():
             return dataclasses.replace(config, precision=self.read()[0].precision)
         return config
+
+    def labels(self) -> tuple[str, ...] | None:
+        """The labels that the run was begun with; None if it was not begun."""
+        return self.read()[0].architecture.known_labels if self.exists and self._has_learnt() else None
 
     def begin(self, config: TrainingConfig, data: str) -> None:
         """Make the folder, or check that it may go on with this configuration and this data.

@@ -1,13 +1,16 @@
 """A training step: the objective's updates, one after another, whatever networks and losses those are of."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from fauxley.models.critic import Critic
 from fauxley.models.draws import Draws
+from fauxley.models.network import Generator
 from fauxley.training.objectives import Networks, Objective, Update
 from fauxley.training.ranks import ONE, Ranks
 from fauxley.training.state import TrainingState
@@ -21,6 +24,7 @@ def train_step(
     accumulate: int = 1,
     ranks: Ranks = ONE,
     updater: "Updater | None" = None,
+    labels: Sequence[Tensor] = (),
 ) -> dict[str, Tensor]:
     """Take one step: carry out each of the objective's updates once.
 
@@ -30,6 +34,7 @@ def train_step(
         accumulate: parts that each batch is computed in, to save memory; B must be a multiple.
         ranks: the processes that take this step together.
         updater: carries out the updates; None: one that does so plainly.
+        labels: of each of the batches (B, L), if the networks are conditional.
 
     Returns:
         Losses and other numbers to record, of the last update of each network, as tensors without gradient.
@@ -38,8 +43,9 @@ def train_step(
     state.generator.train()
     last: dict[str, dict[str, Tensor]] = {}
     for number, update in enumerate(objective.updates()):
-        real = batches[min(number, len(batches) - 1)]
-        values = updater.update(state, update, real, partial(draws, number), accumulate, ranks)
+        place = min(number, len(batches) - 1)
+        of_real = labels[place] if labels else None
+        values = updater.update(state, update, batches[place], partial(draws, number), accumulate, ranks, of_real)
         last[update.network] = last.get(update.network, {}) | values  # a lazy penalty comes with some updates only
     state.step += 1
     return {name: value for values in last.values() for name, value in objective.describe(ranks.gather(values)).items()}
@@ -56,23 +62,28 @@ class Updater:
         draws: Callable[[], Draws],
         accumulate: int,
         ranks: Ranks,
+        labels: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Carry out one update; return its loss (1,) and the values of all examples of this process.
 
         Args:
             draws: each call gives the random numbers of this update, from the first on.
+            labels: of `real`, (B, L), if the networks are conditional.
         """
         state.optimizers[update.network].prepare()
-        values = find_gradients(state, update, real, draws(), accumulate)
+        values = find_gradients(state, update, real, draws(), accumulate, labels)
         ranks.average_gradients(update.network, state.networks[update.network])
         apply_gradients(state, update)
         return values
 
 
 def find_gradients(
-    state: TrainingState, update: Update, real: Tensor, draws: Draws, accumulate: int
+    state: TrainingState, update: Update, real: Tensor, draws: Draws, accumulate: int, labels: Tensor | None = None
 ) -> dict[str, Tensor]:
     """Do the first half of an update: find the gradients of the network's weights.
+
+    Losses know nothing of labels: conditional networks are given those of the batch beforehand, so that what is
+    generated has the labels of the real clips that it is compared with.
 
     Returns:
         What `Updater.update` does.
@@ -80,8 +91,9 @@ def find_gradients(
     state.optimizers[update.network].zero_grad()
     losses = []
     with _only(update.network, state.networks):
-        for part in real.chunk(accumulate):
-            loss = update.loss(state.networks, part, draws)
+        for number, part in enumerate(real.chunk(accumulate)):
+            networks = state.networks if labels is None else _given(labels.chunk(accumulate)[number], state.networks)
+            loss = update.loss(networks, part, draws)
             (loss.total / accumulate).backward()  # type: ignore[no-untyped-call]
             losses.append(loss)
     total = torch.stack([loss.total.detach() for loss in losses]).mean()
@@ -95,8 +107,12 @@ def apply_gradients(state: TrainingState, update: Update) -> None:
     update.after(state.networks[update.network])
 
 
+def _given(labels: Tensor, networks: Mapping[str, nn.Module]) -> Networks:
+    return {name: cast(Generator | Critic, network).given(labels) for name, network in networks.items()}
+
+
 @contextmanager
-def _only(name: str, networks: Networks) -> Iterator[None]:
+def _only(name: str, networks: Mapping[str, nn.Module]) -> Iterator[None]:
     """Compute no gradients for the weights of the other networks."""
     others = [network for other, network in networks.items() if other != name]
     for network in others:

@@ -38,6 +38,7 @@ Model = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
 ClusterAddress = Annotated[str | None, tyro.conf.arg(metavar="URL")]
 
 _ONE_OF = (tyro.conf.AvoidSubcommands, Flat)  # of several dataclasses the one that is the default, its fields flat
+_TAKEN = tyro.conf.Fixed, tyro.conf.Suppress  # from the data
 _OFF = (tyro.conf.FlagCreatePairsOff,)
 # Dataclass → field → how it becomes flags, where that is not tyro's way. By name: most of them bring PyTorch along.
 _FIELDS: dict[str, dict[str, tuple[Any, ...]]] = {
@@ -49,7 +50,11 @@ _FIELDS: dict[str, dict[str, tuple[Any, ...]]] = {
         "averaging": (Flat,),
         "data": (Flat,),
     },
-    "SpecGAN": dict.fromkeys(("inversion_dim", "inversion_layers", "inversion_iterations"), (tyro.conf.Suppress,)),
+    "WaveGAN": {"labels": _TAKEN},
+    "SpecGAN": {
+        "labels": _TAKEN,
+        **dict.fromkeys(("inversion_dim", "inversion_layers", "inversion_iterations"), (tyro.conf.Suppress,)),
+    },
     "InversionTraining": {"optimizer": (Flat,)},
     "Output": dict.fromkeys(("clean", "listing", "overwrite", "quiet"), _OFF),
 }
