@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from fauxley.kernels import functions, shifting
+from fauxley.models.conditioning import one_hot
 from fauxley.models.draws import Draws
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
@@ -45,6 +46,9 @@ CASES = {
     "clipped weights": (WAVE, Wasserstein(critic_steps=2, clip=0.05), RMSProp(), 1, torch.float32),
     "moving statistics": (replace(WAVE, batch_norm=True), NonSaturating(2), Adam(), 1, torch.float32),
     "spectrograms": (*(replace(SPECTRAL, batch_norm=True, phase_shuffle=1), Relativistic(), Adam(), 1, torch.float32),),
+    "labels, in parts": (
+        *(replace(WAVE, labels=("a", "b", "c")), WassersteinGP(critic_steps=2), Adam(), 2, torch.float32),
+    ),
     "likelihood": (WaveNet(256, dim=4, skip_dim=4, layers=3), MaximumLikelihood(), Adam(), 1, torch.float32),
 }
 each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -74,8 +78,13 @@ def take(case, state, updater, first=0, last=STEPS, ranks=ONE):
             for n in range(objective.num_batches)
         ]
         state.set_learning_rate(optimizer.rate(step, 100))
+        names = architecture.known_labels
+        labels = [
+            one_hot([(step + n + row) % len(names) for row in range(4)], len(names))
+            for n in range(objective.num_batches if names else 0)
+        ]
         draws = lambda update, step=step: Draws(step, update)  # noqa: E731
-        metrics.append(train_step(state, objective, batches, draws, accumulate, ranks, updater))
+        metrics.append(train_step(state, objective, batches, draws, accumulate, ranks, updater, labels))
     return metrics
 
 

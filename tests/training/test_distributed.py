@@ -25,6 +25,7 @@ from fauxley.dataset.dataset import Dataset
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
+from fauxley.signal.drumkit import INSTRUMENTS
 from fauxley.training.config import TrainingConfig
 from fauxley.training.data import RealAudio, fingerprint
 from fauxley.training.distributed import ManyRanks, share_of
@@ -39,11 +40,13 @@ from fauxley.training.step import train_step
 
 CPU = torch.device("cpu")
 WAVE = WaveGAN(clip_length=4096, dim=1, latent_size=3)
+LABELS = tuple(sorted(INSTRUMENTS))
 EXACT = {
     # Batch size and parts: 4 rows for 3 processes; 7; 3 rows in each of two parts, for 2 and for 3; 5.
     "one shift a batch": (WAVE, WassersteinGP(critic_steps=2), 4, 1),
     "shifts per example": (replace(WAVE, phase_shuffle_per_example=True), WassersteinGP(critic_steps=2), 7, 1),
     "relativistic, in parts": (replace(WAVE, phase_shuffle_per_example=True), Relativistic(), 6, 2),
+    "labels": (replace(WAVE, labels=LABELS), WassersteinGP(critic_steps=2), 7, 1),
     "hinge": (WAVE, Hinge(penalty_every=2), 3, 1),
     "spectrogram": (SpecGAN(2048, 1, 3, dim=1, window_length=64, hop_length=64), WassersteinGP(critic_steps=1), 5, 1),
 }
@@ -100,9 +103,10 @@ def trajectory(name, dataset, ranks_of):
     for step in range(STEPS):
         batches = [data.batch(step * objective.num_batches + n).double() for n in range(objective.num_batches)]
         features = [state.representation.to_features(batch) for batch in batches]
-        metrics = train_step(
-            state, objective, features, lambda update, step=step: ranks.draws(step, update), accumulate, ranks
-        )
+        numbers = range(objective.num_batches if architecture.known_labels else 0)
+        labels = [data.labels(step * objective.num_batches + n).double() for n in numbers]
+        draws = lambda update, step=step: ranks.draws(step, update)  # noqa: E731
+        metrics = train_step(state, objective, features, draws, accumulate, ranks, labels=labels)
         result |= {f"{key} at {step}": value for key, value in metrics.items()}
     ranks.check_same(state)
     return result | {

@@ -25,7 +25,8 @@ from fauxley.models.wavegan import WaveGAN
 from fauxley.runs import step_of
 from fauxley.signal.drumkit import write_kit
 from fauxley.training.cuda_graphs import Repetition
-from fauxley.training.data import fingerprint
+from fauxley.training.data import RealAudio, fingerprint
+from fauxley.training.labels import with_labels
 from fauxley.training.log import read_log
 from fauxley.training.loop import Trainer
 from fauxley.training.optimizers import Adam
@@ -45,7 +46,7 @@ CONFIG = replace(
 )
 FLAGS = """
     --clip-length 4096 --dim 2 --latent-size 4 --half-life 50 --batch-size 4
-    --log-every 1 --checkpoint-every 5 --preview-count 0 --device cpu --tensorboard off
+    --log-every 1 --checkpoint-every 5 --preview-count 0 --device cpu --tensorboard off --no-labels
 """
 FOREVER = 1_000_000
 
@@ -169,6 +170,45 @@ def test_five_steps_and_five_more_are_ten(tmp_path, drums, uninterrupted):
     train(tmp_path / "run", drums, steps=5)
     train(tmp_path / "run", drums, steps=10)
     assert_same_checkpoint(newest(tmp_path / "run"), newest(uninterrupted))
+
+
+def test_five_conditional_steps_and_five_more_are_ten(tmp_path, drums):
+    config, _ = with_labels(CONFIG, drums.label_counts())
+    assert config.architecture.labels == drums.labels
+    for path, ends in (("whole", [10]), ("in two goes", [5, 10])):
+        for end in ends:
+            trainer = train(tmp_path / path, drums, config, steps=end)
+    assert_same_checkpoint(newest(tmp_path / "in two goes"), newest(tmp_path / "whole"))
+    projection = trainer.state.networks["critic"].projection.weight
+    assert projection.abs().min(1).values.all(), "every label was learnt"
+    recorded = train(tmp_path / "recorded", drums, config, recorder=Repetition())
+    assert_same_checkpoint(newest(tmp_path / "recorded"), newest(tmp_path / "whole"))
+    assert recorded.state.step == 10
+
+
+def test_the_labels_of_a_batch_are_those_of_its_clips(drums):
+    config, _ = with_labels(CONFIG, drums.label_counts())
+    data = RealAudio(drums, replace(config, batch_size=16), torch.device("cpu"))
+    clips = {}
+    for file, entry in enumerate(drums.entries):
+        clips[drums.audio(file)[0, :4096].tobytes()] = entry.label
+    for number in (0, 7):
+        audio, labels = data.batch(number), data.labels(number)
+        assert labels.sum(0).max() - labels.sum(0).min() <= 1, "every label comes equally often"
+        for clip, row in zip(audio, labels, strict=True):
+            heard = [label for key, label in clips.items() if key == clip[0].numpy().tobytes()]
+            assert drums.labels[int(row.argmax())] in heard
+            assert row.max() == 1
+
+
+def test_other_labels_than_the_models_are_refused(drums, tmp_path):
+    config, _ = with_labels(CONFIG, drums.label_counts())
+    one = drums.labels[0]
+    few = drums.only([file for file, entry in enumerate(drums.entries) if entry.label != one])
+    with pytest.raises(UsageError, match=f"has the labels {one}"):
+        RealAudio(few, config, torch.device("cpu"))
+    with pytest.raises(UsageError, match=f"has learnt the labels {one}.*another folder"):
+        with_labels(CONFIG, few.label_counts(), drums.labels)
 
 
 def test_killed_at_any_moment_and_resumed_it_ends_in_the_same_bits(tmp_path, drums):
