@@ -191,13 +191,13 @@ def test_the_labels_of_a_batch_are_those_of_its_clips(drums):
     data = RealAudio(drums, replace(config, batch_size=16), torch.device("cpu"))
     clips = {}
     for file, entry in enumerate(drums.entries):
-        clips[drums.audio(file)[0, :4096].tobytes()] = entry.label
+        clips[drums.audio(file)[0, :2000].tobytes()] = entry.label
     for number in (0, 7):
         audio, labels = data.batch(number), data.labels(number)
         assert labels.sum(0).max() - labels.sum(0).min() <= 1, "every label comes equally often"
         for clip, row in zip(audio, labels, strict=True):
-            heard = [label for key, label in clips.items() if key == clip[0].numpy().tobytes()]
-            assert drums.labels[int(row.argmax())] in heard
+            heard = clips[clip[0, :2000].numpy().tobytes()]
+            assert drums.labels[int(row.argmax())] == heard
             assert row.max() == 1
 
 

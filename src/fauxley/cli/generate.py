@@ -20,6 +20,7 @@ def generate(
     count: int | None = None,
     seed: int = 0,
     latents: Path | None = None,
+    label: tuple[str, ...] = (),
     inversion: Literal["auto", "griffin-lim"] = "auto",
     device: Device = "auto",
     cluster: ClusterAddress = None,
@@ -34,6 +35,9 @@ def generate(
 
     Example: fauxley generate runs/mine --out new-sounds --count 40 --clean
 
+    Example, only snares, and sounds between kick and snare:
+    fauxley generate runs/mine --out snares --label snare kick=0.7,snare=0.3
+
     Example, very many: fauxley generate runs/mine --out many --count 50000 --listing --no-sheet
 
     Example, in about half the time on a recent CPU, nearly the same sounds:
@@ -47,6 +51,8 @@ def generate(
         count: How many sounds to make; 20 if nothing else is said.
         seed: Seed of the first sound; the next ones have the next seeds.
         latents: A .npy file of shape (N, latent size): N sounds from these latents, in order.
+        label: What to make, of a model that has learnt labels: one or several, which take turns, mixtures such as
+            kick=0.7,snare=0.3, or all: every label equally often, as without --label. Files have the labels' names.
         inversion: How a SpecGAN finds phases; auto: by its network, if it has one (see 'fauxley train-inversion').
         device: Where to compute; auto takes a GPU if there is one.
         cluster: Spread the work over dask://HOST:PORT or ray://HOST:PORT, whose machines all see MODEL and OUT; they
@@ -64,6 +70,7 @@ def generate(
         raise UsageError("--inversion griffin-lim is not for --cluster, whose machines take the model as it is")
     keep_freed_memory()
     with importing():
+        from fauxley.cli.shared.wishes import read_wishes
         from fauxley.models.synthesizer import Synthesizer
         from fauxley.rendering.batches import SoundRequest, from_seeds
         from fauxley.rendering.folder import write_sounds
@@ -71,14 +78,22 @@ def generate(
     synthesizer = Synthesizer.from_pretrained(model, choose_device(device))
     if inversion == "griffin-lim":
         synthesizer.representation.use_griffin_lim()
+    wishes = read_wishes(label, synthesizer.labels)
     requests: Iterator[SoundRequest]
     made_from: dict[str, Any]
     if latents is None:
-        requests, made_from = from_seeds(synthesizer, range(seed, seed + count)), {"first_seed": seed}
+        requests, made_from = from_seeds(synthesizer, range(seed, seed + count), wishes), {"first_seed": seed}
     else:
         rows = synthesizer.check_latents(_read_latents(latents))
-        requests = (SoundRequest(row, f"latent-{number:05d}", {}) for number, row in enumerate(rows))
+        requests = (
+            wishes[number % len(wishes)].request(row, f"latent-{number:05d}", {})
+            if wishes
+            else SoundRequest(row, f"latent-{number:05d}", {})
+            for number, row in enumerate(rows)
+        )
         count, made_from = len(rows), {"latents": hashlib.sha256(rows.numpy().tobytes()).hexdigest()}
+    if wishes:
+        made_from["label"] = [dict(each.shares) for each in wishes]
     write_sounds(synthesizer, model, requests, count, out, output, made_from=made_from, cluster=cluster)
 
 

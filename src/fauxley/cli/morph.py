@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
@@ -22,6 +22,7 @@ def morph(
     seeds: tuple[int, ...],
     count: int = 8,
     path: Literal["linear", "spherical"] = "linear",
+    label: tuple[str, ...] = (),
     device: Device = "auto",
     output: Annotated[Output, Flat] = Output(),  # noqa: B008 - frozen
 ) -> None:
@@ -35,6 +36,9 @@ def morph(
         seeds: Two or more seeds, passed in this order.
         count: How many sounds to make in all.
         path: Which way to take between latents: linear goes straight, spherical on an arc that keeps their length.
+        label: Of a model that has learnt labels: one, or a mixture such as kick=0.7,snare=0.3, for all sounds; or one
+            for each seed, between which sounds are mixtures. Without it, seeds have the labels that 'fauxley generate'
+            gives them.
         device: Where to compute; auto takes a GPU if there is one.
         output: How the files are written.
     """
@@ -52,6 +56,7 @@ def morph(
     with importing():
         import torch
 
+        from fauxley.cli.shared.wishes import read_wishes
         from fauxley.models.synthesizer import Synthesizer
         from fauxley.rendering.batches import SoundRequest
         from fauxley.rendering.folder import write_sounds
@@ -59,16 +64,28 @@ def morph(
     synthesizer = Synthesizer.from_pretrained(model, choose_device(device))
     between = spherical if path == "spherical" else torch.lerp
     latents = synthesizer.latents(seeds)
+    wishes = read_wishes(label, synthesizer.labels)
+    if label and len(wishes) not in (1, len(seeds)):
+        raise UsageError(f"--label takes one label, or one for each of the {len(seeds)} seeds; got {len(wishes)}")
+    places = [wishes[(place if label else seed) % len(wishes)] for place, seed in enumerate(seeds)] if wishes else []
 
     def requests() -> Iterator[SoundRequest]:
         for number, place in enumerate(np.linspace(0, len(seeds) - 1, count)):
             start = min(int(place), len(seeds) - 2)
             share = float(place) - start
             latent = between(latents[start], latents[start + 1], share)
-            facts = {"between_seeds": [seeds[start], seeds[start + 1]], "share": share, "path": path}
-            yield SoundRequest(latent, f"morph-{number:04d}", facts)
+            facts: dict[str, Any] = {"between_seeds": [seeds[start], seeds[start + 1]], "share": share, "path": path}
+            name = f"morph-{number:04d}"
+            if not places:
+                yield SoundRequest(latent, name, facts)
+                continue
+            first, second = places[start : start + 2]
+            facts["between_labels"] = [first.name, second.name]
+            yield SoundRequest(latent, name, facts, torch.lerp(first.weights, second.weights, share))
 
-    made_from = {"seeds": seeds, "path": path}
+    made_from: dict[str, Any] = {"seeds": seeds, "path": path}
+    if places:
+        made_from["label"] = [dict(each.shares) for each in places]
     write_sounds(synthesizer, model, requests(), count, out, output, made_from=made_from)
 
 

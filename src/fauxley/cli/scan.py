@@ -154,6 +154,7 @@ def _print_advice(console: Console, report: FolderReport) -> None:
     )
     with importing():
         from fauxley.cli.shared.estimate import plan_training
+        from fauxley.training.labels import choose_labels
 
     channels = f" --channels {advice.channels}" if advice.channels > 1 else ""
     plan = plan_training(advice.clip_length, advice.channels)
@@ -163,5 +164,6 @@ def _print_advice(console: Console, report: FolderReport) -> None:
     )
     seconds = advice.clip_length / advice.sample_rate
     console.print(f"  a clip is {duration(seconds)}; {escape(plan.words)}", soft_wrap=True)
-    for remark in advice.remarks:
+    on_labels = choose_labels(report.labels | {"": sum(not file.label for file in report.files)}).words
+    for remark in (*([f"this model {on_labels}"] if on_labels else []), *advice.remarks):
         console.print(f"  - {escape(remark)}", soft_wrap=True)

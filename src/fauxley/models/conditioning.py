@@ -115,9 +115,9 @@ def label_weights(labels: Labels | None, known: Sequence[str], count: int, first
     if labels is None or (isinstance(labels, str) and labels == "all" and "all" not in known):
         return one_hot([(first + number) % len(known) for number in range(count)], len(known))
     if isinstance(labels, str):
-        return mixture({labels: 1.0}, known).expand(count, -1)
+        return label_mixture({labels: 1.0}, known).expand(count, -1)
     if isinstance(labels, Mapping):
-        return mixture(labels, known).expand(count, -1)
+        return label_mixture(labels, known).expand(count, -1)
     if isinstance(labels, (Tensor, np.ndarray)):
         return _check_weights(torch.as_tensor(labels), count, len(known))
     if len(labels) != count:
@@ -125,7 +125,7 @@ def label_weights(labels: Labels | None, known: Sequence[str], count: int, first
     return one_hot([find_label(label, known) for label in labels], len(known))
 
 
-def mixture(shares: Mapping[str, float], known: Sequence[str]) -> Tensor:
+def label_mixture(shares: Mapping[str, float], known: Sequence[str]) -> Tensor:
     """The weights (L,) of a mixture of labels, in proportion to the shares.
 
     Raises:

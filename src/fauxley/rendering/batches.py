@@ -7,16 +7,18 @@ is made anew as a whole: a job that was interrupted, or spread over a cluster, e
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from fauxley.errors import FauxleyError
 from fauxley.machine import in_memory
+from fauxley.models.conditioning import file_word, find_label, label_mixture
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.verified import load_verified
 from fauxley.parallel import in_order
@@ -31,20 +33,69 @@ _IN_SIDECAR = 1024  # numbers of a latent; a WaveNet has one for each sample: th
 
 @dataclass(frozen=True)
 class SoundRequest:
-    """A sound to make: its latent (latent_size,), its file's name without ending, and what its sidecar adds."""
+    """A sound to make.
+
+    Attributes:
+        latent: (latent_size,).
+        name: its file's, without ending.
+        facts: what its sidecar adds.
+        labels: weights (L,) of the labels that it is to have; of a model without labels there are none.
+        group: the row of the sheet that it belongs to.
+    """
 
     latent: Tensor
     name: str
     facts: Mapping[str, Any]
+    labels: Tensor = field(default_factory=lambda: torch.zeros(0))
+    group: str = "generated"
 
 
 Batch = Sequence[SoundRequest]
 
 
-def from_seeds(synthesizer: Synthesizer, seeds: range) -> Iterator[SoundRequest]:
-    """One request per seed, named by it."""
+@dataclass(frozen=True)
+class LabelWish:
+    """A label, or a mixture of labels, that sounds are to have: its name, weights (L,), and shares by label."""
+
+    name: str
+    weights: Tensor
+    shares: Mapping[str, float]
+
+    def request(self, latent: Tensor, number: str, facts: Mapping[str, Any]) -> SoundRequest:
+        """A request for a sound of this label, whose name ends in a number."""
+        told = {"label": self.name} if len(self.shares) == 1 else {"labels": dict(self.shares)}
+        return SoundRequest(latent, f"{file_word(self.name)}-{number}", {**told, **facts}, self.weights, self.name)
+
+
+def wish(shares: Mapping[str, float], known: Sequence[str]) -> LabelWish:
+    """A wish for a mixture of labels, in proportion to the shares; for one of them, if it is the only one.
+
+    Raises:
+        UsageError: a label that the model does not know, or shares that are not positive numbers.
+    """
+    weights = label_mixture(shares, known)
+    told = {label: round(float(weights[find_label(label, known)]), 6) for label in shares}
+    return LabelWish("+".join(shares), weights, told)
+
+
+def in_turn(known: Sequence[str]) -> tuple[LabelWish, ...]:
+    """A wish for each of the labels."""
+    return tuple(wish({label: 1.0}, known) for label in known)
+
+
+def from_seeds(synthesizer: Synthesizer, seeds: range, wishes: Sequence[LabelWish] = ()) -> Iterator[SoundRequest]:
+    """One request per seed, named by it; of a conditional model, by its label and by it.
+
+    Args:
+        wishes: the labels that the sounds of a conditional model take in turn, by seed; none: all that it knows.
+    """
+    wishes = wishes or in_turn(synthesizer.labels)
     for seed in seeds:
-        yield SoundRequest(synthesizer.latents([seed])[0], f"seed-{seed:08d}", {"seed": seed})
+        latent = synthesizer.latents([seed])[0]
+        if wishes:
+            yield wishes[seed % len(wishes)].request(latent, f"{seed:04d}", {"seed": seed})
+        else:
+            yield SoundRequest(latent, f"seed-{seed:08d}", {"seed": seed})
 
 
 @dataclass(frozen=True)
@@ -118,8 +169,9 @@ def _render(batches: list[Batch], model: Path, sha256: str, destination: Destina
 
 def _compute(synthesizer: Synthesizer, batch: Batch) -> np.ndarray:
     latents = np.stack([request.latent.numpy() for request in batch])
+    labels = torch.stack([request.labels for request in batch])
     with in_memory("lower --batch-size"):
-        clips = synthesizer.generate(latents=latents, batch_size=len(batch)).numpy()
+        clips = synthesizer.generate(latents=latents, labels=labels, batch_size=len(batch)).numpy()
     if not np.isfinite(clips).all():
         raise FauxleyError("this model makes no sounds: what comes out of it are not finite numbers")
     return clips

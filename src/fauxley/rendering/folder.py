@@ -1,7 +1,7 @@
 """Rendering a folder of sounds from a model's latents: any number of them, in constant memory, resumably."""
 
 import json
-from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import replace
 from io import BytesIO
@@ -33,6 +33,7 @@ from fauxley.terminal.formatting import counted
 from fauxley.terminal.progress import Stages
 
 _ON_SHEET = 32
+_COLUMNS, _ROWS = 8, 64  # of a sheet of many labels
 _BYTES_A_SAMPLE = 8  # in memory: as it is computed, and as it is written
 _LEAST_BYTES = 4096  # of a file, however short its sound: a block of most disks
 _SHEET = "sheet.png"
@@ -76,10 +77,10 @@ def write_sounds(
         stack.enter_context(cluster_backend(cluster))
         stages = stack.enter_context(Stages(output.quiet))
         stages.begin("making sounds", count)
-        shown: list[str] = []
+        shown: dict[str, list[str]] = {}
         shape = (count, synthesizer.architecture.latent_size)
         recorded = stack.enter_context(closing(_recording(requests, destination, shape)))
-        batches = _unfinished(_first_names(recorded, shown), destination, done, stages.advance)
+        batches = _unfinished(_names_shown(recorded, shown, synthesizer.labels), destination, done, stages.advance)
         made = (
             render_on_cluster(batches, model, sha256, destination)
             if cluster
@@ -129,11 +130,15 @@ def _recording(
             yield request
 
 
-def _first_names(requests: Iterable[SoundRequest], names: list[str]) -> Iterator[SoundRequest]:
-    """Pass requests on; add the names of those that go onto the sheet."""
+def _names_shown(
+    requests: Iterable[SoundRequest], names: dict[str, list[str]], labels: Sequence[str]
+) -> Iterator[SoundRequest]:
+    """Pass requests on; add the names of those that go onto the sheet, by row: the first of all, or of each label."""
+    most = _COLUMNS if labels else _ON_SHEET
     for request in requests:
-        if len(names) < _ON_SHEET:
-            names.append(request.name)
+        row = names.get(request.group, [])
+        if len(row) < most and (row or len(names) < _ROWS):
+            names[request.group] = [*row, request.name]
         yield request
 
 
@@ -149,12 +154,15 @@ def _unfinished(
             passed(len(batch))
 
 
-def _draw_sheet(out: Path, names: list[str], suffix: str) -> None:
-    """A sheet of what was written: the files are read back."""
-    clips, rate = [], 0
-    for name in names:
-        audio, rate = soundfile.read(BytesIO((out / f"{name}.{suffix}").read_bytes()), dtype="float32", always_2d=True)
-        clips.append(audio.T)
-    longest = max(clip.shape[1] for clip in clips)
-    padded = np.stack([np.pad(clip, ((0, 0), (0, longest - clip.shape[1]))) for clip in clips])
-    write_sheet(out / _SHEET, {"generated": padded}, rate, captions={"generated": names})
+def _draw_sheet(out: Path, names: Mapping[str, Sequence[str]], suffix: str) -> None:
+    """A sheet of what was written, with a row for each label: the files are read back."""
+    rows, rate = {}, 0
+    for title in sorted(names):
+        clips = []
+        for name in names[title]:
+            content = BytesIO((out / f"{name}.{suffix}").read_bytes())
+            audio, rate = soundfile.read(content, dtype="float32", always_2d=True)
+            clips.append(audio.T)
+        longest = max(clip.shape[1] for clip in clips)
+        rows[title] = np.stack([np.pad(clip, ((0, 0), (0, longest - clip.shape[1]))) for clip in clips])
+    write_sheet(out / _SHEET, rows, rate, columns=_COLUMNS, captions=names)

@@ -1,6 +1,7 @@
 """How long training will take on this machine, and how much memory: by arithmetic, or by a few steps tried out."""
 
 import dataclasses
+import functools
 import json
 import time
 from typing import NamedTuple
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from fauxley.machine import format_bytes, peak_megabytes
+from fauxley.models.conditioning import label_weights
 from fauxley.models.draws import Draws
 from fauxley.serialization import to_json
 from fauxley.terminal.formatting import counted, waiting_time
@@ -142,10 +144,13 @@ def step_seconds(config: TrainingConfig, state: TrainingState, count: int, trial
     """Seconds of a training step on batches of `count` random clips: the least of `trials` steps but the first."""
     audio = torch.rand(count, config.architecture.channels, config.architecture.clip_length, device=state.device) - 0.5
     batches = [state.representation.to_features(audio)] * config.objective.num_batches
+    known = config.architecture.known_labels
+    labels = [label_weights(None, known, count).to(state.device)] * config.objective.num_batches if known else []
     times = []
     for trial in range(trials):
         start = time.perf_counter()
-        train_step(state, config.objective, batches, lambda update, trial=trial: Draws(trial, update))  # type: ignore[misc]
+        draws = functools.partial(Draws, trial)
+        train_step(state, config.objective, batches, draws, labels=labels)
         if state.device.type == "cuda":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)

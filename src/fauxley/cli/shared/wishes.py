@@ -1,0 +1,42 @@
+"""Labels as people write them on the command line: `snare`, `kick=0.7,snare=0.3`, `all`."""
+
+from collections.abc import Sequence
+
+from fauxley.cli.shared.values import UnreadableError, read_real
+from fauxley.errors import UsageError
+from fauxley.models.conditioning import find_label
+from fauxley.rendering.batches import LabelWish, in_turn, wish
+
+
+def read_wishes(words: Sequence[str], known: Sequence[str]) -> tuple[LabelWish, ...]:
+    """The labels that sounds are to have in turn; without words, all that the model knows, if it knows any.
+
+    Raises:
+        UsageError: the model knows no such label, or none at all, or a mixture cannot be read.
+    """
+    if words and not known:
+        raise UsageError("this model has learnt no labels; leave out --label")
+    if not words:
+        return in_turn(known)
+    wishes: list[LabelWish] = []
+    for word in words:
+        wishes += in_turn(known) if word == "all" and word not in known else [wish(_shares(word, known), known)]
+    return tuple(wishes)
+
+
+def _shares(word: str, known: Sequence[str]) -> dict[str, float]:
+    if word in known or "=" not in word:  # a label may have an equals sign in it
+        return {word: 1.0}
+    shares: dict[str, float] = {}
+    for part in word.split(","):
+        label, _, share = part.strip().rpartition("=")
+        if not label:
+            raise UsageError(f"{word!r} is no mixture of labels; write one as in kick=0.7,snare=0.3")
+        find_label(label, known)
+        if label in shares:
+            raise UsageError(f"{word!r} names {label!r} twice")
+        try:
+            shares[label] = read_real(share)
+        except UnreadableError as error:
+            raise UsageError(f"{word!r} is no mixture of labels: {error}") from error
+    return shares
