@@ -33,12 +33,14 @@ from fauxley.errors import FauxleyError, UsageError, printable
 from fauxley.models.precision import Settled
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.verified import checksum, load_verified
+from fauxley.serialization import parse_json, read_file
 from fauxley.sounds.catalogue import list_sounds
 from fauxley.sounds.finding import find_audio
 from fauxley.sounds.reading import AudioFileError, Float, probe, read_audio
 from fauxley.sounds.writing import quantise
 
 _LARGEST_PEAK = 100.0  # times full scale: 40 dB too loud is a mistake of units, not a sound
+_LARGEST_SIDECAR = 1 << 20  # bytes
 _NAMED = 5  # files in a warning
 _PROBED = 100  # files that tell how long the sounds of a folder are
 _MADE_AT_ONCE = 32  # clips of a model
@@ -89,10 +91,14 @@ class ClipSource(ABC):
     def name(self, index: int) -> str:
         """The name of a clip: its file or its seed."""
 
+    def label(self, index: int) -> str:
+        """The label that a clip is meant to have: what it is, or what was asked for; "" if that is unknown."""
+        return ""
+
     def originals(self) -> Iterator[OriginalClip]:
         """All clips, in order, as the source has them."""
         for index in range(len(self)):
-            yield OriginalClip(self.read([index]), self.sample_rate, "", self.name(index))
+            yield OriginalClip(self.read([index]), self.sample_rate, self.label(index), self.name(index))
 
     def portable_reader(self, indices: Sequence[int]) -> Reader:
         """A function that reads the same clips in another process; it holds names, not sounds, so little is sent."""
@@ -156,9 +162,13 @@ class DatasetClips(ClipSource):
     def name(self, index: int) -> str:
         return printable(self.dataset.entries[int(self.clips.file[index])].file)
 
+    def label(self, index: int) -> str:
+        number = int(self.label_numbers[index])
+        return self.labels[number] if number >= 0 else ""
+
 
 class ModelClips(ClipSource):
-    """Sounds of a model, of the seeds from `seed` on. It cannot say which label a sound is meant to have.
+    """Sounds of a model, of the seeds from `seed` on; a conditional one is asked for all its labels in turn.
 
     Args:
         path: folder in which other processes find the model; None: the model itself is sent to them.
@@ -172,6 +182,7 @@ class ModelClips(ClipSource):
         self.clip_length = synthesizer.architecture.clip_length
         self.channels = synthesizer.architecture.channels
         self.path = path
+        self.labels = synthesizer.labels
         self._synthesizer = synthesizer
         self._count = count
         self._seed = seed
@@ -187,7 +198,7 @@ class ModelClips(ClipSource):
             indices = range(start, min(start + _MADE_AT_ONCE, len(self)))
             made = _generate(self._synthesizer, self.title, self._seeds(indices))
             for index, audio in zip(indices, made, strict=True):
-                yield OriginalClip(audio, self.sample_rate, "", self.name(index))
+                yield OriginalClip(audio, self.sample_rate, self.label(index), self.name(index))
 
     def portable_reader(self, indices: Sequence[int]) -> Reader:
         if self.path is None:
@@ -203,7 +214,10 @@ class ModelClips(ClipSource):
         return [self._seed + int(index) for index in indices]
 
     def name(self, index: int) -> str:
-        return f"seed {self._seed + index}"
+        return " ".join(filter(None, (self.label(index), f"seed {self._seed + index}")))
+
+    def label(self, index: int) -> str:
+        return self.labels[(self._seed + index) % len(self.labels)] if self.labels else ""
 
 
 class _Files(ClipSource):
@@ -281,6 +295,11 @@ class FolderClips(_Files):
         if not self._files:
             none = "no sound can be used" if found else "no sounds"
             raise FauxleyError(f"{none} in {printable(folder)}; give a model, a dataset or a folder of sounds")
+
+    def label(self, index: int) -> str:
+        """What its sidecar says it was asked for, or else the name of its sub-folder."""
+        file = self._files[index]
+        return _label_in_sidecar(file) or (file.relative_to(self.path).parts[:-1] or ("",))[0]
 
     def _complaint(self) -> str:
         files = "1 file is" if len(self.passed_over) == 1 else f"{len(self.passed_over)} files are"
@@ -368,13 +387,28 @@ def open_clips(path: Path, count: int, seed: int = 0) -> ClipSource:
     return source
 
 
+def _label_in_sidecar(file: Path) -> str:
+    """The label that 'fauxley generate' has written beside a sound; "" where there is none."""
+    sidecar = file.with_suffix(".json")
+    if not sidecar.is_file():
+        return ""
+    try:
+        facts = parse_json(read_file(sidecar, _LARGEST_SIDECAR))
+    except FauxleyError:
+        return ""
+    label = facts.get("label") if isinstance(facts, dict) else None
+    return label if isinstance(label, str) else ""
+
+
 def _cut(dataset: Dataset, clips: Clips, clip_length: int) -> Audio:
     return np.asarray(dataset.read(clips, clip_length).mean(1) / 32768, np.float32)
 
 
 def _generate(synthesizer: Synthesizer, title: str, seeds: Sequence[int]) -> Audio:
     """Clips of those seeds, (N, C, T)."""
-    audio = synthesizer.generate(latents=synthesizer.latents(seeds), batch_size=max(1, len(seeds)))
+    labels = [synthesizer.labels[seed % len(synthesizer.labels)] for seed in seeds] if synthesizer.labels else None
+    latents = synthesizer.latents(seeds)
+    audio = synthesizer.generate(latents=latents, labels=labels, batch_size=max(1, len(seeds)))
     if not torch.isfinite(audio).all():
         raise FauxleyError(f"{title} makes numbers that are not finite; it is damaged")
     return np.asarray(audio.numpy())

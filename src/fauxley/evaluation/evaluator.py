@@ -7,7 +7,7 @@ Letters: N clips, D dimensions, K labels, Q clips whose neighbours are looked fo
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -32,14 +32,17 @@ from fauxley.evaluation.figures import Evaluation, Score
 from fauxley.evaluation.metrics import signal_measures
 from fauxley.evaluation.metrics.copies import Alignments, Copy, aligning_rate
 from fauxley.evaluation.metrics.inception_score import inception_score
+from fauxley.evaluation.metrics.label_agreement import agreement
 from fauxley.evaluation.pretrained import SpeechQuality
 from fauxley.evaluation.protocol import LEAST_CLIPS, ProgressTracker, Protocol
 from fauxley.evaluation.scoring import (
     STEPS,
     Yardsticks,
     mean_and_spread,
+    score_agreement,
     score_copies,
     score_distances,
+    score_each_label,
     score_labels,
     score_memorisation,
     score_neighbours,
@@ -156,6 +159,7 @@ class Evaluator:
         if self.classifier is not None:
             score_labels(figures, features["probabilities"], self.training_shares, self.protocol.splits)
             figures.scores["inception_share"] = self._share(features["probabilities"])
+        self._score_asked(figures, source, features)
         with self._timed(figures, "neighbours", len(features["neighbours"])):
             tell = self._progress.advance
             score_neighbours(figures, features, self._searched, own=False, device=self._device, progress=tell)
@@ -187,6 +191,9 @@ class Evaluator:
         self._baseline = train
         if self.classifier is not None:
             score_labels(train, features["probabilities"], self.training_shares, self.protocol.splits)
+            score_agreement(
+                train, self._asked(self.train, self.classifier.labels)[: self.count], features["probabilities"]
+            )
         with self._timed(train, "neighbours", 0):
             queries = {name: features[name][: self.protocol.neighbours] for name in _SEARCHED}
             score_neighbours(train, queries, self._searched, own=True, device=self._device)
@@ -199,10 +206,39 @@ class Evaluator:
                 score_distances(train, name, *halves, self.protocol.seed, yardsticks, self._progress.advance)
         if self.test is not None:
             held_out, features = self._evaluate(self.test)
-            held_out.scores.pop("inception_share", None)
+            for name in ("inception_share", "agreement_share"):
+                held_out.scores.pop(name, None)
             self._real.append(held_out)
             self._baseline = held_out
             self._real_probabilities = features.get("probabilities", self._real_probabilities)
+
+    def _score_asked(self, figures: Evaluation, source: ClipSource, features: Mapping[str, Array]) -> None:
+        """Figures of each label, of clips that are meant to have one."""
+        names = self.train.labels
+        asked = self._asked(source, names)
+        if not (asked >= 0).any():
+            return
+        if self.classifier is not None:
+            score_agreement(figures, self._asked(source, self.classifier.labels), features["probabilities"])
+            if figures.confusion is not None:
+                real = self._accuracy_on(figures.confusion.sum(1) > 0)
+                figures.scores["agreement_share"] = Score(figures.scores["agreement"].value / real)
+        first = self.embeddings[0]
+        training = self._reference[first], self.train.label_numbers
+        scale = self._yardsticks[first].scale
+        score_each_label(figures, names, (features[first], asked), training, self.protocol.seed, scale)
+
+    def _asked(self, source: ClipSource, names: Sequence[str]) -> Array:
+        """The place among `names` of the label that each clip is meant to have, (N,); -1 where it is none of them."""
+        places = {name: place for place, name in enumerate(names)}
+        return np.array([places.get(source.label(index), -1) for index in range(len(source))], np.int64)
+
+    def _accuracy_on(self, labels: Array) -> float:
+        """The classifier's agreement on real clips of these labels, (K,) bool: held-out ones where there are any."""
+        assert self.classifier is not None
+        held_out = [one.confusion for one in self._real[1:] if one.confusion is not None]
+        own = np.array(self.classifier.judgement.confusion)
+        return next((found for each in (*held_out, own) if (found := agreement(each, labels)) > 0), float("nan"))
 
     def _score_copies(
         self, figures: Evaluation, source: ClipSource, features: Mapping[str, Array], *, own: bool

@@ -39,6 +39,18 @@ METRICS: Mapping[str, Metric] = {
         "inception score over that of real clips by the same classifier",
         "as the inception score",
     ),
+    "agreement": Metric(
+        "Label heard as asked",
+        "higher",
+        "share of a label's clips that the classifier hears as it, mean over labels",
+        "quality beyond being recognised; variety within a label; copies",
+    ),
+    "agreement_share": Metric(
+        "Share of the real agreement",
+        "higher",
+        "the same over what the classifier gets on real clips of these labels that it has not learnt from",
+        "as the label heard as asked",
+    ),
     "mis": Metric("mIS", "higher", "as the inception score, and certainty varies between any two clips", "copies"),
     "am": Metric(
         "AM",
@@ -153,6 +165,10 @@ class Score:
     value: float
     spread: float | None = None
 
+    def to_json(self) -> dict[str, float]:
+        """The JSON form."""
+        return {"value": self.value, **({} if self.spread is None else {"spread": self.spread})}
+
     def __str__(self) -> str:
         return _digits(self.value) if self.spread is None else f"{_digits(self.value)} ± {_digits(self.spread)}"
 
@@ -174,6 +190,9 @@ class Evaluation:
         count: number of clips in it.
         scores: scores by name: one of `METRICS`, some followed by "/" and an embedding.
         label_shares: how often each label was the likeliest, (K,); None without a classifier.
+        confusion: how often clips of each label, the row, were heard as each, (K, K); None without labels.
+        label_distances: kernel distance of the clips of each label to real ones of it, in the first embedding; None
+            where either are too few.
         measures: signal measures by name, (N,) each.
         gaps: Kolmogorov-Smirnov statistic of each of them against real clips.
         spectrum: mean power spectrum, even steps from 0 to half the sample rate.
@@ -189,6 +208,8 @@ class Evaluation:
     count: int
     scores: dict[str, Score] = field(default_factory=dict)
     label_shares: Array | None = None
+    confusion: Array | None = None
+    label_distances: dict[str, Score | None] = field(default_factory=dict)
     measures: dict[str, Array] = field(default_factory=dict)
     gaps: dict[str, float] = field(default_factory=dict)
     spectrum: Array | None = None
@@ -201,17 +222,17 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form: all figures, not the numbers of single clips."""
-        scores = {
-            name: {"value": s.value, **({} if s.spread is None else {"spread": s.spread})}
-            for name, s in self.scores.items()
-        }
         medians = {name: _quantiles(values) for name, values in self.measures.items()}
         return {
             "title": self.title,
             "count": self.count,
-            "scores": scores,
+            "scores": {name: score.to_json() for name, score in self.scores.items()},
             "copies": [copy._asdict() for copy in self.copies],
             "label_shares": None if self.label_shares is None else [float(share) for share in self.label_shares],
+            "confusion": None if self.confusion is None else self.confusion.tolist(),
+            "label_distances": {
+                name: None if score is None else score.to_json() for name, score in self.label_distances.items()
+            },
             "signals": {name: {**medians[name], "gap": self.gaps.get(name)} for name in medians},
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
         }

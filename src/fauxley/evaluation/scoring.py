@@ -3,7 +3,7 @@
 Letters: N clips, D dimensions, K labels, Q clips whose neighbours are looked for.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -15,10 +15,15 @@ from fauxley.evaluation.metrics.different_bins import different_bins
 from fauxley.evaluation.metrics.frechet import frechet_distance, frechet_distance_infinity
 from fauxley.evaluation.metrics.inception_score import am_score, inception_score, label_shares, modified_inception_score
 from fauxley.evaluation.metrics.kernel import Scale, fit_scale, kad, kernel_distance, kid, median_distance
+from fauxley.evaluation.metrics.label_agreement import agreement, confusion_matrix
 from fauxley.evaluation.metrics.neighbours import memorisation, nearest
 from fauxley.evaluation.metrics.precision_recall import precision_recall
+from fauxley.evaluation.protocol import LEAST_CLIPS
 
 Array = NDArray[Any]
+
+LabelledFeatures = tuple[Array, Array]
+"""Features (N, D) of clips, and the number of each clip's label, (N,), or -1."""
 
 _PRECISION_RECALL_CLIPS = 10_000  # at most, for which all pairs are looked at in seconds
 
@@ -31,6 +36,33 @@ def score_labels(figures: Evaluation, probabilities: Array, training_shares: Arr
     scores["am"] = Score(am_score(probabilities, training_shares))
     figures.label_shares = label_shares(probabilities)
     figures.confidence = probabilities.max(1)
+
+
+def score_agreement(figures: Evaluation, asked: Array, probabilities: Array) -> None:
+    """How often clips are heard as the labels that they are meant to have, (N,), of probabilities (N, K)."""
+    if (asked >= 0).any():
+        figures.confusion = confusion_matrix(asked, probabilities)
+        figures.scores["agreement"] = Score(agreement(figures.confusion))
+
+
+def score_each_label(
+    figures: Evaluation, names: Sequence[str], made: LabelledFeatures, real: LabelledFeatures, seed: int, scale: Scale
+) -> None:
+    """Distances of the clips of each label to real ones of it, where there are enough of both.
+
+    Args:
+        names: of the labels, by number.
+    """
+    for number, name in enumerate(names):
+        mine, theirs = (features[labels == number] for features, labels in (made, real))
+        if len(mine):
+            enough = min(len(mine), len(theirs)) >= LEAST_CLIPS
+            figures.label_distances[name] = _kernel_score(theirs, mine, seed, scale) if enough else None
+
+
+def _kernel_score(real: Array, made: Array, seed: int, scale: Scale) -> Score:
+    found = kernel_distance(real, made, seed, scale)
+    return Score(1000 * found.value, 1000 * (found.high - found.low) / 2)
 
 
 def score_neighbours(

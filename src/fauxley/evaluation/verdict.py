@@ -46,6 +46,7 @@ def remarks(figures: Evaluation, real: Evaluation) -> list[Remark]:
         _memorised(figures),
         _varied(figures, real),
         _labels(figures, real),
+        _asked(figures),
     ]
     return [remark for remark in found if remark] + _signals(figures, real)
 
@@ -137,6 +138,18 @@ def _labels(figures: Evaluation, real: Evaluation) -> Remark | None:
     total = int((real.label_shares > 0).sum())
     verdict: Verdict = "poor" if missing > total / 4 else "fair"
     return Remark(verdict, f"{missing} of {total} labels are heard less than a fifth as often as in real clips.")
+
+
+def _asked(figures: Evaluation) -> Remark | None:
+    if "agreement_share" not in figures.scores:
+        return None
+    heard, share = figures.scores["agreement"].value, figures.scores["agreement_share"].value
+    verdict: Verdict = "good" if share > 0.9 else "fair" if share > 0.7 else "poor"
+    return Remark(
+        verdict,
+        f"{heard:.0%} of the clips are heard as the label that they are meant to have, {share:.0%} of what "
+        "real clips are.",
+    )
 
 
 def _signals(figures: Evaluation, real: Evaluation) -> list[Remark]:

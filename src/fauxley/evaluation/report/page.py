@@ -13,12 +13,15 @@ from fauxley.evaluation.clips import ClipSource
 from fauxley.evaluation.evaluator import Evaluator, Judged
 from fauxley.evaluation.figures import METRICS, Evaluation, describe
 from fauxley.evaluation.metrics.signal_measures import MEASURES
+from fauxley.evaluation.protocol import LEAST_CLIPS
 from fauxley.pictures import svg
 from fauxley.pictures.canvas import write_png
 from fauxley.pictures.spectrogram import spectrogram_image
 
 PAIRS = 12
 _SHOWN = 14
+_MOST_LABELS = 30  # of a table of what they were heard as
+_TOO_FEW = f"fewer than {LEAST_CLIPS} clips, made or real: too few to say"
 
 
 class Row(NamedTuple):
@@ -105,6 +108,26 @@ def build_label_shares(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[s
         "heads": [f.title for f in sets],
         "rows": [(name, [(float(s[i]), float(s[i]) / top) for s in shares]) for i, name in enumerate(names)],
     }
+
+
+def build_asked(evaluator: Evaluator, judged: Sequence[Judged]) -> list[dict[str, Any]]:
+    """For each set whose clips are meant to have labels: as what they were heard, and how far they are from real."""
+    names = evaluator.classifier.labels if evaluator.classifier else ()
+    tables = []
+    for one in judged:
+        confusion, distances = one.figures.confusion, one.figures.label_distances
+        rows = [] if confusion is None else [(name, row) for name, row in zip(names, confusion.tolist(), strict=True)]
+        if distances:
+            tables.append(
+                {
+                    "title": one.figures.title,
+                    "heads": names,
+                    "rows": [(name, row) for name, row in rows if sum(row)] if len(names) <= _MOST_LABELS else [],
+                    "embedding": evaluator.embeddings[0],
+                    "distances": [(name, str(score or _TOO_FEW)) for name, score in distances.items()],
+                }
+            )
+    return tables
 
 
 def build_signal_table(
