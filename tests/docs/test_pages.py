@@ -112,9 +112,10 @@ def test_python_compiles(page):
 
 @pytest.mark.parametrize("page", [page for page in TEXTS if any(tested for tested, _ in blocks(page, "python"))])
 def test_python_that_says_so_runs(page, tmp_path, monkeypatch):
-    architecture = WaveGAN(4096, dim=1)
-    model = Synthesizer(architecture, architecture.generator(Draws(0)), architecture.representation(), 16000)
-    model.save(tmp_path / "runs" / "mine")
+    for name, labels in (("mine", ()), ("drums", ("hat", "kick", "snare"))):
+        architecture = WaveGAN(4096, dim=1, labels=labels)
+        model = Synthesizer(architecture, architecture.generator(Draws(0)), architecture.representation(), 16000)
+        model.save(tmp_path / "runs" / name)
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "__main__"}
     for tested, text in blocks(page, "python"):

@@ -1,5 +1,6 @@
 """Labels: what is asked for is what both networks are told, by every way of computing; the rest stays as it was."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,10 +8,11 @@ import pytest
 import torch
 
 from fauxley import kernels
-from fauxley.errors import UsageError
-from fauxley.models.conditioning import label_weights, one_hot
+from fauxley.errors import FauxleyError, UsageError
+from fauxley.models.conditioning import file_word, label_weights, one_hot
 from fauxley.models.draws import Draws
 from fauxley.models.specgan import SpecGAN
+from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.wavegan import WaveGAN
 
 WORDS = ("hat", "kick", "snare")
@@ -169,3 +171,64 @@ def test_a_model_without_labels_refuses_them():
     for labels in ("kick", "all", ["kick"], {"kick": 1.0}, np.eye(2)):
         with pytest.raises(UsageError, match="no labels"):
             label_weights(labels, (), 2)
+
+
+def synthesizer_of(architecture):
+    return Synthesizer(architecture, architecture.generator(Draws(0)), architecture.representation(), 8000)
+
+
+@each
+def test_a_conditional_model_is_saved_with_its_labels_and_plays_the_same(architecture, tmp_path):
+    one = synthesizer_of(architecture)
+    loaded = Synthesizer.from_pretrained(one.save(tmp_path / "model"))
+    assert loaded.labels == WORDS
+    assert loaded.architecture == architecture
+    for labels in (None, "kick", {"kick": 1, "snare": 3}, ["kick", "hat", "kick"], MIXED[:3].numpy()):
+        sounds = one.generate(3, 5, labels=labels)
+        assert torch.equal(sounds, loaded.generate(3, 5, labels=labels))
+        weights = one.label_weights(labels, 3, 5)
+        with torch.no_grad(), kernels.use("plain"):
+            expected = one.representation.to_audio(one.generator(one.latents(range(5, 8)), weights))
+        torch.testing.assert_close(sounds, expected, rtol=0, atol=2e-3)  # finding phases enlarges rounding
+
+
+def test_a_seed_and_its_label_are_the_same_sound_however_many_are_asked_for():
+    one = synthesizer_of(ARCHITECTURES["wavegan"])
+    whole = one.generate(7, seed=2)
+    torch.testing.assert_close(one.generate(2, seed=5), whole[3:5], rtol=0, atol=1e-5)
+    torch.testing.assert_close(one.generate(1, seed=5, labels="snare"), whole[3:4], rtol=0, atol=1e-5)
+    torch.testing.assert_close(torch.cat([*one.stream(one.latents([0, 1]), 1)]), one.generate(2), rtol=0, atol=1e-5)
+    assert one.generate(labels=["kick", "hat"]).shape[0] == 2
+    assert one.generate(0).shape == (0, 1, 4096)
+
+
+@pytest.mark.parametrize(
+    "labels", [["kick", "kick"], ["a/b"], ["", "a"], "kick", [1], {"a": 1}, ["x" * 101], ["k"] * 2000]
+)
+def test_a_strangers_labels_are_checked_before_anything_is_made(labels, tmp_path):
+    folder = synthesizer_of(ARCHITECTURES["wavegan"]).save(tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    config["architecture"]["labels"] = labels
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(FauxleyError) as caught:
+        Synthesizer.from_pretrained(folder)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_strangers_weights_must_be_those_of_the_labels(tmp_path):
+    folder = synthesizer_of(ARCHITECTURES["wavegan"]).save(tmp_path / "model")
+    text = (folder / "config.json").read_text()
+    for labels in ([], ["kick", "snare"], [str(number) for number in range(1000)]):
+        config = json.loads(text)
+        config["architecture"]["labels"] = labels
+        (folder / "config.json").write_text(json.dumps(config))
+        with pytest.raises(FauxleyError, match="embed"):
+            Synthesizer.from_pretrained(folder)
+
+
+def test_names_of_files_are_those_of_any_system():
+    assert file_word("kick") == "kick"
+    assert file_word('a:b*c?"<>|') == "a_b_c_____"
+    assert file_word("..") == "_"
+    assert file_word("grün") == "grün"
+    assert len(file_word("\u65e5" * 100).encode()) <= 100

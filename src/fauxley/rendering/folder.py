@@ -33,7 +33,7 @@ from fauxley.terminal.formatting import counted
 from fauxley.terminal.progress import Stages
 
 _ON_SHEET = 32
-_COLUMNS, _ROWS = 8, 64  # of a sheet of many labels
+_OF_A_LABEL, _ROWS = 8, 64  # on a sheet of labels
 _BYTES_A_SAMPLE = 8  # in memory: as it is computed, and as it is written
 _LEAST_BYTES = 4096  # of a file, however short its sound: a block of most disks
 _SHEET = "sheet.png"
@@ -134,7 +134,7 @@ def _names_shown(
     requests: Iterable[SoundRequest], names: dict[str, list[str]], labels: Sequence[str]
 ) -> Iterator[SoundRequest]:
     """Pass requests on; add the names of those that go onto the sheet, by row: the first of all, or of each label."""
-    most = _COLUMNS if labels else _ON_SHEET
+    most = _OF_A_LABEL if labels else _ON_SHEET
     for request in requests:
         row = names.get(request.group, [])
         if len(row) < most and (row or len(names) < _ROWS):
@@ -165,4 +165,4 @@ def _draw_sheet(out: Path, names: Mapping[str, Sequence[str]], suffix: str) -> N
             clips.append(audio.T)
         longest = max(clip.shape[1] for clip in clips)
         rows[title] = np.stack([np.pad(clip, ((0, 0), (0, longest - clip.shape[1]))) for clip in clips])
-    write_sheet(out / _SHEET, rows, rate, columns=_COLUMNS, captions=names)
+    write_sheet(out / _SHEET, rows, rate, captions=names)

@@ -22,7 +22,7 @@ from fauxley.training.run import Run
 
 Clips = NDArray[np.float32]
 
-_COLUMNS = 8  # of a sheet
+_OF_A_LABEL = 4  # real clips on a sheet, and as many generated ones
 _MOST_A_WISH = 4  # labels for each sound that is wanted: more sounds than that would be made for labels' sake
 
 # Number → title of its curve: what it is, and which way is good.
@@ -70,7 +70,7 @@ class Previews:
         for number, (clip, name) in enumerate(zip(fake, names, strict=True)):
             stem = f"{file_word(name)}-{number:02d}" if name else f"{number:02d}"
             write_audio(folder / f"{stem}.wav", clip, rate)
-        write_sheet(folder / "sheet.png", self._rows(fake, step, names), rate, columns=_COLUMNS)
+        write_sheet(folder / "sheet.png", self._rows(fake, step, names), rate)
         self._log.sounds(step, {"real": self._real, "generated": fake}, rate)
         self._draw_curves()
         return fake
@@ -87,7 +87,7 @@ class Previews:
             return {"real": self._real, f"generated, step {step}": fake}
         rows: dict[str, Clips] = {}
         for label in sorted(set(names)):
-            here = [number for number, name in enumerate(names) if name == label][: _COLUMNS // 2]
+            here = [number for number, name in enumerate(names) if name == label][:_OF_A_LABEL]
             title = f"{label}: {len(here)} real, {len(here)} generated, step {step}"
             rows[title] = np.concatenate([self._real[here], fake[here]])
         return rows
