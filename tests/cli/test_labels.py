@@ -25,6 +25,13 @@ def model(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return synthesizer.save(folder.parent / "model")
 
 
+def test_previews_have_some_of_every_label(model: Path) -> None:
+    (preview,) = (model.parent / "run" / "samples").iterdir()
+    assert (preview / "sheet.png").stat().st_size > 1000
+    names = sorted(path.stem for path in preview.glob("*.wav"))
+    assert [name.rpartition("-")[0] for name in names] == list(fauxley.load(model).labels)
+
+
 def made(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.wav"))
 

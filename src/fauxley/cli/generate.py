@@ -51,7 +51,7 @@ def generate(
         count: How many sounds to make; 20 if nothing else is said.
         seed: Seed of the first sound; the next ones have the next seeds.
         latents: A .npy file of shape (N, latent size): N sounds from these latents, in order.
-        label: What to make, of a model that has learnt labels: one or several, which take turns, mixtures such as
+        label: For a model that has learnt labels: which to make. One or several, which take turns, mixtures such as
             kick=0.7,snare=0.3, or all: every label equally often, as without --label. Files have the labels' names.
         inversion: How a SpecGAN finds phases; auto: by its network, if it has one (see 'fauxley train-inversion').
         device: Where to compute; auto takes a GPU if there is one.

@@ -36,7 +36,7 @@ def morph(
         seeds: Two or more seeds, passed in this order.
         count: How many sounds to make in all.
         path: Which way to take between latents: linear goes straight, spherical on an arc that keeps their length.
-        label: Of a model that has learnt labels: one, or a mixture such as kick=0.7,snare=0.3, for all sounds; or one
+        label: For a model that has learnt labels: one, or a mixture such as kick=0.7,snare=0.3, for all sounds; or one
             for each seed, between which sounds are mixtures. Without it, seeds have the labels that 'fauxley generate'
             gives them.
         device: Where to compute; auto takes a GPU if there is one.

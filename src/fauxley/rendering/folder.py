@@ -80,7 +80,7 @@ def write_sounds(
         shown: dict[str, list[str]] = {}
         shape = (count, synthesizer.architecture.latent_size)
         recorded = stack.enter_context(closing(_recording(requests, destination, shape)))
-        batches = _unfinished(_names_shown(recorded, shown, synthesizer.labels), destination, done, stages.advance)
+        batches = _unfinished(_names_by_row(recorded, shown), destination, done, stages.advance)
         made = (
             render_on_cluster(batches, model, sha256, destination)
             if cluster
@@ -130,14 +130,11 @@ def _recording(
             yield request
 
 
-def _names_shown(
-    requests: Iterable[SoundRequest], names: dict[str, list[str]], labels: Sequence[str]
-) -> Iterator[SoundRequest]:
-    """Pass requests on; add the names of those that go onto the sheet, by row: the first of all, or of each label."""
-    most = _OF_A_LABEL if labels else _ON_SHEET
+def _names_by_row(requests: Iterable[SoundRequest], names: dict[str, list[str]]) -> Iterator[SoundRequest]:
+    """Pass requests on; add the names of those that may go onto the sheet, by row."""
     for request in requests:
         row = names.get(request.group, [])
-        if len(row) < most and (row or len(names) < _ROWS):
+        if len(row) < _ON_SHEET and (row or len(names) < _ROWS):
             names[request.group] = [*row, request.name]
         yield request
 
@@ -156,10 +153,10 @@ def _unfinished(
 
 def _draw_sheet(out: Path, names: Mapping[str, Sequence[str]], suffix: str) -> None:
     """A sheet of what was written, with a row for each label: the files are read back."""
-    rows, rate = {}, 0
+    rows, rate, most = {}, 0, max(_OF_A_LABEL, _ON_SHEET // len(names))
     for title in sorted(names):
         clips = []
-        for name in names[title]:
+        for name in names[title][:most]:
             content = BytesIO((out / f"{name}.{suffix}").read_bytes())
             audio, rate = soundfile.read(content, dtype="float32", always_2d=True)
             clips.append(audio.T)
