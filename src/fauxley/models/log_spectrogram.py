@@ -21,7 +21,7 @@ from fauxley.signal.griffin_lim import griffin_lim
 from fauxley.signal.stft import stft
 
 _EPSILON = 1e-6
-_CLIP = 3.0  # standard deviations
+CLIP = 3.0  # standard deviations
 
 
 class LogSpectrogram(Representation):
@@ -83,7 +83,7 @@ class LogSpectrogram(Representation):
 
     def to_features(self, audio: Tensor) -> Tensor:
         normal = (self._logarithm(audio) - self.mean) / self.std
-        return (normal[..., :-1] / _CLIP).clamp(-1, 1).transpose(2, 3)
+        return (normal[..., :-1] / CLIP).clamp(-1, 1).transpose(2, 3)
 
     def to_audio(self, features: Tensor) -> Tensor:
         magnitude = self.to_magnitude(features)
@@ -96,7 +96,7 @@ class LogSpectrogram(Representation):
     def to_magnitude(self, features: Tensor) -> Tensor:
         """The spectrogram's magnitudes: (B, C, K, F) to (B, C, F, K + 1)."""
         normal = F.pad(features.transpose(2, 3), (0, 1))
-        return torch.exp(normal * _CLIP * self.std + self.mean)
+        return torch.exp(normal * CLIP * self.std + self.mean)
 
     def _griffin_lim(self, magnitude: Tensor) -> Tensor:
         return griffin_lim(
