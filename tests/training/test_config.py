@@ -8,6 +8,7 @@ import pytest
 from fauxley.errors import UsageError
 from fauxley.serialization import from_json, to_json
 from fauxley.training.config import CLASSES, Adam, TrainingConfig
+from fauxley.training.objectives import Relativistic
 from fauxley.training.presets import PRESETS
 
 
@@ -68,11 +69,34 @@ def test_impossible_optimizers_are_refused_by_name(changed):
 
 def test_learning_rate_schedules():
     constant, linear = Adam(0.1), Adam(0.1, decay="linear", warmup=10)
-    assert {constant.rate(step, 100) for step in range(100)} == {0.1}
-    rates = [linear.rate(step, 100) for step in range(100)]
+    assert {constant.rate(step, step / 100) for step in range(100)} == {0.1}
+    rates = [linear.rate(step, step / 100) for step in range(100)]
     assert rates[0] == pytest.approx(0.01)
     assert rates[4] == pytest.approx(0.05 * 0.96)
     assert rates[50] == pytest.approx(0.05)
     assert rates[-1] == pytest.approx(0.001)
     assert max(rates) == rates[9]
-    assert linear.rate(120, 100) == 0
+    assert linear.rate(120, 1.2) == 0
+
+
+def test_a_cosine_falls_to_a_tenth_and_stays_there():
+    cosine = Adam(0.2, decay="cosine")
+    assert cosine.rate(0, 0.0) == pytest.approx(0.2)
+    assert cosine.rate(7, 0.5) == pytest.approx(0.11)
+    assert cosine.rate(9, 1.0) == cosine.rate(9, 1.5) == pytest.approx(0.02)
+
+
+def test_a_penalty_that_decays_takes_few_values():
+    objective = Relativistic(penalty_weight=2.0, penalty_decay="cosine")
+    weights = [objective.at(share / 1000).penalty_weight for share in range(1001)]
+    assert weights[0] == 2.0
+    assert weights[-1] == pytest.approx(0.2)
+    assert weights == sorted(weights, reverse=True)
+    assert len(set(weights)) <= 17
+    assert Relativistic(penalty_weight=2.0).at(0.9) == Relativistic(penalty_weight=2.0)
+
+
+@pytest.mark.parametrize("minutes", [-1.0, float("nan"), float("inf")])
+def test_impossible_minutes_are_refused(minutes):
+    with pytest.raises(UsageError, match="minutes"):
+        TrainingConfig("mine", minutes=minutes)

@@ -77,7 +77,7 @@ def take(case, state, updater, first=0, last=STEPS, ranks=ONE):
             architecture.representation().to_features(Draws(step, 100 + n).uniform(shape, 0.5))
             for n in range(objective.num_batches)
         ]
-        state.set_learning_rate(optimizer.rate(step, 100))
+        state.set_learning_rate(optimizer.rate(step, step / 100))
         names = architecture.known_labels
         labels = [
             one_hot([(step + n + row) % len(names) for row in range(4)], len(names))

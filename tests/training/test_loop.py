@@ -60,7 +60,7 @@ class Listener:
     def begin(self, step, steps):
         pass
 
-    def step(self, step):
+    def step(self, step, steps):
         pass
 
     def numbers(self, values):
@@ -414,3 +414,43 @@ def test_the_order_of_data_depends_on_the_seed_alone(tmp_path, drums):
     assert not torch.equal(first.batch(5), first.batch(5, attempt=1))
     assert first.batch(0).shape == (4, 1, 4096)
     assert np.abs(first.batch(0).numpy()).max() <= 1
+
+
+class Clock:
+    """A clock on which every step takes ten seconds."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock, step = Clock(), Trainer._step
+
+    def slow_step(self):
+        clock.now += 10
+        return step(self)
+
+    monkeypatch.setattr("fauxley.training.loop.time", clock)
+    monkeypatch.setattr(Trainer, "_step", slow_step)
+    return clock
+
+
+def test_minutes_end_a_training_and_rates_follow_them(tmp_path, drums, clock):
+    optimizer = Adam(1e-3, decay="cosine")
+    trainer = train(tmp_path / "run", drums, minutes=2.0, steps=1, optimizer=optimizer)
+    assert trainer.state.step == 12
+    rates = [line["learning_rate"] for line in read_log(trainer.run) if "learning_rate" in line]
+    assert rates == pytest.approx([optimizer.rate(0, step / 12) for step in range(12)])
+    assert step_of(newest(trainer.run.path)) == 12
+
+
+def test_minutes_go_on_where_they_stopped(tmp_path, drums, clock):
+    train(tmp_path / "run", drums, minutes=1.0)
+    assert train(tmp_path / "run", drums, minutes=1.0).state.step == 6
+    clock.now += 1e6  # between two sessions
+    trainer = train(tmp_path / "run", drums, minutes=2.0)
+    assert trainer.state.step == 12

@@ -258,8 +258,9 @@ class TerminalReporter:
         self._begun = self._spoken = time.monotonic()
         self._first, self._steps = step, steps
 
-    def step(self, step: int) -> None:
-        self._progress.update(self._task, completed=step)
+    def step(self, step: int, steps: int) -> None:
+        self._steps = steps
+        self._progress.update(self._task, completed=step, total=steps)
         now = time.monotonic()
         if not self._live and now > self._spoken + SPEAK_EVERY:
             self._spoken = now

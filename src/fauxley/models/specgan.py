@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from fauxley.errors import UsageError
 from fauxley.models.architecture import AdversarialArchitecture, require_at_least, require_at_most
+from fauxley.models.band_spectrogram import BandSpectrogram
 from fauxley.models.conditioning import check_labels
 from fauxley.models.cost import Cost, Pyramid
 from fauxley.models.critic import ConvolutionalCritic, Readout
@@ -76,7 +77,7 @@ class SpecGAN(AdversarialArchitecture):
     """Sizes and options of a SpecGAN. Defaults are the paper's."""
 
     clip_length: int = 16384
-    """Samples in a clip: a multiple of 32 hops."""
+    """Samples in a clip: a multiple of 32 hops; in bands any."""
     channels: int = 1
     """Audio channels."""
     latent_size: int = 100
@@ -93,8 +94,10 @@ class SpecGAN(AdversarialArchitecture):
     """Largest shift, in frames, of phase shuffle along time; 0: none. The paper tried it and advises against."""
     phase_shuffle_per_example: bool = False
     """Draw a shift for every example, not one for the whole batch."""
+    spectrogram: Literal["bins", "bands"] = "bins"
+    """What an image shows: all bins (the paper), or bands of 1, 2 and 4 bins, twice as fine where pitch is heard."""
     window_length: int = 256
-    """Samples in a frame of the spectrogram, twice the number of bins: a multiple of 64."""
+    """Samples in a frame of the spectrogram, twice the number of bins: a multiple of 64, in bands of 128."""
     hop_length: int = 128
     """Samples from one frame to the next."""
     griffin_lim_iterations: int = 16
@@ -116,11 +119,13 @@ class SpecGAN(AdversarialArchitecture):
     def __post_init__(self) -> None:
         require_at_least(self, _LEAST)
         check_labels(self.labels)
-        if self.window_length % (2 * _FACTOR):
-            raise UsageError(f"window_length must be a multiple of {2 * _FACTOR}; got {self.window_length}")
+        in_bands = self.spectrogram == "bands"
+        multiple = (4 if in_bands else 2) * _FACTOR
+        if self.window_length % multiple:
+            raise UsageError(f"window_length must be a multiple of {multiple}; got {self.window_length}")
         if self.hop_length > self.window_length:
             raise UsageError(f"hop_length must be at most window_length; got {self.hop_length}")
-        if self.clip_length < 1 or self.clip_length % (_FACTOR * self.hop_length):
+        if self.clip_length < 1 or (self.clip_length % (_FACTOR * self.hop_length) and not in_bands):
             raise UsageError(
                 f"clip_length must be a multiple of {_FACTOR} hops, {_FACTOR * self.hop_length}; got {self.clip_length}"
             )
@@ -135,8 +140,11 @@ class SpecGAN(AdversarialArchitecture):
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Bins and frames before the generator's first upsampling and after the critic's last downsampling."""
-        return self.window_length // 2 // _FACTOR, self.clip_length // self.hop_length // _FACTOR
+        """Rows and frames before the generator's first upsampling and after the critic's last downsampling."""
+        if self.spectrogram == "bins":
+            return self.window_length // 2 // _FACTOR, self.clip_length // self.hop_length // _FACTOR
+        with_lead = self.clip_length + self.window_length - self.hop_length
+        return self.window_length // 4 // _FACTOR, -(-with_lead // (self.hop_length * _FACTOR))
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -154,14 +162,13 @@ class SpecGAN(AdversarialArchitecture):
         return Pyramid(self.latent_size, *sizes, self.batch_norm, len(self.labels))
 
     def representation(self) -> LogSpectrogram:
+        inverse = self.griffin_lim_iterations, self.griffin_lim_momentum
+        if self.spectrogram == "bands":
+            sizes = self.clip_length, self.grid[1] * _FACTOR, self.window_length, self.hop_length
+            return BandSpectrogram(*sizes, *inverse, self.inversion())
+        compensate = self.compensate_windows
         return LogSpectrogram(
-            self.clip_length,
-            self.window_length,
-            self.hop_length,
-            self.griffin_lim_iterations,
-            self.griffin_lim_momentum,
-            self.compensate_windows,
-            self.inversion(),
+            self.clip_length, self.window_length, self.hop_length, *inverse, compensate, self.inversion()
         )
 
     def inversion(self, draws: Draws | None = None) -> LearnedInversion | None:
@@ -184,7 +191,8 @@ class SpecGAN(AdversarialArchitecture):
 
     def representation_cost(self) -> Cost:
         iterations = self.griffin_lim_iterations + self.inversion_iterations
-        sizes = self.clip_length, self.channels, self.window_length, self.hop_length
+        samples = self.grid[1] * _FACTOR * self.hop_length
+        sizes = samples, self.channels, self.window_length, self.hop_length
         cost = inversion_cost(*sizes, iterations)
         if not self.inversion_dim:
             return cost

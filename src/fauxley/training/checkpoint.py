@@ -112,10 +112,11 @@ def _require_fitting(saved: Any, state: TrainingState) -> None:
         FauxleyError: it does not fit.
     """
     parts = state.parts()
-    if saved.keys() != {"step", "attempt", *parts}:
+    if saved.keys() | {"milliseconds"} != {"step", "attempt", "milliseconds", *parts}:
         raise FauxleyError("it is of other networks")
     for name in ("step", "attempt"):
         _require_count(saved[name], name)
+    _require_count(saved.get("milliseconds", 0), "the time it was trained")
     for name, part in parts.items():
         if isinstance(part, RepeatableOptimizer):
             _require_fitting_optimizer(saved[name], part)

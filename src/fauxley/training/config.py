@@ -3,6 +3,7 @@
 A preset is a complete value of this type; flags override fields. A field's docstring is its help text.
 """
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -63,6 +64,9 @@ class TrainingConfig:
     data: Data = field(default_factory=Data)
     steps: int = 200_000
     """Generator updates in all. A finished run goes on when this is raised."""
+    minutes: float = 0.0
+    """Train for so many minutes instead of so many steps, pauses between sessions not counted; 0: go by the steps.
+    What changes until the end, such as the learning rate, then follows the clock."""
     batch_size: int = 64
     """Clips in a batch."""
     accumulate: int = 1
@@ -112,6 +116,8 @@ class TrainingConfig:
         for name in ("steps", "batch_size", "accumulate", "log_every", "checkpoint_every", "preview_every"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1; got {getattr(self, name)}")
+        if not 0 <= self.minutes < math.inf:
+            raise UsageError(f"minutes must be finite and not negative; got {self.minutes}")
         for name in ("seed", "milestone_every", "preview_count", "evaluate_every"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} must not be negative; got {getattr(self, name)}")

@@ -106,7 +106,7 @@ class InversionTrainer:
 
     def _step(self, step: int, optimizer: RepeatableOptimizer) -> float:
         training = self.training
-        optimizer.learning_rate = training.optimizer.rate(step, training.steps)
+        optimizer.learning_rate = training.optimizer.rate(step, step / training.steps)
         integers = self._sounds.batch(step, training.batch_size, training.seed, slicing=self._crops)
         loss = self._loss(self._to_audio(integers))
         if not math.isfinite(value := float(loss.detach())):

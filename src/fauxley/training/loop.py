@@ -17,7 +17,7 @@ from torch import Tensor
 
 import fauxley
 from fauxley.dataset.dataset import Dataset
-from fauxley.errors import FauxleyError
+from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.draws import Purpose
 from fauxley.models.synthesizer import Provenance, Synthesizer
 from fauxley.runs import step_name
@@ -41,7 +41,7 @@ class Reporter(Protocol):
     def begin(self, step: int, steps: int) -> None:
         """Training begins at `step` and is to end at `steps`."""
 
-    def step(self, step: int) -> None:
+    def step(self, step: int, steps: int) -> None:
         """A step is done."""
 
     def numbers(self, values: dict[str, float]) -> None:
@@ -91,6 +91,8 @@ class Trainer:
         self.reporter = reporter
         self.ranks = ranks
         self._assess = assess if ranks.leads else None
+        if config.minutes and ranks.world_size > 1:
+            raise UsageError("several processes cannot go by the clock; give steps instead of minutes")
         self.data = RealAudio(dataset, config, device, ranks)
         self.provenance = Provenance(
             config.preset, 0, fingerprint(config, dataset), licenses(dataset), fauxley.__version__
@@ -116,14 +118,19 @@ class Trainer:
             FauxleyError: training diverged twice.
         """
         config, state = self.config, self.state
-        self.reporter.begin(state.step, config.steps)
+        self.reporter.begin(state.step, self._steps())
+        began = time.monotonic()
         try:
             with stop_signals(insistent=not self.ranks.supervised) as stop:
                 if state.step == 0:
                     self._save()  # so that there is always something to go back to, and a full disk shows now
-                while state.step < config.steps and not self.ranks.any(bool(stop)):
+                while self._progress() < 1 and not self.ranks.any(bool(stop)):
                     metrics = self._step()
-                    self.reporter.step(state.step)
+                    now = time.monotonic()
+                    if config.minutes:  # else the same steps give the same state, whatever the clock
+                        state.milliseconds += round(1000 * (now - began))
+                    began = now
+                    self.reporter.step(state.step, self._steps())
                     if self._due(config.log_every) and not self._record(metrics):
                         continue
                     if self._due(config.preview_every):
@@ -136,7 +143,7 @@ class Trainer:
         finally:
             self.data.close()
             self.log.close()
-        return state.step >= config.steps
+        return self._progress() >= 1
 
     def _step(self) -> dict[str, Tensor]:
         config, state = self.config, self.state
@@ -146,7 +153,8 @@ class Trainer:
         batches = [state.representation.to_features(batch) for batch in audio]
         conditional = bool(config.architecture.known_labels)
         labels = [self.data.labels(number, state.attempt) for number in numbers] if conditional else []
-        state.set_learning_rate(config.optimizer.rate(state.step, config.steps))
+        progress = self._progress()
+        state.set_learning_rate(config.optimizer.rate(state.step, progress))
         key = (Purpose.UPDATE, config.seed, state.attempt, state.step)
         draws = functools.partial(self.ranks.draws, *key)
         metrics = train_step(
@@ -157,8 +165,19 @@ class Trainer:
             update_average(state.average, state.generator, decay)
         return metrics
 
+    def _progress(self) -> float:
+        """The share of the training that is done, by the clock or by the steps."""
+        minutes = self.config.minutes
+        return self.state.milliseconds / (60_000 * minutes) if minutes else self.state.step / self.config.steps
+
+    def _steps(self) -> int:
+        """How many steps there will have been at the end; where the clock decides, at the pace so far."""
+        if not self.config.minutes:
+            return self.config.steps
+        return math.ceil(self.state.step / self._progress()) if self.state.step else 0
+
     def _due(self, every: int) -> bool:
-        return self.state.step % every == 0 or self.state.step == self.config.steps
+        return self.state.step % every == 0 or self._progress() >= 1
 
     def _record(self, metrics: dict[str, Tensor]) -> bool:
         """Log the numbers; False if they show that training diverged and it was set back."""
@@ -169,7 +188,7 @@ class Trainer:
             return False
         self.ranks.check_same(self.state)
         then, self._clock = self._clock, (time.monotonic(), step)
-        values["learning_rate"] = self.config.optimizer.rate(step - 1, self.config.steps)
+        values["learning_rate"] = next(iter(self.state.optimizers.values())).learning_rate
         values["steps_per_second"] = (step - then[1]) / max(self._clock[0] - then[0], 1e-9)
         if self.state.device.type == "cuda":
             values["peak_megabytes"] = torch.cuda.max_memory_allocated(self.state.device) / 1e6
@@ -212,7 +231,7 @@ class Trainer:
         state.attempt += 1
         self._warn([f"diverged at step {at}: {cause}. Going on from step {state.step} with other random numbers, once"])
         self._clock = (time.monotonic(), state.step)
-        self.reporter.begin(state.step, config.steps)
+        self.reporter.begin(state.step, self._steps())
 
     def _restore(self) -> None:
         """Take over the newest checkpoint that can be read; where there is none, fit the representation."""

@@ -11,8 +11,8 @@ Notation: D the critic, x real, G(z) generated; softplus(a) = log(1 + exp a).
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
-from typing import cast
+from dataclasses import dataclass, field, fields, replace
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +23,7 @@ from fauxley.models.architecture import AdversarialArchitecture, Architecture, A
 from fauxley.models.critic import Critic
 from fauxley.models.draws import Draws
 from fauxley.models.network import AutoregressiveGenerator, Generator
+from fauxley.training.optimizers import falling
 
 Networks = Mapping[str, object]
 """By name: a generator and a critic, which conditional ones are only together with the labels of the batch."""
@@ -61,8 +62,9 @@ class Objective(ABC):
 
     def __post_init__(self) -> None:
         for each in fields(self):
-            if not 0 <= getattr(self, each.name) < math.inf:
-                raise UsageError(f"{each.name} must be finite and not negative; got {getattr(self, each.name)}")
+            value = getattr(self, each.name)
+            if not isinstance(value, str) and not 0 <= value < math.inf:
+                raise UsageError(f"{each.name} must be finite and not negative; got {value}")
 
     @abstractmethod
     def suits(self, architecture: Architecture) -> bool:
@@ -71,6 +73,10 @@ class Objective(ABC):
     @abstractmethod
     def updates(self) -> tuple[Update, ...]:
         """The updates of a step, in order; the last is the generator's."""
+
+    def at(self, progress: float) -> "Objective":
+        """The objective as it is when a share `progress` of the training is done."""
+        return self
 
     @property
     @abstractmethod
@@ -83,6 +89,7 @@ class Objective(ABC):
 
 
 _MOST_CRITIC_STEPS = 1000
+_STAGES = 16  # of a penalty that changes
 
 
 @dataclass(frozen=True)
@@ -263,13 +270,27 @@ class Relativistic(Adversarial):
     """Critic updates for one generator update."""
     penalty_weight: float = 1.0
     """γ, weight of the penalties."""
+    penalty_every: int = 1
+    """Critic updates for one with the penalties, which are that much stronger, on average: which ones is drawn."""
+    penalty_decay: Literal["none", "cosine"] = "none"
+    """How γ changes until the end: not at all, or as half a cosine to a tenth."""
+
+    def at(self, progress: float) -> "Relativistic":
+        if self.penalty_decay == "none":
+            return self
+        stage = int(progress * _STAGES) / _STAGES  # few different ones: each is recorded as a CUDA graph of its own
+        return replace(self, penalty_weight=self.penalty_weight * falling(stage), penalty_decay="none")
 
     def critic_loss(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> CriticLoss:
+        if self.penalty_every > 1 and not draws.happens(1 / self.penalty_every):
+            on_real, on_fake = critic.score(real, fake, draws=draws)
+            return CriticLoss(F.softplus(on_fake - on_real).mean(), on_real, on_fake)
         (on_real, on_fake), (real_gradient, fake_gradient) = critic.score_with_gradients(
             penalized=(real, fake), draws=draws
         )
         penalty = (_norms(real_gradient).square() + _norms(fake_gradient).square()).mean()
-        total = F.softplus(on_fake - on_real).mean() + self.penalty_weight / 2 * penalty
+        weight = max(1, self.penalty_every) * self.penalty_weight / 2
+        total = F.softplus(on_fake - on_real).mean() + weight * penalty
         return CriticLoss(total, on_real, on_fake, penalty)
 
     def generator_loss(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> Tensor:

@@ -26,8 +26,8 @@ class Optimizer(ABC):
 
     learning_rate: float = 1e-4
     """Step size."""
-    decay: Literal["none", "linear"] = "none"
-    """How the learning rate changes until the last step: not at all, or along a line to zero."""
+    decay: Literal["none", "linear", "cosine"] = "none"
+    """How the learning rate changes until the end: not at all, along a line to zero, or as half a cosine to a tenth."""
     warmup: int = 0
     """Steps over which the learning rate rises from zero."""
 
@@ -41,10 +41,17 @@ class Optimizer(ABC):
     def build(self, parameters: Iterable[nn.Parameter]) -> "RepeatableOptimizer":
         """Make the optimiser of one network's weights."""
 
-    def rate(self, step: int, steps: int) -> float:
-        """Learning rate of the step after `step` steps, of `steps` in all."""
+    def rate(self, step: int, progress: float) -> float:
+        """Learning rate of the step after `step` steps, when a share `progress` of the training is done."""
         rate = self.learning_rate * min(1.0, (step + 1) / max(1, self.warmup))
-        return rate * max(0.0, 1 - step / steps) if self.decay == "linear" else rate
+        if self.decay == "linear":
+            return rate * max(0.0, 1 - progress)
+        return rate * falling(progress) if self.decay == "cosine" else rate
+
+
+def falling(progress: float) -> float:
+    """From 1 to a tenth as half a cosine, while `progress` goes from 0 to 1."""
+    return 0.1 + 0.45 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
 @dataclass(frozen=True)

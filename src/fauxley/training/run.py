@@ -20,7 +20,16 @@ _FORMAT_VERSION = 1
 _MOST_CONFIG = 1 << 20  # bytes
 # Fields that may change when a run is resumed, since they do not decide what is learnt.
 _CHANGEABLE = {
-    *("steps", "log_every", "checkpoint_every", "preview_every", "preview_count", "evaluate_every", "evaluate_count"),
+    *(
+        "steps",
+        "minutes",
+        "log_every",
+        "checkpoint_every",
+        "preview_every",
+        "preview_count",
+        "evaluate_every",
+        "evaluate_count",
+    ),
     *("keep_checkpoints", "milestone_every"),
     "data.labels",  # a wish; what came of it is architecture.labels
 }

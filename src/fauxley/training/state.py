@@ -64,6 +64,8 @@ class TrainingState:
     step: int = 0
     attempt: int = 0
     """How often training was set back after diverging; each attempt draws other random numbers."""
+    milliseconds: int = 0
+    """How long it has been trained, where the clock decides when it ends."""
 
     @classmethod
     def new(
@@ -109,13 +111,14 @@ class TrainingState:
 
     def state_dict(self) -> dict[str, Any]:
         parts = {name: part.state_dict() for name, part in self.parts().items()}
-        return {"step": self.step, "attempt": self.attempt, **parts}
+        return {"step": self.step, "attempt": self.attempt, "milliseconds": self.milliseconds, **parts}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Take over what `state_dict` gave and `fauxley.training.checkpoint` has checked."""
         for name, part in self.parts().items():
             part.load_state_dict(saved[name])
         self.step, self.attempt = saved["step"], saved["attempt"]
+        self.milliseconds = saved.get("milliseconds", 0)  # states of earlier versions have none
 
     def parts(self) -> dict[str, Any]:
         """The networks, their optimisers, the representation and the average, by the names they have in a file."""
