@@ -44,8 +44,8 @@ def train_step(
     last: dict[str, dict[str, Tensor]] = {}
     for number, update in enumerate(objective.updates()):
         place = min(number, len(batches) - 1)
-        of_real = labels[place] if labels else None
-        values = updater.update(state, update, batches[place], partial(draws, number), accumulate, ranks, of_real)
+        told = labels[place : place + 1]  # nothing, where there are none
+        values = updater.update(state, update, batches[place], partial(draws, number), accumulate, ranks, *told)
         last[update.network] = last.get(update.network, {}) | values  # a lazy penalty comes with some updates only
     state.step += 1
     return {name: value for values in last.values() for name, value in objective.describe(ranks.gather(values)).items()}
