@@ -37,7 +37,7 @@ def main() -> None:
         dataset = Dataset.open(Path(sys.argv[1])) if len(sys.argv) > 1 else stand_in(Path(scratch))
         print(f"{dataset.folder}: {dataset.num_clips()} clips, {dataset.duration_seconds / 60:.1f} min")
         for mode in ("first", "random"):
-            slicing = Slicing(mode, 16384)  # type: ignore[arg-type]
+            slicing = Slicing(mode, 16384)
             cold = _median(lambda step, s=slicing: _cold(dataset.folder, s, step), 10)  # type: ignore[misc]
             dataset.batch(0, BATCH_SIZE, 0, slicing=slicing)
             warm = _median(lambda step, s=slicing: dataset.batch(step, BATCH_SIZE, 0, slicing=s), 300)  # type: ignore[misc]

@@ -153,7 +153,7 @@ def mixing(counts: np.ndarray, labels: np.ndarray) -> None:
             place[epoch, two[epoch]] = np.arange(total)
         wait = place[1] + total - place[0]  # draws from one use of a clip to its next
         again = np.mean([same_batch(place[1][batch]) for batch in some])
-        correlation = np.corrcoef(place)[0, 1]
+        correlation = np.corrcoef(place[0], place[1])[0, 1]
         print(
             f"    {name:>9}: {shards:5.1f} shards a batch; label mix {mix:.3f}, sorted {sorted_mix:6.2f}; "
             f"between uses {np.percentile(wait, 1) / total:.2f} to {np.percentile(wait, 99) / total:.2f} epochs "

@@ -115,7 +115,7 @@ class OneOfOurs:
         weights: dict[str, np.ndarray],
     ) -> None:
         self.implementation, self.objective = implementation, objective
-        self.state = TrainingState.new(architecture, Adam(1e-4, 0.5, 0.9), False, 0, torch.device("cpu"))
+        self.state = TrainingState.new(architecture, Adam(1e-4, beta1=0.5, beta2=0.9), False, 0, torch.device("cpu"))
         for network, names in zip(self.state.networks.values(), wavegan_variables(architecture), strict=True):
             network.load_state_dict(convert(weights, names))
         self.drawn: list[Recording] = []
@@ -165,7 +165,8 @@ class TensorFlow:
             "generator_z": generator.z,
             "generator_shifts": generator.phases[0].expand_as(phases[0]),
         }
-        np.savez(self._numbers, **{name: value.numpy() for name, value in numbers.items()})
+        arrays: dict[str, Any] = {name: value.numpy() for name, value in numbers.items()}
+        np.savez(self._numbers, **arrays)
         assert self._process.stdin is not None
         print(self._numbers, file=self._process.stdin, flush=True)
         return self._answer()

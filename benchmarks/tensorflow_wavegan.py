@@ -13,6 +13,8 @@ numbers are placeholders, so that both sides can be given the same.
 import json
 import sys
 import time
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -30,7 +32,7 @@ class Networks:
         widths = [channels, *(dim * 2**layer for layer in range(len(strides)))]
         self._affine("D/output/dense", [FRAMES * widths[-1], 1], 1)
         self._affine("G/z_project/dense", [LATENT_SIZE, FRAMES * widths[-1]], FRAMES * widths[-1])
-        for layer, (before, after) in enumerate(zip(widths, widths[1:], strict=False)):
+        for layer, (before, after) in enumerate(pairwise(widths)):
             self._affine(f"D/downconv_{layer}/conv1d", [TAPS, before, after], after)
             name = f"G/upconv_{len(strides) - 1 - layer}/conv2d_transpose"
             self._affine(name, [1, TAPS, before, after], before)
@@ -81,7 +83,7 @@ class Networks:
 class Training:
     """Both updates of WGAN-GP, and the session that takes them."""
 
-    def __init__(self, settings: dict) -> None:
+    def __init__(self, settings: dict[str, Any]) -> None:
         batch, length, channels = settings["batch_size"], settings["clip_length"], settings["channels"]
         self.networks = networks = Networks(settings["dim"], channels, settings["strides"], settings["phase_shuffle"])
         layers = networks.shuffled_layers

@@ -18,6 +18,7 @@ from fauxley.rendering import batches as rendering
 from fauxley.rendering import folder as sounds
 from fauxley.rendering.output import Output
 from fauxley.signal.cleaning import Cleaning
+from fauxley.sounds.writing import write_audio
 from fauxley.storage import hold_folder
 
 from .conftest import train_arguments
@@ -165,7 +166,7 @@ def test_what_was_interrupted_goes_on_and_ends_in_the_same_bytes(
     options = ["--count", "40", "--batch-size", "3", *options]
     assert generate(run, tmp_path / "whole", *options) == 0
     written = []
-    original = rendering.write_audio
+    original = write_audio
 
     def interrupted(path: Path, *args: object, **options: object) -> None:
         written.append(path.name)

@@ -126,7 +126,10 @@ def test_with_a_settled_scale_few_clips_give_the_same_distance_on_average(size):
 def test_kernel_distance_is_unbiased():
     rng = np.random.default_rng(0)
     values = np.array(
-        [kernel_distance(*rng.standard_normal((2, 150, 6)), n, Scale(np.zeros(6), 1.0)).value for n in range(60)]
+        [
+            kernel_distance(*rng.standard_normal((2, 150, 6)), seed=n, scale=Scale(np.zeros(6), 1.0)).value
+            for n in range(60)
+        ]
     )
     assert abs(values.mean()) < 3 * values.std() / np.sqrt(len(values))
     assert (values < 0).any()

@@ -9,6 +9,7 @@ batches, and the gradient penalty does not depend on either. `Rounding` tells th
 
 import copy
 import functools
+from typing import cast
 
 import numpy as np
 import pytest
@@ -67,7 +68,7 @@ class Official:
     def __init__(self, recorded, optimizer):
         cfg, variables = recorded.cfg, recorded.variables()
         if "D/downconv_0/conv2d/kernel" in variables:
-            architecture = SpecGAN(
+            architecture: SpecGAN | WaveGAN = SpecGAN(
                 dim=cfg["dim"],
                 kernel_length=variables["D/downconv_0/conv2d/kernel"].shape[0],
                 latent_size=cfg["latent_dim"],
@@ -154,9 +155,9 @@ def test_parity_losses_and_gradients(recorded, name):
 
     # The official code differentiates the same scores of D(G(z)): the second set of shifts.
     draws = RecordedDraws(phases=phases[critic.shuffled_layers : 2 * critic.shuffled_layers])
-    loss = objective.generator_loss(critic, real, fake, draws)
-    loss.backward()
-    np.testing.assert_allclose(loss.detach(), recorded.own[f"{name}/G_loss"], rtol=1e-5, atol=rounding)
+    generator_loss = objective.generator_loss(critic, real, fake, draws)
+    generator_loss.backward()
+    np.testing.assert_allclose(generator_loss.detach(), recorded.own[f"{name}/G_loss"], rtol=1e-5, atol=rounding)
     group = "wgan-gp" if name == "wgan" else name  # the same loss, recorded once
     assert_gradients(recorded, f"{group}/dG", official.gradients("G/"), official.meaningless)
 
@@ -164,7 +165,7 @@ def test_parity_losses_and_gradients(recorded, name):
 @pytest.mark.parity("losses")
 def test_parity_slopes_of_the_gradient_penalty(recorded):
     official = Official(recorded, Adam())
-    critic: Critic = official.state.networks["critic"]
+    critic = cast(Critic, official.state.networks["critic"])
     real = features(recorded["x"])
     with torch.no_grad():
         fake = official.state.generator(torch.from_numpy(recorded["z"]))

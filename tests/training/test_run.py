@@ -10,8 +10,9 @@ import pytest
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.wavegan import WaveGAN
 from fauxley.runs import step_of
-from fauxley.training.config import Adam, TrainingConfig
+from fauxley.training.config import TrainingConfig
 from fauxley.training.objectives import Relativistic, WassersteinGP
+from fauxley.training.optimizers import Adam
 from fauxley.training.run import Run
 
 CONFIG = TrainingConfig("test", WaveGAN(4096, dim=2), WassersteinGP(), steps=10, batch_size=4)

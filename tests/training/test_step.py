@@ -15,12 +15,13 @@ from fauxley.models.network import Generator
 from fauxley.models.representations import Waveform
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
-from fauxley.training.config import CLASSES, Adam, RMSProp
+from fauxley.training.config import CLASSES
 from fauxley.training.objectives import Adversarial, CriticLoss, Wasserstein, WassersteinGP
+from fauxley.training.optimizers import Adam, RMSProp
 from fauxley.training.state import TrainingState
 from fauxley.training.step import train_step
 
-OBJECTIVES = [cls() for cls in CLASSES if issubclass(cls, Adversarial)]
+OBJECTIVES = [cls() for cls in CLASSES if issubclass(cls, Adversarial)]  # type: ignore[call-arg]
 SMALL = WaveGAN(clip_length=4096, dim=2, latent_size=5)
 SPECTRAL = SpecGAN(clip_length=2048, dim=2, latent_size=5, window_length=64, hop_length=64)
 ARCHITECTURES = {
