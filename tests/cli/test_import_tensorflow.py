@@ -137,7 +137,7 @@ def test_a_length_that_nothing_tells_must_be_given(tmp_path: Path, capsys: pytes
     write_official(tmp_path / "train", WAVEGANS["32768"], arguments=False)
     assert run(tmp_path / "train", "--out", tmp_path / "none") == 1
     assert "32768 or 65536" in (message := capsys.readouterr().err)
-    assert "--clip-length" in message
+    assert "clip_length" in message
     assert not (tmp_path / "none").exists()
     for length in (32768, 65536):
         assert run(tmp_path / "train", "--out", tmp_path / str(length), "--clip-length", length) == 0

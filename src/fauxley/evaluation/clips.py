@@ -316,8 +316,8 @@ class FolderClips(_Files):
         if rate != self.sample_rate:
             wanted = self.sample_rate
             raise UsageError(
-                f"{printable(path)} has {rate} Hz and the data {wanted} Hz; write the sounds at {wanted} Hz "
-                f"(fauxley generate --sample-rate {wanted}), or prepare the data with --sample-rate {rate}"
+                f"{printable(path)} has {rate} Hz and the data {wanted} Hz; write the sounds at {wanted} Hz, "
+                f"or prepare the data at {rate} Hz"
             )
         try:
             clip = read_audio(path, self.sample_rate, 1)

@@ -183,7 +183,7 @@ def _check(dataset: Dataset, test: Dataset | None) -> None:
     if test.sample_rate != dataset.sample_rate:
         raise FauxleyError(
             f"{test.folder} is at {test.sample_rate} Hz and {dataset.folder} at {dataset.sample_rate} Hz; "
-            f"prepare it with --sample-rate {dataset.sample_rate}"
+            f"prepare it at {dataset.sample_rate} Hz"
         )
     if unknown := set(test.labels) - set(dataset.labels):
         raise FauxleyError(f"{test.folder} has the label {min(unknown)!r}, which {dataset.folder} has not")
