@@ -54,6 +54,7 @@ def test_wrong_use_exits_with_2_and_says_what_to_do(
     assert "Traceback" not in captured.err
 
 
+@pytest.mark.slow
 def test_the_installed_module_runs(tmp_path: Path) -> None:
     missing = tmp_path / "missing"
     command = [sys.executable, "-m", "fauxley", "generate", str(missing), "--out", str(tmp_path / "out")]

@@ -23,6 +23,8 @@ from fauxley.storage import hold_folder
 
 from .conftest import train_arguments
 
+pytestmark = pytest.mark.slow
+
 
 def generate(run: Path, out: Path, *options: str) -> int:
     return main(["generate", str(run), "--out", str(out), "--device", "cpu", "--quiet", *options])

@@ -16,6 +16,8 @@ from fauxley.terminal.progress import Stages
 
 from .conftest import train_arguments
 
+pytestmark = pytest.mark.slow
+
 _HUGE = ("1e12", "1e15", "9e18")
 _TRAIN = ["train", "wavegan-tiny", "--data", "{kit}", "--run", "{out}", "--device", "cpu", "--dry-run"]
 _MAKING = {

@@ -19,6 +19,8 @@ from fauxley.models.wavegan import WaveGAN
 
 from ..interop.bundles import block, entry, header, table, write_bundle  # noqa: TID252 - importlib mode has no package `tests`
 
+pytestmark = pytest.mark.slow
+
 PARITY = Path(os.environ.get("FAUXLEY_PARITY_DIR") or Path(__file__).parents[3] / "shared" / "parity") / "checkpoint"
 SMALL = {"dim": 1, "latent_size": 3}
 WAVEGANS = {

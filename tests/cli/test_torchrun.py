@@ -19,6 +19,8 @@ from fauxley.training.run import Run
 
 from .conftest import train_arguments
 
+pytestmark = pytest.mark.slow
+
 _LOCAL = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
 
 

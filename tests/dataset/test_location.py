@@ -25,6 +25,8 @@ from fauxley.dataset.transfer import Pace
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.machine import format_bytes
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def local(sounds: Path, tmp_path: Path) -> Dataset:

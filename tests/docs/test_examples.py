@@ -23,6 +23,7 @@ def test_the_citation_names_this_version():
     assert f"version: {fauxley.__version__}\n" in citation
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", ["augment.py RUN 3", "variations.py RUN 7 OUT"])
 def test_examples_run(example: str, tmp_path: Path) -> None:
     from fauxley.models.draws import Draws

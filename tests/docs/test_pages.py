@@ -83,6 +83,7 @@ def test_command_lines_of_the_pages_are_understood(arguments, monkeypatch, capfd
     assert parse(arguments, monkeypatch) == 0, capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_command_lines_of_the_help_texts_are_understood(monkeypatch, capfd):
     for arguments in examples():
         with monkeypatch.context() as patch:

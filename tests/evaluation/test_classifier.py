@@ -22,6 +22,8 @@ from fauxley.signal.mel import mel_matrix
 
 from .conftest import SMALL_RECIPE, ArrayClips, collapsed, noisy, scrambled
 
+pytestmark = pytest.mark.slow
+
 
 def test_it_learns_and_says_how_well(classifier, new_kit):
     judgement = classifier.judgement

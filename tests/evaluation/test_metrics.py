@@ -85,6 +85,7 @@ def test_squared_mmd_is_the_double_sum_over_scikit_learns_kernel(sets):
     assert squared_mmd(x, y) == pytest.approx(within - 2 * kxy.mean(), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_kid_and_kad_are_their_published_formulas(sets):
     """Written out over all pairs, as Bińkowski et al. (equation 4) and Chung et al. (equations 5 to 7) have them."""
     x, y = sets
@@ -106,6 +107,7 @@ def test_kid_and_kad_are_their_published_formulas(sets):
     assert kad(x, y, bandwidth=3 * width, subsets=2).value == pytest.approx(wider, rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [8])
 def test_with_a_settled_scale_few_clips_give_the_same_distance_on_average(size):
     rng = np.random.default_rng(0)
@@ -123,6 +125,7 @@ def test_with_a_settled_scale_few_clips_give_the_same_distance_on_average(size):
         assert abs(np.mean(found) - truth) < 4 * np.std(found) / np.sqrt(len(found)), name
 
 
+@pytest.mark.slow
 def test_kernel_distance_is_unbiased():
     rng = np.random.default_rng(0)
     values = np.array(
@@ -135,6 +138,7 @@ def test_kernel_distance_is_unbiased():
     assert (values < 0).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shift", [0, 0.5])
 def test_the_kernel_distances_interval_holds_what_many_clips_say(shift):
     rng = np.random.default_rng(0)

@@ -138,6 +138,7 @@ def test_objects_that_act_on_being_unpickled_are_refused(read: Any, tmp_path: Pa
     assert not (tmp_path / "executed").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "program",
     [

@@ -52,6 +52,7 @@ def test_without_labels_of_the_clips_there_is_no_accuracy_but_the_rest(make_stud
     assert real.quality is not None
 
 
+@pytest.mark.slow
 def test_the_careless_are_found_and_the_careful_are_not(make_study, simulate) -> None:
     study = make_study()
     excluded = find_careless(study, simulate(study, careful=15, careless=15))

@@ -51,6 +51,7 @@ def test_a_batch_in_parts_gives_the_step_of_the_whole_batch():
     torch.testing.assert_close(*results, rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_tone_is_learnt_and_generated():
     """Bits fall from 6 to nearly none but for the phase, and what is generated is a tone of that pitch."""
     state = new_state()

@@ -181,6 +181,7 @@ def test_parity_slopes_of_the_gradient_penalty(recorded):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parity("optim")
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_parity_training_steps(recorded, name):
@@ -338,6 +339,7 @@ class TwoHalves(Draws):
         return values.flip(0) if self.opposite else values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", [Wasserstein(2), WassersteinGP(2)])
 @pytest.mark.parametrize("seed", range(6))
 def test_where_gradients_are_above_rounding_the_order_of_a_batch_does_not_matter(objective, seed):

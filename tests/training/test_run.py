@@ -181,6 +181,7 @@ def test_folders_of_other_names_do_no_harm(run):
     assert (run.path / "checkpoints" / "step-00000005 (copy)").exists()
 
 
+@pytest.mark.slow
 def test_two_processes_cannot_train_one_run(tmp_path):
     run = Run(tmp_path / "run")
     run.begin(CONFIG, "data")

@@ -246,6 +246,7 @@ def learn_two_clusters(objective, optimizer, spread=1.0):
     return distances, nearest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", [o for o in OBJECTIVES if not isinstance(o, Wasserstein)], ids=repr)
 def test_two_clusters_are_learnt(objective):
     """Both modes are found, about equally often.
@@ -260,6 +261,7 @@ def test_two_clusters_are_learnt(objective):
     assert 0.25 < nearest.float().mean() < 0.75
 
 
+@pytest.mark.slow
 def test_clipped_weights_find_two_clusters_but_not_their_place():
     """The known weakness (Gulrajani et al. 2017, section 3): such a critic is too simple for more than the direction.
 
