@@ -84,6 +84,7 @@ class Dataset:
 
     @property
     def channels(self) -> int:
+        """How many channels every sound has."""
         return self.info.channels
 
     @property
@@ -125,6 +126,7 @@ class Dataset:
         return index
 
     def num_clips(self, slicing: Slicing | None = None) -> int:
+        """How many clips there are: a sound has as many as its slicing makes of it."""
         return len(self.index(slicing))
 
     def clip_labels(self, slicing: Slicing | None = None) -> Int:
