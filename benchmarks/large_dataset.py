@@ -34,13 +34,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=10_000_000)
     parser.add_argument("--shard-megabytes", type=int, default=256)
-    parser.add_argument("--quick", action="store_true", help="200,000 clips in shards of 8 MB")
+    parser.add_argument("--quick", action="store_true", help="20,000 clips in shards of 8 MB")
     parser.add_argument("--open", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.open:
         print(json.dumps(opening(arguments.open)))
         return
-    clips, megabytes = (200_000, 8) if arguments.quick else (arguments.clips, arguments.shard_megabytes)
+    clips, megabytes = (20_000, 8) if arguments.quick else (arguments.clips, arguments.shard_megabytes)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         counts = simulate(folder, clips, megabytes * 10**6 // (2 * CLIP_LENGTH))

@@ -66,6 +66,7 @@ def test_resuming_at_any_step_gives_the_same_batches(dataset: Dataset, mode: str
     assert not np.array_equal(whole, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["first", "random"])
 @pytest.mark.parametrize("world_size", [1, 2, 3, 5, 9])
 def test_the_shares_of_all_ranks_are_the_whole_batch(dataset: Dataset, mode: str, world_size: int) -> None:

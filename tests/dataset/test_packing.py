@@ -331,6 +331,7 @@ def test_parts_depend_on_the_list_alone_and_are_bounded(sounds: Path, monkeypatc
     assert [name for part in dealt for name in part] == [sound.file for sound in catalogue.sounds]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("work", ["scan", "pack"])
 def test_progress_shows_inside_a_long_file(tmp_path: Path, work: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fauxley.dataset.shared_progress._EVERY_SECONDS", 0.001)

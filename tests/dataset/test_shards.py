@@ -18,6 +18,8 @@ from fauxley.dataset.packing import find_finished, pack
 from fauxley.dataset.slicing import Slicing
 from fauxley.errors import FauxleyError, UsageError
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = PackSettings(clip_length=256, slicing="all", normalize=False)
 SHARD_BYTES = 6000
 

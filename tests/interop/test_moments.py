@@ -179,6 +179,7 @@ def test_what_holds_no_moments_is_an_error(read: Any, program: bytes) -> None:
     assert len(str(error.value).splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("good", [*(pickle.dumps((MEAN, STD), p) for p in range(6)), python_2(0)], ids=range(7))
 def test_fuzzed_moments_are_read_or_refused(read: Any, good: bytes) -> None:
     draws = random.Random(5)

@@ -10,6 +10,7 @@ from fauxley.listening.study import Design
 from fauxley.listening.tables import write_ratings
 
 
+@pytest.mark.slow
 def test_the_order_of_the_sources_is_found(make_study, simulate) -> None:
     study = make_study()
     ratings = simulate(study, careful=12)
@@ -68,6 +69,7 @@ def test_where_only_anchors_tell_most_of_the_careless_are_found(make_study, simu
     assert len(excluded) >= 10  # who chooses by dice is wrong in two of three comparisons of three in 74 % of cases
 
 
+@pytest.mark.slow
 def test_figures_with_and_without_the_careless(make_study, simulate) -> None:
     study = make_study()
     results = evaluate(study, simulate(study, careful=10, careless=5), dict.fromkeys(range(15), True))
