@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ from fauxley.training.optimizers import Adam
 from fauxley.training.state import TrainingState
 from fauxley.training.step import train_step
 
+OBJECTIVE = WassersteinGP()
+
 
 def main() -> None:
     """Measure and print."""
@@ -43,25 +46,31 @@ def main() -> None:
     parser.add_argument("--clip-length", type=int, default=16384)
     parser.add_argument("--repeats", type=int, default=5, help="of which the median is taken")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--implementations", nargs="+", choices=["plain", "fast"], default=["plain", "fast"])
+    parser.add_argument("--processor-time", action="store_true", help="one thread, and time of others left out")
     parser.add_argument("--quick", action="store_true", help="d = 2, batches of 2: does it run?")
     options = parser.parse_args()
     if options.quick:
         options.dim, options.batch_size, options.repeats, options.clip_length = 2, 2, 2, 4096
+    if options.processor_time:
+        options.threads = 1
     torch.set_num_threads(options.threads)
     keep_freed_memory()
 
-    architecture, objective = WaveGAN(options.clip_length, dim=options.dim), WassersteinGP()
+    architecture = WaveGAN(options.clip_length, dim=options.dim)
     with tempfile.TemporaryDirectory() as folder:
-        official = TensorFlow(options.python, Path(folder), architecture, options.batch_size, options.threads)
-        ours = {name: OneOfOurs(name, architecture, objective, official.weights) for name in ("plain", "fast")}
+        official = TensorFlow(options, Path(folder), architecture)
+        clock = time.process_time if options.processor_time else time.perf_counter
+        ours = {name: OneOfOurs(name, architecture, official.weights, clock) for name in options.implementations}
         seconds: dict[str, list[float]] = {name: [] for name in ("tensorflow", *ours)}
         for number in range(options.repeats + 1):
             audio = np.random.default_rng(number).uniform(
-                -0.5, 0.5, (objective.critic_steps, options.batch_size, architecture.channels, options.clip_length)
+                -0.5, 0.5, (OBJECTIVE.critic_steps, options.batch_size, architecture.channels, options.clip_length)
             )
             batches = list(torch.from_numpy(audio.astype(np.float32)))
             answers = {name: each.step(number, batches) for name, each in ours.items()}
-            answers["tensorflow"] = official.step(batches, ours["fast"].drawn)
+            drawn = next(iter(ours.values())).drawn
+            answers["tensorflow"] = official.step(batches, drawn)
             if number == 0:  # warms up, too
                 check(answers)
                 continue
@@ -69,9 +78,10 @@ def main() -> None:
                 seconds[name].append(answer["seconds"])
         official.end()
     medians = {name: statistics.median(each) for name, each in seconds.items()}
+    where = f"{options.threads} CPU threads{', processor time' * options.processor_time}"
     print(
-        f"wavegan, wgan-gp, {objective.critic_steps} + 1 updates, d = {options.dim}, batch {options.batch_size}, "
-        f"{options.clip_length} samples, float32, {options.threads} CPU threads, TensorFlow {official.version}, "
+        f"wavegan, wgan-gp, {OBJECTIVE.critic_steps} + 1 updates, d = {options.dim}, batch {options.batch_size}, "
+        f"{options.clip_length} samples, float32, {where}, TensorFlow {official.version}, "
         f"PyTorch {torch.__version__}"
     )
     print("  ".join(f"{name}: {1e3 * median:.1f} ms/step" for name, median in medians.items()))
@@ -111,10 +121,10 @@ class OneOfOurs:
         self,
         implementation: kernels.Implementation,
         architecture: WaveGAN,
-        objective: WassersteinGP,
         weights: dict[str, np.ndarray],
+        clock: Callable[[], float],
     ) -> None:
-        self.implementation, self.objective = implementation, objective
+        self.implementation, self.clock = implementation, clock
         self.state = TrainingState.new(architecture, Adam(1e-4, beta1=0.5, beta2=0.9), False, 0, torch.device("cpu"))
         for network, names in zip(self.state.networks.values(), wavegan_variables(architecture), strict=True):
             network.load_state_dict(convert(weights, names))
@@ -124,16 +134,16 @@ class OneOfOurs:
         """Take a step; the random numbers of each update remain in `drawn`."""
         self.drawn = [Recording(number, update) for update in range(len(batches) + 1)]
         with kernels.use(self.implementation):
-            start = time.perf_counter()
-            values = train_step(self.state, self.objective, batches, lambda update: self.drawn[update])
-            seconds = time.perf_counter() - start
+            start = self.clock()
+            values = train_step(self.state, OBJECTIVE, batches, lambda update: self.drawn[update])
+            seconds = self.clock() - start
         return {"seconds": seconds, **{name: float(value) for name, value in values.items() if name.endswith("_loss")}}
 
 
 class TensorFlow:
     """Training by TensorFlow, in a process of its own."""
 
-    def __init__(self, python: str, folder: Path, architecture: WaveGAN, batch_size: int, threads: int) -> None:
+    def __init__(self, options: argparse.Namespace, folder: Path, architecture: WaveGAN) -> None:
         self._numbers, weights = folder / "numbers.npz", folder / "weights.npz"
         settings = {
             "dim": architecture.dim,
@@ -141,13 +151,17 @@ class TensorFlow:
             "clip_length": architecture.clip_length,
             "strides": architecture.strides,
             "phase_shuffle": architecture.phase_shuffle,
-            "batch_size": batch_size,
-            "threads": threads,
+            "batch_size": options.batch_size,
+            "threads": options.threads,
+            "processor_time": options.processor_time,
             "weights": str(weights),
         }
         script = Path(__file__).with_name("tensorflow_wavegan.py")
         self._process = subprocess.Popen(
-            [python, str(script), json.dumps(settings)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [options.python, str(script), json.dumps(settings)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         self.version = self._answer()["tensorflow"]
         with np.load(weights) as file:
@@ -185,7 +199,7 @@ class TensorFlow:
 
 def check(answers: dict[str, dict[str, float]]) -> None:
     """Compare the losses of a step."""
-    for name in ("plain", "fast"):
+    for name in answers:
         for loss in ("critic_loss", "generator_loss"):
             np.testing.assert_allclose(answers[name][loss], answers["tensorflow"][loss], rtol=1e-3, atol=2e-3)
 
