@@ -12,12 +12,12 @@ import torch
 
 import fauxley
 from fauxley.cli.main import main
-from fauxley.interop.variables import specgan_variables, to_tensorflow, wavegan_variables
+from fauxley.interop.variables import specgan_variables, wavegan_variables
 from fauxley.models.draws import Draws
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
 
-from ..interop.bundles import block, entry, header, table, write_bundle  # noqa: TID252 - importlib mode has no package `tests`
+from ..interop.bundles import block, entry, header, table, to_tensorflow, write_bundle  # noqa: TID252 - importlib mode has no package `tests`
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from fauxley import kernels
-from fauxley.interop.variables import convert, specgan_variables, to_tensorflow, wavegan_variables
+from fauxley.interop.variables import convert, specgan_variables, wavegan_variables
 from fauxley.models.critic import Critic
 from fauxley.models.draws import Draws
 from fauxley.models.specgan import SpecGAN
@@ -25,6 +25,8 @@ from fauxley.training.objectives import LeastSquares, NonSaturating, Wasserstein
 from fauxley.training.optimizers import Adam, RMSProp
 from fauxley.training.state import TrainingState
 from fauxley.training.step import Updater, train_step
+
+from ..interop.bundles import to_tensorflow  # noqa: TID252 - importlib mode has no package `tests`
 
 # The official code's name of a loss → that loss and its optimiser here.
 OBJECTIVES = {
