@@ -34,7 +34,7 @@ _TENSORFLOW = os.environ.get("FAUXLEY_TENSORFLOW_PYTHON", "")
 # Benchmark with its options → what it prints. Words in capitals are files of `inputs`.
 _QUICK = {
     "classifier_robustness.py CLASSIFIER DATASET": "pink noise alone",
-    "compare.py BASELINE": "1.00",
+    "compare.py BASELINE": "float32",
     "convolution.py --quick": "ratio",
     "cost.py --quick --models WaveGAN": "data in shards",
     "curves.py a=RUN b=RUN --out PICTURE": "within one",
@@ -54,7 +54,7 @@ _QUICK = {
     "percussive.py KIT KIT": "KIT",
     "round_trip.py --data DATASET --count 4 --threads 1 --repeats 1": "momentum 0.99",
     "scaling_on_paper.py": "WGAN-GP, 5 + 1 updates | 512",
-    "startup.py --quick --dim 1 --only generate": "fauxley.cli.generate",
+    "startup.py --quick --dim 1 --only generate": "| module | own ms |",
     "train_step.py --quick": "plain / bfloat16",
     "train_step.py --quick --model specgan --objective relativistic": "plain / bfloat16",
     "train_step.py --quick --objective hinge": "plain / bfloat16",
@@ -134,7 +134,7 @@ def inputs(tmp_path_factory):
     log.close()
 
     write_kit(places["PACK"], per_instrument=8, duration_seconds=0.3)
-    _add_splits(places["PACK"])
+    _split(places["PACK"])
     for number, name in enumerate(("drums", "foley")):
         _write_one_shots(places["PACKS"] / name, number)
     return {name: str(place) for name, place in places.items()} | {
@@ -143,14 +143,15 @@ def inputs(tmp_path_factory):
     }
 
 
-def _add_splits(folder):
-    """Half of a pack's sounds are to learn from."""
+def _split(folder):
+    """Half of a pack's sounds are to learn from, and there are many of one label."""
     with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, [*rows[0], "split"], lineterminator="\n")
         table.writeheader()
-        table.writerows(row | {"split": ("train", "test")[number % 2]} for number, row in enumerate(rows))
+        for number, row in enumerate(rows):
+            table.writerow(row | {"label": "drum", "split": ("train", "test")[number % 2]})
 
 
 def _write_one_shots(folder, seed):
