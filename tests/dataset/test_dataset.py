@@ -174,3 +174,10 @@ def test_a_damaged_dataset_is_refused_with_a_reason(dataset: Dataset, damage, me
     damage(dataset.folder)
     with pytest.raises(FauxleyError, match=message):
         Dataset.open(dataset.folder)
+
+
+def test_a_fingerprint_differs_with_what_is_heard_and_how_it_is_cut(dataset, tmp_path):
+    assert Dataset.open(dataset.folder).fingerprint() == dataset.fingerprint()
+    assert dataset.fingerprint(dataset.info.slicing) == dataset.fingerprint()
+    assert dataset.fingerprint(Slicing("all", 128)) != dataset.fingerprint()
+    assert dataset.only([0, 1]).fingerprint() != dataset.fingerprint()

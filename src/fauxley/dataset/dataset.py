@@ -3,6 +3,7 @@
 Letters: B clips in a batch, N clips in all, C channels, T samples in a clip.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -70,6 +71,11 @@ class Dataset:
     def licenses(self) -> tuple[str, ...]:
         """The distinct licences, sorted."""
         return self._shards.licenses
+
+    def fingerprint(self, slicing: Slicing | None = None) -> str:
+        """A short hash, which differs where any sound, label or name does, or how clips are cut (None: as usual)."""
+        settings = (self.sample_rate, self.channels, self.info.normalize, slicing or self.info.slicing)
+        return hashlib.sha256(repr((settings, self.contents())).encode()).hexdigest()[:16]
 
     def contents(self) -> Any:
         """A value to be hashed, which differs where any sound, label or name does."""

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from fauxley.dataset.dataset import Dataset
 from fauxley.errors import FauxleyError
-from fauxley.evaluation.classifier.cache import fingerprint
 from fauxley.evaluation.classifier.classifier import Classifier
 from fauxley.evaluation.clips import ClipSource, DatasetClips
 from fauxley.evaluation.features import (
@@ -110,7 +109,7 @@ class Evaluator:
         if classifier is not None:
             self._extractors["classifier"] = ClassifierFeatures(classifier.to(device))
             self.embeddings = ("classifier", *self.embeddings)
-        self.fingerprint = fingerprint(train)
+        self.fingerprint = train.fingerprint()
         self.train = DatasetClips(train, "real, training data", None, protocol.seed, clip_length)
         self.count = min(protocol.count, len(self.train))
         self.test = None
