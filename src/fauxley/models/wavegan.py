@@ -127,7 +127,7 @@ class WaveGAN(AdversarialArchitecture):
         cost = self.pyramid.generator_cost(lambda stride: self.kernel_length + (stride - 1) * nearest)
         filtered = self.post_filter_length * self.channels
         products = filtered * self.clip_length
-        # A filter alone in its channel is slow: from 4e8 to 3e9 products a second were measured, by what PyTorch chooses.
+        # A filter alone in its channel is slow: 4e8 to 3e9 products a second were measured, as PyTorch chooses its way.
         numbers = 2 * self.channels * self.clip_length
         return cost + Cost(filtered, products, numbers=numbers, surplus=24 * products)
 
