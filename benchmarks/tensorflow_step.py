@@ -67,11 +67,11 @@ def main() -> None:
             audio = np.random.default_rng(number).uniform(
                 -0.5, 0.5, (OBJECTIVE.critic_steps, options.batch_size, architecture.channels, options.clip_length)
             )
-            batches = list(torch.from_numpy(audio.astype(np.float32)))
+            batches = list(torch.from_numpy(audio.astype(np.float32)))[: None if number else 1]
             answers = {name: each.step(number, batches) for name, each in ours.items()}
             drawn = next(iter(ours.values())).drawn
             answers["tensorflow"] = official.step(batches, drawn)
-            if number == 0:  # warms up, too
+            if number == 0:  # one critic update, to compare and to warm up
                 check(answers)
                 continue
             for name, answer in answers.items():
@@ -135,7 +135,7 @@ class OneOfOurs:
         self.drawn = [Recording(number, update) for update in range(len(batches) + 1)]
         with kernels.use(self.implementation):
             start = self.clock()
-            values = train_step(self.state, OBJECTIVE, batches, lambda update: self.drawn[update])
+            values = train_step(self.state, WassersteinGP(len(batches)), batches, lambda update: self.drawn[update])
             seconds = self.clock() - start
         return {"seconds": seconds, **{name: float(value) for name, value in values.items() if name.endswith("_loss")}}
 
@@ -198,10 +198,13 @@ class TensorFlow:
 
 
 def check(answers: dict[str, dict[str, float]]) -> None:
-    """Compare the losses of a step."""
-    for name in answers:
-        for loss in ("critic_loss", "generator_loss"):
-            np.testing.assert_allclose(answers[name][loss], answers["tensorflow"][loss], rtol=1e-3, atol=2e-3)
+    """Compare the losses of a step with one critic update.
+
+    The generator's loss comes behind that update, in which Adam makes full steps of gradients that are but rounding.
+    """
+    for name, answer in answers.items():
+        for loss, atol in (("critic_loss", 1e-4), ("generator_loss", 0.01)):
+            np.testing.assert_allclose(answer[loss], answers["tensorflow"][loss], rtol=2e-4, atol=atol, err_msg=name)
 
 
 if __name__ == "__main__":
