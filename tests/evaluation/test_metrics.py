@@ -49,6 +49,7 @@ def test_frechet_distance_of_fewer_clips_than_dimensions_is_finite_and_symmetric
     assert frechet_distance(x, x) == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clips", [(200, 200), (200, 1500), (400, 400), (900, 250)])
 def test_one_distribution_is_at_no_distance_from_itself_once_extrapolated(clips):
     """D = 64, where the plain distance is 4 to 11: each estimate is 0 within its interval, and their mean nearly is."""
@@ -208,6 +209,7 @@ def test_precision_recall_density_and_coverage_are_the_definitions(sets):
     assert found.coverage == pytest.approx((cross.min(1) < within_x).mean())
 
 
+@pytest.mark.slow
 def test_bins_of_one_distribution_differ_by_chance_and_of_two_do():
     rng = np.random.default_rng(0)
     same = [different_bins(rng.standard_normal((600, 4)), rng.standard_normal((600, 4)), n) for n in range(5)]

@@ -93,6 +93,7 @@ def test_nobody_is_excluded_for_what_was_not_asked(make_study, simulate) -> None
     assert evaluate(study, [], {}).everyone.answers == 0
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_figures(make_study, simulate) -> None:
     study = make_study()
     ratings = simulate(study, careful=3)
@@ -100,6 +101,7 @@ def test_the_same_seed_gives_the_same_figures(make_study, simulate) -> None:
     assert evaluate(study, ratings, {}, 1) != evaluate(study, ratings, {}, 2)
 
 
+@pytest.mark.slow
 def test_the_exported_table_holds_every_answer_and_gives_the_same_figures(make_study, simulate) -> None:
     study = make_study()
     ratings = simulate(study, careful=4, careless=2)
