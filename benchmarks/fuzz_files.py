@@ -123,7 +123,7 @@ def use_dataset(folder: Path) -> None:
         next(dataset.once(2, slicing))
     dataset.audio(0)
     dataset.clip_labels()
-    _ = dataset.entries, dataset.licenses, dataset.skipped(), dataset.contents(), dataset.duration_seconds
+    _ = dataset.entries, dataset.licenses, dataset.skipped(), dataset.fingerprint(), dataset.duration_seconds
 
 
 def make_run(folder: Path) -> None:

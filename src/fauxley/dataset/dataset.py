@@ -75,9 +75,9 @@ class Dataset:
     def fingerprint(self, slicing: Slicing | None = None) -> str:
         """A short hash, which differs where any sound, label or name does, or how clips are cut (None: as usual)."""
         settings = (self.sample_rate, self.channels, self.info.normalize, slicing or self.info.slicing)
-        return hashlib.sha256(repr((settings, self.contents())).encode()).hexdigest()[:16]
+        return hashlib.sha256(repr((settings, self._contents())).encode()).hexdigest()[:16]
 
-    def contents(self) -> Any:
+    def _contents(self) -> Any:
         """A value to be hashed, which differs where any sound, label or name does."""
         if isinstance(self.info, ShardedInfo):
             return self.info.manifest_sha256, [shard.sha256 for shard in self.info.shards]
