@@ -1,16 +1,20 @@
 # Everything happens in a virtual environment of the project's own. `make demo` and `make test` need only Python 3.11+.
+# `make test-quick` leaves out what is marked slow: whole commands, servers, trainings, processes that are killed.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 
-.PHONY: demo test check format bench docs clean
+.PHONY: demo test test-quick check format bench docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/fauxley demo
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest --cov
+
+test-quick: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m "not slow"
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

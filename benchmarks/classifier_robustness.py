@@ -37,7 +37,7 @@ _NOISY = {f"white noise at {snr} dB": snr for snr in (30, 20, 10, 0)}
 _SPOILT: dict[str, Spoil] = {
     "as they are": lambda clip, rng, rate: clip,
     **{
-        name: lambda clip, rng, rate, snr=snr: add_noise(clip, noise(len(clip), 0, rng), snr)
+        name: lambda clip, rng, rate, snr=snr: add_noise(clip, noise(len(clip), 0, rng), snr)  # type: ignore[misc]
         for name, snr in _NOISY.items()
     },
     "pink noise at 10 dB": lambda clip, rng, rate: add_noise(clip, noise(len(clip), 1, rng), 10),
@@ -52,10 +52,10 @@ _SPOILT: dict[str, Spoil] = {
     "12 dB overdriven": lambda clip, rng, rate: overdrive(clip, 12),
     "50 ms late": lambda clip, rng, rate: shift_and_speed(clip, 0.05 * rate, 1),
     "5 % faster": lambda clip, rng, rate: shift_and_speed(clip, 0, 1.05),
-    "40 dB quieter": lambda clip, rng, rate: clip / 100,
+    "40 dB quieter": lambda clip, rng, rate: np.float32(0.01) * clip,
     "backwards": lambda clip, rng, rate: clip[::-1].copy(),
     "upside down in frequency": lambda clip, rng, rate: clip * (-1) ** np.arange(len(clip), dtype=np.float32),
-    "white noise alone": lambda clip, rng, rate: noise(len(clip), 0, rng) / 5,
+    "white noise alone": lambda clip, rng, rate: np.float32(0.2) * noise(len(clip), 0, rng),
     "pink noise alone": lambda clip, rng, rate: noise(len(clip), 1, rng),
     "brown noise alone": lambda clip, rng, rate: noise(len(clip), 2, rng),
     "silence": lambda clip, rng, rate: 0 * clip,
@@ -79,7 +79,7 @@ def main() -> None:
     scores = {}
     for name, spoil in _SPOILT.items():
         spoilt = np.stack([spoil(clip, np.random.default_rng(n), source.sample_rate) for n, clip in enumerate(clips)])
-        p = torch.cat([classifier.judge(part)[1] for part in torch.from_numpy(spoilt).split(64)]).numpy()
+        p = torch.cat([classifier.judge(part)[1] for part in torch.split(torch.from_numpy(spoilt), 64)]).numpy()
         scores[name], spread = inception_score(p)
         right = "– | " if name in _MEANINGLESS else f"{accuracy(p, labels):.3f} | "
         error = " –" if name in _MEANINGLESS else f" {calibration_error(p, labels):.3f}"

@@ -83,8 +83,8 @@ def measure(dim: int, layer: Downsampling, batch_size: int, length: int, repeats
 
     plain_products: dict[str, Product] = {
         "forward": lambda: F.conv1d(plain, kernel, stride=stride),
-        "d input": lambda: conv1d_input(plain.shape, kernel, plain_grad, stride),
-        "d weight": lambda: conv1d_weight(plain, kernel.shape, plain_grad, stride),
+        "d input": lambda: conv1d_input(plain.shape, kernel, plain_grad, stride),  # type: ignore[no-untyped-call]
+        "d weight": lambda: conv1d_weight(plain, kernel.shape, plain_grad, stride),  # type: ignore[no-untyped-call]
     }
     for product, reference in plain_products.items():
         candidates = {"conv1d": reference}

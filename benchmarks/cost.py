@@ -50,7 +50,7 @@ QUICK_AXES = {"d": (1, 2), "clip length": (4096, 8192), "batch": (1, 2)}
 QUICK_BASE = {"d": 1, "clip length": 4096, "batch": 2}
 QUICK_SIZES = (100, 1000)
 CPU = torch.device("cpu")
-Row = dict[str, float]
+Row = dict[str, Any]
 
 
 def main() -> None:

@@ -1,19 +1,21 @@
 """What a batch costs: 64 clips of 16384 samples from a memory-mapped dataset, cold (first touch) and warm.
 
-    python benchmarks/data_loading.py [DATASET]
+    python benchmarks/data_loading.py [DATASET] [--quick]
 
 Without DATASET, 1000 seconds of noise stand in. Then, for presets that a CPU can run, what share of a training step its
 batches take, conversion to float included, the two measured in turns: read when wanted, read ahead by a thread, and cut
 out of the device's memory (on a CPU, its own). The bound that matters is 2 %. A GPU's figures: `benchmarks/device.py`.
 """
 
+import argparse
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -22,6 +24,8 @@ from fauxley.dataset.dataset import Dataset
 from fauxley.dataset.packing import pack
 from fauxley.dataset.slicing import Slicing
 from fauxley.models.draws import Draws
+from fauxley.models.specgan import SpecGAN
+from fauxley.models.wavegan import WaveGAN
 from fauxley.sounds.writing import write_audio
 from fauxley.training.data import ClipReader, MappedReader, PrefetchingReader, RealAudio, ResidentReader
 from fauxley.training.presets import PRESETS
@@ -33,23 +37,31 @@ BATCH_SIZE = 64
 
 def main() -> None:
     """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", type=Path, nargs="?")
+    parser.add_argument("--quick", action="store_true", help="little noise, tiny models: does it run?")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        dataset = Dataset.open(Path(sys.argv[1])) if len(sys.argv) > 1 else stand_in(Path(scratch))
+        stands_in = options.dataset is None
+        dataset = stand_in(Path(scratch), 20 if options.quick else 1000) if stands_in else Dataset.open(options.dataset)
         print(f"{dataset.folder}: {dataset.num_clips()} clips, {dataset.duration_seconds / 60:.1f} min")
         for mode in ("first", "random"):
-            slicing = Slicing(mode, 16384)  # type: ignore[arg-type]
+            slicing = Slicing(mode, 16384)
             cold = _median(lambda step, s=slicing: _cold(dataset.folder, s, step), 10)  # type: ignore[misc]
             dataset.batch(0, BATCH_SIZE, 0, slicing=slicing)
             warm = _median(lambda step, s=slicing: dataset.batch(step, BATCH_SIZE, 0, slicing=s), 300)  # type: ignore[misc]
             print(f"slicing {mode}: {1e3 * warm:.2f} ms a batch warm, {1e3 * cold:.2f} ms cold (opening it included)")
         for preset in ("wavegan-small", "wavegan-tiny", "specgan-small"):
             for reader in (MappedReader, PrefetchingReader, ResidentReader):
-                _share(preset, dataset, reader(dataset, torch.device("cpu")))
+                _share(preset, dataset, reader(dataset, torch.device("cpu")), options.quick)
 
 
-def _share(preset: str, dataset: Dataset, reader: ClipReader) -> None:
+def _share(preset: str, dataset: Dataset, reader: ClipReader, quick: bool) -> None:
     """Print what share of a step of a preset its batches take."""
     _, config = PRESETS[preset]
+    if quick:
+        architecture = cast(WaveGAN | SpecGAN, config.architecture)
+        config = replace(config, architecture=replace(architecture, dim=2), batch_size=2)
     data = RealAudio(dataset, config, torch.device("cpu"), reader=reader)
     state = TrainingState.new(config.architecture, config.optimizer, False, 0, torch.device("cpu"))
     updates = config.objective.num_batches

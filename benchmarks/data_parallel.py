@@ -13,7 +13,6 @@ time is given too: on a machine that others use, it tells more than the clock.
 import argparse
 import os
 import statistics
-import sys
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -52,8 +51,8 @@ def main() -> None:
     if "RANK" in os.environ:
         work(arguments)
     else:
-        store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-        mp.spawn(_start, (arguments, store.port), nprocs=arguments.processes)  # type: ignore[no-untyped-call]
+        store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
+        mp.spawn(_start, (arguments, store.port), nprocs=arguments.processes)  # type: ignore[attr-defined, no-untyped-call]
 
 
 def _start(rank: int, arguments: argparse.Namespace, port: int) -> None:
@@ -151,7 +150,7 @@ def _report(
     loopback: list[int],
 ) -> list[str]:
     size, model = ranks.world_size, cast(WaveGAN, config.architecture)
-    updates = defaultdict(int)
+    updates: dict[str, int] = defaultdict(int)
     for update in config.objective.updates():
         updates[update.network] += 1
     bytes_of = {name: _bytes(network) for name, network in many.state.networks.items()}
@@ -216,4 +215,4 @@ def _loopback_bytes() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -59,7 +59,8 @@ def simulate_folder(folder: Path, clips: int) -> None:
         rows.writerow(field.name for field in dataclasses.fields(DatasetEntry))
         for number, label in enumerate(labels):
             name, begin, sha256 = f"{names[label]}/{number:08d}.wav", number * CLIP_LENGTH, f"{number:064x}"
-            rows.writerow([name, names[label], begin, CLIP_LENGTH, CLIP_LENGTH / RATE, 1.0, sha256, "", ""])
+            entry = DatasetEntry(name, names[label], begin, CLIP_LENGTH, CLIP_LENGTH / RATE, 1.0, sha256, "", "")
+            rows.writerow(vars(entry).values())
     with (folder / AUDIO_FILE).open("wb") as audio:
         audio.truncate(2 * CLIP_LENGTH * clips)
     slicing = Slicing("first", CLIP_LENGTH)

@@ -253,12 +253,12 @@ def _features(config: TrainingConfig, state: TrainingState) -> torch.Tensor:
 
 @contextmanager
 def _convolutions(precision: str) -> Iterator[None]:
-    before = torch.backends.cudnn.conv.fp32_precision
-    torch.backends.cudnn.conv.fp32_precision = precision
+    before = torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
+    torch.backends.cudnn.conv.fp32_precision = precision  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        torch.backends.cudnn.conv.fp32_precision = before
+        torch.backends.cudnn.conv.fp32_precision = before  # type: ignore[attr-defined]
 
 
 def _wait(device: torch.device) -> None:

@@ -69,8 +69,13 @@ def _features(rounds: int) -> None:
 def _distances(count: int) -> None:
     rng = np.random.default_rng(0)
     real, made = rng.standard_normal((count, 256)), rng.standard_normal((count, 256)) + 0.1
-    for name, measure in (("Fréchet", frechet_distance), ("kernel", kernel_distance), ("P/R/D/C", precision_recall)):
-        print(f"{name + f', {count} clips, 256 dimensions':<34}{_seconds(lambda m=measure: m(real, made)):>8.1f} s")
+    distances: dict[str, Callable[[], object]] = {
+        "Fréchet": lambda: frechet_distance(real, made),
+        "kernel": lambda: kernel_distance(real, made),
+        "P/R/D/C": lambda: precision_recall(real, made),
+    }
+    for name, measure in distances.items():
+        print(f"{name + f', {count} clips, 256 dimensions':<34}{_seconds(measure):>8.1f} s")
 
 
 def _search(count: int, dimensions: int) -> None:

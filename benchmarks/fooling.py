@@ -47,7 +47,8 @@ class ArrayClips(ClipSource):
         return len(self.clips)
 
     def read(self, indices: Sequence[int]) -> Audio:
-        return self.clips[np.asarray(indices)]
+        clips: Audio = self.clips[np.asarray(indices)]
+        return clips
 
     def name(self, index: int) -> str:
         return f"clip {index}"
@@ -106,7 +107,7 @@ def _sets(learnt: Audio, new: Audio, labels: np.ndarray) -> dict[str, Audio]:
         "copies 100 ms later": later(learnt[: len(new)], 100),
         "copies, noise at 15 dB": noisy(learnt[: len(new)], 15),
         "27 times too loud": 27 * new,
-        "white noise": 0.1 * np.random.default_rng(0).standard_normal(new.shape),
+        "white noise": 0.1 * np.random.default_rng(0).standard_normal(new.shape, np.float32),
     }
 
 

@@ -18,6 +18,7 @@ import time
 import warnings
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -74,7 +75,7 @@ def tone(random: np.random.Generator, rate: int, channels: int) -> np.ndarray:
     return np.clip(sound, -1, 1).astype(np.float32)
 
 
-def encode(av, suffix: str, codec: str, sound: np.ndarray) -> bytes:
+def encode(av: Any, suffix: str, codec: str, sound: np.ndarray) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"seed.{suffix}"
         with av.open(str(path), "w") as container:
@@ -145,7 +146,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary) / "victims"
         write_victims(folder, arguments.count, arguments.seed)
-        slowest, outcomes, reasons, odd = (0.0, ""), Counter(), Counter(), Counter()
+        slowest = 0.0, ""
+        outcomes: Counter[str] = Counter()
+        reasons: Counter[str] = Counter()
+        odd: Counter[str] = Counter()
         for path in sorted(folder.iterdir()):
             begin = time.perf_counter()
             report = measure(folder, path.name)
@@ -157,11 +161,11 @@ def main() -> None:
                 outcomes["named and passed over"] += 1
                 reasons[kind_of(report.reason)] += 1
         begin = time.perf_counter()
-        report = scan_folder(folder, n_jobs=2)
+        scan = scan_folder(folder, n_jobs=2)
         scanned = time.perf_counter() - begin
         dataset = pack(folder, Path(temporary) / "dataset", n_jobs=2)
-        assert {file.file for file in report.files} == {entry.file for entry in dataset.entries}
-        assert sum(file.file.startswith("good-") for file in report.files) == 10
+        assert {file.file for file in scan.files} == {entry.file for entry in dataset.entries}
+        assert sum(file.file.startswith("good-") for file in scan.files) == 10
     usages = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     print(f"{arguments.count} damaged files, seed {arguments.seed}, and 10 whole ones among them")
     for title, counts in (("outcomes", outcomes), ("reasons", reasons), ("warnings", odd)):

@@ -30,14 +30,14 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, default=None, help="where to write; by default the system's temporary folder"
     )
-    parser.add_argument("--quick", action="store_true", help="200 sounds, once, and memory at 100 and 1,000")
+    parser.add_argument("--quick", action="store_true", help="20 sounds, once, and memory at 20 and 40")
     parser.add_argument("--one", nargs=3, metavar=("KIND", "COUNT", "FOLDER"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
         kind, count, folder = arguments.one
         print(json.dumps(measure(kind, int(count), Path(folder), arguments.dim)))
         return
-    count, repeats = (200, 1) if arguments.quick else (arguments.count, arguments.repeats)
+    count, repeats = (20, 1) if arguments.quick else (arguments.count, arguments.repeats)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as scratch:
         seconds: dict[str, list[float]] = {kind: [] for kind in KINDS}
         for _ in range(repeats):
@@ -56,7 +56,7 @@ def main() -> None:
             print(
                 f"  {name:<38}{count / median[kind]:8.0f} sounds/s   {median[kind] / median['compute']:.2f} x computing"
             )
-        for number in (100, 1000) if arguments.quick else (1000, 10_000):
+        for number in (20, 40) if arguments.quick else (1000, 10_000):
             peak = run("listing", number, Path(scratch), arguments.dim)["peak_megabytes"]
             print(f"  memory of generate --listing, {number:>6} sounds: {peak:.0f} MB at most")
 

@@ -11,8 +11,8 @@ Then what bfloat16 costs: how its sounds differ from those in float32, with rand
 """
 
 import argparse
-import io
 import statistics
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -146,17 +146,17 @@ def by_onnxruntime(generator: nn.Module, latent_size: int, threads: int) -> Make
     """The graph of a generator, run by onnxruntime."""
     import onnxruntime
 
-    file = io.BytesIO()
-    with warnings.catch_warnings(), kernels.use("plain"):
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = threads
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), kernels.use("plain"):
+        file = str(Path(folder) / "generator.onnx")
         warnings.simplefilter("ignore")
         axes = {"z": {0: "batch"}, "audio": {0: "batch"}}
         example = (torch.zeros(2, latent_size),)
         torch.onnx.export(
             generator, example, file, input_names=["z"], output_names=["audio"], dynamic_axes=axes, dynamo=False
         )
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(file.getvalue(), settings, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(file, settings, providers=["CPUExecutionProvider"])
     return lambda z: torch.from_numpy(session.run(None, {"z": z.numpy()})[0])
 
 

@@ -74,7 +74,7 @@ def main() -> None:
         for _ in range(repeats):
             for name, way in ways.items():
                 start = time.perf_counter()
-                found[name] = torch.cat([way(part) for part in magnitude.split(32)])[..., : audio.shape[2]]
+                found[name] = torch.cat([way(part) for part in torch.split(magnitude, 32)])[..., : audio.shape[2]]
                 seconds[name].append(time.perf_counter() - start)
     print(f"{count} clips of {options.data}, {options.threads} threads, PyTorch {torch.__version__}")
     print(f"{'':30} {'given':>6} {'between':>7} {'LSD':>5} {'mel':>5} {'loss':>6} {'clips/s':>7}  recognised  DNSMOS")

@@ -34,13 +34,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=10_000_000)
     parser.add_argument("--shard-megabytes", type=int, default=256)
-    parser.add_argument("--quick", action="store_true", help="200,000 clips in shards of 8 MB")
+    parser.add_argument("--quick", action="store_true", help="20,000 clips in shards of 8 MB")
     parser.add_argument("--open", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.open:
         print(json.dumps(opening(arguments.open)))
         return
-    clips, megabytes = (200_000, 8) if arguments.quick else (arguments.clips, arguments.shard_megabytes)
+    clips, megabytes = (20_000, 8) if arguments.quick else (arguments.clips, arguments.shard_megabytes)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         counts = simulate(folder, clips, megabytes * 10**6 // (2 * CLIP_LENGTH))
@@ -153,7 +153,7 @@ def mixing(counts: np.ndarray, labels: np.ndarray) -> None:
             place[epoch, two[epoch]] = np.arange(total)
         wait = place[1] + total - place[0]  # draws from one use of a clip to its next
         again = np.mean([same_batch(place[1][batch]) for batch in some])
-        correlation = np.corrcoef(place)[0, 1]
+        correlation = np.corrcoef(place[0], place[1])[0, 1]
         print(
             f"    {name:>9}: {shards:5.1f} shards a batch; label mix {mix:.3f}, sorted {sorted_mix:6.2f}; "
             f"between uses {np.percentile(wait, 1) / total:.2f} to {np.percentile(wait, 99) / total:.2f} epochs "

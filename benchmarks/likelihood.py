@@ -35,7 +35,7 @@ def main() -> None:
         audio = torch.from_numpy(dataset.batch(0, count, seed=0)).float() / 32768
         length = synthesizer.architecture.clip_length
         with torch.inference_mode():
-            bits = torch.cat([generator.bits_per_sample(clip) for clip in audio[:, :, :length].split(4)])
+            bits = torch.cat([generator.bits_per_sample(clip) for clip in torch.split(audio[:, :, :length], 4)])
         shares = torch.bincount(compress(audio, generator.levels).flatten(), minlength=generator.levels) / audio.numel()
         alone = -(shares * shares.clamp(min=1e-12).log2()).sum()
         error = bits.std() / math.sqrt(len(bits))

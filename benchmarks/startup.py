@@ -62,6 +62,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--dim", type=int, default=16, help="size of the WaveGAN that generates")
     parser.add_argument("--top", type=int, default=15, help="modules in the profile")
+    parser.add_argument("--only", default="", help="measure only processes whose names in the table contain this")
     parser.add_argument("--quick", action="store_true", help="once each")
     options = parser.parse_args()
     repeats = 1 if options.quick else options.repeats
@@ -70,6 +71,7 @@ def main() -> None:
         make_inputs(folder, options.dim)
         commands = {name: ["-c", code] for name, code in _PYTHON.items()}
         commands |= {name: ["-m", "fauxley", *words(line, folder)] for name, line in _COMMANDS.items()}
+        commands = {name: command for name, command in commands.items() if options.only in name}
         costs: dict[str, list[Cost]] = {name: [] for name in commands}
         for number in range(repeats):
             for place, (name, arguments) in enumerate(commands.items()):

@@ -75,6 +75,7 @@ class Recorded:
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "parity(kind, name): runs for every file of official numbers that fits")
+    config.addinivalue_line("markers", "slow: takes about a second or more; `make test-quick` leaves it out")
 
 
 def pytest_generate_tests(metafunc):

@@ -14,7 +14,10 @@ _FILE = Path(__file__).parents[1] / "benchmarks" / "fuzz_files.py"
 _COUNTS = {"run": 12, "study": 30, "wavenet": 40, "specgan": 25}
 _FIRST = 10_000
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="damages folders in ways that only POSIX knows")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="damages folders in ways that only POSIX knows"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -200,6 +200,7 @@ def _hold(folder: Path) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("file_system")
 @pytest.mark.parametrize("end", [signal.SIGKILL, None])
 def test_a_folder_is_held_until_its_process_ends(tmp_path: Path, end: signal.Signals | None) -> None:

@@ -98,6 +98,7 @@ def _without_home(cases: Path, *arguments: object, **more: str) -> subprocess.Co
     return subprocess.run(command, env=environment | more, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_user_without_a_home(cases: Path, kit: Path, tmp_path: Path) -> None:
     train = ["train", "wavegan-tiny", "--data", kit, "--run", tmp_path / "run", "--dim", 1, "--steps", 1, "--quiet"]
     process = _without_home(cases, *train)
@@ -110,6 +111,7 @@ def test_a_user_without_a_home(cases: Path, kit: Path, tmp_path: Path) -> None:
     assert (tmp_path / "xdg" / "fauxley" / "datasets").is_dir()
 
 
+@pytest.mark.slow
 def test_a_file_system_that_flushes_no_folders(cases: Path, kit: Path, tmp_path: Path) -> None:
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(cases / "fsync_of_folder"), *filter(None, sys.path)])

@@ -9,7 +9,7 @@
     RUN/best.json          which checkpoint is the best, once an evaluation has found out
     RUN/run.lock           held while a process trains the run
 
-A run's newest checkpoint need not be its best. `fauxley evaluate RUN --all-checkpoints` records what it finds; from
+A run's newest checkpoint need not be its best. An evaluation of all checkpoints records what it finds; from
 then on the run means that checkpoint, as long as it exists.
 """
 

@@ -8,6 +8,8 @@ from fauxley.cli.main import main
 from fauxley.models.wavenet import WaveNet
 from fauxley.training.presets import PRESETS
 
+pytestmark = pytest.mark.slow
+
 
 def test_bench_prints_and_writes_figures_for_each_preset(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -12,7 +12,7 @@ import pytest
 
 import fauxley
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="the scripts are for a POSIX shell")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="the scripts are for a POSIX shell")]
 
 # Instead of sleeping: until the run that was begun has trained a little. What follows it signals that run.
 _WAIT_FOR_TRAINING = """for _ in $(seq 600); do

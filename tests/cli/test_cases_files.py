@@ -11,6 +11,8 @@ import pytest
 
 from fauxley.cli.main import main
 
+pytestmark = pytest.mark.slow
+
 # On Linux: only there is the memory of a process easily known.
 _MEASURED = """
 import resource, sys

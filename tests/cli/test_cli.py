@@ -1,3 +1,5 @@
+import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +54,7 @@ def test_wrong_use_exits_with_2_and_says_what_to_do(
     assert "Traceback" not in captured.err
 
 
+@pytest.mark.slow
 def test_the_installed_module_runs(tmp_path: Path) -> None:
     missing = tmp_path / "missing"
     command = [sys.executable, "-m", "fauxley", "generate", str(missing), "--out", str(tmp_path / "out")]
@@ -61,3 +64,19 @@ def test_the_installed_module_runs(tmp_path: Path) -> None:
         f"fauxley: {missing} does not exist; MODEL is a run folder or a model folder"
     ]
     assert not (tmp_path / "out").exists()
+
+
+def test_the_library_names_no_flags() -> None:
+    """It is used from Python, too; what the command line calls a setting is for `fauxley.cli` to say."""
+    of_others = {"--nproc-per-node", "--max-restarts", "--force-reinstall"}  # torchrun's and pip's
+    source = Path(fauxley.__file__).parent
+    named = {
+        f"{path.relative_to(source)}: {flag}"
+        for path in source.rglob("*.py")
+        if "cli" not in path.relative_to(source).parts
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for flag in re.findall(r"(?<![\w\"!<-])--[a-z][a-z-]+", node.value)
+        if flag not in of_others
+    }
+    assert named == set()

@@ -11,6 +11,8 @@ from fauxley import parallel
 from fauxley.cli.main import main
 from fauxley.signal.drumkit import write_kit
 
+pytestmark = pytest.mark.slow
+
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}

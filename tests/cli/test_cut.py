@@ -12,6 +12,8 @@ from fauxley.cli.main import main
 from fauxley.dataset.hit_files import file_stems
 from fauxley.sounds.catalogue import Sound
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def takes(tmp_path: Path) -> Path:

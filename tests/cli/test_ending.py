@@ -12,6 +12,8 @@ import pytest
 
 from fauxley.signal.drumkit import write_kit
 
+pytestmark = pytest.mark.slow
+
 _FAUXLEY = [sys.executable, "-m", "fauxley"]
 
 

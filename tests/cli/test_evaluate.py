@@ -13,6 +13,8 @@ from fauxley.signal.drumkit import write_kit
 
 from .conftest import train_arguments
 
+pytestmark = pytest.mark.slow
+
 SMALL = ["--count", "30", "--neighbours", "20", "--device", "cpu", "--quiet"]
 
 
@@ -153,7 +155,7 @@ def test_the_best_checkpoint_is_not_dropped(data: Path, tmp_path: Path) -> None:
         (["{empty}", "--data", "{data}"], 1, "no sounds"),
         (["{run}", "--data", "nowhere"], 2, "does not exist"),
         (["{run}", "--data", "{data}", "--classifier", "nowhere"], 1, "train-classifier"),
-        (["{rate}", "--data", "{data}"], 2, "--sample-rate 16000"),
+        (["{rate}", "--data", "{data}"], 2, "write the sounds at 16000 Hz"),
         (["{run}", "--data", "{data}", "--count", "3"], 2, "at least 20"),
         (["{run}", "--data", "{data}", "--seed", "-1"], 2, "not be negative"),
         (["{empty}", "--data", "{data}", "--all-checkpoints"], 2, "no checkpoints"),

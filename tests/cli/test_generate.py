@@ -18,9 +18,12 @@ from fauxley.rendering import batches as rendering
 from fauxley.rendering import folder as sounds
 from fauxley.rendering.output import Output
 from fauxley.signal.cleaning import Cleaning
+from fauxley.sounds.writing import write_audio
 from fauxley.storage import hold_folder
 
 from .conftest import train_arguments
+
+pytestmark = pytest.mark.slow
 
 
 def generate(run: Path, out: Path, *options: str) -> int:
@@ -147,7 +150,7 @@ def test_nothing_is_replaced_unasked(run: Path, tmp_path: Path, capsys: pytest.C
     assert generate(run, tmp_path / "out", "--count", "1") == 0
     before = (tmp_path / "out" / "latents.npy").read_bytes()
     assert generate(run, tmp_path / "out", "--count", "1", "--seed", "5") == 2
-    assert "--overwrite" in capsys.readouterr().err
+    assert "set overwrite" in capsys.readouterr().err
     assert (tmp_path / "out" / "latents.npy").read_bytes() == before
     assert generate(run, tmp_path / "out", "--count", "1", "--seed", "5", "--overwrite") == 0
     assert (tmp_path / "out" / "latents.npy").read_bytes() != before
@@ -165,7 +168,7 @@ def test_what_was_interrupted_goes_on_and_ends_in_the_same_bytes(
     options = ["--count", "40", "--batch-size", "3", *options]
     assert generate(run, tmp_path / "whole", *options) == 0
     written = []
-    original = rendering.write_audio
+    original = write_audio
 
     def interrupted(path: Path, *args: object, **options: object) -> None:
         written.append(path.name)

@@ -16,6 +16,8 @@ from fauxley.terminal.progress import Stages
 
 from .conftest import train_arguments
 
+pytestmark = pytest.mark.slow
+
 _HUGE = ("1e12", "1e15", "9e18")
 _TRAIN = ["train", "wavegan-tiny", "--data", "{kit}", "--run", "{out}", "--device", "cpu", "--dry-run"]
 _MAKING = {
@@ -209,7 +211,7 @@ def test_training_says_in_words_how_it_stands(
     with TerminalReporter(quiet=False) as reporter:
         reporter.begin(0, 100)
         reporter.numbers({"critic_loss": -1.5, "generator_loss": 0.5, "separation": separation, "steps_per_second": 2})
-        reporter.step(5)
+        reporter.step(5, 100)
     line = capsys.readouterr().err
     assert "step 5 of 100" in line
     assert words in line

@@ -28,6 +28,8 @@ from fauxley.signal.drumkit import write_kit
 
 from .listening import serving
 
+pytestmark = pytest.mark.slow
+
 
 def create(folder: Path, dataset: Path, run: Path, *options: str) -> int:
     few = ["--clips", "10", "--quiet"]
@@ -101,7 +103,7 @@ def test_a_classifier_names_the_clips_of_a_model(run: Path, tmp_path: Path, caps
     heard = [classifier.judge(torch.from_numpy(drawn.audio))[1].argmax() for drawn in open_clips(run, 10).originals()]
     assert labels == [classifier.labels[int(label)] for label in heard]
     assert create(tmp_path / "other", dataset, run, "--classifier", str(folder), "--labels", "yes", "no") == 2
-    assert "--labels" in capsys.readouterr().err
+    assert "give the study the labels" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,13 @@ from collections import Counter
 from pathlib import Path
 
 import httpx
+import pytest
 
 from fauxley.listening.study import ANSWERS_FILE
 
 from .listening import answer_to, serving
+
+pytestmark = pytest.mark.slow
 
 
 def take_part(address: str, acknowledged: list[str], sent: list[str], stop: threading.Event) -> None:

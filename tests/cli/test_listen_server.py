@@ -29,6 +29,8 @@ from fauxley.web.server import Server
 
 from .listening import answer_to, serving
 
+pytestmark = pytest.mark.slow
+
 LABELS = ["kick", "snare"]
 
 

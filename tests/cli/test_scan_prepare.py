@@ -15,6 +15,8 @@ from fauxley.dataset.dataset import Dataset
 
 from .conftest import train_arguments
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def sounds(tmp_path: Path) -> Path:

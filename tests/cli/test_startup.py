@@ -11,6 +11,8 @@ from fauxley.machine import importing
 
 from .conftest import train_arguments
 
+pytestmark = pytest.mark.slow
+
 _CODE = "import sys; from fauxley.cli.main import main; main(sys.argv[1:]); print(*sys.modules, sep='\\n')"
 # Each takes from a tenth of a second to one and a half, and is for something else.
 _NEVER = (

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 _SAY = """
 from fauxley.terminal.outputs import prepare_outputs
 import sys

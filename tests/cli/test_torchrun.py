@@ -19,6 +19,8 @@ from fauxley.training.run import Run
 
 from .conftest import train_arguments
 
+pytestmark = pytest.mark.slow
+
 _LOCAL = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
 
 
@@ -67,7 +69,7 @@ def test_when_one_is_killed_torchrun_starts_all_again_and_they_end_as_undisturbe
 
 def test_what_only_rank_0_sees_is_said_once_and_ends_all(dataset: Path, run: Path) -> None:
     # As torchrun does, but without the seconds that it takes itself.
-    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
     place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port), "TORCHELASTIC_USE_AGENT_STORE": "True"}
     processes = [
         subprocess.Popen(

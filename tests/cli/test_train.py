@@ -12,6 +12,8 @@ from fauxley.training.presets import PRESETS
 
 from .conftest import train_arguments
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_run_leaves_configuration_log_previews_and_checkpoints(run: Path) -> None:
     assert json.loads((run / "config.json").read_text())["config"]["architecture"]["dim"] == 1

@@ -15,6 +15,8 @@ from fauxley.models.specgan import SpecGAN
 from fauxley.models.synthesizer import Provenance, Synthesizer
 from fauxley.training.inversion_training import InversionTrainer
 
+pytestmark = pytest.mark.slow
+
 SMALL = ["--dim", "8", "--layers", "1", "--batch-size", "2", "--frames", "8"]
 
 

@@ -9,6 +9,8 @@ import soundfile
 
 from fauxley.cli.main import main
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def wavenet(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -66,6 +66,7 @@ def test_resuming_at_any_step_gives_the_same_batches(dataset: Dataset, mode: str
     assert not np.array_equal(whole, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["first", "random"])
 @pytest.mark.parametrize("world_size", [1, 2, 3, 5, 9])
 def test_the_shares_of_all_ranks_are_the_whole_batch(dataset: Dataset, mode: str, world_size: int) -> None:
@@ -156,6 +157,7 @@ def _cut_manifest(folder: Path) -> None:
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -173,3 +175,10 @@ def test_a_damaged_dataset_is_refused_with_a_reason(dataset: Dataset, damage, me
     damage(dataset.folder)
     with pytest.raises(FauxleyError, match=message):
         Dataset.open(dataset.folder)
+
+
+def test_a_fingerprint_differs_with_what_is_heard_and_how_it_is_cut(dataset, tmp_path):
+    assert Dataset.open(dataset.folder).fingerprint() == dataset.fingerprint()
+    assert dataset.fingerprint(dataset.info.slicing) == dataset.fingerprint()
+    assert dataset.fingerprint(Slicing("all", 128)) != dataset.fingerprint()
+    assert dataset.only([0, 1]).fingerprint() != dataset.fingerprint()

@@ -48,6 +48,7 @@ def _many(folder: Path, count: int, seconds: float = 0.05) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_same_input_same_bytes_whatever_the_parallelism_and_the_place(sounds: Path, tmp_path: Path) -> None:
     one = pack(sounds, tmp_path / "one", n_jobs=1)
     moved = sounds.rename(tmp_path / "elsewhere")
@@ -84,6 +85,7 @@ def test_nothing_but_a_dataset_is_ever_replaced(sounds: Path, tmp_path: Path) ->
     assert (precious / "chapter1.txt").read_text() == "..."
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_goes_on_and_ends_the_same(tmp_path: Path) -> None:
     folder = _many(tmp_path / "sounds", 64 * 6)
     whole = _contents(pack(folder, tmp_path / "whole", n_jobs=1).folder)
@@ -109,6 +111,7 @@ def test_killed_at_any_moment_it_goes_on_and_ends_the_same(tmp_path: Path) -> No
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dataset", "sounds", "whole"]
 
 
+@pytest.mark.slow
 def test_a_half_written_store_is_cut_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Power lost while a part was being appended: its tail is garbage, the part is still there."""
     folder = _many(tmp_path / "sounds", 130)
@@ -125,6 +128,7 @@ def test_a_half_written_store_is_cut_back(tmp_path: Path, monkeypatch: pytest.Mo
     assert _contents(pack(folder, tmp_path / "dataset", n_jobs=1).folder) == whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_out_of_disk_it_says_so_and_goes_on_later(tmp_path: Path, jobs: str) -> None:
     """A limit on file size stands in for a full disk: writing fails at the same places, with an errno of its own."""
@@ -144,6 +148,7 @@ def test_out_of_disk_it_says_so_and_goes_on_later(tmp_path: Path, jobs: str) -> 
     assert _contents(target) == _contents(pack(folder, tmp_path / "whole").folder)
 
 
+@pytest.mark.slow
 def test_a_full_disk(tmp_path: Path) -> None:
     folder = _many(tmp_path / "sounds", 64 * 4)
     small = tmp_path / "small"
@@ -161,6 +166,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
         subprocess.run(["umount", "--lazy", str(small)], check=True)
 
 
+@pytest.mark.slow
 def test_hours_of_audio_need_little_memory(tmp_path: Path) -> None:
     folder = tmp_path / "sounds"
     folder.mkdir()
@@ -200,6 +206,7 @@ def test_peaks_are_normalised_over_all_channels_before_slicing(tmp_path: Path) -
     np.testing.assert_allclose(as_is.audio(0)[:, 900], [0.5, -0.25], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_one_bad_file_stops_nothing_unless_strict(sounds: Path, tmp_path: Path) -> None:
     (sounds / "kick" / "bad.wav").write_bytes(b"RIFF....")
     dataset = pack(sounds, tmp_path / "dataset")
@@ -285,6 +292,7 @@ def test_what_counts_as_a_one_shot() -> None:
     assert is_one_shot(np.concatenate([loud, 0 * quiet]), 1000)
 
 
+@pytest.mark.slow
 def test_two_at_once_do_not_mix(tmp_path: Path) -> None:
     folder = _many(tmp_path / "sounds", 64 * 3)
     command = [sys.executable, "-c", _PACK, folder, tmp_path / "dataset", "1"]
@@ -299,6 +307,7 @@ def test_two_at_once_do_not_mix(tmp_path: Path) -> None:
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 def test_training_prepares_into_a_cache_once_and_again_after_a_change(sounds: Path, tmp_path: Path) -> None:
     first = open_or_prepare(sounds, cache_dir=tmp_path / "cache")
     begin = time.perf_counter()
@@ -322,6 +331,7 @@ def test_parts_depend_on_the_list_alone_and_are_bounded(sounds: Path, monkeypatc
     assert [name for part in dealt for name in part] == [sound.file for sound in catalogue.sounds]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("work", ["scan", "pack"])
 def test_progress_shows_inside_a_long_file(tmp_path: Path, work: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fauxley.dataset.shared_progress._EVERY_SECONDS", 0.001)

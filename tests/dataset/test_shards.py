@@ -18,6 +18,8 @@ from fauxley.dataset.packing import find_finished, pack
 from fauxley.dataset.slicing import Slicing
 from fauxley.errors import FauxleyError, UsageError
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = PackSettings(clip_length=256, slicing="all", normalize=False)
 SHARD_BYTES = 6000
 
@@ -125,6 +127,7 @@ def test_a_second_run_finds_the_first_and_another_size_is_another_dataset(sharde
         pack(sounds, sharded.folder.with_name("other"), SETTINGS, shard_bytes=0)
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_goes_on_and_ends_the_same(tmp_path: Path) -> None:
     folder = tmp_path / "sounds"
     folder.mkdir()

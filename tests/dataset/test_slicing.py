@@ -35,6 +35,7 @@ def test_parity_slices(parity_dir: Path) -> None:
     assert checked == len(fixture.files) - 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pad_end", [True, False])
 @pytest.mark.parametrize("overlap", [0.0, 0.5])
 def test_random_starts_are_uniform_over_every_place_and_reach_head_and_tail(pad_end: bool, overlap: float) -> None:

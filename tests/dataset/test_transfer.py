@@ -18,6 +18,8 @@ from fauxley.dataset.packing import pack
 from fauxley.dataset.transfer import Pace, TransferError, download, read
 from fauxley.errors import FauxleyError
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("aiohttp")
 
 Answer = Callable[[socket.socket, threading.Event], None]

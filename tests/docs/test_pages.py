@@ -1,6 +1,5 @@
 """The documentation is true: its links lead somewhere, its commands parse, its Python runs, every module is in it."""
 
-import ast
 import functools
 import re
 import shlex
@@ -11,6 +10,8 @@ import pytest
 import tyro
 
 from fauxley.cli.main import COMMANDS, main
+from fauxley.dataset.pack_settings import PackSettings
+from fauxley.dataset.packing import pack
 from fauxley.models.draws import Draws
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.wavegan import WaveGAN
@@ -25,22 +26,22 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 TEXTS = {str(page.relative_to(ROOT)): page.read_text(encoding="utf-8") for page in PAGES}
 MADE = {"cli.md", "reference/cli.md"}  # by the build of the site, which checks links to it
 OFFICIAL = {"train_wavegan.py", "train_specgan.py"}  # files of the authors' code
-_BLOCK = re.compile(r"(<!-- tested -->\n)?^( *)```(\w*)[^\n]*\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 
 each_page = pytest.mark.parametrize("page", TEXTS)
 
 
 def blocks(page, language):
-    """Code blocks of a language: whether they are marked as tested, and their lines without indentation."""
-    for tested, indent, found, text in _BLOCK.findall(TEXTS[page]):
+    """Lines of the code blocks of a language, without indentation."""
+    for indent, found, text in _BLOCK.findall(TEXTS[page]):
         if found == language:
-            yield bool(tested), re.sub(rf"^{indent}", "", text, flags=re.MULTILINE)
+            yield re.sub(rf"^{indent}", "", text, flags=re.MULTILINE)
 
 
 def command_lines():
     """Commands in blocks of code without a language, with lines that are continued joined and comments left out."""
     for page in TEXTS:
-        for _, text in blocks(page, ""):
+        for text in blocks(page, ""):
             for line in text.replace("\\\n", " ").splitlines():
                 if found := re.match(r"(?:torchrun .* -- )?fauxley (.*)", line):
                     yield pytest.param(shlex.split(found[1], comments=True), id=f"{page}: {line.strip()[:70]}")
@@ -83,6 +84,7 @@ def test_command_lines_of_the_pages_are_understood(arguments, monkeypatch, capfd
     assert parse(arguments, monkeypatch) == 0, capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_command_lines_of_the_help_texts_are_understood(monkeypatch, capfd):
     for arguments in examples():
         with monkeypatch.context() as patch:
@@ -104,23 +106,28 @@ def test_files_of_code_that_are_named_exist(page):
         assert any((root / name).is_file() for root in roots) or list((ROOT / "src").rglob(name)), name
 
 
-@each_page
-def test_python_compiles(page):
-    for _, text in blocks(page, "python"):
-        ast.parse(text)
-
-
-@pytest.mark.parametrize("page", [page for page in TEXTS if any(tested for tested, _ in blocks(page, "python"))])
-def test_python_that_says_so_runs(page, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def where_people_work(make_kit, tmp_path_factory):
+    """A folder with what the pages speak of: models and datasets of their sample rate and clip length."""
+    folder = tmp_path_factory.mktemp("pages")
     for name, labels in (("mine", ()), ("drums", ("hat", "kick", "snare"))):
         architecture = WaveGAN(4096, dim=1, labels=labels)
         model = Synthesizer(architecture, architecture.generator(Draws(0)), architecture.representation(), 16000)
-        model.save(tmp_path / "runs" / name)
-    monkeypatch.chdir(tmp_path)
+        model.save(folder / "runs" / name)
+    settings = PackSettings(sample_rate=16000, clip_length=4096)
+    for seed, name in enumerate(("my-dataset", "train.dataset", "test.dataset")):
+        kit = make_kit(sample_rate=16000, duration_seconds=0.25, per_instrument=4, seed=seed)
+        pack(kit, folder / name, settings, n_jobs=1)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in TEXTS if list(blocks(page, "python"))])
+def test_python_runs(page, where_people_work, monkeypatch):
+    monkeypatch.chdir(where_people_work)
     names = {"__name__": "__main__"}
-    for tested, text in blocks(page, "python"):
-        if tested:
-            exec(compile(text, page, "exec"), names)  # the page's own code, block after block
+    for text in blocks(page, "python"):
+        exec(compile(text, page, "exec"), names)  # the page's own code, block after block
 
 
 def test_every_module_says_what_it_holds():

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save
 
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.evaluation.classifier.augmentation import augment_spectrograms
-from fauxley.evaluation.classifier.cache import cached_path, find_cached, fingerprint
+from fauxley.evaluation.classifier.cache import cached_path, find_cached
 from fauxley.evaluation.classifier.classifier import Classifier
 from fauxley.evaluation.classifier.network import ClassifierSettings
 from fauxley.evaluation.classifier.training import Recipe, train_classifier
@@ -21,6 +21,8 @@ from fauxley.evaluation.metrics.inception_score import inception_score
 from fauxley.signal.mel import mel_matrix
 
 from .conftest import SMALL_RECIPE, ArrayClips, collapsed, noisy, scrambled
+
+pytestmark = pytest.mark.slow
 
 
 def test_it_learns_and_says_how_well(classifier, new_kit):
@@ -201,7 +203,6 @@ def test_augmentation_keeps_shapes_and_the_sum_of_targets():
 def test_too_little_to_learn_is_said(learnt_kit, drums, new_kit):
     with pytest.raises(FauxleyError, match="40 at least"):
         train_classifier(drums, SMALL_RECIPE)
-    assert fingerprint(learnt_kit) != fingerprint(new_kit)
 
 
 @pytest.mark.parametrize(

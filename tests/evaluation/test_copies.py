@@ -22,6 +22,8 @@ from fauxley.sounds.reading import read_audio
 
 from .conftest import ArrayClips
 
+pytestmark = pytest.mark.slow
+
 _DATA = Path(os.environ.get("FAUXLEY_DATA_DIR") or Path(__file__).parents[3] / "shared" / "data")
 _RATE, _LENGTH = 16000, 16384
 

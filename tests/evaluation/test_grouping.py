@@ -18,6 +18,8 @@ from fauxley.evaluation.classifier.calibration import (
 from fauxley.evaluation.classifier.grouping import find_groups, grouped_folds, held_out
 from fauxley.evaluation.classifier.training import Recipe, train_classifier
 
+pytestmark = pytest.mark.slow
+
 
 def _sounds(folder, names, rows=None):
     """Noise under each of the names, or tones by label; with a manifest.csv if there are rows."""

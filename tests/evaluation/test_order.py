@@ -25,6 +25,8 @@ from fauxley.evaluation.scoring import score_copies, score_distances, score_memo
 
 from .conftest import ArrayClips, collapsed, memorised, noisy, scrambled
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def figures(halves):

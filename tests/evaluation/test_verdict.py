@@ -1,6 +1,7 @@
 """What disqualifies a checkpoint, and which one is then the best."""
 
 import numpy as np
+import pytest
 
 from fauxley.cli.shared.judging import choose_best, explain_best, record_step
 from fauxley.evaluation.clips import DatasetClips
@@ -11,6 +12,8 @@ from fauxley.evaluation.verdict import faults
 from fauxley.runs import read_best
 
 from .conftest import ArrayClips
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_best_checkpoint_is_one_without_faults_however_near_the_others_are(learnt_kit, new_kit, tmp_path):

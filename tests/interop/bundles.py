@@ -1,9 +1,10 @@
-"""Writes the official code's checkpoint files, so that tests can have any they like, good or bad."""
+"""Writes the official code's variables and checkpoint files, so that tests can have any they like, good or bad."""
 
 import struct
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from fauxley.interop.crc32c import masked_crc32c
 from fauxley.interop.tensorflow_checkpoint import open_checkpoint
@@ -15,6 +16,14 @@ VARIABLES = {
     "G/b/kernel": np.linspace(-1, 1, 5).astype("<f8"),
     "global_step": np.array(1234567, "<i8"),
 }
+
+
+def to_tensorflow(value: Tensor, variable: str) -> np.ndarray:
+    """One of our tensors as the official variable: the inverse of `fauxley.interop.variables.from_tensorflow`."""
+    array = value.detach().cpu().numpy()
+    if variable.endswith("conv2d_transpose/kernel") and array.ndim == 3:
+        return array.swapaxes(1, 2)[None]
+    return array if variable.endswith("conv1d/kernel") else array.T
 
 
 def varint(number: int) -> bytes:

@@ -15,6 +15,7 @@ from fauxley.errors import FauxleyError
 from .bundles import VARIABLES, block, entry, field, header, read_all, seal, table, varint, write_bundle, write_raw
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_anywhere_is_noticed(tmp_path: Path) -> None:
     write_bundle(tmp_path / "model.ckpt-7", VARIABLES, per_block=2)
     draws = random.Random(2)
@@ -62,6 +63,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pairs", HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_index_is_an_error(tmp_path: Path, pairs: list[tuple[bytes, bytes]]) -> None:
     only_data(tmp_path, table(block(pairs)), bytes(16))
@@ -85,6 +87,7 @@ def test_a_hostile_block_is_an_error(tmp_path: Path, contents: bytes) -> None:
     assert_error(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_block_named_a_thousand_times_is_read_once(tmp_path: Path) -> None:
     good = block([(b"", header()), (b"G", ONE)])
     handle = varint(0) + varint(len(good) - 5)
@@ -114,6 +117,7 @@ def test_odd_names_do_no_harm(tmp_path: Path, name: str) -> None:
         assert_error(tmp_path / name)
 
 
+@pytest.mark.slow
 def test_fuzzed_files_are_read_or_refused(tmp_path: Path) -> None:
     """Thousands of damaged indices, half of them with proper checksums, so that what lies behind those is reached."""
     write_bundle(tmp_path / "model.ckpt-1", VARIABLES, per_block=100)
@@ -130,6 +134,7 @@ def test_fuzzed_files_are_read_or_refused(tmp_path: Path) -> None:
     assert 1000 < refused < 3000
 
 
+@pytest.mark.slow
 def test_fuzzed_manifests_are_read_or_refused(tmp_path: Path) -> None:
     good = json.dumps(write_raw(tmp_path)).encode()
     draws = random.Random(4)

@@ -138,6 +138,7 @@ def test_objects_that_act_on_being_unpickled_are_refused(read: Any, tmp_path: Pa
     assert not (tmp_path / "executed").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "program",
     [
@@ -178,6 +179,7 @@ def test_what_holds_no_moments_is_an_error(read: Any, program: bytes) -> None:
     assert len(str(error.value).splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("good", [*(pickle.dumps((MEAN, STD), p) for p in range(6)), python_2(0)], ids=range(7))
 def test_fuzzed_moments_are_read_or_refused(read: Any, good: bytes) -> None:
     draws = random.Random(5)

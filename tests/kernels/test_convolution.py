@@ -30,14 +30,14 @@ def random(*shape, requires_grad=True):
     return torch.randn(shape, dtype=torch.float64, requires_grad=requires_grad)
 
 
-@pytest.fixture(params=SHAPES.values(), ids=SHAPES)
+@pytest.fixture(params=SHAPES.values(), ids=list(SHAPES))
 def operands(request):
     torch.manual_seed(0)
     batch, frames, inputs, outputs, taps = request.param
     return random(batch, frames, inputs), random(taps, inputs, outputs)
 
 
-@pytest.fixture(params=ALGORITHMS.values(), ids=ALGORITHMS)
+@pytest.fixture(params=ALGORITHMS.values(), ids=list(ALGORITHMS))
 def convolve(request):
     """A convolution by one of the algorithms."""
 

@@ -53,7 +53,7 @@ def test_each_way_equals_plain_convolution(case, dtype, tolerance):
     if not has_packing(dtype):  # then none of these is chosen but the one that takes over
         by = choose_packed(torch.empty(sizes[:3], dtype=dtype), sizes[4], sizes[3])
         assert isinstance(by, Unpacked)
-    x, weight, bias = operands(*sizes, dtype)
+    x, weight, bias = operands(*sizes, dtype=dtype)
     before = x.clone()
     y = by.convolve(x, by.prepare(weight, bias))
     assert y.dtype == dtype

@@ -19,7 +19,7 @@ ARCHITECTURES = {
 }
 
 
-@pytest.fixture(params=ARCHITECTURES.values(), ids=ARCHITECTURES)
+@pytest.fixture(params=ARCHITECTURES.values(), ids=list(ARCHITECTURES))
 def critic(request):
     critic = request.param.critic(Draws(0, 1)).double()
     for parameter in critic.parameters():  # biases are zero at first

@@ -51,12 +51,13 @@ class Listener:
             quietest = {tones.id: str(tones.quietest) for tones in self.study.tones}
             return quietest[clips[0]] if self.careful else str(rng.integers(1, 4))
         if not self.careful:
-            return {
+            by_dice: dict[str, Callable[[], str | Opinion]] = {
                 "label": lambda: str(rng.choice([*LABELS, CANNOT_TELL])),
                 "opinion": lambda: Opinion(*rng.integers(1, 6, 3).tolist()),
                 "pair": lambda: str(rng.choice(["first", "second", "neither"])),
                 "verdict": lambda: str(rng.choice(["real", "generated"])),
-            }[kind]()
+            }
+            return by_dice[kind]()
         heard = [QUALITY[self.study.sources[self.study.clip[clip].source].name] for clip in clips]
         if kind == "label":
             label = self.study.clip[clips[0]].label or "go"

@@ -53,8 +53,8 @@ def test_each_source_comes_once_at_each_place(make_study) -> None:
     for first in (0, 4, 40):
         orders = [sources_of_batches(study, assign(study, first + listener, {})) for listener in range(4)]
         assert [sorted(column) for column in zip(*orders, strict=True)] == [[0, 1, 2, 3]] * 4
-    orders = {tuple(sources_of_batches(study, assign(study, listener, {}))) for listener in range(60)}
-    assert len(orders) > 12
+    different = {tuple(sources_of_batches(study, assign(study, listener, {}))) for listener in range(60)}
+    assert len(different) > 12
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
@@ -67,14 +67,16 @@ def test_latin_rows_are_permutations(size: int) -> None:
 def test_a_pair_is_heard_in_both_orders_alike(make_study) -> None:
     study = make_study(Design(tasks=("pairs",), pairs=3), clips=10)
     loads, turned = Counter(), Counter()
-    for listener in range(42):
+    for listener in range(43):
         for trial in assign(study, listener, loads):
             if trial.kind == "pair" and trial.purpose != "repeat":
                 loads[trial.unit] += 1
                 turned[trial.unit] += trial.clips != study.unit[trial.unit].clips
     assert all(abs(2 * turned[unit] - loads[unit]) <= 1 for unit in loads)
     assert 0.3 < sum(turned.values()) / sum(loads.values()) < 0.7
-    assert len({turned[unit] * 2 - loads[unit] for unit in loads if loads[unit] % 2}) == 2
+    odd = [2 * turned[unit] - loads[unit] for unit in loads if loads[unit] % 2]
+    assert len(odd) > 16  # which way first is drawn for each by its identifier, which is new every time
+    assert set(odd) == {-1, 1}
 
 
 def test_half_of_the_verdicts_are_about_real_sounds(make_study) -> None:

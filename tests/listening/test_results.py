@@ -10,6 +10,7 @@ from fauxley.listening.study import Design
 from fauxley.listening.tables import write_ratings
 
 
+@pytest.mark.slow
 def test_the_order_of_the_sources_is_found(make_study, simulate) -> None:
     study = make_study()
     ratings = simulate(study, careful=12)
@@ -52,6 +53,7 @@ def test_without_labels_of_the_clips_there_is_no_accuracy_but_the_rest(make_stud
     assert real.quality is not None
 
 
+@pytest.mark.slow
 def test_the_careless_are_found_and_the_careful_are_not(make_study, simulate) -> None:
     study = make_study()
     excluded = find_careless(study, simulate(study, careful=15, careless=15))
@@ -67,6 +69,7 @@ def test_where_only_anchors_tell_most_of_the_careless_are_found(make_study, simu
     assert len(excluded) >= 10  # who chooses by dice is wrong in two of three comparisons of three in 74 % of cases
 
 
+@pytest.mark.slow
 def test_figures_with_and_without_the_careless(make_study, simulate) -> None:
     study = make_study()
     results = evaluate(study, simulate(study, careful=10, careless=5), dict.fromkeys(range(15), True))
@@ -90,6 +93,7 @@ def test_nobody_is_excluded_for_what_was_not_asked(make_study, simulate) -> None
     assert evaluate(study, [], {}).everyone.answers == 0
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_figures(make_study, simulate) -> None:
     study = make_study()
     ratings = simulate(study, careful=3)
@@ -97,6 +101,7 @@ def test_the_same_seed_gives_the_same_figures(make_study, simulate) -> None:
     assert evaluate(study, ratings, {}, 1) != evaluate(study, ratings, {}, 2)
 
 
+@pytest.mark.slow
 def test_the_exported_table_holds_every_answer_and_gives_the_same_figures(make_study, simulate) -> None:
     study = make_study()
     ratings = simulate(study, careful=4, careless=2)

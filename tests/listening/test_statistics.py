@@ -14,6 +14,7 @@ def test_the_interval_of_independent_answers_is_the_classic_one() -> None:
     assert (found.mean, found.answers, found.listeners) == (pytest.approx(x.mean()), 400, 400)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth_where_listeners_and_clips_differ() -> None:
     """An interval over answers alone would cover it in about a third of the cases."""
     rng = np.random.default_rng(1)

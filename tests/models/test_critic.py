@@ -24,7 +24,7 @@ ARCHITECTURES = {
 def overridden(cls, what):
     """A sub-class whose `forward` gives `what` of the outcome."""
 
-    class Overridden(cls):
+    class Overridden(cls):  # type: ignore[valid-type]
         def forward(self, *inputs):
             return what(super().forward(*inputs))
 
@@ -74,7 +74,7 @@ WAYS = {
 }
 
 
-@pytest.fixture(params=ARCHITECTURES.values(), ids=ARCHITECTURES)
+@pytest.fixture(params=ARCHITECTURES.values(), ids=list(ARCHITECTURES))
 def architecture(request):
     return request.param
 

@@ -23,7 +23,7 @@ ARCHITECTURES = {
 }
 
 
-@pytest.fixture(params=ARCHITECTURES.values(), ids=ARCHITECTURES)
+@pytest.fixture(params=ARCHITECTURES.values(), ids=list(ARCHITECTURES))
 def synthesizer(request):
     return synthesizer_of(request.param)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fauxley import kernels
-from fauxley.interop.variables import convert, specgan_variables, to_tensorflow, wavegan_variables
+from fauxley.interop.variables import convert, specgan_variables, wavegan_variables
 from fauxley.kernels import phase_shuffle
 from fauxley.models.draws import Draws
 from fauxley.models.layers import CubicUpsampling2d, LinearUpsampling2d, NearestUpsampling2d
@@ -16,6 +16,8 @@ from fauxley.models.log_spectrogram import LogSpectrogram
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
 from fauxley.signal.stft import stft
+
+from ..interop.bundles import to_tensorflow  # noqa: TID252 - importlib mode has no package `tests`
 
 UPSAMPLING = {"zeros": "zeros", "nn": "nearest", "linear": "linear", "cubic": "cubic"}
 RESIZES = {"nn": NearestUpsampling2d, "linear": LinearUpsampling2d, "cubic": CubicUpsampling2d}

@@ -123,6 +123,7 @@ def test_measuring_gives_a_number_and_changes_nothing():
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.slow
 def test_networks_and_packing_work_on_a_processor_with_avx2_only():
     """The selection that failed there. What PyTorch may use is settled when it starts, hence a process of its own."""
     selection = ["tests/kernels/test_packing.py", "tests/models/test_packed.py"]

@@ -267,6 +267,7 @@ DAMAGE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_damaged_and_hostile_folders_are_refused_in_one_line(folder, damage):
     damage(folder)
@@ -285,6 +286,7 @@ def test_nothing_of_what_is_refused_is_read_into_memory(folder):
     tracemalloc.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model", [WaveGAN(4096, dim=2, batch_norm=True), SpecGAN(dim=2, batch_norm=True), WaveNet(256)]
 )

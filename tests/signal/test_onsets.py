@@ -184,6 +184,7 @@ def walks(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_dataset_cut_at_onsets(walks: Path, tmp_path: Path) -> None:
     settings = PackSettings(slicing="onsets", clip_length=4096)
     dataset = pack(walks, tmp_path / "one", settings, n_jobs=1)
@@ -240,6 +241,7 @@ def test_other_datasets_and_their_keys_are_as_they_were(walks: Path, tmp_path: P
     assert open_or_prepare(plain.folder, PackSettings(slicing="onsets")).info.slicing.mode == "random"
 
 
+@pytest.mark.slow
 def test_an_hour_needs_little_memory(tmp_path: Path) -> None:
     folder = tmp_path / "sounds"
     folder.mkdir()
@@ -257,6 +259,7 @@ def test_an_hour_needs_little_memory(tmp_path: Path) -> None:
     assert len(dataset.entries) == pytest.approx(60 * len(times), rel=0.05)
 
 
+@pytest.mark.slow
 def test_scan_recognises_recordings_of_hits_and_nothing_else(tmp_path: Path) -> None:
     for name in ("walk", "hiss", "swell"):
         (tmp_path / name).mkdir()

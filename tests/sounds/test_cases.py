@@ -12,6 +12,8 @@ from fauxley.dataset.folder_report import FileReport, FolderReport, scan_folder
 from fauxley.dataset.packing import pack
 from fauxley.sounds.catalogue import list_sounds
 
+pytestmark = pytest.mark.slow
+
 
 def _scan(cases: Path, name: str) -> FolderReport:
     folder = cases / name

@@ -17,6 +17,8 @@ from fauxley.dataset.packing import pack
 from fauxley.sounds import decoder_process
 from fauxley.sounds.reading import AudioFileError, open_audio, probe, read_audio
 
+pytestmark = pytest.mark.slow
+
 # Stands in for decoders with bugs: what a file begins with is what it does to them.
 _HAUNTED = """
 import ctypes, fauxley.sounds.decoders as decoders, numpy, os, time

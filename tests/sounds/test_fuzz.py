@@ -8,6 +8,8 @@ import pytest
 from fauxley.dataset.folder_report import scan_folder
 from fauxley.dataset.packing import pack
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.filterwarnings("ignore")  # of what encoders think of the seeds
 def test_damaged_files_stop_nothing(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from fauxley.dataset.packing import pack
 from fauxley.errors import FauxleyError
 from fauxley.sounds.finding import find_audio
 
+pytestmark = pytest.mark.slow
+
 # Phrase in the manifest's outcome → word that the warning must hold.
 _WARNINGS = {
     "warn that the downmix is silent": "antiphase",

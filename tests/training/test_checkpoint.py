@@ -200,6 +200,7 @@ DAMAGE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_what_cannot_be_resumed_from_says_so_in_one_line_and_runs_nothing(tmp_path, damage):
     state = new_state()

@@ -7,8 +7,9 @@ import pytest
 
 from fauxley.errors import UsageError
 from fauxley.serialization import from_json, to_json
-from fauxley.training.config import CLASSES, Adam, TrainingConfig
+from fauxley.training.config import CLASSES, TrainingConfig
 from fauxley.training.objectives import Relativistic
+from fauxley.training.optimizers import Adam
 from fauxley.training.presets import PRESETS
 
 

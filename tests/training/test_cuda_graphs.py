@@ -28,6 +28,8 @@ from fauxley.training.ranks import ONE, OneRank
 from fauxley.training.state import TrainingState
 from fauxley.training.step import train_step
 
+pytestmark = pytest.mark.slow
+
 _spec = importlib.util.spec_from_file_location("tape", Path(__file__).with_name("tape.py"))
 _tape = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_tape)

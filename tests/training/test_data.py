@@ -21,7 +21,7 @@ CONFIG = replace(PRESETS["wavegan-small"][1], architecture=WaveGAN(clip_length=4
 
 
 class SomeRows(OneRank):
-    rows = np.array([1, 4, 6])
+    rows = np.array([1, 4, 6])  # type: ignore[assignment]
 
 
 @pytest.fixture(scope="module")

@@ -38,6 +38,8 @@ from fauxley.training.run import Run
 from fauxley.training.state import Averaging, TrainingState
 from fauxley.training.step import train_step
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 WAVE = WaveGAN(clip_length=4096, dim=1, latent_size=3)
 LABELS = tuple(sorted(INSTRUMENTS))

@@ -19,7 +19,7 @@ from fauxley.training.presets import PRESETS
 from fauxley.training.state import TrainingState
 from fauxley.training.step import train_step
 
-OBJECTIVES = [cls() for cls in CLASSES if issubclass(cls, Adversarial)]
+OBJECTIVES = [cls() for cls in CLASSES if issubclass(cls, Adversarial)]  # type: ignore[call-arg]
 WORDS = ("hat", "kick", "snare")
 WAVE = WaveGAN(4096, dim=2, latent_size=5, labels=WORDS)
 SPECTRAL = SpecGAN(2048, dim=2, latent_size=5, window_length=64, hop_length=64, labels=WORDS)

@@ -10,8 +10,9 @@ from fauxley.errors import UsageError
 from fauxley.models.draws import Draws
 from fauxley.models.wavegan import WaveGAN
 from fauxley.models.wavenet import WaveNet
-from fauxley.training.config import CLASSES, Adam, TrainingConfig
+from fauxley.training.config import CLASSES, TrainingConfig
 from fauxley.training.objectives import Adversarial, MaximumLikelihood
+from fauxley.training.optimizers import Adam
 from fauxley.training.state import TrainingState
 from fauxley.training.step import train_step
 
@@ -50,6 +51,7 @@ def test_a_batch_in_parts_gives_the_step_of_the_whole_batch():
     torch.testing.assert_close(*results, rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_tone_is_learnt_and_generated():
     """Bits fall from 6 to nearly none but for the phase, and what is generated is a tone of that pitch."""
     state = new_state()
@@ -64,7 +66,7 @@ def test_a_tone_is_learnt_and_generated():
     assert spectrum[10:15].sum() > 0.9 * spectrum[1:].sum()
 
 
-OBJECTIVES = [cls() for cls in CLASSES if issubclass(cls, Adversarial)]
+OBJECTIVES = [cls() for cls in CLASSES if issubclass(cls, Adversarial)]  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(

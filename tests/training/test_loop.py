@@ -34,6 +34,8 @@ from fauxley.training.presets import PRESETS
 from fauxley.training.run import Run
 from fauxley.training.state import Averaging
 
+pytestmark = pytest.mark.slow
+
 CONFIG = replace(
     PRESETS["wavegan-small"][1],
     architecture=WaveGAN(clip_length=4096, dim=2, latent_size=4),

@@ -9,13 +9,14 @@ batches, and the gradient penalty does not depend on either. `Rounding` tells th
 
 import copy
 import functools
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 
 from fauxley import kernels
-from fauxley.interop.variables import convert, specgan_variables, to_tensorflow, wavegan_variables
+from fauxley.interop.variables import convert, specgan_variables, wavegan_variables
 from fauxley.models.critic import Critic
 from fauxley.models.draws import Draws
 from fauxley.models.specgan import SpecGAN
@@ -24,6 +25,8 @@ from fauxley.training.objectives import LeastSquares, NonSaturating, Wasserstein
 from fauxley.training.optimizers import Adam, RMSProp
 from fauxley.training.state import TrainingState
 from fauxley.training.step import Updater, train_step
+
+from ..interop.bundles import to_tensorflow  # noqa: TID252 - importlib mode has no package `tests`
 
 # The official code's name of a loss → that loss and its optimiser here.
 OBJECTIVES = {
@@ -67,7 +70,7 @@ class Official:
     def __init__(self, recorded, optimizer):
         cfg, variables = recorded.cfg, recorded.variables()
         if "D/downconv_0/conv2d/kernel" in variables:
-            architecture = SpecGAN(
+            architecture: SpecGAN | WaveGAN = SpecGAN(
                 dim=cfg["dim"],
                 kernel_length=variables["D/downconv_0/conv2d/kernel"].shape[0],
                 latent_size=cfg["latent_dim"],
@@ -154,9 +157,9 @@ def test_parity_losses_and_gradients(recorded, name):
 
     # The official code differentiates the same scores of D(G(z)): the second set of shifts.
     draws = RecordedDraws(phases=phases[critic.shuffled_layers : 2 * critic.shuffled_layers])
-    loss = objective.generator_loss(critic, real, fake, draws)
-    loss.backward()
-    np.testing.assert_allclose(loss.detach(), recorded.own[f"{name}/G_loss"], rtol=1e-5, atol=rounding)
+    generator_loss = objective.generator_loss(critic, real, fake, draws)
+    generator_loss.backward()
+    np.testing.assert_allclose(generator_loss.detach(), recorded.own[f"{name}/G_loss"], rtol=1e-5, atol=rounding)
     group = "wgan-gp" if name == "wgan" else name  # the same loss, recorded once
     assert_gradients(recorded, f"{group}/dG", official.gradients("G/"), official.meaningless)
 
@@ -164,7 +167,7 @@ def test_parity_losses_and_gradients(recorded, name):
 @pytest.mark.parity("losses")
 def test_parity_slopes_of_the_gradient_penalty(recorded):
     official = Official(recorded, Adam())
-    critic: Critic = official.state.networks["critic"]
+    critic = cast(Critic, official.state.networks["critic"])
     real = features(recorded["x"])
     with torch.no_grad():
         fake = official.state.generator(torch.from_numpy(recorded["z"]))
@@ -180,6 +183,7 @@ def test_parity_slopes_of_the_gradient_penalty(recorded):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parity("optim")
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_parity_training_steps(recorded, name):
@@ -337,6 +341,7 @@ class TwoHalves(Draws):
         return values.flip(0) if self.opposite else values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", [Wasserstein(2), WassersteinGP(2)])
 @pytest.mark.parametrize("seed", range(6))
 def test_where_gradients_are_above_rounding_the_order_of_a_batch_does_not_matter(objective, seed):

@@ -10,8 +10,9 @@ import pytest
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.wavegan import WaveGAN
 from fauxley.runs import step_of
-from fauxley.training.config import Adam, TrainingConfig
+from fauxley.training.config import TrainingConfig
 from fauxley.training.objectives import Relativistic, WassersteinGP
+from fauxley.training.optimizers import Adam
 from fauxley.training.run import Run
 
 CONFIG = TrainingConfig("test", WaveGAN(4096, dim=2), WassersteinGP(), steps=10, batch_size=4)
@@ -180,6 +181,7 @@ def test_folders_of_other_names_do_no_harm(run):
     assert (run.path / "checkpoints" / "step-00000005 (copy)").exists()
 
 
+@pytest.mark.slow
 def test_two_processes_cannot_train_one_run(tmp_path):
     run = Run(tmp_path / "run")
     run.begin(CONFIG, "data")

@@ -15,12 +15,13 @@ from fauxley.models.network import Generator
 from fauxley.models.representations import Waveform
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
-from fauxley.training.config import CLASSES, Adam, RMSProp
+from fauxley.training.config import CLASSES
 from fauxley.training.objectives import Adversarial, CriticLoss, Wasserstein, WassersteinGP
+from fauxley.training.optimizers import Adam, RMSProp
 from fauxley.training.state import TrainingState
 from fauxley.training.step import train_step
 
-OBJECTIVES = [cls() for cls in CLASSES if issubclass(cls, Adversarial)]
+OBJECTIVES = [cls() for cls in CLASSES if issubclass(cls, Adversarial)]  # type: ignore[call-arg]
 SMALL = WaveGAN(clip_length=4096, dim=2, latent_size=5)
 SPECTRAL = SpecGAN(clip_length=2048, dim=2, latent_size=5, window_length=64, hop_length=64)
 ARCHITECTURES = {
@@ -245,6 +246,7 @@ def learn_two_clusters(objective, optimizer, spread=1.0):
     return distances, nearest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", [o for o in OBJECTIVES if not isinstance(o, Wasserstein)], ids=repr)
 def test_two_clusters_are_learnt(objective):
     """Both modes are found, about equally often.
@@ -259,6 +261,7 @@ def test_two_clusters_are_learnt(objective):
     assert 0.25 < nearest.float().mean() < 0.75
 
 
+@pytest.mark.slow
 def test_clipped_weights_find_two_clusters_but_not_their_place():
     """The known weakness (Gulrajani et al. 2017, section 3): such a critic is too simple for more than the direction.
 

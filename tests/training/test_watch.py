@@ -65,6 +65,7 @@ def test_rising_levels_are_noticed_before_files_cut_much_off(peak):
     assert np.median(np.abs(louder).max(axis=2)) < 1.5
 
 
+@pytest.mark.slow
 def test_sounds_as_loud_as_the_data_raise_no_alarm_whatever_their_level():
     for gain in (1.0, 0.9, 0.3):
         watch = Watch(gain * REAL)

@@ -18,6 +18,8 @@ from fauxley.web.guard import Guard, RequestLimits
 from fauxley.web.hosts import Hosts
 from fauxley.web.server import Server, address_of, bind
 
+pytestmark = pytest.mark.slow
+
 LARGE = 30_000_000  # more than the system keeps of what nobody reads
 OTHER = "127.0.0.2"  # another address of this machine, on Linux and Windows
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"

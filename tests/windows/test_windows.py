@@ -13,6 +13,8 @@ from fauxley.dataset.dataset import Dataset
 from fauxley.signal.drumkit import synthesize
 from fauxley.sounds.writing import write_audio
 
+pytestmark = pytest.mark.slow
+
 _NAMES = ["straße – 日本語", "ударный 🥁", "dingbat ✂ (1)", "plain"]
 
 

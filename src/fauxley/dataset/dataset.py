@@ -3,6 +3,7 @@
 Letters: B clips in a batch, N clips in all, C channels, T samples in a clip.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -71,7 +72,12 @@ class Dataset:
         """The distinct licences, sorted."""
         return self._shards.licenses
 
-    def contents(self) -> Any:
+    def fingerprint(self, slicing: Slicing | None = None) -> str:
+        """A short hash, which differs where any sound, label or name does, or how clips are cut (None: as usual)."""
+        settings = (self.sample_rate, self.channels, self.info.normalize, slicing or self.info.slicing)
+        return hashlib.sha256(repr((settings, self._contents())).encode()).hexdigest()[:16]
+
+    def _contents(self) -> Any:
         """A value to be hashed, which differs where any sound, label or name does."""
         if isinstance(self.info, ShardedInfo):
             return self.info.manifest_sha256, [shard.sha256 for shard in self.info.shards]
@@ -84,6 +90,7 @@ class Dataset:
 
     @property
     def channels(self) -> int:
+        """How many channels every sound has."""
         return self.info.channels
 
     @property
@@ -125,6 +132,7 @@ class Dataset:
         return index
 
     def num_clips(self, slicing: Slicing | None = None) -> int:
+        """How many clips there are: a sound has as many as its slicing makes of it."""
         return len(self.index(slicing))
 
     def clip_labels(self, slicing: Slicing | None = None) -> Int:

@@ -13,7 +13,6 @@ Letters: N clips, C channels, T samples.
 """
 
 import dataclasses
-import hashlib
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -157,7 +156,7 @@ class DatasetClips(ClipSource):
 
     @cached_property
     def _contents(self) -> str:
-        return _hash(self.dataset)
+        return self.dataset.fingerprint()
 
     def name(self, index: int) -> str:
         return printable(self.dataset.entries[int(self.clips.file[index])].file)
@@ -316,8 +315,8 @@ class FolderClips(_Files):
         if rate != self.sample_rate:
             wanted = self.sample_rate
             raise UsageError(
-                f"{printable(path)} has {rate} Hz and the data {wanted} Hz; write the sounds at {wanted} Hz "
-                f"(fauxley generate --sample-rate {wanted}), or prepare the data with --sample-rate {rate}"
+                f"{printable(path)} has {rate} Hz and the data {wanted} Hz; write the sounds at {wanted} Hz, "
+                f"or prepare the data at {rate} Hz"
             )
         try:
             clip = read_audio(path, self.sample_rate, 1)
@@ -443,14 +442,10 @@ def _cut_in_worker(folder: Path, contents: str, clips: Clips, clip_length: int) 
 @lru_cache(maxsize=2)  # training and test data
 def _open(folder: Path, contents: str) -> Dataset:
     dataset = Dataset.open(folder)
-    if _hash(dataset) != contents:
+    if dataset.fingerprint() != contents:
         raise FauxleyError(f"{printable(folder)} is another dataset on a worker; all machines must see the same")
     return dataset
 
 
 def _generate_in_worker(model: Path, sha256: str, precision: Settled, title: str, seeds: Sequence[int]) -> Audio:
     return _generate_mono(load_verified(model, sha256).to(precision=precision), title, seeds)
-
-
-def _hash(dataset: Dataset) -> str:
-    return hashlib.sha256(repr(dataset.contents()).encode(errors="surrogateescape")).hexdigest()

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from fauxley.dataset.dataset import Dataset
 from fauxley.errors import FauxleyError
-from fauxley.evaluation.classifier.cache import fingerprint
 from fauxley.evaluation.classifier.classifier import Classifier
 from fauxley.evaluation.clips import ClipSource, DatasetClips
 from fauxley.evaluation.features import (
@@ -110,7 +109,7 @@ class Evaluator:
         if classifier is not None:
             self._extractors["classifier"] = ClassifierFeatures(classifier.to(device))
             self.embeddings = ("classifier", *self.embeddings)
-        self.fingerprint = fingerprint(train)
+        self.fingerprint = train.fingerprint()
         self.train = DatasetClips(train, "real, training data", None, protocol.seed, clip_length)
         self.count = min(protocol.count, len(self.train))
         self.test = None
@@ -138,7 +137,7 @@ class Evaluator:
             raise FauxleyError(
                 f"{source.title} has clips of {source.clip_length} samples at {source.sample_rate} Hz, and the data "
                 f"of {self.train.clip_length} at {self.train.sample_rate} Hz; prepare the data with "
-                f"--clip-length {source.clip_length} --sample-rate {source.sample_rate}"
+                f"clip_length {source.clip_length} and sample_rate {source.sample_rate}"
             )
         if len(source) < LEAST_CLIPS:
             raise FauxleyError(f"{source.title}: {len(source)} of at least {LEAST_CLIPS} clips are there; give more")
@@ -309,7 +308,7 @@ class Evaluator:
             raise FauxleyError(
                 f"the classifier does not know the label {min(unknown)!r} of the data; train one on this data"
                 if unknown
-                else "the data has no labels, so a classifier's judgement of it means nothing; leave out --classifier"
+                else "the data has no labels, so a classifier's judgement of it means nothing; leave out the classifier"
             )
         counts = np.array([names.count(label) for label in self.classifier.labels], np.float64)
         return np.asarray(counts / counts.sum())

@@ -78,10 +78,10 @@ def recognize(
     if _is_wavegan(kernel, last, checkpoint):
         model.architecture = _wavegan(model, checkpoint, last, layers, clip_length)
         if upsampling is not None:
-            raise UsageError("--upsampling is for SpecGANs; this is a WaveGAN, whose variables tell it")
+            raise UsageError("upsampling is for SpecGANs; this is a WaveGAN, whose variables tell it")
     else:
         if clip_length not in (None, SpecGAN.clip_length):
-            raise UsageError(f"--clip-length is for WaveGANs; this is a SpecGAN, with {SpecGAN.clip_length}")
+            raise UsageError(f"clip_length is for WaveGANs; this is a SpecGAN, with {SpecGAN.clip_length}")
         model.architecture = _specgan(model, checkpoint, last, upsampling)
     _compare(model.architecture, shapes)
     return model
@@ -151,10 +151,10 @@ def _specgan(model: OfficialModel, checkpoint: Checkpoint, last: Shape, upsampli
     transposed = _upsampling_kernel(shapes, 0) == "conv2d_transpose"
     width, channels = (last[3], last[2]) if transposed else (last[2], last[3])
     if transposed and upsampling is not None:
-        raise UsageError("--upsampling does not fit: this SpecGAN has transposed convolutions")
+        raise UsageError("upsampling does not fit: this SpecGAN has transposed convolutions")
     told = _UPSAMPLING.get(arguments.get("specgan_genr_upsample", ""))
     if not transposed and upsampling is None and told is None:
-        model.notes.append("nothing tells how it enlarges images: assuming nearest; else give --upsampling")
+        model.notes.append("nothing tells how it enlarges images: assuming nearest; else give upsampling")
     return SpecGAN(
         upsampling="zeros" if transposed else upsampling or told or "nearest",
         batch_norm="G/z_project/batch_normalization/gamma" in shapes,
@@ -173,13 +173,13 @@ def _clip_length(model: OfficialModel, checkpoint: Checkpoint, layers: int, want
     choices = " or ".join(map(str, fitting))
     if wanted is not None:
         if wanted not in fitting:
-            raise UsageError(f"--clip-length {wanted} does not fit {layers} layers; {choices} would")
+            raise UsageError(f"clip_length {wanted} does not fit {layers} layers; {choices} would")
         return wanted
     told = checkpoint.arguments.get("data_slice_len", "")
     if told in map(str, fitting):
         return int(told)
     if len(fitting) > 1:
-        raise FauxleyError(f"nothing tells whether its clips have {choices} samples; give --clip-length")
+        raise FauxleyError(f"nothing tells whether its clips have {choices} samples; give clip_length")
     if told:
         model.notes.append(f"args.txt says data_slice_len {told[:20]!r}, which {layers} layers do not fit: {choices}")
     return fitting[0]

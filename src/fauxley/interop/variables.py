@@ -47,14 +47,6 @@ def from_tensorflow(value: np.ndarray, variable: str) -> Tensor:
     return torch.from_numpy(np.array(value, order="C"))
 
 
-def to_tensorflow(value: Tensor, variable: str) -> np.ndarray:
-    """The inverse of `from_tensorflow`."""
-    array = value.detach().cpu().numpy()
-    if variable.endswith("conv2d_transpose/kernel") and array.ndim == 3:
-        return array.swapaxes(1, 2)[None]
-    return array if variable.endswith("conv1d/kernel") else array.T
-
-
 def _variables(
     layers: int, batch_norm: bool, upsampling: str, downsampling: str, moving: tuple[str, str]
 ) -> tuple[dict[str, str], dict[str, str]]:

@@ -282,7 +282,9 @@ def recogniser(classifier: Classifier, labels: Sequence[str]) -> Callable[[Float
         UsageError: the classifier knows a label that listeners cannot choose.
     """
     if unknown := sorted(set(classifier.labels) - set(labels)):
-        raise UsageError(f"the classifier's label {unknown[0]!r} is none of the study's: give --labels as it has them")
+        raise UsageError(
+            f"the classifier's label {unknown[0]!r} is none of the study's; give the study the labels as it has them"
+        )
     rate, length = classifier.settings.sample_rate, classifier.settings.clip_length
     leveller = Leveller(rate, 1, length / rate, -30.0)  # its loudness is not used
 

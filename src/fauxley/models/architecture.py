@@ -39,6 +39,11 @@ class Architecture(ABC):
         """Whether what becomes of an example depends on the others in its batch (batch normalisation)."""
         return False
 
+    @property
+    def most_seconds(self) -> int:
+        """How long one clip may take to make, about, on one core: a stranger's model may ask for a year."""
+        return 60
+
     @abstractmethod
     def representation(self) -> Representation:
         """What turns audio into the networks' features and back; not yet fitted."""
@@ -93,6 +98,10 @@ class AdversarialArchitecture(Architecture):
 @dataclass(frozen=True)
 class AutoregressiveArchitecture(Architecture):
     """Sizes of a generator that makes one sample after another; it is trained alone."""
+
+    @property
+    def most_seconds(self) -> int:
+        return 900  # a WaveNet of usual size takes about 16 for a second of sound
 
     @abstractmethod
     def generator(self, draws: Draws | None = None) -> AutoregressiveGenerator:

@@ -16,7 +16,7 @@ _MOST_SECONDS = 600
 _MOST_RESAMPLED = 1 << 26  # values of a clip at another rate
 _MOST_WEIGHTS = 1 << 31
 _MOST_NUMBERS = 1 << 27  # half a gigabyte
-_MOST_WORK = 2 * 10**13  # a quarter of an hour, or so
+_WORK_A_SECOND = 10**10
 _MOST_WORK_A_SAMPLE = 5 * 10**7  # a WaveNet of 64 channels and 40 layers takes 10^7
 _OPERATION = 50_000  # multiplications in the time that the smallest operation takes
 
@@ -30,12 +30,15 @@ class Cost:
         multiply_adds: multiplications that direct convolutions and matrices cannot do without.
         operations: what has to happen one after another, each of which takes microseconds however small it is.
         numbers: in the signals that are in memory at the same time, about.
+        surplus: multiplications of large matrices in the time by which some of `multiply_adds` take longer than those:
+            by a filter of one channel, or in transforms.
     """
 
     weights: int = 0
     multiply_adds: int = 0
     operations: int = 0
     numbers: int = 0
+    surplus: int = 0
 
     def __add__(self, other: "Cost") -> "Cost":
         """The cost of both, one after the other."""
@@ -44,12 +47,13 @@ class Cost:
             self.multiply_adds + other.multiply_adds,
             self.operations + other.operations,
             max(self.numbers, other.numbers),
+            self.surplus + other.surplus,
         )
 
     @property
     def work(self) -> int:
         """Multiplications that take about as long as all of it; 10^10 are about a second of a processor."""
-        return self.multiply_adds + _OPERATION * self.operations
+        return self.multiply_adds + self.surplus + _OPERATION * self.operations
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,10 @@ class Costly(Protocol):
     def channels(self) -> int:
         """Audio channels."""
 
+    @property
+    def most_seconds(self) -> int:
+        """How long one clip may take to make."""
+
     def generator_cost(self) -> Cost:
         """What the generator takes for one clip."""
 
@@ -149,7 +157,7 @@ def require_affordable(model: Costly) -> None:
     for what, asked, most in (
         ("weights", cost.weights, _MOST_WEIGHTS),
         ("numbers in memory for one sound", cost.numbers, _MOST_NUMBERS),
-        ("multiplications for one sound", cost.work, _MOST_WORK),
+        ("seconds of work for one sound", cost.work // _WORK_A_SECOND, model.most_seconds),
         ("multiplications for one sample", cost.work // model.clip_length, _MOST_WORK_A_SAMPLE),
     ):
         if asked > most:

@@ -77,6 +77,7 @@ class Synthesizer:
 
     @property
     def device(self) -> torch.device:
+        """Where sounds are computed."""
         return next(self.generator.parameters()).device
 
     def to(self, device: torch.device | str | None = None, *, precision: Precision | None = None) -> "Synthesizer":

@@ -170,7 +170,7 @@ def _render(batches: list[Batch], model: Path, sha256: str, destination: Destina
 def _compute(synthesizer: Synthesizer, batch: Batch) -> np.ndarray:
     latents = np.stack([request.latent.numpy() for request in batch])
     labels = torch.stack([request.labels for request in batch])
-    with in_memory("lower --batch-size"):
+    with in_memory("lower the batch size"):
         clips = synthesizer.generate(latents=latents, labels=labels, batch_size=len(batch)).numpy()
     if not np.isfinite(clips).all():
         raise FauxleyError("this model makes no sounds: what comes out of it are not finite numbers")

@@ -99,11 +99,13 @@ def _require_room(synthesizer: Synthesizer, count: int, out: Path, output: Outpu
     architecture = synthesizer.architecture
     samples = architecture.channels * architecture.clip_length
     batch = min(count, output.batch_size)
-    require_memory("a batch of so many sounds", batch * samples * _BYTES_A_SAMPLE, "lower --batch-size")
+    require_memory("a batch of so many sounds", batch * samples * _BYTES_A_SAMPLE, "lower the batch size")
     ratio = (output.sample_rate or synthesizer.sample_rate) / synthesizer.sample_rate
     whole = output.format == "wav" and not output.clean
     each = max(_LEAST_BYTES, round(2 * samples * ratio) if whole else 0) + 4 * architecture.latent_size
-    require_disk(f"making {counted(count, 'sound')}", count * each, out, "make fewer, or give an --out with more room")
+    require_disk(
+        f"making {counted(count, 'sound')}", count * each, out, "make fewer, or choose a folder with more room"
+    )
 
 
 def _recording(

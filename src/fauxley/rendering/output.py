@@ -22,9 +22,9 @@ class Output:
     sample_rate: int | None = None
     """Sample rate of the files in Hz, such as 44.1k; by default the model's."""
     clean: bool = False
-    """Make usable one-shots: offset removed, silence trimmed, end faded, peak at -1 dB; see --cleaning."""
+    """Make usable one-shots: offset removed, silence trimmed, end faded, peak at -1 dB."""
     cleaning: Cleaning = field(default_factory=Cleaning)
-    """What --clean does."""
+    """How sounds are made usable, if they are."""
     sheet: bool = True
     """Draw the first sounds on sheet.png."""
     sidecars: bool = True

@@ -32,13 +32,13 @@ def begin_or_resume(out: Path, job: Mapping[str, Any], resumable: bool, overwrit
     found = out.exists() and (not out.is_dir() or not all(map(_is_nothing, out.iterdir())))
     resumed = found and not overwrite and resumable and _read(out) == job
     if found and not overwrite and not resumed:
-        raise UsageError(f"{out} {_contradiction(_read(out), job)}; choose another --out, or give --overwrite")
+        raise UsageError(f"{out} {_contradiction(_read(out), job)}; choose another folder, or set overwrite")
     new = not out.exists()
     out.mkdir(parents=True, exist_ok=True)
     try:
         with hold_folder(out) as alone:
             if not alone:
-                raise FauxleyError(f"another process is making sounds in {out}; wait for it, or choose another --out")
+                raise FauxleyError(f"another process is making sounds in {out}; wait for it, or choose another folder")
             sweep_leftovers(out)
             if not resumed:
                 with atomic_file(out / JOB_FILE) as partial:

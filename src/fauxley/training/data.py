@@ -9,7 +9,6 @@
 """
 
 import dataclasses
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -292,8 +291,7 @@ def slicing_for(config: TrainingConfig, dataset: Dataset) -> Slicing:
 
 def fingerprint(config: TrainingConfig, dataset: Dataset) -> str:
     """A short hash of what the dataset holds, and of how clips are cut from it."""
-    settings = (dataset.sample_rate, dataset.channels, dataset.info.normalize, slicing_for(config, dataset))
-    return hashlib.sha256(repr((settings, dataset.contents())).encode()).hexdigest()[:16]
+    return dataset.fingerprint(slicing_for(config, dataset))
 
 
 def licenses(dataset: Dataset) -> str:

@@ -1,7 +1,7 @@
 """The flags of the command line: how tyro makes them of signatures and dataclasses, and those that commands share.
 
 A command's signature is its command line. Dataclasses of the library are plain; how their fields become flags is said
-here, in `_FIELDS`.
+here, in `_FIELDS`. Every help imports this, so datasets are imported by what needs them.
 """
 
 import dataclasses
@@ -20,9 +20,6 @@ from tyro.constructors import (
 )
 
 from fauxley.cli.shared.values import read_path, read_real, read_whole
-from fauxley.dataset.format import INFO_FILE
-from fauxley.dataset.location import is_url
-from fauxley.dataset.slicing import fitting_clip_length
 from fauxley.errors import UsageError, printable
 from fauxley.storage import check_folder_place
 
@@ -85,6 +82,8 @@ class Reference:
         Raises:
             UsageError: they are still to be prepared, which would be into a cache of this machine.
         """
+        from fauxley.dataset.format import INFO_FILE
+
         for path in (self.data, self.test):
             if path is not None and not (path / INFO_FILE).is_file():
                 raise UsageError(
@@ -110,6 +109,8 @@ def clip_length_for(seconds: float, sample_rate: int) -> int:
     Raises:
         UsageError: there is none.
     """
+    from fauxley.dataset.slicing import fitting_clip_length
+
     if not 0 < seconds < 1e6:
         raise UsageError(f"--seconds is how long a clip is to be, such as 1.5; got {seconds}")
     length = fitting_clip_length(seconds, sample_rate)
@@ -132,6 +133,8 @@ def describe_fit(seconds: float, length: int, sample_rate: int) -> str:
 def with_seconds(config: "TrainingConfig", seconds: float, data: Path | str) -> "tuple[TrainingConfig, int]":
     """`config` for clips that hold `seconds` of the sounds at `data`, and their sample rate."""
     from fauxley.dataset.dataset import Dataset
+    from fauxley.dataset.format import INFO_FILE
+    from fauxley.dataset.location import is_url
 
     rate = config.data.sample_rate
     if is_url(data) or (Path(data) / INFO_FILE).exists():

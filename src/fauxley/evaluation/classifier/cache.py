@@ -5,33 +5,23 @@ CACHE/classifiers/<fingerprint of the data>-<hash of how it is taught and tested
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fauxley.dataset.dataset import Dataset
 from fauxley.errors import FauxleyError
 from fauxley.evaluation.classifier.classifier import FORMAT_VERSION, Classifier
+from fauxley.evaluation.classifier.training import Recipe
 from fauxley.user_cache import cache_folder
-
-if TYPE_CHECKING:
-    from fauxley.evaluation.classifier.training import Recipe
 
 # Below this, "the classifier does not know" and "the sound is bad" look the same.
 SENSIBLE_ACCURACY = 0.7
 
 
-def fingerprint(dataset: Dataset) -> str:
-    """A short hash of what a dataset holds and how clips are cut from it."""
-    content = [(entry.file, entry.label, entry.num_samples, entry.sha256) for entry in dataset.entries]
-    settings = (dataset.sample_rate, dataset.channels, dataset.info.normalize, dataset.info.slicing)
-    return hashlib.sha256(repr((settings, content)).encode(errors="surrogateescape")).hexdigest()[:16]
-
-
-def cached_path(data: Dataset, recipe: "Recipe", test: Dataset | None) -> Path:
+def cached_path(data: Dataset, recipe: Recipe, test: Dataset | None) -> Path:
     """The folder in which the classifier of this data, recipe and test data is kept, whether it is there yet or not."""
     # Sources decide what is held out; the format rises with the way of teaching.
     sources = [[entry.source for entry in each.entries] for each in (data, test) if each is not None]
-    rest = repr((FORMAT_VERSION, recipe, None if test is None else fingerprint(test), sources))
-    return _cache() / f"{fingerprint(data)}-{hashlib.sha256(rest.encode()).hexdigest()[:8]}"
+    rest = repr((FORMAT_VERSION, recipe, None if test is None else test.fingerprint(), sources))
+    return _cache() / f"{data.fingerprint()}-{hashlib.sha256(rest.encode()).hexdigest()[:8]}"
 
 
 def find_cached(data: Dataset) -> Classifier | None:
@@ -40,7 +30,7 @@ def find_cached(data: Dataset) -> Classifier | None:
     It is the most accurate, with and without noise: one that was taught without noise may be better without.
     """
     try:
-        folders = sorted(_cache().glob(f"{fingerprint(data)}-*"))
+        folders = sorted(_cache().glob(f"{data.fingerprint()}-*"))
     except (FauxleyError, OSError):  # a user without a home, or without a right to it
         return None
     good = []

@@ -123,9 +123,7 @@ class Classifier:
             FauxleyError: missing, of another format version, or damaged.
         """
         if not (folder / _CONFIG).is_file():
-            raise FauxleyError(
-                f"{folder} is not a classifier; make one with 'fauxley train-classifier --data DATASET --out {folder}'"
-            )
+            raise FauxleyError(f"{folder} is not a classifier; 'fauxley train-classifier' makes one")
         config = read_versioned(folder / _CONFIG, "classifier", (1, FORMAT_VERSION))
         if config["format_version"] == 1:
             raise FauxleyError(

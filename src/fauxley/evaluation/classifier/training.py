@@ -33,7 +33,6 @@ from fauxley.evaluation.classifier.augmentation import (
     noise,
     vary_conditions,
 )
-from fauxley.evaluation.classifier.cache import fingerprint
 from fauxley.evaluation.classifier.calibration import (
     accuracy,
     calibration_error,
@@ -167,7 +166,7 @@ def train_classifier(
         held_out=how,
         confusion=tuple(map(tuple, confusion(probabilities, labels).tolist())),
     )
-    return Classifier(settings, log_mel.cpu(), network.cpu(), temperature, judgement, fingerprint(dataset))
+    return Classifier(settings, log_mel.cpu(), network.cpu(), temperature, judgement, dataset.fingerprint())
 
 
 def _check(dataset: Dataset, test: Dataset | None) -> None:
@@ -183,7 +182,7 @@ def _check(dataset: Dataset, test: Dataset | None) -> None:
     if test.sample_rate != dataset.sample_rate:
         raise FauxleyError(
             f"{test.folder} is at {test.sample_rate} Hz and {dataset.folder} at {dataset.sample_rate} Hz; "
-            f"prepare it with --sample-rate {dataset.sample_rate}"
+            f"prepare it at {dataset.sample_rate} Hz"
         )
     if unknown := set(test.labels) - set(dataset.labels):
         raise FauxleyError(f"{test.folder} has the label {min(unknown)!r}, which {dataset.folder} has not")

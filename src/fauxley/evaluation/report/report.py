@@ -81,11 +81,9 @@ def warnings_for(evaluator: Evaluator, judged: Sequence[Judged]) -> list[str]:
             "scores too small; kernel distance and the extrapolated Fréchet distance suffer least."
         )
     if evaluator.test is None:
-        found.append(
-            "No held-out data (--test): the check for memorising compares with training clips among themselves."
-        )
+        found.append("No held-out data: the check for memorising compares with training clips among themselves.")
     if (few := len(evaluator.baseline_distances)) < 100:
-        found.append(f"The check for copies rests on {few} real clips only; give more --test data.")
+        found.append(f"The check for copies rests on {few} real clips only; give more held-out data.")
     if evaluator.classifier is None:
         found.append("No classifier: all that needs labels is left out.")
     elif evaluator.classifier.judgement.accuracy < 0.7:
