@@ -72,10 +72,11 @@ def rough_plan(advice: Advice, counts: Mapping[str, int]) -> list[str]:
     seconds = config.architecture.clip_length / advice.sample_rate
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else "this machine, which has no GPU"
     seen = clips_seen(config, arithmetic_pace(config, device))
+    pace = f"on {where}, roughly {_clips_words(seen, counts, config)}"
+    hint = "previews are worth hearing long before, and Ctrl-C stops and keeps what is learnt"
     told = [
         f"a clip is {duration(seconds)} at {advice.sample_rate} Hz, {_channels(advice.channels)}",
-        f"it takes {config.minutes:g} minutes, or --minutes; on {where}, roughly {_clips_words(seen, counts, config)}; "
-        "previews are worth hearing long before, and Ctrl-C stops and keeps what is learnt",
+        f"it takes {config.minutes:g} minutes, or --minutes; {pace}; {hint}",
     ]
     if reached := expectations(seen):
         told.append(f"after as many clips, others had come to: {'; '.join(reached)}")
