@@ -49,7 +49,7 @@ def _choice(commands: Mapping[str, Any]) -> Any:
 
 
 def _nested(commands: Mapping[str, Any]) -> Callable[..., None]:
-    """A function whose first argument is the choice of a sub-command; the others are those of the one without a name."""
+    """A function whose first argument is the choice of a sub-command; others are those of the one without a name."""
     choice: Any = Annotated[_choice(commands), tyro.conf.arg(name="")]
     unnamed = inspect.signature(commands[""], eval_str=True).parameters.values() if "" in commands else ()
 

@@ -140,6 +140,10 @@ def _default(
     A run keeps what it was begun with. More --minutes make it go on; the learning rate, which falls until the end, then
     goes on from the share of the new minutes that is done, which is higher than where it was.
 
+    Whoever wants another model or a certain training names a preset, whose help has a flag for everything:
+
+{presets}
+
     Args:
         data: Folder of sounds (prepared into a cache), or a dataset made by 'fauxley prepare'.
         run: Folder for the results: configuration, log, previews, checkpoints. Made, or resumed.
@@ -248,6 +252,9 @@ def _check(data: str, tensorboard: Literal["auto", "on", "off"]) -> bool:
     return tensorboard_is_installed() if tensorboard == "auto" else tensorboard == "on"
 
 
+_default.__doc__ = str(_default.__doc__).replace(
+    "{presets}", "\n\n".join(f"    fauxley train {name}: {text}" for name, (text, _) in PRESETS.items())
+)
 train: dict[str, Callable[..., None]] = {
     "": _default,
     **{name: _command(text, config) for name, (text, config) in PRESETS.items()},
