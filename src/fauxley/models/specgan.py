@@ -196,6 +196,9 @@ class SpecGAN(AdversarialArchitecture):
         samples = self.grid[1] * _FACTOR * self.hop_length
         sizes = samples, self.channels, self.window_length, self.hop_length
         cost = inversion_cost(*sizes, iterations)
+        if self.spectrogram == "bands":  # two matrices, and what multiplying by one of them takes
+            entries = (self.window_length // 4) * (self.window_length // 2)
+            cost += Cost(0, self.channels * self.grid[1] * _FACTOR * entries, 1, cost.numbers + 2 * entries)
         if not self.inversion_dim:
             return cost
         return cost + learned_inversion_cost(*sizes, self.inversion_dim, self.inversion_layers)
