@@ -156,7 +156,13 @@ def test_no_help_text_is_a_riddle(command: list[str], capsys: pytest.CaptureFixt
 
 @pytest.mark.parametrize(
     ("words", "completed"),
-    [("ge", "generate"), ("train wavegan-sm", "wavegan-small"), ("train --min", "--minutes"), ("generate x --fo", "--format"), ("listen s", "serve")],
+    [
+        ("ge", "generate"),
+        ("train wavegan-sm", "wavegan-small"),
+        ("train --min", "--minutes"),
+        ("generate x --fo", "--format"),
+        ("listen s", "serve"),
+    ],
 )
 def test_a_shell_completes_commands_presets_and_flags(
     words: str, completed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -129,38 +129,38 @@ def _default(
 ) -> None:
     """Learn a folder of sounds with what has proved best: model, sizes and schedule follow from the sounds.
 
-    It takes 60 minutes, or as long as you say, and resumes when it is run again. Listen to RUN/samples meanwhile.
+        It takes 60 minutes, or as long as you say, and resumes when it is run again. Listen to RUN/samples meanwhile.
 
-    Example: fauxley train --data my-sounds --run runs/mine
+        Example: fauxley train --data my-sounds --run runs/mine
 
-    Example, what it will do and how far it will get here: fauxley train --data my-sounds --run runs/mine --dry-run
+        Example, what it will do and how far it will get here: fauxley train --data my-sounds --run runs/mine --dry-run
 
-    Example, another hour on top: fauxley train --data my-sounds --run runs/mine --minutes 120
+        Example, another hour on top: fauxley train --data my-sounds --run runs/mine --minutes 120
 
-    A run keeps what it was begun with. More --minutes make it go on; the learning rate, which falls until the end, then
-    goes on from the share of the new minutes that is done, which is higher than where it was.
+        A run keeps what it was begun with. More --minutes make it go on; the learning rate, which falls until the end, then
+        goes on from the share of the new minutes that is done, which is higher than where it was.
 
-    Whoever wants another model or a certain training names a preset, whose help has a flag for everything:
+        For another model, or a certain training, name a preset; 'fauxley train PRESET --help' has a flag for everything:
 
-{presets}
+    {presets}
 
-    Args:
-        data: Folder of sounds (prepared into a cache), or a dataset made by 'fauxley prepare'.
-        run: Folder for the results: configuration, log, previews, checkpoints. Made, or resumed.
-        minutes: How long to train, pauses not counted; 60 if nothing is said. Of a run that was begun, how long in all.
-        seconds: How long a sound can be, instead of as long as nine of ten of those given, and 4 s at most.
-        sample_rate: Sample rate in Hz, instead of that of most of the sounds.
-        channels: 1 for mono, 2 for stereo, instead of what most of the sounds have.
-        labels: Learn the labels that the sounds have (names of sub-folders, or those in manifest.csv), all equally
-            often, so that each can be asked for.
-        precision: Of the signals between the layers; auto takes bfloat16 where it is fast.
-        seed: Decides the initial weights, the order of the sounds, and every random number; 0 if nothing is said.
-        device: Where to compute; auto takes a GPU if there is one.
-        dim: Model size d: 16, on a GPU 32, if nothing is said. Half of it learns about three times as fast, and less.
-        batch_size: Sounds in a step: 16, on a GPU 32, if nothing is said.
-        tensorboard: Also write files for TensorBoard; auto does so if it is installed.
-        dry_run: Say what will be done and how far it will get on this machine, and stop.
-        quiet: Show only warnings.
+        Args:
+            data: Folder of sounds (prepared into a cache), or a dataset made by 'fauxley prepare'.
+            run: Folder for the results: configuration, log, previews, checkpoints. Made, or resumed.
+            minutes: How long to train, pauses not counted; 60 if nothing is said. Of a run that was begun, how long in all.
+            seconds: How long a sound can be, instead of as long as nine of ten of those given, and 4 s at most.
+            sample_rate: Sample rate in Hz, instead of that of most of the sounds.
+            channels: 1 for mono, 2 for stereo, instead of what most of the sounds have.
+            labels: Learn the labels that the sounds have (names of sub-folders, or those in manifest.csv), all equally
+                often, so that each can be asked for.
+            precision: Of the signals between the layers; auto takes bfloat16 where it is fast.
+            seed: Decides the initial weights, the order of the sounds, and every random number; 0 if nothing is said.
+            device: Where to compute; auto takes a GPU if there is one.
+            dim: Model size d: 16, on a GPU 32, if nothing is said. Half of it learns about three times as fast, and less.
+            batch_size: Sounds in a step: 16, on a GPU 32, if nothing is said.
+            tensorboard: Also write files for TensorBoard; auto does so if it is installed.
+            dry_run: Say what will be done and how far it will get on this machine, and stop.
+            quiet: Show only warnings.
     """
     board = _check(data, tensorboard)
     begun = Run(run).begun_with()
@@ -253,7 +253,7 @@ def _check(data: str, tensorboard: Literal["auto", "on", "off"]) -> bool:
 
 
 _default.__doc__ = str(_default.__doc__).replace(
-    "{presets}", "\n\n".join(f"    fauxley train {name}: {text}" for name, (text, _) in PRESETS.items())
+    "{presets}", "\n\n".join(f"    {name}: {text}" for name, (text, _) in PRESETS.items())
 )
 train: dict[str, Callable[..., None]] = {
     "": _default,

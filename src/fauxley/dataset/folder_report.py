@@ -227,7 +227,7 @@ def advise(files: Sequence[FileReport]) -> Advice:
     for file in files:
         rates[file.true_rate] += file.num_samples + 1
     # The rate of most of the material: above it there is nothing to learn, below it highs are lost.
-    sample_rate = min(max(rates.most_common(1)[0][0], 16000), 48000)
+    sample_rate = min(max(rates.most_common(1)[0][0], 8000), 48000)
     most = float(np.percentile(seconds, 90))
     fronts = np.array([file.num_front / file.sample_rate for file in files])
     if most > 4 and np.median(fronts) <= 4:  # hits with long, all but silent tails
