@@ -10,8 +10,8 @@ import pytest
 import soundfile
 
 from fauxley.cli.main import COMMANDS, main
-from fauxley.cli.train import TerminalReporter
 from fauxley.terminal.progress import Stages
+from fauxley.terminal.training_line import TerminalReporter
 
 from .conftest import train_arguments
 
@@ -210,7 +210,7 @@ def test_long_work_speaks_where_there_is_no_terminal(
 def test_training_says_in_words_how_it_stands(
     separation: float, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("fauxley.cli.train.SPEAK_EVERY", -1.0)
+    monkeypatch.setattr("fauxley.terminal.training_line.SPEAK_EVERY", -1.0)
     with TerminalReporter(quiet=False) as reporter:
         reporter.begin(0, 100)
         reporter.numbers({"critic_loss": -1.5, "generator_loss": 0.5, "separation": separation, "steps_per_second": 2})

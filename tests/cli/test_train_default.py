@@ -12,7 +12,7 @@ import soundfile
 
 import fauxley
 from fauxley.cli.main import main
-from fauxley.cli.train import TerminalReporter
+from fauxley.terminal.training_line import TerminalReporter
 from fauxley.training.expectations import Curve
 
 SMALL = ["--dim", "1", "--batch-size", "2", "--device", "cpu", "--tensorboard", "off"]
@@ -213,7 +213,7 @@ def test_the_help_of_training_explains_the_default_and_lists_the_presets(capsys:
 def test_by_the_clock_the_line_counts_minutes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("fauxley.cli.train.SPEAK_EVERY", -1.0)
+    monkeypatch.setattr("fauxley.terminal.training_line.SPEAK_EVERY", -1.0)
     with TerminalReporter(quiet=False, minutes=60) as reporter:
         reporter.begin(100, 400)
         reporter.step(101, 404)

@@ -4,8 +4,7 @@ Without the name of a preset, by the recipe for the sounds that are given; with 
 of its fields.
 """
 
-import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +12,6 @@ from shlex import quote
 from typing import Annotated, Any, Literal, TypeVar, cast
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 
 from fauxley.cli.shared.estimate import describe, step_cost
 from fauxley.cli.shared.options import Flat, Switch, describe_fit, with_seconds
@@ -28,9 +25,9 @@ from fauxley.errors import UsageError
 from fauxley.machine import Device, choose_device, in_memory, keep_freed_memory, prefer_speed, require_memory
 from fauxley.models.precision import Precision
 from fauxley.sounds.catalogue import list_sounds
-from fauxley.terminal.formatting import counted, waiting_time
-from fauxley.terminal.outputs import messages
-from fauxley.terminal.progress import SPEAK_EVERY, file_progress
+from fauxley.terminal.formatting import counted
+from fauxley.terminal.progress import file_progress
+from fauxley.terminal.training_line import TerminalReporter
 from fauxley.training.config import TrainingConfig
 from fauxley.training.cuda_graphs import CudaGraphs, Recorder
 from fauxley.training.data import fingerprint, slicing_for
@@ -41,11 +38,6 @@ from fauxley.training.presets import PRESETS
 from fauxley.training.ranks import ONE, Ranks
 from fauxley.training.recipe import MINUTES, NAME, clip_length, recipe
 from fauxley.training.run import Run
-from fauxley.training.watch import standing
-
-# What the live line tells of the numbers, behind the words.
-_SHOWN = (("critic", "critic_loss"), ("generator", "generator_loss"), ("bits a sample", "bits_per_sample"))
-_RECENT = 5  # lines of the log, over which the critic's lead is averaged
 
 
 def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
@@ -129,38 +121,38 @@ def _default(
 ) -> None:
     """Learn a folder of sounds with what has proved best: model, sizes and schedule follow from the sounds.
 
-        It takes 60 minutes, or as long as you say, and resumes when it is run again. Listen to RUN/samples meanwhile.
+    It takes 60 minutes, or as long as you say, and resumes when it is run again. Listen to RUN/samples meanwhile.
 
-        Example: fauxley train --data my-sounds --run runs/mine
+    Example: fauxley train --data my-sounds --run runs/mine
 
-        Example, what it will do and how far it will get here: fauxley train --data my-sounds --run runs/mine --dry-run
+    Example, what it will do and how far it will get here: fauxley train --data my-sounds --run runs/mine --dry-run
 
-        Example, another hour on top: fauxley train --data my-sounds --run runs/mine --minutes 120
+    Example, another hour on top: fauxley train --data my-sounds --run runs/mine --minutes 120
 
-        A run keeps what it was begun with. More --minutes make it go on; the learning rate, which falls until the end, then
-        goes on from the share of the new minutes that is done, which is higher than where it was.
+    A run keeps what it was begun with. More --minutes make it go on; the learning rate, which falls until the end, then
+    goes on from the share of the new minutes that is done, which is higher than where it was.
 
-        For another model, or a certain training, name a preset; 'fauxley train PRESET --help' has a flag for everything:
+    For another model, or a certain training, name a preset; 'fauxley train PRESET --help' has a flag for everything:
 
     {presets}
 
-        Args:
-            data: Folder of sounds (prepared into a cache), or a dataset made by 'fauxley prepare'.
-            run: Folder for the results: configuration, log, previews, checkpoints. Made, or resumed.
-            minutes: How long to train, pauses not counted; 60 if nothing is said. Of a run that was begun, how long in all.
-            seconds: How long a sound can be, instead of as long as nine of ten of those given, and 4 s at most.
-            sample_rate: Sample rate in Hz, instead of that of most of the sounds.
-            channels: 1 for mono, 2 for stereo, instead of what most of the sounds have.
-            labels: Learn the labels that the sounds have (names of sub-folders, or those in manifest.csv), all equally
-                often, so that each can be asked for.
-            precision: Of the signals between the layers; auto takes bfloat16 where it is fast.
-            seed: Decides the initial weights, the order of the sounds, and every random number; 0 if nothing is said.
-            device: Where to compute; auto takes a GPU if there is one.
-            dim: Model size d: 16, on a GPU 32, if nothing is said. Half of it learns about three times as fast, and less.
-            batch_size: Sounds in a step: 16, on a GPU 32, if nothing is said.
-            tensorboard: Also write files for TensorBoard; auto does so if it is installed.
-            dry_run: Say what will be done and how far it will get on this machine, and stop.
-            quiet: Show only warnings.
+    Args:
+        data: Folder of sounds (prepared into a cache), or a dataset made by 'fauxley prepare'.
+        run: Folder for the results: configuration, log, previews, checkpoints. Made, or resumed.
+        minutes: How long to train, pauses not counted; 60 if nothing is said. Of a run that was begun, how long in all.
+        seconds: How long a sound can be, instead of as long as nine of ten of those given, and 4 s at most.
+        sample_rate: Sample rate in Hz, instead of that of most of the sounds.
+        channels: 1 for mono, 2 for stereo, instead of what most of the sounds have.
+        labels: Learn the labels that the sounds have (names of sub-folders, or those in manifest.csv), all equally
+            often, so that each can be asked for.
+        precision: Of the signals between the layers; auto takes bfloat16 where it is fast.
+        seed: Decides the initial weights, the order of the sounds, and every random number; 0 if nothing is said.
+        device: Where to compute; auto takes a GPU if there is one.
+        dim: Model size d: 16, on a GPU 32, if nothing is said. Less is faster and learns less.
+        batch_size: Sounds in a step: 16, on a GPU 32, if nothing is said.
+        tensorboard: Also write files for TensorBoard; auto does so if it is installed.
+        dry_run: Say what will be done and how far it will get on this machine, and stop.
+        quiet: Show only warnings.
     """
     board = _check(data, tensorboard)
     begun = Run(run).begun_with()
@@ -253,7 +245,7 @@ def _check(data: str, tensorboard: Literal["auto", "on", "off"]) -> bool:
 
 
 _default.__doc__ = str(_default.__doc__).replace(
-    "{presets}", "\n\n".join(f"    {name}: {text}" for name, (text, _) in PRESETS.items())
+    "{presets}", "\n\n    ".join(f"{name}: {text}" for name, (text, _) in PRESETS.items())
 )
 train: dict[str, Callable[..., None]] = {
     "": _default,
@@ -382,96 +374,3 @@ def _peek(config: TrainingConfig, data: Path | str) -> dict[str, int]:
     if not Path(data).is_dir():
         return {}
     return dict(Counter(sound.label for sound in list_sounds(Path(data)).sounds))
-
-
-class TerminalReporter:
-    """A live line while there is a terminal; a line every few seconds where there is none.
-
-    What the numbers mean stands in front of them, in words.
-
-    Args:
-        quiet: show only warnings.
-        minutes: of the training, if it goes by the clock; else 0.
-    """
-
-    def __init__(self, quiet: bool, minutes: float = 0.0) -> None:
-        self._quiet = quiet
-        self._minutes = minutes
-        self._console = Console(file=messages())
-        self._live = self._console.is_terminal and not quiet
-        self._progress = Progress(
-            TextColumn("{task.fields[place]}"),
-            BarColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TextColumn("{task.fields[left]}"),
-            TextColumn("{task.fields[numbers]}"),
-            console=self._console,
-            disable=not self._live,
-        )
-        self._task = self._progress.add_task("", place="", rate="", left="", numbers="")
-        self._begun = self._spoken = time.monotonic()
-        self._first = self._step = self._steps = 0
-        self._numbers = ""
-        self._separations: deque[float] = deque(maxlen=_RECENT)
-
-    def __enter__(self) -> "TerminalReporter":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *reason: Any) -> None:
-        self._progress.stop()
-
-    def begin(self, step: int, steps: int) -> None:
-        self._progress.reset(self._task, total=steps or None, completed=step)
-        self._begun = self._spoken = time.monotonic()
-        self._first, self._step, self._steps = step, step, steps
-
-    def step(self, step: int, steps: int) -> None:
-        self._step, self._steps = step, steps
-        now = time.monotonic()
-        each = (now - self._begun) / max(1, step - self._first)
-        left = f"{waiting_time(self._seconds_left(each))} left"
-        self._progress.update(self._task, completed=step, total=steps, place=self._place(), left=left)
-        if not self._live and now > self._spoken + SPEAK_EVERY:
-            self._spoken = now
-            numbers = f": {self._numbers}" if self._numbers else ""
-            self.say(f"{self._place()}, {_pace(1 / each)}, {left}{numbers}")
-
-    def _place(self) -> str:
-        """Where in the training this is: by the clock, if that decides when it ends."""
-        if not self._minutes:
-            return f"step {self._step:,} of {self._steps:,}"
-        return f"minute {self._minutes * self._share:.1f} of {self._minutes:g}"
-
-    @property
-    def _share(self) -> float:
-        return min(1.0, self._step / max(1, self._steps))
-
-    def _seconds_left(self, each: float) -> float:
-        return 60 * self._minutes * (1 - self._share) if self._minutes else each * max(0, self._steps - self._step)
-
-    def numbers(self, values: dict[str, float]) -> None:
-        self._numbers = self._describe(values)
-        self._progress.update(self._task, rate=_pace(values["steps_per_second"]), numbers=self._numbers)
-
-    def say(self, text: str) -> None:
-        if not self._quiet:
-            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-    def warn(self, text: str) -> None:
-        self._console.print(f"warning: {text}", style="yellow", highlight=False, markup=False, soft_wrap=True)
-
-    def _describe(self, values: dict[str, float]) -> str:
-        """The numbers in words, with the numbers behind."""
-        shown = ", ".join(f"{name} {values[key]:.2f}" for name, key in _SHOWN if key in values)
-        if "bits_per_sample" in values:
-            return f"{shown} (falling is good)"
-        if "separation" not in values:
-            return shown
-        self._separations.append(values["separation"])
-        lead = sum(self._separations) / len(self._separations)
-        return f"{standing(lead)} (lead {lead:.1f}; {shown})"
-
-
-def _pace(rate: float) -> str:
-    return f"{rate:.1f} steps/s" if rate >= 1 else f"{1 / max(rate, 1e-9):.1f} s/step"
