@@ -29,11 +29,11 @@ class Help:
 
 
 def commands() -> Iterator[tuple[str, ...]]:
-    """All commands, those with sub-commands once for each of them."""
+    """All commands, those with sub-commands once for each of them, and for none if that does something, too."""
     for name in COMMANDS:
         identifier = name.replace("-", "_")
         command = getattr(import_module(f"fauxley.cli.{identifier}"), identifier)
-        yield from ((name, each) for each in command) if isinstance(command, dict) else [(name,)]
+        yield from ((name, each) if each else (name,) for each in (command if isinstance(command, dict) else [""]))
 
 
 def help_of(*command: str) -> Help:
@@ -81,12 +81,12 @@ def commands_page() -> str:
             parts.append(f"## fauxley {name}")
         if rest:
             parts.append(f"### fauxley {name} {rest[0]}")
-        if name != "train" or not preset.groups:
+        if name != "train" or not rest or not preset.groups:
             parts += [*map(_paragraph, found.paragraphs), *_options(found.groups, {})]
         else:
             parts += [_escape(found.paragraphs[0]), "What differs from `fauxley train wavegan`:"]
             parts += _options(found.groups, preset.groups)
-        if name == "train" and not preset.groups:
+        if name == "train" and rest and not preset.groups:
             preset = found
     return "\n\n".join(parts) + "\n"
 

@@ -8,6 +8,7 @@ from fauxley.errors import UsageError
 from fauxley.models.band_spectrogram import BandSpectrogram, band_averages
 from fauxley.models.draws import Draws
 from fauxley.models.specgan import SpecGAN
+from fauxley.models.synthesizer import Synthesizer
 from fauxley.signal.stft import stft
 
 RATE, LENGTH = 16000, 8000
@@ -98,3 +99,12 @@ def test_clips_of_any_length(length, channels):
 def test_windows_that_do_not_divide_into_bands_are_refused():
     with pytest.raises(UsageError, match="multiple of 128; got 192"):
         SpecGAN(spectrogram="bands", window_length=192)
+
+
+def test_a_model_of_bands_comes_back_from_its_folder(tmp_path):
+    architecture = SpecGAN(
+        clip_length=4000, dim=2, latent_size=5, spectrogram="bands", window_length=128, hop_length=32
+    )
+    synthesizer = Synthesizer(architecture, architecture.generator(Draws(0)), architecture.representation(), 8000)
+    loaded = Synthesizer.from_pretrained(synthesizer.save(tmp_path / "model"))
+    assert torch.equal(loaded.generate(3), synthesizer.generate(3))

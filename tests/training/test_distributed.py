@@ -20,12 +20,12 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import load_file
 
-from fauxley.cli.train import TerminalReporter
 from fauxley.dataset.dataset import Dataset
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
 from fauxley.signal.drumkit import INSTRUMENTS
+from fauxley.terminal.training_line import TerminalReporter
 from fauxley.training.config import TrainingConfig
 from fauxley.training.data import RealAudio, fingerprint
 from fauxley.training.distributed import ManyRanks, share_of

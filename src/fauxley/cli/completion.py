@@ -1,6 +1,7 @@
 """`fauxley completion`: what makes a shell complete commands, presets and flags."""
 
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, Union
 
@@ -42,15 +43,25 @@ def _choice(commands: Mapping[str, Any]) -> Any:
         tuple(
             Annotated[Any, tyro.conf.subcommand(name=name, constructor=function)]
             for name, function in functions.items()
+            if name
         )
     ]
 
 
 def _nested(commands: Mapping[str, Any]) -> Callable[..., None]:
-    """A function whose only argument is the choice of a sub-command."""
+    """A function whose first argument is the choice of a sub-command; others are those of the one without a name."""
+    choice: Any = Annotated[_choice(commands), tyro.conf.arg(name="")]
+    unnamed = inspect.signature(commands[""], eval_str=True).parameters.values() if "" in commands else ()
 
-    def command(chosen: Any) -> None:
+    def command(*_: Any, **__: Any) -> None:
         """Has sub-commands."""
 
-    command.__annotations__["chosen"] = Annotated[_choice(commands), tyro.conf.arg(name="")]
+    chosen = inspect.Parameter("chosen", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=choice)
+    # Not needed to complete what is being typed, and a sub-command may do without.
+    flags = [
+        each.replace(kind=inspect.Parameter.KEYWORD_ONLY, default=None, annotation=each.annotation | None)
+        for each in unnamed
+    ]
+    command.__signature__ = inspect.Signature([chosen, *flags])  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in (chosen, *flags)}
     return command

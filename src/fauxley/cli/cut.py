@@ -156,5 +156,5 @@ def _summary(out: Path, hits: Sequence[HitFile], skipped: Sequence[Skipped]) -> 
     lines.append(
         "  look at cuts.png and sheet.png there; --sensitivity and --min-gap-seconds change what counts as a hit"
     )
-    lines.append(f"  train on them:  fauxley train wavegan-small --data {quote(str(out))} --run RUN")
+    lines.append(f"  train on them:  fauxley train --data {quote(str(out))} --run RUN")
     return "\n".join(lines)

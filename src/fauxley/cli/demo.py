@@ -66,7 +66,7 @@ Next:
   fauxley morph {run} --out morph --seeds 3 17                       from one drum to another
   fauxley demo --out {out} --steps {2 * steps}                       train on: it gets better
   fauxley scan MY-SOUNDS                                             then a model of your own:
-  fauxley train wavegan-small --data MY-SOUNDS --run runs/mine""")
+  fauxley train --data MY-SOUNDS --run runs/mine""")
 
 
 def _say(text: str) -> None:

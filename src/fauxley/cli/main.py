@@ -2,7 +2,7 @@
 
 Importing PyTorch takes longer than printing a help text may, so a sub-command is imported only when it is run:
 each lives in a module of its own in `fauxley.cli`, as a function whose signature is its command line (by tyro), or
-as a dictionary of such functions when it has sub-commands of its own.
+as a dictionary of such functions when it has sub-commands of its own; that of "" is run when none of them is named.
 """
 
 import difflib
@@ -106,8 +106,12 @@ def _dispatch(arguments: Sequence[str]) -> int:
         command = getattr(importlib.import_module(f"fauxley.cli.{identifier}"), identifier)
     prog = f"fauxley {name}"
     if isinstance(command, dict) and rest and not rest[0].startswith("-"):
-        _known(rest[0], command, f"{name} preset" if name == "train" else f"{name} command")
+        if name == "train" and rest[0] not in command and Path(rest[0]).exists():
+            raise UsageError(f"{rest[0]} is no preset; sounds are given with --data {rest[0]}")
+        _known(rest[0], [each for each in command if each], f"{name} preset" if name == "train" else f"{name} command")
         command, prog, rest = command[rest[0]], f"{prog} {rest[0]}", rest[1:]
+    elif isinstance(command, dict) and "" in command:
+        command = command[""]
     import tyro
 
     from fauxley.cli.shared.options import registry
@@ -158,7 +162,7 @@ usage: fauxley COMMAND ...
 'fauxley COMMAND --help' explains a command; 'fauxley --version' prints the version.
 
 example:
-  fauxley train wavegan-small --data my-sounds --run runs/mine
+  fauxley train --data my-sounds --run runs/mine
   fauxley generate runs/mine --out new-sounds --count 20"""
 
 

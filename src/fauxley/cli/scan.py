@@ -143,8 +143,20 @@ def _print_advice(console: Console, report: FolderReport) -> None:
     advice = report.advice
     if advice is None:
         return
-    console.print("[bold]settings that suit it[/]")
     folder = quote(printable(report.folder))
+    with importing():
+        from fauxley.cli.shared.plan import rough_plan
+        from fauxley.training.labels import choose_labels
+
+    counts = report.labels | {"": sum(not file.label for file in report.files)}
+    console.print("[bold]learn it[/]")
+    console.print(f"  fauxley train --data {escape(folder)} --run RUN", soft_wrap=True)
+    for line in rough_plan(advice, counts):
+        console.print(f"  - {escape(line)}", soft_wrap=True)
+    on_labels = choose_labels(counts).words
+    for remark in (*([f"this model {on_labels}"] if on_labels else []), *advice.remarks):
+        console.print(f"  - {escape(remark)}", soft_wrap=True)
+    console.print("[bold]or prepare it first, and look at what is used[/]")
     if advice.slicing == "onsets":
         console.print(f"  fauxley cut {escape(folder)} --out HITS", soft_wrap=True)
     console.print(
@@ -152,18 +164,4 @@ def _print_advice(console: Console, report: FolderReport) -> None:
         f"--clip-length {advice.clip_length} --slicing {advice.slicing}",
         soft_wrap=True,
     )
-    with importing():
-        from fauxley.cli.shared.estimate import plan_training
-        from fauxley.training.labels import choose_labels
-
-    channels = f" --channels {advice.channels}" if advice.channels > 1 else ""
-    plan = plan_training(advice.clip_length, advice.channels)
-    console.print(
-        f"  fauxley train {plan.preset} --data DATASET --run RUN --clip-length {advice.clip_length}{channels}",
-        soft_wrap=True,
-    )
-    seconds = advice.clip_length / advice.sample_rate
-    console.print(f"  a clip is {duration(seconds)}; {escape(plan.words)}", soft_wrap=True)
-    on_labels = choose_labels(report.labels | {"": sum(not file.label for file in report.files)}).words
-    for remark in (*([f"this model {on_labels}"] if on_labels else []), *advice.remarks):
-        console.print(f"  - {escape(remark)}", soft_wrap=True)
+    console.print("  fauxley train --data DATASET --run RUN", soft_wrap=True)

@@ -1,30 +1,33 @@
-"""`fauxley train`: from sounds to a model, stopping and resuming at will."""
+"""`fauxley train`: from sounds to a model, stopping and resuming at will.
 
-import time
-from collections import Counter, deque
+Without the name of a preset, by the recipe for the sounds that are given; with one, by that, and with a flag for each
+of its fields.
+"""
+
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from shlex import quote
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fauxley.cli.shared.estimate import describe, step_cost
 from fauxley.cli.shared.options import Flat, Switch, describe_fit, with_seconds
+from fauxley.cli.shared.plan import plan_words, prospect_words
 from fauxley.cli.shared.torchrun import together
 from fauxley.dataset.dataset import Dataset
-from fauxley.dataset.format import INFO_FILE
-from fauxley.dataset.location import is_url
+from fauxley.dataset.facts import gather_facts, is_dataset
 from fauxley.dataset.pack_settings import PackSettings
 from fauxley.dataset.packing import open_or_prepare
 from fauxley.errors import UsageError
-from fauxley.machine import Device, in_memory, keep_freed_memory, prefer_speed, require_memory
+from fauxley.machine import Device, choose_device, in_memory, keep_freed_memory, prefer_speed, require_memory
+from fauxley.models.precision import Precision
 from fauxley.sounds.catalogue import list_sounds
-from fauxley.terminal.formatting import waiting_time
-from fauxley.terminal.outputs import messages
-from fauxley.terminal.progress import SPEAK_EVERY
+from fauxley.terminal.formatting import counted
+from fauxley.terminal.progress import file_progress
+from fauxley.terminal.training_line import TerminalReporter
 from fauxley.training.config import TrainingConfig
 from fauxley.training.cuda_graphs import CudaGraphs, Recorder
 from fauxley.training.data import fingerprint, slicing_for
@@ -33,12 +36,8 @@ from fauxley.training.log import tensorboard_is_installed
 from fauxley.training.loop import Trainer
 from fauxley.training.presets import PRESETS
 from fauxley.training.ranks import ONE, Ranks
+from fauxley.training.recipe import MINUTES, NAME, clip_length, recipe
 from fauxley.training.run import Run
-from fauxley.training.watch import standing
-
-# What the live line tells of the numbers, behind the words.
-_SHOWN = (("critic", "critic_loss"), ("generator", "generator_loss"), ("bits a sample", "bits_per_sample"))
-_RECENT = 5  # lines of the log, over which the critic's lead is averaged
 
 
 def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
@@ -55,18 +54,12 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
         dry_run: Switch = False,
         quiet: Switch = False,
     ) -> None:
-        if not data:
-            raise UsageError("--data is empty; give a folder of sounds, or a dataset")
-        if tensorboard == "on" and not tensorboard_is_installed():
-            raise UsageError("TensorBoard is not installed: pip install 'fauxley[tensorboard]'")
+        board = _check(data, tensorboard)
         if seconds is not None:
             config, rate = with_seconds(config, seconds, data)
             if not quiet:
                 print(describe_fit(seconds, config.architecture.clip_length, rate))
-        board = tensorboard_is_installed() if tensorboard == "auto" else tensorboard == "on"
-        keep_freed_memory()
-        prefer_speed()
-        advice = "lower the size that is unusual, such as --dim or --batch-size, or raise --accumulate"
+        advice = f"{_ADVICE}, or raise --accumulate"
         with in_memory(advice), together(config, device) as (ranks, chosen):
             require_memory("training this", step_cost(config, ranks.world_size).least_bytes, advice, chosen)
             if dry_run:
@@ -78,8 +71,7 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
             recorder = CudaGraphs(chosen) if chosen.type == "cuda" and cuda_graphs == "auto" else None
             finished = train_run(config, data, run, chosen, board, quiet, ranks, recorder)
         if not quiet:
-            again = "" if finished else "go on:        run the same command again\n"
-            print(f"{again}make sounds:  fauxley generate {run} --out new-sounds --count 20")
+            _say_what_is_next(run, finished, config)
 
     command.__doc__ = f"""Train {text}. Run it again to resume.
 
@@ -107,7 +99,166 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
     return command
 
 
-train = {name: _command(text, config) for name, (text, config) in PRESETS.items()}
+_ADVICE = "lower the size that is unusual, such as --dim or --batch-size"
+
+
+def _default(
+    data: str,
+    run: Path,
+    minutes: float | None = None,
+    seconds: float | None = None,
+    sample_rate: int | None = None,
+    channels: int | None = None,
+    labels: bool = True,
+    precision: Precision = "auto",
+    seed: int | None = None,
+    device: Device = "auto",
+    dim: int | None = None,
+    batch_size: int | None = None,
+    tensorboard: Literal["auto", "on", "off"] = "auto",
+    dry_run: Switch = False,
+    quiet: Switch = False,
+) -> None:
+    """Learn a folder of sounds with what has proved best: model, sizes and schedule follow from the sounds.
+
+    It takes 60 minutes, or as long as you say, and resumes when it is run again. Listen to RUN/samples meanwhile.
+
+    Example: fauxley train --data my-sounds --run runs/mine
+
+    Example, what it will do and how far it will get here: fauxley train --data my-sounds --run runs/mine --dry-run
+
+    Example, another hour on top: fauxley train --data my-sounds --run runs/mine --minutes 120
+
+    A run keeps what it was begun with. More --minutes make it go on; the learning rate, which falls until the end, then
+    goes on from the share of the new minutes that is done, which is higher than where it was.
+
+    For another model, or a certain training, name a preset; 'fauxley train PRESET --help' has a flag for everything:
+
+    {presets}
+
+    Args:
+        data: Folder of sounds (prepared into a cache), or a dataset made by 'fauxley prepare'.
+        run: Folder for the results: configuration, log, previews, checkpoints. Made, or resumed.
+        minutes: How long to train, pauses not counted; 60 if nothing is said. Of a run that was begun, how long in all.
+        seconds: How long a sound can be, instead of as long as nine of ten of those given, and 4 s at most.
+        sample_rate: Sample rate in Hz, instead of that of most of the sounds.
+        channels: 1 for mono, 2 for stereo, instead of what most of the sounds have.
+        labels: Learn the labels that the sounds have (names of sub-folders, or those in manifest.csv), all equally
+            often, so that each can be asked for.
+        precision: Of the signals between the layers; auto takes bfloat16 where it is fast.
+        seed: Decides the initial weights, the order of the sounds, and every random number; 0 if nothing is said.
+        device: Where to compute; auto takes a GPU if there is one.
+        dim: Model size d: 16, on a GPU 32, if nothing is said. Less is faster and learns less.
+        batch_size: Sounds in a step: 16, on a GPU 32, if nothing is said.
+        tensorboard: Also write files for TensorBoard; auto does so if it is installed.
+        dry_run: Say what will be done and how far it will get on this machine, and stop.
+        quiet: Show only warnings.
+    """
+    board = _check(data, tensorboard)
+    begun = Run(run).begun_with()
+    wanted = {"dim": dim, "channels": channels}
+    if begun is None:
+        _check_wishes(minutes, seconds)
+        with file_progress("listening to the sounds", quiet) as progress:
+            facts = gather_facts(data, sample_rate, channels, progress)
+        config = recipe(
+            _changed(facts, seconds=seconds),
+            MINUTES if minutes is None else minutes,
+            choose_device(device).type == "cuda",
+        )
+    else:
+        config = _as_begun(begun, run, data, minutes)
+        if seconds is not None:
+            rate = config.data.sample_rate if sample_rate is None else sample_rate
+            wanted["clip_length"] = clip_length(seconds, rate)
+    config = replace(
+        config,
+        architecture=_changed(config.architecture, **wanted),
+        data=replace(_changed(config.data, sample_rate=sample_rate), labels=labels),
+        precision=config.precision if precision == "auto" else precision,
+    )
+    config = _changed(config, batch_size=batch_size, seed=seed)
+    with in_memory(_ADVICE), together(config, device) as (ranks, chosen):
+        if ranks.world_size > 1:
+            raise UsageError("several processes cannot go by the clock; name a preset, such as specgan-small")
+        require_memory("training this", step_cost(config).least_bytes, _ADVICE, chosen)
+        if not quiet or dry_run:
+            counts = _peek(config, data)
+            planned, on_labels = settle_labels(config, counts, Run(run))
+            print(plan_words(planned, counts))
+        if dry_run:
+            print(f"labels:  {on_labels or 'none'}\n{prospect_words(planned, counts, chosen)}")
+            return
+        recorder = CudaGraphs(chosen) if chosen.type == "cuda" else None
+        finished = train_run(config, data, run, chosen, board, quiet, ranks, recorder)
+    if not quiet:
+        _say_what_is_next(run, finished, config)
+
+
+def _check_wishes(minutes: float | None, seconds: float | None) -> None:
+    if minutes is not None and not 0 < minutes < 1e6:
+        raise UsageError(f"--minutes is how long to train, such as 60; got {minutes:g}")
+    if seconds is not None and not 0 < seconds < 1e6:
+        raise UsageError(f"--seconds is how long a sound can be, such as 1.5; got {seconds:g}")
+
+
+def _as_begun(begun: TrainingConfig, run: Path, data: str, minutes: float | None) -> TrainingConfig:
+    """The configuration of a run that goes on, for as long as it was to take or for longer.
+
+    Raises:
+        UsageError: it is a preset's run, or is to end earlier.
+    """
+    if begun.preset != NAME:
+        raise UsageError(
+            f"{run} was begun with a preset; go on with: "
+            f"fauxley train {begun.preset} --data {quote(data)} --run {quote(str(run))}"
+        )
+    if minutes is None:
+        return begun
+    _check_wishes(minutes, None)
+    if minutes < begun.minutes:
+        raise UsageError(
+            f"{run} is to be trained for {begun.minutes:g} minutes, which can be raised, not lowered to {minutes:g}; "
+            "leave out --minutes, or begin a run in another folder"
+        )
+    return replace(begun, minutes=minutes)
+
+
+_Any = TypeVar("_Any")
+
+
+def _changed(value: _Any, **wanted: Any) -> _Any:
+    """A dataclass with those fields changed for which there is a wish."""
+    changed: _Any = replace(cast(Any, value), **{name: wish for name, wish in wanted.items() if wish is not None})
+    return changed
+
+
+def _check(data: str, tensorboard: Literal["auto", "on", "off"]) -> bool:
+    """Check what a training needs, make ready for it, and say whether TensorBoard's files are to be written."""
+    if not data:
+        raise UsageError("--data is empty; give a folder of sounds, or a dataset")
+    if tensorboard == "on" and not tensorboard_is_installed():
+        raise UsageError("TensorBoard is not installed: pip install 'fauxley[tensorboard]'")
+    keep_freed_memory()
+    prefer_speed()
+    return tensorboard_is_installed() if tensorboard == "auto" else tensorboard == "on"
+
+
+_default.__doc__ = str(_default.__doc__).replace(
+    "{presets}", "\n\n    ".join(f"{name}: {text}" for name, (text, _) in PRESETS.items())
+)
+train: dict[str, Callable[..., None]] = {
+    "": _default,
+    **{name: _command(text, config) for name, (text, config) in PRESETS.items()},
+}
+"""By the name of a preset; "" is what is done without one."""
+
+
+def _say_what_is_next(run: Path, finished: bool, config: TrainingConfig) -> None:
+    words = "" if finished else "go on:        run the same command again\n"
+    if finished and config.minutes:
+        words = f"train on:     the same command with --minutes {2 * config.minutes:g}\n"
+    print(f"{words}make sounds:  fauxley generate {quote(str(run))} --out new-sounds --count 20")
 
 
 def train_run(
@@ -132,7 +283,7 @@ def train_run(
     resumed = run.exists
     if ranks.leads:
         run.begin(config, content)
-    with TerminalReporter(quiet) as reporter:
+    with TerminalReporter(quiet, config.minutes) as reporter:
         if warning and ranks.leads:
             reporter.warn(warning)
         reporter.say(f"computing in {config.precision}")
@@ -146,11 +297,16 @@ def train_run(
                 path, dataset, config.architecture.clip_length, config.evaluate_count, device, reporter.say
             )
         trainer = Trainer(run, config, dataset, device, reporter, tensorboard, ranks, assess, recorder)
+        first, done = trainer.state.step, trainer.state.milliseconds / 60_000
         if resumed:
-            reporter.say(f"resuming {path} at step {trainer.state.step}")
+            at = f"minute {done:.1f} of {config.minutes:g}, " if config.minutes else ""
+            reporter.say(f"resuming {path} at {at}step {first}")
         finished = trainer.train()
         step = trainer.state.step
-    if not quiet:
+    if not quiet and config.minutes and finished:
+        used_up = "are used up already" if step == first else f"are over, {counted(step, 'step')} were taken"
+        print(f"finished, the {config.minutes:g} minutes {used_up}: {path}")
+    elif not quiet:
         print(f"{'finished' if finished else 'stopped, saved'} at step {step}: {path}")
     return finished
 
@@ -212,85 +368,9 @@ def open_data(config: TrainingConfig, data: Path | str) -> Dataset:
 
 def _peek(config: TrainingConfig, data: Path | str) -> dict[str, int]:
     """How many clips of each label are in a dataset, or files in a folder that is yet to be prepared."""
-    if is_url(data) or (Path(data) / INFO_FILE).is_file():
+    if is_dataset(data):
         dataset = Dataset.open(data)
         return dataset.label_counts(slicing_for(config, dataset))
     if not Path(data).is_dir():
         return {}
     return dict(Counter(sound.label for sound in list_sounds(Path(data)).sounds))
-
-
-class TerminalReporter:
-    """A live line while there is a terminal; a line every few seconds where there is none.
-
-    What the numbers mean stands in front of them, in words.
-    """
-
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
-        self._console = Console(file=messages())
-        self._live = self._console.is_terminal and not quiet
-        self._progress = Progress(
-            TextColumn("step"),
-            MofNCompleteColumn(),
-            BarColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[numbers]}"),
-            console=self._console,
-            disable=not self._live,
-        )
-        self._task = self._progress.add_task("", rate="", numbers="")
-        self._begun = self._spoken = time.monotonic()
-        self._first = self._steps = 0
-        self._numbers = ""
-        self._separations: deque[float] = deque(maxlen=_RECENT)
-
-    def __enter__(self) -> "TerminalReporter":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *reason: Any) -> None:
-        self._progress.stop()
-
-    def begin(self, step: int, steps: int) -> None:
-        self._progress.reset(self._task, total=steps, completed=step)
-        self._begun = self._spoken = time.monotonic()
-        self._first, self._steps = step, steps
-
-    def step(self, step: int, steps: int) -> None:
-        self._steps = steps
-        self._progress.update(self._task, completed=step, total=steps)
-        now = time.monotonic()
-        if not self._live and now > self._spoken + SPEAK_EVERY:
-            self._spoken = now
-            each = (now - self._begun) / max(1, step - self._first)
-            left = waiting_time(each * max(0, self._steps - step))
-            numbers = f": {self._numbers}" if self._numbers else ""
-            self.say(f"step {step:,} of {self._steps:,}, {_pace(1 / each)}, {left} left{numbers}")
-
-    def numbers(self, values: dict[str, float]) -> None:
-        self._numbers = self._describe(values)
-        self._progress.update(self._task, rate=_pace(values["steps_per_second"]), numbers=self._numbers)
-
-    def say(self, text: str) -> None:
-        if not self._quiet:
-            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-    def warn(self, text: str) -> None:
-        self._console.print(f"warning: {text}", style="yellow", highlight=False, markup=False, soft_wrap=True)
-
-    def _describe(self, values: dict[str, float]) -> str:
-        """The numbers in words, with the numbers behind."""
-        shown = ", ".join(f"{name} {values[key]:.2f}" for name, key in _SHOWN if key in values)
-        if "bits_per_sample" in values:
-            return f"{shown} (falling is good)"
-        if "separation" not in values:
-            return shown
-        self._separations.append(values["separation"])
-        lead = sum(self._separations) / len(self._separations)
-        return f"{standing(lead)} (lead {lead:.1f}; {shown})"
-
-
-def _pace(rate: float) -> str:
-    return f"{rate:.1f} steps/s" if rate >= 1 else f"{1 / max(rate, 1e-9):.1f} s/step"

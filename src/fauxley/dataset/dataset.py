@@ -99,6 +99,11 @@ class Dataset:
         return self.info.labels
 
     @property
+    def lengths(self) -> NDArray[np.integer[Any]]:
+        """Samples of each file, per channel, `(F,)`."""
+        return self._shards.lengths
+
+    @property
     def duration_seconds(self) -> float:
         """The duration of all files together."""
         return self.info.num_samples / self.info.sample_rate

@@ -75,12 +75,13 @@ class FileReport:
 
 @dataclass(frozen=True)
 class Advice:
-    """Settings for `prepare` and `train` that suit a folder, and remarks in words."""
+    """Settings for `prepare` and `train` that suit a folder, what a clip is to hold, and remarks in words."""
 
     sample_rate: int
     channels: int
     clip_length: int
     slicing: Literal["first", "random", "onsets"]
+    clip_seconds: float
     remarks: tuple[str, ...]
 
 
@@ -117,15 +118,22 @@ class FolderReport:
 
 
 def scan_folder(
-    folder: Path, where: Sequence[str] = (), *, n_jobs: int | None = None, progress: Progress | None = None
+    folder: Path,
+    where: Sequence[str] = (),
+    *,
+    n_jobs: int | None = None,
+    progress: Progress | None = None,
+    most_files: int | None = None,
+    most_bytes: int | None = None,
 ) -> FolderReport:
-    """Decode and measure every sound of `folder`, a block at a time.
+    """Decode and measure the sounds of `folder`, a block at a time.
 
     Args:
         folder: see `list_sounds`.
         where: see `list_sounds`.
         n_jobs: parallel workers; None leaves it to joblib's `parallel_config`.
         progress: called with (files done, files in all).
+        most_files, most_bytes: measure no more than about that, files from all over the folder; None: all there is.
 
     Raises:
         UsageError: `folder` is missing.
@@ -133,11 +141,12 @@ def scan_folder(
     """
     check_jobs(n_jobs)
     catalogue = list_sounds(folder, where)
-    sounds = {sound.file: sound for sound in catalogue.sounds}
-    parts = split_into_parts(catalogue.sounds)
+    chosen = _sample(catalogue.sounds, most_files, most_bytes)
+    sounds = {sound.file: sound for sound in chosen}
+    parts = split_into_parts(chosen)
     measured: list[FileReport | Skipped] = []
     try:
-        with shared_progress(len(parts), len(catalogue.sounds), progress) as shown:
+        with shared_progress(len(parts), len(chosen), progress) as shown:
             tasks = (
                 (catalogue.folder, [sounds[file] for file in part], shown.worker(index))
                 for index, part in enumerate(parts)
@@ -218,7 +227,7 @@ def advise(files: Sequence[FileReport]) -> Advice:
     for file in files:
         rates[file.true_rate] += file.num_samples + 1
     # The rate of most of the material: above it there is nothing to learn, below it highs are lost.
-    sample_rate = min(max(rates.most_common(1)[0][0], 16000), 48000)
+    sample_rate = min(max(rates.most_common(1)[0][0], 8000), 48000)
     most = float(np.percentile(seconds, 90))
     fronts = np.array([file.num_front / file.sample_rate for file in files])
     if most > 4 and np.median(fronts) <= 4:  # hits with long, all but silent tails
@@ -237,6 +246,7 @@ def advise(files: Sequence[FileReport]) -> Advice:
         channels=2 if _are_stereo(files) else 1,
         clip_length=clip_length,
         slicing="onsets" if of_hits else "first" if one_shots else "random",
+        clip_seconds=round(clip_seconds, 4),
         remarks=(
             *(_on_hits(hits) if of_hits else _on_amount(seconds, clip_length / sample_rate, one_shots)),
             *_on_sources(files, sample_rate),
@@ -291,6 +301,15 @@ def _on_sources(files: Sequence[FileReport], sample_rate: int) -> list[str]:
 def _are_stereo(files: Sequence[FileReport]) -> bool:
     """Whether most files have two channels, which are to be kept."""
     return sum(file.channels == 2 for file in files) > len(files) / 2
+
+
+def _sample(sounds: Sequence[Sound], most_files: int | None, most_bytes: int | None) -> Sequence[Sound]:
+    """Sounds at even distances in the list of all, one at least."""
+    count = len(sounds) if most_files is None else min(most_files, len(sounds))
+    total = sum(sound.num_bytes for sound in sounds)
+    if most_bytes is not None and total > most_bytes:
+        count = min(count, max(1, len(sounds) * most_bytes // total))
+    return [sounds[number * len(sounds) // count] for number in range(count)]
 
 
 def _measure_all(folder: Path, sounds: Sequence[Sound], progress: WorkerProgress) -> list[FileReport | Skipped]:

@@ -22,6 +22,7 @@ Letters: B batch, C channels, T samples, N window length, H hop length, F frames
 """
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -47,9 +48,6 @@ class BandSpectrogram(LogSpectrogram):
         inversion: what makes audio of magnitudes instead of `griffin_lim`.
     """
 
-    averaging: Tensor
-    spreading: Tensor
-
     def __init__(
         self,
         clip_length: int,
@@ -63,11 +61,8 @@ class BandSpectrogram(LogSpectrogram):
         super().__init__(clip_length, window_length, hop_length, iterations, momentum, True, inversion)
         self.frames = frames
         self.lead = window_length - hop_length
-        averaging = band_averages(window_length // 2)
-        self.register_buffer("averaging", averaging, persistent=False)
-        self.register_buffer("spreading", _interpolation(averaging), persistent=False)
-        self.register_buffer("mean", torch.zeros(len(averaging)))
-        self.register_buffer("std", torch.ones(len(averaging)))
+        self.register_buffer("mean", torch.zeros(window_length // 4))
+        self.register_buffer("std", torch.ones(window_length // 4))
 
     @torch.no_grad()
     def fit(self, batches: Iterable[Tensor]) -> None:
@@ -94,13 +89,26 @@ class BandSpectrogram(LogSpectrogram):
 
     def to_magnitude(self, features: Tensor) -> Tensor:
         logarithm = features.transpose(2, 3) * CLIP * self.std + self.mean
-        magnitude = (torch.exp(logarithm @ self.spreading) - _FLOOR).clamp(min=0)
+        _, spreading = _matrices(self.window_length // 2, logarithm.device)
+        magnitude = (torch.exp(logarithm @ spreading) - _FLOOR).clamp(min=0)
         return F.pad(magnitude, (0, 1))  # nothing at half the sample rate
 
     def _logarithm(self, audio: Tensor) -> Tensor:
         spectrum = stft(F.pad(audio, (self.lead, 0)), self.window_length, self.hop_length, frames=self.frames)
         power = torch.view_as_real(spectrum[..., :-1]).square().sum(-1)
-        return torch.log((power @ self.averaging.T).sqrt() + _FLOOR)
+        averaging, _ = _matrices(self.window_length // 2, power.device)
+        return torch.log((power @ averaging.T).sqrt() + _FLOOR)
+
+
+@lru_cache(maxsize=4)
+def _matrices(num_bins: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """From bins to bands and back, on a device.
+
+    Not the module's: what a stranger's file asks for is built without storage, and no file has to hold them.
+    """
+    with torch.inference_mode(False), torch.device("cpu"):  # whoever asks first may be generating, the next training
+        averaging = band_averages(num_bins)
+        return averaging.to(device), _interpolation(averaging).to(device)
 
 
 def band_averages(num_bins: int) -> Tensor:

@@ -45,6 +45,8 @@ from fauxley.models.phase_inversion import LearnedInversion, initialize_inversio
 
 _LAYERS = 5
 _FACTOR = 2**_LAYERS
+FRAMES = _FACTOR
+"""The frames of a clip, beyond whose end lies silence if need be, are a multiple of this."""
 _SHUFFLED_LAYERS = 4
 _LEAST = {
     "channels": 1,
@@ -194,6 +196,9 @@ class SpecGAN(AdversarialArchitecture):
         samples = self.grid[1] * _FACTOR * self.hop_length
         sizes = samples, self.channels, self.window_length, self.hop_length
         cost = inversion_cost(*sizes, iterations)
+        if self.spectrogram == "bands":  # two matrices, and what multiplying by one of them takes
+            entries = (self.window_length // 4) * (self.window_length // 2)
+            cost += Cost(0, self.channels * self.grid[1] * _FACTOR * entries, 1, cost.numbers + 2 * entries)
         if not self.inversion_dim:
             return cost
         return cost + learned_inversion_cost(*sizes, self.inversion_dim, self.inversion_layers)

@@ -83,6 +83,9 @@ class TrainingConfig:
     """Steps between checkpoints."""
     preview_every: int = 1000
     """Steps between previews: sounds and a sheet from fixed latents."""
+    save_minutes: float = 0.0
+    """Minutes from one checkpoint and preview to the next, instead of steps, where training goes by the clock; 0: go
+    by the steps."""
     preview_count: int = 16
     """Sounds in a preview."""
     evaluate_every: int = 0
@@ -116,8 +119,9 @@ class TrainingConfig:
         for name in ("steps", "batch_size", "accumulate", "log_every", "checkpoint_every", "preview_every"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1; got {getattr(self, name)}")
-        if not 0 <= self.minutes < math.inf:
-            raise UsageError(f"minutes must be finite and not negative; got {self.minutes}")
+        for name in ("minutes", "save_minutes"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UsageError(f"{name} must be finite and not negative; got {getattr(self, name)}")
         for name in ("seed", "milestone_every", "preview_count", "evaluate_every"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} must not be negative; got {getattr(self, name)}")

@@ -126,16 +126,16 @@ class Trainer:
                     self._save()  # so that there is always something to go back to, and a full disk shows now
                 while self._progress() < 1 and not self.ranks.any(bool(stop)):
                     metrics = self._step()
-                    now = time.monotonic()
+                    before, now = state.milliseconds, time.monotonic()
                     if config.minutes:  # else the same steps give the same state, whatever the clock
                         state.milliseconds += round(1000 * (now - began))
                     began = now
                     self.reporter.step(state.step, self._steps())
                     if self._due(config.log_every) and not self._record(metrics):
                         continue
-                    if self._due(config.preview_every):
+                    if self._due(config.preview_every, before):
                         self._preview()
-                    if self._due(config.checkpoint_every):
+                    if self._due(config.checkpoint_every, before):
                         self._save()
                     if self._assess and config.evaluate_every and self._due(config.evaluate_every):
                         self.log.numbers(state.step, self._assess(state.step, self._synthesizer()))
@@ -176,8 +176,14 @@ class Trainer:
             return self.config.steps
         return math.ceil(self.state.step / self._progress()) if self.state.step else 0
 
-    def _due(self, every: int) -> bool:
-        return self.state.step % every == 0 or self._progress() >= 1
+    def _due(self, every: int, milliseconds_before: int | None = None) -> bool:
+        """Whether something is due every so many steps, or, told the time before this step, when it is time to save."""
+        if self._progress() >= 1:
+            return True
+        period = 60_000 * self.config.save_minutes
+        if milliseconds_before is None or not (self.config.minutes and period):
+            return self.state.step % every == 0
+        return self.state.milliseconds // period > milliseconds_before // period
 
     def _record(self, metrics: dict[str, Tensor]) -> bool:
         """Log the numbers; False if they show that training diverged and it was set back."""

@@ -23,6 +23,7 @@ _CHANGEABLE = {
     *(
         "steps",
         "minutes",
+        "save_minutes",
         "log_every",
         "checkpoint_every",
         "preview_every",
@@ -61,9 +62,14 @@ class Run:
             return dataclasses.replace(config, precision=self.read()[0].precision)
         return config
 
+    def begun_with(self) -> TrainingConfig | None:
+        """The configuration of a run that has learnt something, with which it has to go on; else None."""
+        return self.read()[0] if self.exists and self._has_learnt() else None
+
     def labels(self) -> tuple[str, ...] | None:
         """The labels that the run was begun with; None if it was not begun."""
-        return self.read()[0].architecture.known_labels if self.exists and self._has_learnt() else None
+        begun = self.begun_with()
+        return None if begun is None else begun.architecture.known_labels
 
     def begin(self, config: TrainingConfig, data: str) -> None:
         """Make the folder, or check that it may go on with this configuration and this data.

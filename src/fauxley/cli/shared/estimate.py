@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import json
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import nn
@@ -15,7 +15,7 @@ from fauxley.models.draws import Draws
 from fauxley.serialization import to_json
 from fauxley.terminal.formatting import counted, waiting_time
 from fauxley.training.config import TrainingConfig
-from fauxley.training.presets import PRESETS
+from fauxley.training.objectives import Objective
 from fauxley.training.state import TrainingState
 from fauxley.training.step import train_step
 
@@ -28,8 +28,10 @@ _BYTES = 4  # of a float32
 # Numbers that are in memory at the least: 3 for each weight (itself, its gradient, an optimiser's average), 4 for each
 # signal (both networks' and their gradients), 2 for each sample of previews. Real use is up to four times as much.
 _WEIGHTS, _SIGNALS, _CLIPS = 3, 4, 2
-# A critic's update takes about 11 passes through a network, derivatives of the penalty included; a generator's 5.
-_PASSES, _LAST_PASSES = 11, 5
+# A critic's update takes about 11 passes through a network, derivatives of the penalty included, and 7 without; a
+# generator's 5.
+_PASSES, _FREE_PASSES, _LAST_PASSES = 11, 7, 5
+_NEVER = 1 << 30  # updates
 
 
 class StepCost(NamedTuple):
@@ -54,15 +56,21 @@ def step_cost(config: TrainingConfig, processes: int = 1) -> StepCost:
         + _SIGNALS * part * networks.numbers
         + clips * architecture.channels * architecture.clip_length
     )
-    passes = _PASSES * (updates - 1) + _LAST_PASSES
-    return StepCost(_BYTES * numbers, passes * share * networks.multiply_adds // 2)
+    every = penalty_every(config)
+    passes = (_PASSES + (every - 1) * _FREE_PASSES) * (updates - 1) + every * _LAST_PASSES
+    return StepCost(_BYTES * numbers, passes * share * networks.multiply_adds // (2 * every))
+
+
+def penalty_every(config: TrainingConfig) -> int:
+    """One critic update in how many takes the penalty, on average."""
+    return max(1, int(getattr(config.objective, "penalty_every", 1)))
 
 
 def describe(config: TrainingConfig, device: torch.device) -> str:
     """What `fauxley train --dry-run` prints: the configuration, the networks' sizes, a step's time and memory."""
     config, _ = config.settle(device)
     cost = step_cost(config)
-    seconds = 2 * cost.multiply_adds / operations_per_second(device)
+    seconds = arithmetic_pace(config, device)
     told = [json.dumps(to_json(config), indent=2)]
     if seconds / config.batch_size * _TRIAL * _TRIAL_STEPS < _PATIENCE:
         state = TrainingState.new(
@@ -77,35 +85,36 @@ def describe(config: TrainingConfig, device: torch.device) -> str:
         told.append("too large to try out here; what follows is arithmetic, right to a factor of about three:")
         memory = f"{format_bytes(cost.least_bytes)} or more"
     told.append(f"device: {torch.cuda.get_device_name(device) if device.type == 'cuda' else 'cpu'}")
-    told.append(
-        f"a step takes about {seconds:.2g} s; "
-        f"{counted(config.steps, 'step')} about {waiting_time(seconds * config.steps)}"
-    )
+    steps = f"{counted(config.steps, 'step')} about {waiting_time(seconds * config.steps)}"
+    if config.minutes:
+        steps = f"{config.minutes:g} minutes are about {counted(round(60 * config.minutes / seconds), 'step')}"
+    told.append(f"a step takes about {seconds:.2g} s; {steps}")
     told.append(f"memory: {memory}")
     return "\n".join(told)
 
 
-class TrainingPlan(NamedTuple):
-    """A preset, and in words what is to be expected of it here."""
+class Pace(NamedTuple):
+    """Seconds of a step, and megabytes that it took where it was tried."""
 
-    preset: str
-    words: str
+    seconds: float
+    megabytes: float | None = None
 
 
-def plan_training(clip_length: int, channels: int) -> TrainingPlan:
-    """The paper's model where there is a GPU, else the small one, with the time by arithmetic."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    preset = "wavegan" if device.type == "cuda" else "wavegan-small"
-    config = PRESETS[preset][1]
-    architecture = dataclasses.replace(config.architecture, clip_length=clip_length, channels=channels)
-    config = dataclasses.replace(config, architecture=architecture)
-    seconds = 2 * step_cost(config).multiply_adds / operations_per_second(device) * config.steps
-    where = torch.cuda.get_device_name(device) if device.type == "cuda" else "this machine, which has no GPU"
-    return TrainingPlan(
-        preset,
-        f"on {where}, all {counted(config.steps, 'step')} take roughly {waiting_time(seconds)}; "
-        "previews are worth hearing long before, and Ctrl-C stops and keeps what is learnt",
+def tried_pace(config: TrainingConfig, device: torch.device) -> Pace:
+    """Try whole steps, where that does not take long; else by arithmetic."""
+    seconds = arithmetic_pace(config, device)
+    if seconds * _TRIAL_STEPS > _PATIENCE:
+        return Pace(seconds)
+    state = TrainingState.new(
+        config.architecture, config.optimizer, config.averaging.half_life > 0, config.seed, device, config.dtype
     )
+    part = config.batch_size // config.accumulate
+    return Pace(step_seconds(config, state, part) * config.accumulate, peak_megabytes(device))
+
+
+def arithmetic_pace(config: TrainingConfig, device: torch.device) -> float:
+    """Seconds of a step, right to a factor of about three."""
+    return 2 * step_cost(config).multiply_adds / operations_per_second(device)
 
 
 def operations_per_second(device: torch.device) -> float:
@@ -141,16 +150,30 @@ def _trial(config: TrainingConfig, state: TrainingState) -> tuple[float, float]:
 
 
 def step_seconds(config: TrainingConfig, state: TrainingState, count: int, trials: int = 2) -> float:
-    """Seconds of a training step on batches of `count` random clips: the least of `trials` steps but the first."""
+    """Seconds of a training step on batches of `count` random clips: the least of `trials` steps but the first.
+
+    Where only some steps take the penalty, with and without it are timed, and the mean of all steps is worked out.
+    """
+    every = penalty_every(config)
+    if every == 1:
+        return _least_seconds(config.objective, config, state, count, trials)
+    always, never = (dataclasses.replace(cast(Any, config.objective), penalty_every=number) for number in (1, _NEVER))
+    costly, free = (_least_seconds(objective, config, state, count, trials) for objective in (always, never))
+    return (costly + (every - 1) * free) / every
+
+
+def _least_seconds(
+    objective: Objective, config: TrainingConfig, state: TrainingState, count: int, trials: int
+) -> float:
     audio = torch.rand(count, config.architecture.channels, config.architecture.clip_length, device=state.device) - 0.5
-    batches = [state.representation.to_features(audio)] * config.objective.num_batches
+    batches = [state.representation.to_features(audio)] * objective.num_batches
     known = config.architecture.known_labels
-    labels = [label_weights(None, known, count).to(state.device)] * config.objective.num_batches if known else []
+    labels = [label_weights(None, known, count).to(state.device)] * objective.num_batches if known else []
     times = []
     for trial in range(trials):
         start = time.perf_counter()
         draws = functools.partial(Draws, trial)
-        train_step(state, config.objective, batches, draws, labels=labels)
+        train_step(state, objective, batches, draws, labels=labels)
         if state.device.type == "cuda":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)

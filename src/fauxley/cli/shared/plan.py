@@ -1,0 +1,109 @@
+"""What the default training is going to do, and what can be expected of it, in plain words before it begins."""
+
+from collections.abc import Mapping
+
+import torch
+
+from fauxley.cli.shared.estimate import arithmetic_pace, step_cost, tried_pace
+from fauxley.dataset.facts import facts_of
+from fauxley.dataset.folder_report import Advice
+from fauxley.machine import format_bytes
+from fauxley.models.specgan import SpecGAN
+from fauxley.terminal.formatting import counted, duration
+from fauxley.training.config import TrainingConfig
+from fauxley.training.expectations import expectations
+from fauxley.training.recipe import recipe
+
+_CLIPS = {
+    "first": "the beginning of each sound",
+    "all": "all of each sound, one after the other",
+    "random": "a stretch of the sounds, from anywhere in them",
+    "onsets": "one hit each, cut from the recordings",
+    "auto": "as the dataset was prepared",
+}
+
+
+def plan_words(config: TrainingConfig, counts: Mapping[str, int]) -> str:
+    """What is trained, on what.
+
+    Args:
+        counts: how many sounds there are of each label, and without ("").
+    """
+    model, rate = config.architecture, config.data.sample_rate
+    kind = " of bands" if isinstance(model, SpecGAN) and model.spectrogram == "bands" else ""
+    size = model.training_cost().weights / 1e6
+    return _lines(
+        {
+            "sounds": f"{sum(counts.values()):,}, at {rate} Hz, {_channels(model.channels)}",
+            "a clip": f"{model.clip_length / rate:.2f} s ({model.clip_length} samples): {_CLIPS[config.data.slicing]}",
+            "model": f"a {type(model).__name__}{kind}, d = {model.dim}: {size:.2g} million numbers to learn, "
+            f"from {config.batch_size} clips a step",
+        }
+    )
+
+
+def prospect_words(config: TrainingConfig, counts: Mapping[str, int], device: torch.device) -> str:
+    """How far it will get in its minutes on this machine, by a few steps tried out where that does not take long."""
+    config, _ = config.settle(device)
+    pace = tried_pace(config, device)
+    memory = (
+        f"about {pace.megabytes / 1000:.1f} GB"
+        if pace.megabytes
+        else f"{format_bytes(step_cost(config).least_bytes)} or more"
+    )
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    tried = "as tried here" if pace.megabytes else "by arithmetic, right to a factor of about three"
+    seen = clips_seen(config, pace.seconds)
+    told = {
+        "device": f"{where}, computing in {config.precision}; memory: {memory}",
+        "pace": f"a step takes about {pace.seconds:.2g} s, {tried}",
+        "in all": f"{config.minutes:g} minutes: about {counted(_rounded(seen / config.batch_size), 'step')}, "
+        f"{_clips_words(seen, counts, config)}",
+    }
+    if reached := expectations(seen):
+        told["so far"] = "after as many clips, others had come to: " + "; ".join(reached)
+    return _lines(told)
+
+
+def rough_plan(advice: Advice, counts: Mapping[str, int]) -> list[str]:
+    """What a scan says of the training that it advises: sentences, by arithmetic alone."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    config = recipe(facts_of(advice), on_gpu=device.type == "cuda")
+    seconds = config.architecture.clip_length / advice.sample_rate
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else "this machine, which has no GPU"
+    seen = clips_seen(config, arithmetic_pace(config, device))
+    pace = f"on {where}, roughly {_clips_words(seen, counts, config)}"
+    hint = "previews are worth hearing long before, and Ctrl-C stops and keeps what is learnt"
+    told = [
+        f"a clip is {duration(seconds)} at {advice.sample_rate} Hz, {_channels(advice.channels)}",
+        f"it takes {config.minutes:g} minutes, or --minutes; {pace}; {hint}",
+    ]
+    if reached := expectations(seen):
+        told.append(f"after as many clips, others had come to: {'; '.join(reached)}")
+    return told
+
+
+def clips_seen(config: TrainingConfig, seconds: float) -> float:
+    """How many clips will be seen in the minutes of a training whose steps take `seconds`."""
+    return 60 * config.minutes / max(seconds, 1e-9) * config.batch_size * config.objective.num_batches
+
+
+def _channels(count: int) -> str:
+    return {1: "mono", 2: "stereo"}.get(count, f"{count} channels")
+
+
+def _clips_words(seen: float, counts: Mapping[str, int], config: TrainingConfig) -> str:
+    words = f"{counted(_rounded(seen), 'clip')} seen"
+    total = sum(counts.values())
+    if config.data.slicing in ("first", "auto") and 0 < 2 * total < seen:
+        words += f", each about {_rounded(seen / total):,} times"
+    return words
+
+
+def _rounded(count: float) -> int:
+    """A count to two digits, as far as anybody could know."""
+    return int(float(f"{count:.2g}"))
+
+
+def _lines(told: Mapping[str, str]) -> str:
+    return "\n".join(f"{name + ':':8} {text}" for name, text in told.items())

@@ -1,0 +1,45 @@
+"""What the default recipe reached after how many clips, as it was measured: the one place where these numbers stand.
+
+Whoever measures a curve adds it to `CURVES`, with the command that makes it again in docs/experiments.md. A training is
+told what those who saw as many clips had reached; how many it will see depends on its machine.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How good a model was on the way of one measured training.
+
+    Attributes:
+        sounds: what it learnt, for a sentence: "drums (911 one-shots, 44.1 kHz)".
+        figure: what was measured, for a sentence: "kernel distance, in multiples of that between real sounds".
+        points: clips seen, in thousands, and the figure then; in rising order.
+    """
+
+    sounds: str
+    figure: str
+    points: tuple[tuple[float, float], ...]
+
+    def at(self, thousands: float) -> float | None:
+        """The figure after so many thousand clips, between measured points; None where nobody measured."""
+        if not self.points or not self.points[0][0] <= thousands <= self.points[-1][0]:
+            return None
+        (x, y), *rest = self.points
+        for after_x, after_y in rest:
+            if thousands <= after_x:
+                return y + (after_y - y) * math.log(thousands / x) / math.log(after_x / x)
+            x, y = after_x, after_y
+        return y
+
+
+CURVES: tuple[Curve, ...] = ()
+"""Measured so far."""
+
+
+def expectations(clips: float, curves: Sequence[Curve] = CURVES) -> list[str]:
+    """What measured trainings had reached after so many clips, a sentence each; none where nothing was measured."""
+    found = [(curve, curve.at(clips / 1000)) for curve in curves]
+    return [f"{curve.sounds}: {curve.figure} {value:.2g}" for curve, value in found if value is not None]
