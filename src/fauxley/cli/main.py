@@ -33,6 +33,7 @@ COMMANDS = {
     "train-inversion": "teach a SpecGAN to find the phases of its spectrograms",
     "generate": "make new sounds",
     "morph": "make the sounds between two sounds",
+    "export": "sampler kits, models for other programs, a page for the browser",
     "train-classifier": "teach a classifier the labels of sounds, to judge generated ones by",
     "evaluate": "how good a model is, and whether it copied: a report with figures, pictures and sounds",
     "compare": "several models in one table",
