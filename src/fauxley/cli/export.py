@@ -1,15 +1,15 @@
 """`fauxley export`: sounds and models for other programs."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import tyro
 
 from fauxley.cli.shared.options import Flat, Switch
 from fauxley.errors import UsageError, printable
-from fauxley.export.kit import Variations
-from fauxley.machine import importing, keep_freed_memory
-from fauxley.storage import check_folder_place
+from fauxley.export.kit import KitFormat, Variations
+from fauxley.machine import format_bytes, importing, keep_freed_memory
+from fauxley.storage import check_file_place, check_folder_place
 from fauxley.terminal.formatting import counted
 from fauxley.terminal.progress import Stages
 
@@ -17,56 +17,101 @@ if TYPE_CHECKING:
     from fauxley.export.kit import Kit
     from fauxley.models.synthesizer import Synthesizer
 
-_KITS = ("sfz", "decentsampler", "folder")
+_ENDINGS = {"onnx": ".onnx", "torchscript": ".ts"}
 
 
 def export(
     source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL_OR_FOLDER")],
+    to: Literal["sfz", "decentsampler", "folder", "onnx", "torchscript"],
     out: Path,
-    to: Literal["sfz", "decentsampler", "folder"],
-    count: int = 16,
-    seed: int = 0,
+    count: int | None = None,
+    seed: int | None = None,
     model: Path | None = None,
     variations: Annotated[Variations, Flat] = Variations(),  # noqa: B008 - frozen
+    weights: Literal["float32", "float16", "int8"] | None = None,
     quiet: Switch = False,
 ) -> None:
     """Write sounds or a model in the form that other programs take.
 
     A kit to play, with variations of each sound that take turns, hats that choke each other, and drums on General
-    MIDI's keys where labels tell which they are:
+    MIDI's keys where labels tell which they are: sfz (for sfizz, sforzando and many others), decentsampler (for
+    DecentSampler), folder (numbered files with a table of keys, for any other sampler).
 
-    sfz: for sfizz, sforzando, Renoise, Bitwig and others.
-
-    decentsampler: for DecentSampler.
-
-    folder: numbered files with a table of keys, for any other sampler.
+    A model to play elsewhere, one graph from latents to audio: onnx (for ONNX Runtime in any language), torchscript
+    (for audio hosts that embed PyTorch).
 
     Example, 16 sounds of a model: fauxley export runs/mine --to sfz --out kit
 
-    Example, the sounds that one has chosen, with variations: fauxley export chosen --model runs/mine --to sfz --out kit
+    Example, sounds that were chosen, with variations: fauxley export chosen --model runs/mine --to sfz --out kit
+
+    Example, a model in a quarter of the size: fauxley export runs/mine --to onnx --weights int8 --out mine.onnx
 
     Args:
         source: A run folder or a model folder; for kits also a folder of sounds, each of which becomes a key.
-        out: The new folder.
         to: What to write.
-        count: Kits: how many sounds of a model.
-        seed: Kits: seed of the first sound; the next ones have the next seeds.
+        out: The new folder of a kit; or the new file, which ends in .onnx or .ts.
+        count: Kits: how many sounds of a model; 16 if nothing else is said.
+        seed: Kits: seed of the first sound, by default 0; the next ones have the next seeds.
         model: Kits of a folder of sounds: the model that made them, to make their variations.
-        variations: How the takes of a sound are made.
+        variations: How the takes of a kit's sounds are made.
+        weights: ONNX: how the file keeps weights; float16 halves it, int8 quarters it, for nearly the same sounds.
         quiet: Say nothing.
     """
-    check_folder_place(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{printable(out)} has something in it; choose another --out")
-    if not 1 <= count <= 128:
-        raise UsageError(f"--count must be from 1 to 128, the keys of a keyboard; got {count}")
-    if seed < 0:
-        raise UsageError(f"--seed must not be negative; got {seed}")
+    _check_options(to, count, seed, model, variations, weights)
+    _check_out(to, out)
     keep_freed_memory()
+    if to == "sfz" or to == "decentsampler" or to == "folder":
+        first = seed or 0
+        _export_kit(source, to, out, model, range(first, first + (count or 16)), variations, quiet)
+    else:
+        _export_model(source, to, out, weights or "float32", quiet)
+
+
+def _check_options(
+    to: str,
+    count: int | None,
+    seed: int | None,
+    model: Path | None,
+    variations: Variations,
+    weights: str | None,
+) -> None:
+    if to not in get_args(KitFormat):
+        of_kits = {"count": count, "seed": seed, "model": model}
+        given = [f"--{name}" for name, value in of_kits.items() if value is not None]
+        given += [] if variations == Variations() else ["--takes, --layers or --radius"]
+        if given:
+            raise UsageError(f"{given[0]} is for kits; leave it out with --to {to}")
+    if weights is not None and to != "onnx":
+        raise UsageError(f"--weights is for onnx; leave it out with --to {to}")
+    if count is not None and not 1 <= count <= 128:
+        raise UsageError(f"--count must be from 1 to 128, the keys of a keyboard; got {count}")
+    if seed is not None and seed < 0:
+        raise UsageError(f"--seed must not be negative; got {seed}")
+
+
+def _check_out(to: str, out: Path) -> None:
+    """Whether what is asked for can be made there; nothing is replaced."""
+    ending = _ENDINGS.get(to)
+    if ending is None:
+        check_folder_place(out)
+        if out.exists() and any(out.iterdir()):
+            raise UsageError(f"{printable(out)} has something in it; choose another --out")
+        return
+    if out.suffix != ending:
+        raise UsageError(f"--out is a file whose name ends in {ending}; got {printable(out.name)}")
+    for file in (out, out.with_suffix(".json")):
+        check_file_place(file)
+        if file.exists():
+            raise UsageError(f"{printable(file)} is there already; choose another --out")
+
+
+def _export_kit(
+    source: Path, to: KitFormat, out: Path, model: Path | None, seeds: range, variations: Variations, quiet: bool
+) -> None:
     with importing():
         from fauxley.export.kit_formats import write_kit
 
-    kit = _kit(source, model, range(seed, seed + count), variations, out.name, quiet)
+    kit = _kit(source, model, seeds, variations, out.name, quiet)
     write_kit(kit, to, out)
     if not quiet:
         takes = sum(len(zone.files) for pad in kit.pads for zone in pad.zones)
@@ -105,3 +150,24 @@ def _about(synthesizer: "Synthesizer", model: Path) -> dict[str, str]:
         "licence of the training data": source.license,
         "fauxley": source.fauxley_version,
     }
+
+
+def _export_model(
+    source: Path, to: str, out: Path, weights: Literal["float32", "float16", "int8"], quiet: bool
+) -> None:
+    with importing():
+        from fauxley.export.onnx_model import write_onnx
+        from fauxley.export.torchscript import write_torchscript
+        from fauxley.models.synthesizer import Synthesizer
+
+    synthesizer = Synthesizer.from_pretrained(source)
+    with Stages(quiet) as stages:
+        stages.begin("exporting", 0)
+        if to == "onnx":
+            agreement = write_onnx(synthesizer, out, weights).agreement
+        else:
+            agreement = write_torchscript(synthesizer, out)
+    if not quiet:
+        size = format_bytes(out.stat().st_size)
+        error = agreement.signal_to_error_db
+        print(f"{out}, {size}; differs from PyTorch by {error:.0f} dB less than the sounds are loud")

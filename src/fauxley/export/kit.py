@@ -7,6 +7,7 @@ kit are ready to play: cut where they are silent, faded, below full scale and eq
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.export.general_midi import HATS, assign_keys, is_hat
 from fauxley.signal.cleaning import Cleaning, loudness
+
+KitFormat = Literal["sfz", "decentsampler", "folder"]
 
 _CLEANING = Cleaning(normalize="none")
 _SILENCE = 2.0**-15  # one step of 16 bits

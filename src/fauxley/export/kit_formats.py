@@ -16,14 +16,12 @@ import json
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from fauxley.export.general_midi import key_name
-from fauxley.export.kit import Kit, OneShot, Pad, Zone
+from fauxley.export.kit import Kit, KitFormat, OneShot, Pad, Zone
 from fauxley.sounds.writing import write_audio
 from fauxley.storage import atomic_folder
-
-KitFormat = Literal["sfz", "decentsampler", "folder"]
 
 _SAMPLES = "samples"
 _RELEASE_SECONDS = 60.0  # longer than any sound: it is over before it has faded
