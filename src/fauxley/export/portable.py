@@ -9,6 +9,7 @@ Two things in the way of that are replaced here, each by what computes the same:
 Letters: B batch, C channels, N window length, H hop length, K = N/2 + 1 bins, F frames, T = (F - 1) H + N samples.
 """
 
+import copy
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -19,8 +20,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fauxley import __version__
-from fauxley.errors import UsageError
+from fauxley import __version__, kernels
+from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.log_spectrogram import LogSpectrogram
 from fauxley.models.network import AutoregressiveGenerator
 from fauxley.models.phase_inversion import LearnedInversion
@@ -182,7 +183,32 @@ def describe(synthesizer: Synthesizer) -> dict[str, Any]:
     }
 
 
-def agreement_of(audio: NDArray[np.float32], reference: NDArray[np.float32]) -> Agreement:
+def allowed_difference(synthesizer: Synthesizer, latents: Tensor) -> float:
+    """How far the audio of these latents may be from PyTorch's where it is computed elsewhere.
+
+    Ten times what rounding to float32 alone changes in it, and no less than 1e-4 of the loudest sample. Rounding hardly
+    shows behind convolutions, but iterations of Griffin-Lim amplify it where a spectrum is nearly zero.
+    """
+    with kernels.use("plain"), torch.no_grad():
+        exact = copy.deepcopy(PortableModel(synthesizer)).double()(latents.double().to(synthesizer.device))
+    rounding = agreement_of(exact.cpu().numpy(), synthesizer.generate(latents=latents).numpy())
+    return max(1e-4, 10 * rounding.largest_difference)
+
+
+def require_agreement(agreement: Agreement, synthesizer: Synthesizer, latents: Tensor, where: str) -> None:
+    """Check that audio which was computed elsewhere is PyTorch's but for rounding.
+
+    Raises:
+        FauxleyError: it differs by more than `allowed_difference`.
+    """
+    if not agreement.largest_difference <= allowed_difference(synthesizer, latents):
+        raise FauxleyError(
+            f"{where} makes other sounds of this model than PyTorch: they differ by "
+            f"{agreement.largest_difference:.1g} of the loudest sample; nothing was written"
+        )
+
+
+def agreement_of(audio: NDArray[np.floating[Any]], reference: NDArray[np.float32]) -> Agreement:
     """How near audio comes to a reference of the same shape."""
     error = audio.astype(np.float64) - reference
     loudest = max(float(np.abs(reference).max()), 1e-30)

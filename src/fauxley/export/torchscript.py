@@ -12,14 +12,12 @@ from pathlib import Path
 import torch
 
 from fauxley import kernels
-from fauxley.errors import FauxleyError
-from fauxley.export.portable import Agreement, PortableModel, agreement_of, describe
+from fauxley.export.portable import Agreement, PortableModel, agreement_of, describe, require_agreement
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.storage import atomic_file
 
 FACTS = "fauxley.json"
 _CHECKED_SEEDS = 5
-_TOLERANCE = 1e-3
 
 
 def write_torchscript(synthesizer: Synthesizer, path: Path) -> Agreement:
@@ -40,11 +38,7 @@ def write_torchscript(synthesizer: Synthesizer, path: Path) -> Agreement:
         loaded = torch.jit.load(content)  # type: ignore[no-untyped-call]
         audio = loaded(latents).cpu().numpy()
     agreement = agreement_of(audio, synthesizer.generate(latents=latents.cpu()).numpy())
-    if not agreement.largest_difference <= _TOLERANCE:
-        raise FauxleyError(
-            f"TorchScript makes other sounds of this model: they differ by {agreement.largest_difference:.1g} of the "
-            "loudest sample; nothing was written"
-        )
+    require_agreement(agreement, synthesizer, latents.cpu(), "TorchScript")
     with atomic_file(path) as partial:
         partial.write_bytes(content.getvalue())
     return agreement
