@@ -22,7 +22,7 @@ _ENDINGS = {"onnx": ".onnx", "torchscript": ".ts"}
 
 def export(
     source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL_OR_FOLDER")],
-    to: Literal["sfz", "decentsampler", "folder", "onnx", "torchscript"],
+    to: Literal["sfz", "decentsampler", "folder", "onnx", "torchscript", "browser"],
     out: Path,
     count: int | None = None,
     seed: int | None = None,
@@ -38,7 +38,8 @@ def export(
     DecentSampler), folder (numbered files with a table of keys, for any other sampler).
 
     A model to play elsewhere, one graph from latents to audio: onnx (for ONNX Runtime in any language), torchscript
-    (for audio hosts that embed PyTorch).
+    (for audio hosts that embed PyTorch). Or browser: a page that makes sounds in the visitor's browser, a folder
+    for any web host.
 
     Example, 16 sounds of a model: fauxley export runs/mine --to sfz --out kit
 
@@ -49,12 +50,13 @@ def export(
     Args:
         source: A run folder or a model folder; for kits also a folder of sounds, each of which becomes a key.
         to: What to write.
-        out: The new folder of a kit; or the new file, which ends in .onnx or .ts.
+        out: The new folder of a kit or page; or the new file, which ends in .onnx or .ts.
         count: Kits: how many sounds of a model; 16 if nothing else is said.
         seed: Kits: seed of the first sound, by default 0; the next ones have the next seeds.
         model: Kits of a folder of sounds: the model that made them, to make their variations.
         variations: How the takes of a kit's sounds are made.
-        weights: ONNX: how the file keeps weights; float16 halves it, int8 quarters it, for nearly the same sounds.
+        weights: onnx and browser: how the model's file keeps weights; by default float32. float16 halves it, int8
+            quarters it, for nearly the same sounds.
         quiet: Say nothing.
     """
     _check_options(to, count, seed, model, variations, weights)
@@ -81,8 +83,8 @@ def _check_options(
         given += [] if variations == Variations() else ["--takes, --layers or --radius"]
         if given:
             raise UsageError(f"{given[0]} is for kits; leave it out with --to {to}")
-    if weights is not None and to != "onnx":
-        raise UsageError(f"--weights is for onnx; leave it out with --to {to}")
+    if weights is not None and to not in ("onnx", "browser"):
+        raise UsageError(f"--weights is for onnx and browser; leave it out with --to {to}")
     if count is not None and not 1 <= count <= 128:
         raise UsageError(f"--count must be from 1 to 128, the keys of a keyboard; got {count}")
     if seed is not None and seed < 0:
@@ -156,6 +158,7 @@ def _export_model(
     source: Path, to: str, out: Path, weights: Literal["float32", "float16", "int8"], quiet: bool
 ) -> None:
     with importing():
+        from fauxley.export.browser import write_page
         from fauxley.export.onnx_model import write_onnx
         from fauxley.export.torchscript import write_torchscript
         from fauxley.models.synthesizer import Synthesizer
@@ -163,11 +166,14 @@ def _export_model(
     synthesizer = Synthesizer.from_pretrained(source)
     with Stages(quiet) as stages:
         stages.begin("exporting", 0)
-        if to == "onnx":
+        if to == "browser":
+            agreement = write_page(synthesizer, out, source.resolve().name, weights)
+        elif to == "onnx":
             agreement = write_onnx(synthesizer, out, weights).agreement
         else:
             agreement = write_torchscript(synthesizer, out)
     if not quiet:
-        size = format_bytes(out.stat().st_size)
-        error = agreement.signal_to_error_db
-        print(f"{out}, {size}; differs from PyTorch by {error:.0f} dB less than the sounds are loud")
+        size = format_bytes(sum(file.stat().st_size for file in (out, *out.rglob("*")) if file.is_file()))
+        print(f"{out}, {size}; {agreement.signal_to_error_db:.0f} dB from its sounds to its difference from PyTorch's")
+        if to == "browser":
+            print(f"try it: python -m http.server --directory {out} 8000, then open http://localhost:8000/")
