@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import tyro
 
-from fauxley.cli.shared.options import Flat, Switch
+from fauxley.cli.shared.options import Flat, Switch, check_new
 from fauxley.errors import UsageError, printable
 from fauxley.export.kit import KitFormat, Variations
 from fauxley.machine import format_bytes, importing, keep_freed_memory
-from fauxley.storage import check_file_place, check_folder_place
+from fauxley.storage import check_file_place
 from fauxley.terminal.formatting import counted
 from fauxley.terminal.progress import Stages
 
@@ -95,9 +95,7 @@ def _check_out(to: str, out: Path) -> None:
     """Whether what is asked for can be made there; nothing is replaced."""
     ending = _ENDINGS.get(to)
     if ending is None:
-        check_folder_place(out)
-        if out.exists() and any(out.iterdir()):
-            raise UsageError(f"{printable(out)} has something in it; choose another --out")
+        check_new(out)
         return
     if out.suffix != ending:
         raise UsageError(f"--out is a file whose name ends in {ending}; got {printable(out.name)}")

@@ -34,6 +34,8 @@ COMMANDS = {
     "generate": "make new sounds",
     "morph": "make the sounds between two sounds",
     "export": "sampler kits, models for other programs, a page for the browser",
+    "push": "share a model in a repository of the Hugging Face Hub",
+    "pull": "fetch a model from such a repository",
     "train-classifier": "teach a classifier the labels of sounds, to judge generated ones by",
     "evaluate": "how good a model is, and whether it copied: a report with figures, pictures and sounds",
     "compare": "several models in one table",
