@@ -15,7 +15,8 @@ from pathlib import Path
 import onnxruntime
 import torch
 
-from fauxley.export.onnx_model import LATENTS, to_onnx
+from fauxley.export.onnx_model import to_onnx
+from fauxley.export.portable import Inputs
 from fauxley.models.draws import Draws
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.synthesizer import Synthesizer
@@ -40,9 +41,10 @@ def measure(name: str, synthesizer: Synthesizer, repeats: int) -> None:
     sessions = {}
     for weights, model in models.items():
         sessions[weights] = onnxruntime.InferenceSession(model.content, options)
-    latent = synthesizer.latents([0]).numpy()
-    ways = {"fauxley": lambda: synthesizer.generate(latents=latent)}
-    ways |= {weights: (lambda one=one: one.run(None, {LATENTS: latent})) for weights, one in sessions.items()}
+    inputs = Inputs.of_seeds(synthesizer, range(1))
+    fed = {name: value.numpy() for name, value in inputs.named.items()}
+    ways = {"fauxley": lambda: inputs.reference(synthesizer)}
+    ways |= {weights: (lambda one=one: one.run(None, fed)) for weights, one in sessions.items()}
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(repeats):
         for way, compute in ways.items():

@@ -25,3 +25,10 @@ def small(architecture: Architecture) -> Synthesizer:
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder."""
     return small(WaveGAN(4096, dim=2)).save(tmp_path_factory.mktemp("models") / "drum-model")
+
+
+@pytest.fixture(scope="session")
+def labelled_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder of a model that has learnt labels."""
+    architecture = WaveGAN(4096, dim=2, labels=("hat_closed", "hat_open", "kick"))
+    return small(architecture).save(tmp_path_factory.mktemp("models") / "labelled-model")

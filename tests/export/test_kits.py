@@ -15,6 +15,7 @@ from fauxley.export.kit import OneShot, Variations, make_kit
 from fauxley.export.kit_formats import write_kit
 from fauxley.export.kit_sources import layered, sounds_of_model
 from fauxley.models.synthesizer import Synthesizer
+from fauxley.rendering.batches import from_seeds
 from fauxley.signal.cleaning import loudness
 
 RATE = 16000
@@ -219,7 +220,8 @@ def test_layers_go_from_dark_to_bright_where_variations_differ_and_hold_the_soun
 
 def test_takes_are_variations_of_their_sound(model):
     synthesizer = Synthesizer.from_pretrained(model)
-    (layers,) = sounds_of_model(synthesizer, "m", range(7, 8), Variations(takes=4, layers=1, radius=0.05))
+    requests = list(from_seeds(synthesizer, range(7, 8)))
+    (layers,) = sounds_of_model(synthesizer, "m", requests, Variations(takes=4, layers=1, radius=0.05))
     (takes,) = layers
     assert len(takes) == 4
     np.testing.assert_allclose(takes[0].audio, synthesizer.generate(1, seed=7)[0].numpy(), atol=1e-5)
@@ -228,7 +230,7 @@ def test_takes_are_variations_of_their_sound(model):
         step = np.abs(take.latent - takes[0].latent)
         assert 0 < step.max() <= 0.1 + 1e-6
         assert np.abs(take.latent).max() <= 1
-    again = sounds_of_model(synthesizer, "m", range(7, 8), Variations(takes=4, layers=1, radius=0.05))[0][0]
+    again = sounds_of_model(synthesizer, "m", requests, Variations(takes=4, layers=1, radius=0.05))[0][0]
     assert all(np.array_equal(one.audio, other.audio) for one, other in zip(takes, again, strict=True))
 
 
@@ -261,6 +263,38 @@ def test_chosen_sounds_become_a_kit_with_variations(model, tmp_path):
     one, other = (soundfile.read(path)[0] for path in (original, takes[0]))
     length = min(len(one), len(other))
     assert np.corrcoef(one[:length], other[:length])[0, 1] > 0.999
+
+
+def test_labels_of_a_model_lead_to_keys_and_variations_keep_them(labelled_model, tmp_path):
+    command = ["export", str(labelled_model), "--to", "sfz", "--layers", "1", "--takes", "2", "--quiet"]
+    assert main([*command, "--count", "6", "--out", str(tmp_path / "kit")]) == 0
+    entries = json.loads((tmp_path / "kit" / "kit.json").read_text())["files"]
+    keys = {entry["key"]: entry["label"] for entry in entries}
+    assert keys == {35: "kick", 36: "kick", 42: "hat_closed", 46: "hat_open", 37: "hat_closed", 38: "hat_open"}
+    text = (tmp_path / "kit" / "kit.sfz").read_text()
+    assert text.count("off_by=1") == 4
+    synthesizer = Synthesizer.from_pretrained(labelled_model)
+    for entry in entries:
+        audio = soundfile.read(tmp_path / "kit" / entry["file"])[0]
+        latent = np.float32([entry["latent"]])
+        ours = {label: synthesizer.generate(latents=latent, labels=label)[0, 0].numpy() for label in synthesizer.labels}
+        likeness = {label: np.abs(np.correlate(sound, audio, "full")).max() for label, sound in ours.items()}
+        powers = {label: np.sqrt(np.square(sound).sum() * np.square(audio).sum()) for label, sound in ours.items()}
+        assert likeness[entry["label"]] > 0.98 * powers[entry["label"]]
+    assert main([*command, "--count", "2", "--label", "kick", "--out", str(tmp_path / "kicks")]) == 0
+    entries = json.loads((tmp_path / "kicks" / "kit.json").read_text())["files"]
+    assert {entry["label"] for entry in entries} == {"kick"}
+
+
+def test_variations_of_a_folders_sounds_keep_their_labels(labelled_model, tmp_path):
+    generate = ["generate", str(labelled_model), "--label", "kick", "kick=0.5,hat_open=0.5", "--count", "2"]
+    assert main([*generate, "--out", str(tmp_path / "all"), "--quiet", "--no-sheet"]) == 0
+    command = ["export", str(tmp_path / "all"), "--to", "folder", "--model", str(labelled_model), "--takes", "2"]
+    assert main([*command, "--out", str(tmp_path / "kit"), "--quiet"]) == 0
+    for beside in (tmp_path / "all").glob("kick-*.json"):
+        facts = json.loads(beside.read_text())
+        beside.write_text(json.dumps({**facts, "label": "cowbell"}))
+    assert main([*command, "--out", str(tmp_path / "other"), "--quiet"]) == 2  # the model has no such label
 
 
 def test_a_listing_tells_latents_too(model, tmp_path):

@@ -10,7 +10,7 @@ import torch
 from fauxley import kernels
 from fauxley.cli.main import main
 from fauxley.export.onnx_model import to_onnx, write_onnx
-from fauxley.export.portable import PortableModel, agreement_of, allowed_difference
+from fauxley.export.portable import Inputs, PortableModel, agreement_of, allowed_difference
 from fauxley.export.torchscript import FACTS, write_torchscript
 from fauxley.models.draws import Draws
 from fauxley.models.specgan import SpecGAN
@@ -27,7 +27,9 @@ pytest.importorskip("onnxscript", reason="no onnxscript: pip install 'fauxley[on
 ARCHITECTURES = {
     "wavegan": WaveGAN(4096, dim=2),
     "wavegan-options": WaveGAN(8192, 2, 2, upsampling="nearest", batch_norm=True, post_filter_length=8),
+    "wavegan-labels": WaveGAN(4096, dim=2, labels=("a", "b", "c")),
     "specgan": SpecGAN(4096, dim=1),
+    "specgan-labels": SpecGAN(4096, dim=1, labels=("a", "b")),
     "specgan-options": SpecGAN(
         4096,
         channels=2,
@@ -56,32 +58,39 @@ def specgan_heard(architecture) -> Synthesizer:
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_a_portable_model_computes_what_the_model_does(name):
     synthesizer = specgan_heard(ARCHITECTURES[name])
-    latents = synthesizer.latents(range(3))
+    inputs = Inputs.of_seeds(synthesizer, range(1, 4))
     with kernels.use("plain"), torch.no_grad():
-        audio = PortableModel(synthesizer)(latents).numpy()
-    reference = synthesizer.generate(latents=latents).numpy()
+        audio = PortableModel(synthesizer)(*inputs.named.values()).numpy()
+    reference = synthesizer.generate(3, seed=1).numpy()
     assert audio.shape == reference.shape
     assert np.abs(reference).max() > 1e-3
-    assert agreement_of(audio, reference).largest_difference < allowed_difference(synthesizer, latents)
-    assert allowed_difference(synthesizer, latents) < 0.1
+    assert agreement_of(audio, reference).largest_difference < allowed_difference(synthesizer, inputs)
+    assert allowed_difference(synthesizer, inputs) < 0.1
 
 
-@pytest.mark.parametrize("name", ["wavegan-options", "specgan-options"])
+@pytest.mark.parametrize("name", ["wavegan-options", "wavegan-labels", "specgan-options", "specgan-labels"])
 def test_a_graph_makes_the_same_sounds_in_any_batch_and_says_what_it_is(name, tmp_path):
     synthesizer = specgan_heard(ARCHITECTURES[name])
     write_onnx(synthesizer, tmp_path / "m.onnx")
     onnx.checker.check_model(onnx.load(tmp_path / "m.onnx"), full_check=True)
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
     for seeds in (range(1), range(3, 8)):
-        latents = synthesizer.latents(seeds)
-        (audio,) = session.run(None, {"latents": latents.numpy()})
-        agreement = agreement_of(audio, synthesizer.generate(latents=latents).numpy())
-        assert agreement.largest_difference < allowed_difference(synthesizer, latents)
+        inputs = Inputs.of_seeds(synthesizer, seeds)
+        (audio,) = session.run(None, {name: value.numpy() for name, value in inputs.named.items()})
+        agreement = agreement_of(audio, synthesizer.generate(len(seeds), seed=seeds.start).numpy())
+        assert agreement.largest_difference < allowed_difference(synthesizer, inputs)
+    mixture = np.full((1, len(synthesizer.labels)), 1 / max(len(synthesizer.labels), 1), np.float32)
+    if synthesizer.labels:
+        latents = synthesizer.latents([9]).numpy()
+        (audio,) = session.run(None, {"latents": latents, "labels": mixture})
+        agreement = agreement_of(audio, synthesizer.generate(latents=latents, labels=mixture).numpy())
+        assert agreement.signal_to_error_db > 20
     told = session.get_modelmeta().custom_metadata_map
     beside = json.loads((tmp_path / "m.json").read_text())
     assert told["sample_rate"] == "16000"
     assert told["license_of_training_data"] == beside["license_of_training_data"] == "CC0"
     assert beside["latent_size"] == 100
+    assert beside["labels"] == json.loads(told["labels"]) == list(synthesizer.labels)
     assert beside["agreement_with_pytorch"]["signal_to_error_db"] > 20
     assert str(Path.cwd()).encode() not in (tmp_path / "m.onnx").read_bytes()  # the exporter notes where code lies
 
@@ -110,15 +119,14 @@ def test_weights_too_large_for_float16_are_refused():
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
-@pytest.mark.parametrize("name", ["wavegan", "specgan"])
+@pytest.mark.parametrize("name", ["wavegan", "wavegan-labels", "specgan"])
 def test_torchscript_makes_the_same_sounds_without_fauxley(name, tmp_path):
     synthesizer = specgan_heard(ARCHITECTURES[name])
     write_torchscript(synthesizer, tmp_path / "m.ts")
     facts = {FACTS: ""}
     loaded = torch.jit.load(tmp_path / "m.ts", _extra_files=facts)
-    latents = synthesizer.latents(range(5))
-    audio = loaded(latents).numpy()
-    assert agreement_of(audio, synthesizer.generate(latents=latents).numpy()).largest_difference < 1e-3
+    audio = loaded(*Inputs.of_seeds(synthesizer, range(5)).named.values()).numpy()
+    assert agreement_of(audio, synthesizer.generate(5).numpy()).largest_difference < 1e-3
     assert json.loads(facts[FACTS])["sample_rate"] == 16000
 
 

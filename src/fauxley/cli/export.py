@@ -26,6 +26,7 @@ def export(
     out: Path,
     count: int | None = None,
     seed: int | None = None,
+    label: tuple[str, ...] = (),
     model: Path | None = None,
     variations: Annotated[Variations, Flat] = Variations(),  # noqa: B008 - frozen
     weights: Literal["float32", "float16", "int8"] | None = None,
@@ -53,24 +54,28 @@ def export(
         out: The new folder of a kit or page; or the new file, which ends in .onnx or .ts.
         count: Kits: how many sounds of a model; 16 if nothing else is said.
         seed: Kits: seed of the first sound, by default 0; the next ones have the next seeds.
+        label: Kits of a model that has learnt labels: which to make. One or several, which take turns, or mixtures such
+            as kick=0.7,snare=0.3; by default all.
         model: Kits of a folder of sounds: the model that made them, to make their variations.
         variations: How the takes of a kit's sounds are made.
         weights: onnx and browser: how the model's file keeps weights; by default float32. float16 halves it, int8
             quarters it, for nearly the same sounds.
         quiet: Say nothing.
     """
-    _check_options(to, count, seed, model, variations, weights)
+    _check_options(to, label, count, seed, model, variations, weights)
     _check_out(to, out)
     keep_freed_memory()
     if to == "sfz" or to == "decentsampler" or to == "folder":
         first = seed or 0
-        _export_kit(source, to, out, model, range(first, first + (count or 16)), variations, quiet)
+        seeds = range(first, first + (count or 16))
+        _export_kit(source, to, out, model, seeds, label, variations, quiet)
     else:
         _export_model(source, to, out, weights or "float32", quiet)
 
 
 def _check_options(
     to: str,
+    label: tuple[str, ...],
     count: int | None,
     seed: int | None,
     model: Path | None,
@@ -78,7 +83,7 @@ def _check_options(
     weights: str | None,
 ) -> None:
     if to not in get_args(KitFormat):
-        of_kits = {"count": count, "seed": seed, "model": model}
+        of_kits = {"count": count, "seed": seed, "label": label or None, "model": model}
         given = [f"--{name}" for name, value in of_kits.items() if value is not None]
         given += [] if variations == Variations() else ["--takes, --layers or --radius"]
         if given:
@@ -106,23 +111,40 @@ def _check_out(to: str, out: Path) -> None:
 
 
 def _export_kit(
-    source: Path, to: KitFormat, out: Path, model: Path | None, seeds: range, variations: Variations, quiet: bool
+    source: Path,
+    to: KitFormat,
+    out: Path,
+    model: Path | None,
+    seeds: range,
+    label: tuple[str, ...],
+    variations: Variations,
+    quiet: bool,
 ) -> None:
     with importing():
         from fauxley.export.kit_formats import write_kit
 
-    kit = _kit(source, model, seeds, variations, out.name, quiet)
+    kit = _kit(source, model, seeds, label, variations, out.name, quiet)
     write_kit(kit, to, out)
     if not quiet:
         takes = sum(len(zone.files) for pad in kit.pads for zone in pad.zones)
         print(f"{counted(len(kit.pads), 'sound')} on keys, {counted(takes, 'file')}, in {out}")
 
 
-def _kit(source: Path, model: Path | None, seeds: range, variations: Variations, name: str, quiet: bool) -> "Kit":
+def _kit(
+    source: Path,
+    model: Path | None,
+    seeds: range,
+    label: tuple[str, ...],
+    variations: Variations,
+    name: str,
+    quiet: bool,
+) -> "Kit":
     with importing():
+        from fauxley.cli.shared.wishes import read_wishes
         from fauxley.export.kit import make_kit
         from fauxley.export.kit_sources import sounds_of_folder, sounds_of_model
         from fauxley.models.synthesizer import Synthesizer
+        from fauxley.rendering.batches import from_seeds
         from fauxley.runs import holds_model
 
     with Stages(quiet) as stages:
@@ -130,9 +152,12 @@ def _kit(source: Path, model: Path | None, seeds: range, variations: Variations,
             if model is not None:
                 raise UsageError("--model is for a folder of sounds; this is a model itself")
             synthesizer = Synthesizer.from_pretrained(source)
+            requests = from_seeds(synthesizer, seeds, read_wishes(label, synthesizer.labels))
             stages.begin("making sounds", len(seeds) * variations.sounds)
-            sounds = sounds_of_model(synthesizer, source.resolve().name, seeds, variations, stages.advance)
+            sounds = sounds_of_model(synthesizer, source.resolve().name, requests, variations, stages.advance)
             return make_kit(name, sounds, _about(synthesizer, source))
+        if label:
+            raise UsageError("--label is for kits of a model; this is a folder of sounds")
         made_by = None if model is None else Synthesizer.from_pretrained(model)
         stages.begin("reading sounds" if made_by is None else "making variations", 0)
         sounds = sounds_of_folder(source, made_by, variations, stages.advance)

@@ -36,6 +36,7 @@ class OneShot:
         name: what it is called; becomes a file's name.
         label: what it is, in a word; "" if unknown.
         latent: (latent_size,), if it was made by a model.
+        label_weights: (L,), by which it was made by a model that knows L labels.
         seed: of the latent; None if it is not that of a seed.
         model, license: the model that made it, and under what its training data were.
     """
@@ -45,6 +46,7 @@ class OneShot:
     name: str
     label: str = ""
     latent: NDArray[np.float32] | None = None
+    label_weights: NDArray[np.float32] | None = None
     seed: int | None = None
     model: str = ""
     license: str = ""

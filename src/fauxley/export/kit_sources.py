@@ -6,7 +6,7 @@ layer, and a sampler makes soft notes of it by level alone.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -21,8 +21,9 @@ from fauxley.export.kit import Layer, OneShot, Variations
 from fauxley.machine import in_memory
 from fauxley.models.draws import Draws
 from fauxley.models.synthesizer import Synthesizer
+from fauxley.rendering.batches import SoundRequest
 from fauxley.serialization import parse_json, read_file, reading
-from fauxley.sounds.catalogue import list_sounds
+from fauxley.sounds.catalogue import Sound, list_sounds
 from fauxley.sounds.reading import probe, read_audio
 
 _LONGEST_SECONDS = 60.0  # of a sound on a pad
@@ -34,28 +35,33 @@ Advance = Callable[[int], object]
 
 
 def sounds_of_model(
-    synthesizer: Synthesizer, model: str, seeds: range, variations: Variations, advance: Advance = lambda _: None
+    synthesizer: Synthesizer,
+    model: str,
+    requests: Iterable[SoundRequest],
+    variations: Variations,
+    advance: Advance = lambda _: None,
 ) -> list[list[Layer]]:
-    """For each seed the layers of its sound, the softest first.
+    """For each request the layers of its sound, the softest first.
 
     Args:
         model: its name, for the kit's card.
         advance: is told of every sound that is made.
     """
-    about = synthesizer.provenance
-    heads = [
-        OneShot(
+    pads = []
+    for request in requests:
+        head = OneShot(
             np.zeros((1, 0), np.float32),
             synthesizer.sample_rate,
-            f"sound-{seed:04d}",
-            latent=synthesizer.latents([seed])[0].numpy(),
-            seed=seed,
-            model=model,
-            license=about.license,
+            request.name,
+            str(request.facts.get("label", "")) or "+".join(request.facts.get("labels", ())),
+            request.latent.numpy(),
+            request.labels.numpy(),
+            request.facts.get("seed"),
+            model,
+            synthesizer.provenance.license,
         )
-        for seed in seeds
-    ]
-    return [_layers(synthesizer, head, variations, advance) for head in heads]
+        pads.append(_layers(synthesizer, head, variations, advance))
+    return pads
 
 
 def sounds_of_folder(
@@ -82,34 +88,48 @@ def sounds_of_folder(
     listing = _listing(folder)
     pads: list[list[Layer]] = []
     for sound in found.sounds:
-        shot = _read(folder / sound.file, sound.file, sound.label, sound.license, listing)
+        facts = listing.get(sound.file) or _sidecar(folder / sound.file)
+        shot = _read(folder / sound.file, sound, facts)
         if synthesizer is None or shot.latent is None:
             pads.append([[shot]])
             advance(1)
             continue
         if len(shot.latent) != synthesizer.architecture.latent_size:
             raise FauxleyError(f"{printable(sound.file)} was made by another model: its latent has another size")
-        pads.append(_layers(synthesizer, shot, variations, advance))
+        weights = synthesizer.label_weights(_labels(facts) if synthesizer.labels else None, 1)[0].numpy()
+        pads.append(_layers(synthesizer, replace(shot, label_weights=weights), variations, advance))
     return pads
 
 
-def _read(path: Path, name: str, label: str, license: str, listing: Mapping[str, Mapping[str, Any]]) -> OneShot:  # noqa: A002
+def _read(path: Path, sound: Sound, facts: Mapping[str, Any]) -> OneShot:
     info = probe(path)
     audio = read_audio(path, longest=round(_LONGEST_SECONDS * info.sample_rate))
-    facts = listing.get(name) or _sidecar(path)
-    told = facts.get("label")
-    latent = facts.get("latent")
-    seed = facts.get("seed")
+    latent, seed, told = facts.get("latent"), facts.get("seed"), facts.get("label")
     return OneShot(
         audio,
         info.sample_rate,
         path.stem,
-        label or (told if isinstance(told, str) else "") or _label_in(path.stem),
-        _latent(latent, name) if latent is not None else None,
+        sound.label or (told if isinstance(told, str) else "") or _label_in(path.stem),
+        _latent(latent, sound.file) if latent is not None else None,
+        None,
         seed if isinstance(seed, int) else None,
         Path(str(facts.get("model", ""))[:200]).name,
-        license or str(facts.get("license_of_training_data", ""))[:200],
+        sound.license or str(facts.get("license_of_training_data", ""))[:200],
     )
+
+
+def _labels(facts: Mapping[str, Any]) -> str | dict[str, float]:
+    """What a sound was asked for by.
+
+    Raises:
+        FauxleyError: it is not written beside it.
+    """
+    label, labels = facts.get("label"), facts.get("labels")
+    if isinstance(label, str):
+        return label
+    if isinstance(labels, dict) and all(isinstance(share, (int, float)) for share in labels.values()):
+        return labels
+    raise FauxleyError("a sound's label is not written beside it, without which this model makes no variations of it")
 
 
 def _label_in(stem: str) -> str:
@@ -156,7 +176,8 @@ def _layers(synthesizer: Synthesizer, head: OneShot, variations: Variations, adv
     assert head.latent is not None
     latents = np.concatenate([head.latent[None], _around(head.latent, variations)])
     with in_memory("ask for fewer takes or layers"):
-        clips = synthesizer.generate(latents=latents).numpy()
+        labels = None if head.label_weights is None else np.tile(head.label_weights, (len(latents), 1))
+        clips = synthesizer.generate(latents=latents, labels=labels).numpy()
     if not np.isfinite(clips).all():
         raise FauxleyError("this model makes no sounds: what comes out of it are not finite numbers")
     advance(len(clips))

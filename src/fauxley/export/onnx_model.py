@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from fauxley import __version__, kernels
 from fauxley.errors import FauxleyError
-from fauxley.export.portable import Agreement, PortableModel, agreement_of, describe, require_agreement
+from fauxley.export.portable import Agreement, Inputs, PortableModel, agreement_of, describe, require_agreement
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.storage import atomic_file
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 Weights = Literal["float32", "float16", "int8"]
 
-LATENTS, AUDIO = "latents", "audio"
+AUDIO = "audio"
 _OPSET = 18
 _LARGEST_BATCH = 4096
 _LEAST_NUMBERS = 1024  # of a tensor that is stored smaller; what has fewer is no burden
@@ -55,7 +55,10 @@ class OnnxModel:
 
 
 def to_onnx(synthesizer: Synthesizer, weights: Weights = "float32") -> OnnxModel:
-    """Export a model, with input `latents` (B, latent_size) and output `audio` (B, C, T), both float32.
+    """Export a model as a graph of float32 tensors.
+
+    Its inputs are `latents` (B, latent_size) and, if the model knows labels, their weights `labels` (B, L). Its output
+    is `audio` (B, C, T).
 
     Raises:
         UsageError: the model cannot be exported, see `PortableModel`.
@@ -70,10 +73,10 @@ def to_onnx(synthesizer: Synthesizer, weights: Weights = "float32") -> OnnxModel
         entry = graph.metadata_props.add()
         entry.key, entry.value = name, value if isinstance(value, str) else json.dumps(value)
     content = graph.SerializeToString()
-    latents = synthesizer.latents(range(_CHECKED_SEEDS))
-    agreement = compare(content, synthesizer, latents)
+    inputs = Inputs.of_seeds(synthesizer, range(_CHECKED_SEEDS))
+    agreement = compare(content, synthesizer, inputs)
     if weights == "float32":
-        require_agreement(agreement, synthesizer, latents, "ONNX Runtime")
+        require_agreement(agreement, synthesizer, inputs, "ONNX Runtime")
     return OnnxModel(content, facts, agreement)
 
 
@@ -88,31 +91,32 @@ def write_onnx(synthesizer: Synthesizer, path: Path, weights: Weights = "float32
     return model
 
 
-def compare(content: bytes, synthesizer: Synthesizer, latents: torch.Tensor) -> Agreement:
-    """Compute the sounds of latents by ONNX Runtime, in batches of several sizes, and by PyTorch."""
+def compare(content: bytes, synthesizer: Synthesizer, inputs: Inputs) -> Agreement:
+    """Compute the sounds of inputs by ONNX Runtime, in batches of several sizes, and by PyTorch."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    ours = synthesizer.generate(latents=latents).numpy()
-    theirs = np.concatenate([session.run([AUDIO], {LATENTS: part.numpy()})[0] for part in torch.split(latents, 3)])
-    return agreement_of(theirs, ours)
+    parts = [inputs[start : start + 3].named for start in range(0, len(inputs.latents), 3)]
+    fed = [{name: value.numpy() for name, value in part.items()} for part in parts]
+    theirs = np.concatenate([session.run([AUDIO], each)[0] for each in fed])
+    return agreement_of(theirs, inputs.reference(synthesizer))
 
 
 def _export(synthesizer: Synthesizer) -> "onnx.ModelProto":
     """The graph by PyTorch's exporter, without what that notes of where its operations come from."""
     model = PortableModel(synthesizer)
-    example = synthesizer.latents(range(2)).to(synthesizer.device)
+    example = Inputs.of_seeds(synthesizer, range(2)).named
     batch = torch.export.Dim("batch", min=1, max=_LARGEST_BATCH)
     with kernels.use("plain"), torch.no_grad(), _quietly():
         program = torch.onnx.export(
             model,
-            (example,),
+            tuple(value.to(synthesizer.device) for value in example.values()),
             dynamo=True,
-            input_names=[LATENTS],
+            input_names=list(example),
             output_names=[AUDIO],
-            dynamic_shapes=({0: batch},),
+            dynamic_shapes=tuple({0: batch} for _ in example),
             opset_version=_OPSET,
             verbose=False,
         )

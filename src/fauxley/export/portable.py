@@ -48,7 +48,9 @@ class Agreement:
 
 
 class PortableModel(nn.Module):
-    """Latents (B, latent_size) to audio (B, C, T). It shares its weights with the synthesizer that it is made of.
+    """Latents (B, latent_size), and weights of labels (B, L) if the model knows any, to audio (B, C, T).
+
+    It shares its weights with the synthesizer that it is made of.
 
     Raises:
         UsageError: the model cannot be computed so: it makes one sample after another, or takes very many iterations.
@@ -64,8 +66,35 @@ class PortableModel(nn.Module):
         self.to_audio = _portable(synthesizer.representation)
         self.eval()
 
-    def forward(self, latents: Tensor) -> Tensor:
-        audio: Tensor = self.to_audio(self.generator(latents))
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        features = self.generator(latents) if labels is None else self.generator(latents, labels)
+        audio: Tensor = self.to_audio(features)
+        return audio
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Latents (N, latent_size) and, of a model with labels, their weights (N, L), as a graph takes them."""
+
+    latents: Tensor
+    labels: Tensor
+
+    @classmethod
+    def of_seeds(cls, synthesizer: Synthesizer, seeds: range) -> "Inputs":
+        """The inputs of seeds; labels take turns, as where nothing is asked for."""
+        return cls(synthesizer.latents(seeds), synthesizer.label_weights(None, len(seeds), seeds.start))
+
+    def __getitem__(self, place: slice) -> "Inputs":
+        return Inputs(self.latents[place], self.labels[place])
+
+    @property
+    def named(self) -> dict[str, Tensor]:
+        """Tensors by the names of a graph's inputs, in order."""
+        return {"latents": self.latents, **({"labels": self.labels} if self.labels.shape[1] else {})}
+
+    def reference(self, synthesizer: Synthesizer) -> NDArray[np.float32]:
+        """What PyTorch makes of them: (N, C, T)."""
+        audio: NDArray[np.float32] = synthesizer.generate(latents=self.latents, labels=self.labels).numpy()
         return audio
 
 
@@ -175,7 +204,7 @@ def describe(synthesizer: Synthesizer) -> dict[str, Any]:
         "clip_length": architecture.clip_length,
         "latent_size": architecture.latent_size,
         "latent_prior": "uniform in [-1, 1]",
-        "labels": [],
+        "labels": list(synthesizer.labels),
         "preset": about.preset,
         "step": about.step,
         "training_data": about.dataset,
@@ -183,25 +212,26 @@ def describe(synthesizer: Synthesizer) -> dict[str, Any]:
     }
 
 
-def allowed_difference(synthesizer: Synthesizer, latents: Tensor) -> float:
-    """How far the audio of these latents may be from PyTorch's where it is computed elsewhere.
+def allowed_difference(synthesizer: Synthesizer, inputs: Inputs) -> float:
+    """How far the audio of these inputs may be from PyTorch's where it is computed elsewhere.
 
     Ten times what rounding to float32 alone changes in it, and no less than 1e-4 of the loudest sample. Rounding hardly
     shows behind convolutions, but iterations of Griffin-Lim amplify it where a spectrum is nearly zero.
     """
+    doubles = [each.double().to(synthesizer.device) for each in inputs.named.values()]
     with kernels.use("plain"), torch.no_grad():
-        exact = copy.deepcopy(PortableModel(synthesizer)).double()(latents.double().to(synthesizer.device))
-    rounding = agreement_of(exact.cpu().numpy(), synthesizer.generate(latents=latents).numpy())
+        exact = copy.deepcopy(PortableModel(synthesizer)).double()(*doubles)
+    rounding = agreement_of(exact.cpu().numpy(), inputs.reference(synthesizer))
     return max(1e-4, 10 * rounding.largest_difference)
 
 
-def require_agreement(agreement: Agreement, synthesizer: Synthesizer, latents: Tensor, where: str) -> None:
+def require_agreement(agreement: Agreement, synthesizer: Synthesizer, inputs: Inputs, where: str) -> None:
     """Check that audio which was computed elsewhere is PyTorch's but for rounding.
 
     Raises:
         FauxleyError: it differs by more than `allowed_difference`.
     """
-    if not agreement.largest_difference <= allowed_difference(synthesizer, latents):
+    if not agreement.largest_difference <= allowed_difference(synthesizer, inputs):
         raise FauxleyError(
             f"{where} makes other sounds of this model than PyTorch: they differ by "
             f"{agreement.largest_difference:.1g} of the loudest sample; nothing was written"

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from fauxley import kernels
-from fauxley.export.portable import Agreement, PortableModel, agreement_of, describe, require_agreement
+from fauxley.export.portable import Agreement, Inputs, PortableModel, agreement_of, describe, require_agreement
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.storage import atomic_file
 
@@ -21,24 +21,27 @@ _CHECKED_SEEDS = 5
 
 
 def write_torchscript(synthesizer: Synthesizer, path: Path) -> Agreement:
-    """Write a module whose `forward` takes latents (B, latent_size) to audio (B, C, T), and compare it with PyTorch.
+    """Write a module whose `forward` takes latents (B, latent_size), and weights (B, L) of labels if
+    the model knows any, to audio (B, C, T), and compare it with PyTorch.
 
     Raises:
         UsageError: the model cannot be exported, see `PortableModel`.
         FauxleyError: the module makes other sounds.
     """
     model = PortableModel(synthesizer)
-    latents = synthesizer.latents(range(_CHECKED_SEEDS)).to(synthesizer.device)
+    inputs = Inputs.of_seeds(synthesizer, range(_CHECKED_SEEDS))
+    fed = [value.to(synthesizer.device) for value in inputs.named.values()]
+    example = tuple(value[:2] for value in fed)
     with kernels.use("plain"), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of deprecation; see above
-        traced = torch.jit.freeze(torch.jit.trace(model, latents[:2], check_trace=False))  # type: ignore[no-untyped-call]
+        traced = torch.jit.freeze(torch.jit.trace(model, example, check_trace=False))  # type: ignore[no-untyped-call]
         content = io.BytesIO()
         torch.jit.save(traced, content, _extra_files={FACTS: json.dumps(describe(synthesizer), indent=2)})
         content.seek(0)
         loaded = torch.jit.load(content)  # type: ignore[no-untyped-call]
-        audio = loaded(latents).cpu().numpy()
-    agreement = agreement_of(audio, synthesizer.generate(latents=latents.cpu()).numpy())
-    require_agreement(agreement, synthesizer, latents.cpu(), "TorchScript")
+        audio = loaded(*fed).cpu().numpy()
+    agreement = agreement_of(audio, inputs.reference(synthesizer))
+    require_agreement(agreement, synthesizer, inputs, "TorchScript")
     with atomic_file(path) as partial:
         partial.write_bytes(content.getvalue())
     return agreement
