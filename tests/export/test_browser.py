@@ -116,7 +116,7 @@ def test_labels_are_asked_for_on_the_page(labelled_model, tmp_path, visit):
     assert agreement_of(np.float32(shown), synthesizer.generate(8)[:, 0].numpy()).largest_difference < 1e-4
     page.select_option("#label", "kick")
     page.click("#fresh")
-    page.wait_for_function("window.fauxley.pads.every((pad) => pad.title.textContent.startsWith('kick-'))")
+    page.wait_for_function("() => window.fauxley.pads.every((pad) => pad.title.textContent.startsWith('kick-'))")
     seed, sound = page.evaluate("[window.fauxley.pads[2].seed, Array.from(window.fauxley.pads[2].sound[0])]")
     ours = synthesizer.generate(1, seed=seed, labels="kick")[0, 0].numpy()
     assert agreement_of(np.float32(sound), ours).largest_difference < 1e-4
