@@ -40,6 +40,9 @@ ARCHITECTURES = {
         compensate_windows=True,
     ),
     "specgan-other-window": SpecGAN(6144, dim=1, window_length=192, hop_length=64, griffin_lim_iterations=3),
+    "specgan-bands": SpecGAN(
+        5000, dim=1, spectrogram="bands", hop_length=64, griffin_lim_iterations=8, griffin_lim_momentum=0.99
+    ),
     "specgan-inversion": SpecGAN(4096, dim=1, inversion_dim=8, inversion_layers=1, inversion_iterations=2),
 }
 
@@ -68,7 +71,9 @@ def test_a_portable_model_computes_what_the_model_does(name):
     assert allowed_difference(synthesizer, inputs) < 0.1
 
 
-@pytest.mark.parametrize("name", ["wavegan-options", "wavegan-labels", "specgan-options", "specgan-labels"])
+@pytest.mark.parametrize(
+    "name", ["wavegan-options", "wavegan-labels", "specgan-options", "specgan-labels", "specgan-bands"]
+)
 def test_a_graph_makes_the_same_sounds_in_any_batch_and_says_what_it_is(name, tmp_path):
     synthesizer = specgan_heard(ARCHITECTURES[name])
     write_onnx(synthesizer, tmp_path / "m.onnx")

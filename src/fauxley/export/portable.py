@@ -27,7 +27,7 @@ from fauxley.models.network import AutoregressiveGenerator
 from fauxley.models.phase_inversion import LearnedInversion
 from fauxley.models.representations import Representation
 from fauxley.models.synthesizer import Synthesizer
-from fauxley.signal.stft import hann_window, num_frames
+from fauxley.signal.stft import hann_window
 
 _MOST_ITERATIONS = 256  # each is written out in a graph
 _MOMENTUM = 0.99  # of the iterations behind a network that finds phases
@@ -116,7 +116,7 @@ class _ToAudio(nn.Module):
 
 
 class PortableSpectrogram(nn.Module):
-    """Features of a `LogSpectrogram` (B, C, K - 1, F) to audio (B, C, clip_length), as its `to_audio` makes it."""
+    """Features of a `LogSpectrogram`, of bins or bands, to audio (B, C, clip_length), as its `to_audio` makes it."""
 
     analysis: Tensor
     synthesis: Tensor
@@ -142,7 +142,7 @@ class PortableSpectrogram(nn.Module):
         share[0] = share[-1] = 1 / length
         gain = torch.ones(1, dtype=torch.float64)
         if representation.compensate or inversion is not None:
-            frames = torch.ones(1, 1, num_frames(representation.clip_length, self.hop_length), dtype=torch.float64)
+            frames = torch.ones(1, 1, representation.frames, dtype=torch.float64)
             gain = 1 / F.conv_transpose1d(frames, window.square()[None, None], stride=self.hop_length).clamp(min=1e-3)
         for name, value in (
             ("analysis", waves[:, None]),
@@ -160,7 +160,7 @@ class PortableSpectrogram(nn.Module):
         else:
             spectrum = self._first(inversion, magnitude, wanted)
         audio = self._griffin_lim(spectrum, wanted)
-        return audio.view(-1, features.shape[1], audio.shape[-1])[..., : self.representation.clip_length]
+        return self.representation.to_clip(audio.view(-1, features.shape[1], audio.shape[-1]))
 
     def _first(self, inversion: LearnedInversion, magnitude: Tensor, wanted: Tensor) -> Tensor:
         """The spectrum (B·C, 2K, F) with a network's phases."""
