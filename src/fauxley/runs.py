@@ -67,6 +67,11 @@ def is_model(folder: Path) -> bool:
     return (folder / MODEL_CONFIG_FILE).is_file() and (folder / MODEL_WEIGHTS_FILE).is_file()
 
 
+def holds_model(path: Path) -> bool:
+    """Whether a folder is that of a model, or of a run that has one."""
+    return any(map(is_model, (path, *checkpoints(path))))
+
+
 def model_folders(path: Path) -> list[Path]:
     """The model folders that `path` may mean, the one meant first.
 

@@ -81,11 +81,9 @@ class BandSpectrogram(LogSpectrogram):
         normal = (self._logarithm(audio) - self.mean) / self.std
         return (normal / CLIP).clamp(-1, 1).transpose(2, 3)
 
-    def to_audio(self, features: Tensor) -> Tensor:
-        magnitude = self.to_magnitude(features)
-        audio = self._griffin_lim(magnitude) if self.inversion is None else self.inversion(magnitude)
-        audio = audio[..., self.lead : self.lead + self.clip_length]
-        return audio / audio.abs().amax((1, 2), keepdim=True).clamp(min=1)
+    def to_clip(self, audio: Tensor) -> Tensor:
+        clip = audio[..., self.lead : self.lead + self.clip_length]
+        return clip / clip.abs().amax((1, 2), keepdim=True).clamp(min=1)
 
     def to_magnitude(self, features: Tensor) -> Tensor:
         logarithm = features.transpose(2, 3) * CLIP * self.std + self.mean

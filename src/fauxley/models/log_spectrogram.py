@@ -18,7 +18,7 @@ from fauxley.models.cost import Cost
 from fauxley.models.phase_inversion import LearnedInversion
 from fauxley.models.representations import Representation
 from fauxley.signal.griffin_lim import griffin_lim
-from fauxley.signal.stft import stft
+from fauxley.signal.stft import num_frames, stft
 
 _EPSILON = 1e-6
 CLIP = 3.0  # standard deviations
@@ -50,6 +50,7 @@ class LogSpectrogram(Representation):
     ) -> None:
         super().__init__()
         self.clip_length = clip_length
+        self.frames = num_frames(clip_length, hop_length)
         self.window_length = window_length
         self.hop_length = hop_length
         self.iterations = iterations
@@ -87,7 +88,10 @@ class LogSpectrogram(Representation):
 
     def to_audio(self, features: Tensor) -> Tensor:
         magnitude = self.to_magnitude(features)
-        audio = self._griffin_lim(magnitude) if self.inversion is None else self.inversion(magnitude)
+        return self.to_clip(self._griffin_lim(magnitude) if self.inversion is None else self.inversion(magnitude))
+
+    def to_clip(self, audio: Tensor) -> Tensor:
+        """The clip (B, C, clip_length) in what the inverse transform of all frames gives."""
         return audio[..., : self.clip_length]
 
     def use_griffin_lim(self) -> None:

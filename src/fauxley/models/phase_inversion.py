@@ -58,6 +58,11 @@ class LearnedInversion(nn.Module):
 
     def phase(self, magnitude: Tensor) -> Tensor:
         """The phase of every cell, in radians: (B, C, F, K) to the same."""
+        vectors = self.vectors(magnitude)
+        return torch.atan2(vectors[..., 1, :], vectors[..., 0, :])
+
+    def vectors(self, magnitude: Tensor) -> Tensor:
+        """For every cell a vector in the complex plane whose angle is the phase: (B, C, F, K) to (B, C, F, 2, K)."""
         level = magnitude.square().mean((-2, -1), keepdim=True).clamp(min=1e-12).sqrt()
         x = torch.log(magnitude / level + _FLOOR) / _SPREAD + 1
         x = self.embed(x.flatten(0, 1).transpose(1, 2)).transpose(1, 2)  # (B·C, F, d)
@@ -65,8 +70,8 @@ class LearnedInversion(nn.Module):
         for block in self.blocks:
             x = block(x)
         vectors = self.head(self.last_norm(x)).unflatten(-1, (2, -1))  # (B·C, F, 2, K)
-        vectors = vectors * (1 - 2 * (torch.arange(magnitude.shape[-1], device=vectors.device) % 2))  # turned by πk
-        return torch.atan2(vectors[..., 1, :], vectors[..., 0, :]).view_as(magnitude)
+        turned: Tensor = vectors * (1 - 2 * (torch.arange(magnitude.shape[-1], device=vectors.device) % 2))  # by πk
+        return turned.view(*magnitude.shape[:-1], *turned.shape[-2:])
 
     def invert(self, magnitude: Tensor, phase: Tensor) -> Tensor:
         """Audio of magnitudes and phases: the inverse STFT, or as many iterations of Griffin-Lim as there are."""

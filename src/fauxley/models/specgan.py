@@ -224,7 +224,7 @@ class SpecGANGenerator(DenseStart):
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         bins, frames = self.grid
-        x = self.start(z, labels).view(len(z), frames, bins, -1).transpose(1, 3)  # (B, 16 d, bins, frames)
+        x = torch.unflatten(self.start(z, labels), 1, (frames, bins, -1)).transpose(1, 3)  # (B, 16 d, bins, frames)
         x = self._narrow(x)
         for norm, layer in zip(self.norms, self.layers, strict=True):
             x = layer(F.relu(norm(x)))

@@ -152,7 +152,7 @@ class WaveGANGenerator(DenseStart):
         self.add_embedding()
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        x = self._narrow(self.start(z, labels).view(len(z), _FRAMES, -1))  # (B, 16, C)
+        x = self._narrow(torch.unflatten(self.start(z, labels), 1, (_FRAMES, -1)))  # (B, 16, C)
         for norm, layer in zip(self.norms, self.layers, strict=True):
             x = layer(F.relu(norm(x)))  # (B, s·L, C/2)
         audio: Tensor = self.post_filter(torch.tanh(self._widen(x)).transpose(1, 2))

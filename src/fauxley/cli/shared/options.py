@@ -103,6 +103,17 @@ def check_out(out: Path, overwrite: bool) -> None:
         raise UsageError(f"{printable(out)} has something in it; choose another --out, or give --overwrite")
 
 
+def check_new(out: Path) -> None:
+    """Whether a new folder can be made there.
+
+    Raises:
+        UsageError: a file is in its way, or it has something in it.
+    """
+    check_folder_place(out)
+    if out.exists() and any(out.iterdir()):
+        raise UsageError(f"{printable(out)} has something in it; choose another --out")
+
+
 def clip_length_for(seconds: float, sample_rate: int) -> int:
     """The shortest clip of a model that holds `seconds`, give or take a tenth.
 

@@ -1,0 +1,44 @@
+"""`fauxley push`: a model into a repository of the Hugging Face Hub."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from fauxley.cli.shared.options import Model, Switch
+from fauxley.machine import importing
+
+
+def push(
+    model: Model,
+    repository: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="OWNER/NAME")],
+    report: Path | None = None,
+    public: Switch = False,
+    replace_card: Switch = False,
+    quiet: Switch = False,
+) -> None:
+    """Share a model in a repository of the Hugging Face Hub: its weights, its configuration, and a card.
+
+    The card says what the model learnt from, under which licence, and how good it was found to be. Log in before, by
+    'hf auth login' or by HF_TOKEN. HF_ENDPOINT names another hub.
+
+    Example: fauxley push runs/kicks me/kicks --report report
+
+    Args:
+        model: A run folder (its best checkpoint if one is recorded, else its newest) or a model folder.
+        repository: Where it goes; it is made, for you alone, if it is not there.
+        report: Folder of the report of 'fauxley evaluate' on this model, whose figures go onto the card.
+        public: Let everybody see a new repository.
+        replace_card: Write the card anew where there is one; otherwise that stays as it is.
+        quiet: Say nothing.
+    """
+    with importing():
+        from fauxley.export.cards import Judgement, read_judgement
+        from fauxley.export.hub import push as push_model
+        from fauxley.models.synthesizer import Synthesizer
+
+    judgement = Judgement() if report is None else read_judgement(report)
+    synthesizer = Synthesizer.from_pretrained(model)
+    address = push_model(synthesizer, repository, judgement=judgement, public=public, replace_card=replace_card)
+    if not quiet:
+        print(f"{model} is at {address}")

@@ -1,0 +1,193 @@
+"""A kit: sounds on keys, as a sampler plays them, whatever format it is written in.
+
+A key has one layer or more, by how hard it is struck, and each layer has takes that are played in turn. The files of a
+kit are ready to play: cut where they are silent, faded, below full scale and equally loud.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fauxley.errors import FauxleyError, UsageError
+from fauxley.export.general_midi import HATS, assign_keys, is_hat
+from fauxley.signal.cleaning import Cleaning, loudness
+
+KitFormat = Literal["sfz", "decentsampler", "folder"]
+
+_CLEANING = Cleaning(normalize="none")
+_SILENCE = 2.0**-15  # one step of 16 bits
+_PEAK = 10 ** (-1 / 20)
+_QUIETEST_LKFS = -24.0  # so soft may the whole kit become for the sake of a sound that cannot be louder
+_VELOCITIES = (1, 127)
+_CANDIDATES = 3  # variations made for each that is kept, where layers are to be found among them
+
+
+@dataclass(frozen=True)
+class OneShot:
+    """A sound, and where it comes from.
+
+    Args:
+        audio: (C, T) in [-1, 1].
+        sample_rate: in Hz.
+        name: what it is called; becomes a file's name.
+        label: what it is, in a word; "" if unknown.
+        latent: (latent_size,), if it was made by a model.
+        label_weights: (L,), by which it was made by a model that knows L labels.
+        seed: of the latent; None if it is not that of a seed.
+        model, license: the model that made it, and under what its training data were.
+    """
+
+    audio: NDArray[np.float32]
+    sample_rate: int
+    name: str
+    label: str = ""
+    latent: NDArray[np.float32] | None = None
+    label_weights: NDArray[np.float32] | None = None
+    seed: int | None = None
+    model: str = ""
+    license: str = ""
+
+
+Layer = Sequence[OneShot]
+"""Takes of one sound, struck about equally hard."""
+
+
+@dataclass(frozen=True)
+class Variations:
+    """How the takes of a sound are made."""
+
+    takes: int = 3
+    """Round robin: variations of each sound that are played in turn, itself included."""
+    layers: int = 2
+    """Layers by how hard a key is struck, at most; fewer where a model's variations are all about as bright."""
+    radius: float = 0.1
+    """How far variations may be from their sound, as a share of the latents' whole range."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.takes <= 16:
+            raise UsageError(f"takes must be from 1 to 16; got {self.takes}")
+        if not 1 <= self.layers <= 4:
+            raise UsageError(f"layers must be from 1 to 4; got {self.layers}")
+        if not 0 < self.radius <= 1:
+            raise UsageError(f"radius must be more than 0 and at most 1; got {self.radius}")
+
+    @property
+    def sounds(self) -> int:
+        """How many are made for each sound."""
+        kept = self.takes * self.layers
+        return kept if self.layers == 1 else _CANDIDATES * kept
+
+
+@dataclass(frozen=True)
+class Zone:
+    """The takes that sound in turn where a key is struck within these velocities (both included)."""
+
+    lowest: int
+    highest: int
+    takes: tuple[OneShot, ...]
+    files: tuple[str, ...]
+    """The takes' files, each `FOLDER/NAME.wav`; names that every file system and every sampler takes."""
+
+
+@dataclass(frozen=True)
+class Pad:
+    """A key (MIDI note number) and what it plays; pads of one choke group cut each other off ("": none)."""
+
+    key: int
+    name: str
+    label: str
+    choke: str
+    zones: tuple[Zone, ...]
+
+
+@dataclass(frozen=True)
+class Kit:
+    """Pads in the order of their keys.
+
+    Args:
+        about: facts for the kit's card, such as the model and its training data's licence.
+    """
+
+    name: str
+    sample_rate: int
+    pads: tuple[Pad, ...]
+    about: dict[str, str]
+
+
+def make_kit(name: str, sounds: Sequence[Sequence[Layer]], about: dict[str, str]) -> Kit:
+    """Clean sounds, bring them to one loudness, and put each on a key.
+
+    Args:
+        name: of the kit.
+        sounds: for each pad its layers, the softest first; the pad is named after the first take of its hardest.
+        about: see `Kit`.
+
+    Raises:
+        UsageError: there are none, or more than keys, or of several sample rates.
+        FauxleyError: one of them is silent.
+    """
+    if not sounds:
+        raise UsageError("a kit needs at least one sound")
+    rates = {take.sample_rate for pad in sounds for layer in pad for take in layer}
+    if len(rates) > 1:
+        raise UsageError(
+            f"the sounds of a kit need one sample rate; these have {', '.join(map(str, sorted(rates)))} Hz"
+        )
+    cleaned = _equally_loud([[[_clean(take) for take in layer] for layer in pad] for pad in sounds])
+    heads = [pad[-1][0] for pad in cleaned]
+    keys = assign_keys([head.label for head in heads])
+    pads = [_pad(key, layers) for key, layers in zip(keys, cleaned, strict=True)]
+    return Kit(name, rates.pop(), tuple(sorted(pads, key=lambda pad: pad.key)), about)
+
+
+def _clean(take: OneShot) -> OneShot:
+    audio = _CLEANING.apply(take.audio, take.sample_rate)
+    if np.abs(audio).max() <= _SILENCE:
+        raise FauxleyError(f"{take.name} is silent, and a kit cannot use it; leave it out, or choose another seed")
+    return replace(take, audio=audio)
+
+
+def _equally_loud(sounds: Sequence[Sequence[Layer]]) -> list[list[list[OneShot]]]:
+    """Sounds of one loudness: the highest that all can have, or, for those that cannot be so loud, their own highest.
+
+    Those of one pad are always of one loudness, for a difference between takes is heard at once.
+    """
+    reachable = [[[_loudest(take) for take in layer] for layer in pad] for pad in sounds]
+    of_pads = [min(min(layer) for layer in pad) for pad in reachable]
+    common = max(min(of_pads), _QUIETEST_LKFS)
+    return [
+        [
+            [_with_gain(take, min(common, of_pad) - highest) for take, highest in zip(layer, of_layer, strict=True)]
+            for layer, of_layer in zip(pad, of_layers, strict=True)
+        ]
+        for pad, of_layers, of_pad in zip(sounds, reachable, of_pads, strict=True)
+    ]
+
+
+def _loudest(take: OneShot) -> float:
+    """The loudness of a sound at the highest peak it may have, in LKFS."""
+    return max(loudness(take.audio * (_PEAK / np.abs(take.audio).max()), take.sample_rate), -200.0)
+
+
+def _with_gain(take: OneShot, decibels: float) -> OneShot:
+    """A take so many decibels below the highest peak it may have."""
+    gain = _PEAK / np.abs(take.audio).max() * 10 ** (decibels / 20)
+    return replace(take, audio=(take.audio * gain).astype(np.float32))
+
+
+def _pad(key: int, layers: Sequence[Layer]) -> Pad:
+    head = layers[-1][0]
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", head.name).strip("-_")[:60] or "sound"
+    lowest, highest = _VELOCITIES
+    bounds = [lowest + round(place * (highest + 1 - lowest) / len(layers)) for place in range(len(layers) + 1)]
+    zones = []
+    for number, takes in enumerate(layers):
+        softer = len(layers) - 1 - number
+        stem = f"{key:03d}-{name}/{name}{f'-soft{softer}' if softer else ''}"
+        files = tuple(f"{stem}-{take}.wav" for take in range(1, len(takes) + 1))
+        zones.append(Zone(bounds[number], bounds[number + 1] - 1, tuple(takes), files))
+    return Pad(key, name, head.label, HATS if is_hat(head.label) else "", tuple(zones))

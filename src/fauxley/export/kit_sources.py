@@ -1,0 +1,224 @@
+"""Where the sounds of a kit come from: a model, or a folder of sounds that were made and chosen.
+
+Takes of a sound are variations: sounds of latents near its own. Where enough of them are darker or brighter, they make
+layers, for a drum that is struck harder sounds brighter, too; where a model's variations hardly differ, there is one
+layer, and a sampler makes soft notes of it by level alone.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fauxley.errors import FauxleyError, UsageError, printable
+from fauxley.export.general_midi import drum_keys
+from fauxley.export.kit import Layer, OneShot, Variations
+from fauxley.machine import in_memory
+from fauxley.models.draws import Draws
+from fauxley.models.synthesizer import Synthesizer
+from fauxley.rendering.batches import SoundRequest
+from fauxley.serialization import parse_json, read_file, reading
+from fauxley.sounds.catalogue import Sound, list_sounds
+from fauxley.sounds.reading import probe, read_audio
+
+_LONGEST_SECONDS = 60.0  # of a sound on a pad
+_MOST_LISTING = 1 << 30  # bytes of sounds.jsonl
+_BRIGHTER = 1.1  # ratio of spectral centroids from one layer to the next; less is hardly heard
+
+Advance = Callable[[int], object]
+"""Told of how many sounds more have been made."""
+
+
+def sounds_of_model(
+    synthesizer: Synthesizer,
+    model: str,
+    requests: Iterable[SoundRequest],
+    variations: Variations,
+    advance: Advance = lambda _: None,
+) -> list[list[Layer]]:
+    """For each request the layers of its sound, the softest first.
+
+    Args:
+        model: its name, for the kit's card.
+        advance: is told of every sound that is made.
+    """
+    pads = []
+    for request in requests:
+        head = OneShot(
+            np.zeros((1, 0), np.float32),
+            synthesizer.sample_rate,
+            request.name,
+            str(request.facts.get("label", "")) or "+".join(request.facts.get("labels", ())),
+            request.latent.numpy(),
+            request.labels.numpy(),
+            request.facts.get("seed"),
+            model,
+            synthesizer.provenance.license,
+        )
+        pads.append(_layers(synthesizer, head, variations, advance))
+    return pads
+
+
+def sounds_of_folder(
+    folder: Path, synthesizer: Synthesizer | None, variations: Variations, advance: Advance = lambda _: None
+) -> list[list[Layer]]:
+    """For each sound of a folder its layers, the softest first.
+
+    Args:
+        folder: of sounds of any origin. What fauxley has written beside them (a .json for each, or sounds.jsonl) tells
+            their latents.
+        synthesizer: the model that made them, to make variations; without it each sound is its only take.
+
+    Raises:
+        UsageError: no folder, or more sounds than keys.
+        FauxleyError: no sounds there, one that cannot be read, or variations are to be made of one without a latent.
+    """
+    found = list_sounds(folder)
+    if not found.sounds:
+        raise FauxleyError(f"no sounds in {printable(folder)} that can be used")
+    if len(found.sounds) > 128:
+        raise UsageError(
+            f"{printable(folder)} holds {len(found.sounds)} sounds, and a keyboard has 128 keys; keep fewer"
+        )
+    listing = _listing(folder)
+    pads: list[list[Layer]] = []
+    for sound in found.sounds:
+        facts = listing.get(sound.file) or _sidecar(folder / sound.file)
+        shot = _read(folder / sound.file, sound, facts)
+        if synthesizer is None or shot.latent is None:
+            pads.append([[shot]])
+            advance(1)
+            continue
+        if len(shot.latent) != synthesizer.architecture.latent_size:
+            raise FauxleyError(f"{printable(sound.file)} was made by another model: its latent has another size")
+        weights = synthesizer.label_weights(_labels(facts) if synthesizer.labels else None, 1)[0].numpy()
+        pads.append(_layers(synthesizer, replace(shot, label_weights=weights), variations, advance))
+    return pads
+
+
+def _read(path: Path, sound: Sound, facts: Mapping[str, Any]) -> OneShot:
+    info = probe(path)
+    audio = read_audio(path, longest=round(_LONGEST_SECONDS * info.sample_rate))
+    latent, seed, told = facts.get("latent"), facts.get("seed"), facts.get("label")
+    return OneShot(
+        audio,
+        info.sample_rate,
+        path.stem,
+        sound.label or (told if isinstance(told, str) else "") or _label_in(path.stem),
+        _latent(latent, sound.file) if latent is not None else None,
+        None,
+        seed if isinstance(seed, int) else None,
+        Path(str(facts.get("model", ""))[:200]).name,
+        sound.license or str(facts.get("license_of_training_data", ""))[:200],
+    )
+
+
+def _labels(facts: Mapping[str, Any]) -> str | dict[str, float]:
+    """What a sound was asked for by.
+
+    Raises:
+        FauxleyError: it is not written beside it.
+    """
+    label, labels = facts.get("label"), facts.get("labels")
+    if isinstance(label, str):
+        return label
+    if isinstance(labels, dict) and all(isinstance(share, (int, float)) for share in labels.values()):
+        return labels
+    raise FauxleyError("a sound's label is not written beside it, without which this model makes no variations of it")
+
+
+def _label_in(stem: str) -> str:
+    """The label in a name such as `open-hat-0007`, if that is a drum that has a key of its own."""
+    words = " ".join(re.findall(r"[A-Za-z]+", stem))
+    return words if drum_keys(words) else ""
+
+
+def _latent(value: Any, name: str) -> NDArray[np.float32]:
+    with reading(f"what is written of {printable(name)} cannot be used"):
+        latent = np.asarray(value, np.float32)
+        if latent.ndim != 1 or not np.isfinite(latent).all():
+            raise FauxleyError("its latent is no list of finite numbers")
+        return latent
+
+
+def _listing(folder: Path) -> dict[str, dict[str, Any]]:
+    """The lines of sounds.jsonl, by file; what is no such line is passed over."""
+    path = folder / "sounds.jsonl"
+    if not path.is_file():
+        return {}
+    found = {}
+    for line in read_file(path, _MOST_LISTING).splitlines():
+        try:
+            facts = parse_json(line)
+        except FauxleyError:
+            continue
+        if isinstance(facts, dict) and isinstance(facts.get("file"), str):
+            found[facts["file"]] = facts
+    return found
+
+
+def _sidecar(path: Path) -> dict[str, Any]:
+    beside = path.with_suffix(".json")
+    if not beside.is_file():
+        return {}
+    with reading(f"{printable(beside)} cannot be read"):
+        facts = parse_json(read_file(beside))
+    return facts if isinstance(facts, dict) else {}
+
+
+def _layers(synthesizer: Synthesizer, head: OneShot, variations: Variations, advance: Advance) -> list[Layer]:
+    """The layers of a sound, found among variations of it; `head` brings its latent."""
+    assert head.latent is not None
+    latents = np.concatenate([head.latent[None], _around(head.latent, variations)])
+    with in_memory("ask for fewer takes or layers"):
+        labels = None if head.label_weights is None else np.tile(head.label_weights, (len(latents), 1))
+        clips = synthesizer.generate(latents=latents, labels=labels).numpy()
+    if not np.isfinite(clips).all():
+        raise FauxleyError("this model makes no sounds: what comes out of it are not finite numbers")
+    advance(len(clips))
+    shots = [
+        replace(head, audio=clip, latent=latent, seed=head.seed if place == 0 else None)
+        for place, (clip, latent) in enumerate(zip(clips, latents, strict=True))
+    ]
+    return layered(shots, variations.takes, variations.layers)
+
+
+def _around(latent: NDArray[np.float32], variations: Variations) -> NDArray[np.float32]:
+    """Latents within a radius, and within the range that a model has learnt: (sounds - 1, latent_size)."""
+    count = variations.sounds - 1
+    seed = int.from_bytes(np.ascontiguousarray(latent).tobytes()[:8], "little") >> 1
+    steps = Draws(seed).latents(count, len(latent)).numpy() * (2 * variations.radius)
+    return np.clip(latent + steps, -1, 1).astype(np.float32)
+
+
+def layered(shots: Sequence[OneShot], takes: int, layers: int) -> list[Layer]:
+    """Arrange a sound and its variations in layers by brightness, the darkest first.
+
+    Args:
+        shots: the sound itself first; `takes` are kept of them for each layer. It stands first in the layer whose
+            brightness is nearest to its own.
+        layers: as many at most; fewer if one would not be clearly brighter than the one below it.
+    """
+    first, *others = shots
+    by_brightness = sorted(others, key=_brightness)
+    for number in range(layers, 1, -1):
+        starts = [round(place * (len(by_brightness) - takes) / (number - 1)) for place in range(number)]
+        found = [by_brightness[start : start + takes] for start in starts]
+        levels = [float(np.mean([_brightness(shot) for shot in layer])) for layer in found]
+        if all(brighter >= _BRIGHTER * darker for darker, brighter in pairwise(levels)):
+            home = int(np.argmin([abs(level - _brightness(first)) for level in levels]))
+            found[home] = [first, *found[home][: takes - 1]]
+            return list(found)
+    return [[first, *others[: takes - 1]]]
+
+
+def _brightness(shot: OneShot) -> float:
+    """The centroid of a sound's power spectrum, in Hz."""
+    power = np.square(np.abs(np.fft.rfft(shot.audio.mean(axis=0)))).astype(np.float64)
+    hertz = np.fft.rfftfreq(shot.audio.shape[1], 1 / shot.sample_rate)
+    return float((power * hertz).sum() / max(power.sum(), 1e-30))

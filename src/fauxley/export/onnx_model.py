@@ -1,0 +1,196 @@
+"""A model as one ONNX graph: from latents to audio, for any batch, with what a player needs to know beside it.
+
+The graph is made by PyTorch's exporter of `PortableModel`, computed by ONNX Runtime and compared with PyTorch before it
+is written. All variants compute in float32, which every processor and browser does well; they differ in how the file
+keeps the weights:
+
+- float32: as they are.
+- float16: half the size.
+- int8: a quarter; whole numbers from -127 to 127 with a scale for each row, which is along that dimension of a weight
+  where it costs the least.
+
+The graph turns them back into float32, which ONNX Runtime does once, when it loads the file.
+"""
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fauxley import __version__, kernels
+from fauxley.errors import FauxleyError
+from fauxley.export.portable import Agreement, Inputs, PortableModel, agreement_of, describe, require_agreement
+from fauxley.models.synthesizer import Synthesizer
+from fauxley.storage import atomic_file
+
+if TYPE_CHECKING:
+    import onnx
+
+Weights = Literal["float32", "float16", "int8"]
+
+AUDIO = "audio"
+_OPSET = 18
+_LARGEST_BATCH = 4096
+_LEAST_NUMBERS = 1024  # of a tensor that is stored smaller; what has fewer is no burden
+_EXACT = tuple(f"to_audio.{name}" for name in ("analysis", "synthesis", "gain"))  # of Fourier transforms, not learnt
+_CHECKED_SEEDS = 8
+
+
+@dataclass(frozen=True)
+class OnnxModel:
+    """A graph as the content of a file, what is to be known of it, and how near it comes to PyTorch."""
+
+    content: bytes
+    facts: dict[str, Any]
+    agreement: Agreement
+
+
+def to_onnx(synthesizer: Synthesizer, weights: Weights = "float32") -> OnnxModel:
+    """Export a model as a graph of float32 tensors.
+
+    Its inputs are `latents` (B, latent_size) and, if the model knows labels, their weights `labels` (B, L). Its output
+    is `audio` (B, C, T).
+
+    Raises:
+        UsageError: the model cannot be exported, see `PortableModel`.
+        FauxleyError: a package is missing, or ONNX Runtime computes something else than PyTorch.
+    """
+    _require_packages()
+    graph = _export(synthesizer)
+    if weights != "float32":
+        _store(graph, weights)
+    facts = {**describe(synthesizer), "weights": weights}
+    for name, value in facts.items():
+        entry = graph.metadata_props.add()
+        entry.key, entry.value = name, value if isinstance(value, str) else json.dumps(value)
+    content = graph.SerializeToString()
+    inputs = Inputs.of_seeds(synthesizer, range(_CHECKED_SEEDS))
+    agreement = compare(content, synthesizer, inputs)
+    if weights == "float32":
+        require_agreement(agreement, synthesizer, inputs, "ONNX Runtime")
+    return OnnxModel(content, facts, agreement)
+
+
+def write_onnx(synthesizer: Synthesizer, path: Path, weights: Weights = "float32") -> OnnxModel:
+    """Export a model into a file, and what is to be known of it into a .json beside it; raises what `to_onnx` does."""
+    model = to_onnx(synthesizer, weights)
+    facts = {**model.facts, "agreement_with_pytorch": model.agreement.rounded()}
+    with atomic_file(path) as partial:
+        partial.write_bytes(model.content)
+    with atomic_file(path.with_suffix(".json")) as partial:
+        partial.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    return model
+
+
+def compare(content: bytes, synthesizer: Synthesizer, inputs: Inputs) -> Agreement:
+    """Compute the sounds of inputs by ONNX Runtime, in batches of several sizes, and by PyTorch."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    parts = [inputs[start : start + 3].named for start in range(0, len(inputs.latents), 3)]
+    fed = [{name: value.numpy() for name, value in part.items()} for part in parts]
+    theirs = np.concatenate([session.run([AUDIO], each)[0] for each in fed])
+    return agreement_of(theirs, inputs.reference(synthesizer))
+
+
+def _export(synthesizer: Synthesizer) -> "onnx.ModelProto":
+    """The graph by PyTorch's exporter, without what that notes of where its operations come from."""
+    model = PortableModel(synthesizer)
+    example = Inputs.of_seeds(synthesizer, range(2)).named
+    batch = torch.export.Dim("batch", min=1, max=_LARGEST_BATCH)
+    with kernels.use("plain"), torch.no_grad(), _quietly():
+        program = torch.onnx.export(
+            model,
+            tuple(value.to(synthesizer.device) for value in example.values()),
+            dynamo=True,
+            input_names=list(example),
+            output_names=[AUDIO],
+            dynamic_shapes=tuple({0: batch} for _ in example),
+            opset_version=_OPSET,
+            verbose=False,
+        )
+    assert program is not None
+    graph: onnx.ModelProto = program.model_proto
+    graph.producer_name, graph.producer_version, graph.doc_string = "fauxley", __version__, ""
+    parts = (graph.graph, *graph.graph.node, *graph.graph.input, *graph.graph.output, *graph.graph.initializer)
+    for part in parts:
+        del part.metadata_props[:]
+        part.doc_string = ""
+    del graph.graph.value_info[:]
+    del graph.metadata_props[:]
+    return graph
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what the exporter says of packages that are not needed, and of its own workings."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
+
+
+def _store(graph: "onnx.ModelProto", weights: Literal["float16", "int8"]) -> None:
+    """Keep the network's large weights in fewer bits, and have the graph widen them."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    before: list[Any] = []
+    for tensor in list(graph.graph.initializer):
+        value = numpy_helper.to_array(tensor)
+        if value.dtype != np.float32 or value.size < _LEAST_NUMBERS or tensor.name in _EXACT:
+            continue
+        graph.graph.initializer.remove(tensor)
+        name = tensor.name
+        if weights == "float16":
+            if np.abs(value).max() > np.finfo(np.float16).max:
+                raise FauxleyError(f"{name} holds numbers that are too large for float16; store float32")
+            stored: dict[str, NDArray[Any]] = {f"{name}.stored": value.astype(np.float16)}
+            before.append(helper.make_node("Cast", [f"{name}.stored"], [name], to=TensorProto.FLOAT))
+        else:
+            numbers, scale = _quantise(value)
+            stored = {f"{name}.stored": numbers, f"{name}.scale": scale}
+            before.append(helper.make_node("Cast", [f"{name}.stored"], [f"{name}.wide"], to=TensorProto.FLOAT))
+            before.append(helper.make_node("Mul", [f"{name}.wide", f"{name}.scale"], [name]))
+        graph.graph.initializer.extend(numpy_helper.from_array(array, key) for key, array in stored.items())
+    nodes = [*before, *graph.graph.node]
+    del graph.graph.node[:]
+    graph.graph.node.extend(nodes)
+
+
+def _quantise(value: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Numbers from -127 to 127 and scales, constant along all dimensions but the one where that costs the least."""
+    best: tuple[float, NDArray[np.int8], NDArray[np.float32]] | None = None
+    for dim in range(value.ndim):
+        others = tuple(other for other in range(value.ndim) if other != dim)
+        scale = np.maximum(np.abs(value).max(axis=others, keepdims=True) / 127, 1e-30).astype(np.float32)
+        numbers = np.rint(value / scale).astype(np.int8)
+        error = float(np.square(numbers * scale - value, dtype=np.float64).sum())
+        if best is None or error < best[0]:
+            best = error, numbers, scale
+    assert best is not None
+    return best[1], best[2]
+
+
+def _require_packages() -> None:
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise FauxleyError(f"exporting to ONNX needs {error.name}; pip install 'fauxley[onnx]'") from error
