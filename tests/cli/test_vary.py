@@ -8,6 +8,9 @@ import pytest
 import soundfile
 
 from fauxley.cli.main import main
+from fauxley.models.draws import Draws
+from fauxley.models.synthesizer import Synthesizer
+from fauxley.models.wavegan import WaveGAN
 from fauxley.signal.cleaning import loudness
 from fauxley.storage import hold_folder
 
@@ -219,3 +222,62 @@ def test_two_at_once_do_not_mix(run: Path, tmp_path: Path, capsys: pytest.Captur
     with hold_folder(tmp_path / "out"):
         assert command("vary", run, 3, "--out", tmp_path / "out", "--count", 1) == 1
     assert "another process" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that has labels, although it has not learnt what they mean."""
+    architecture = WaveGAN(4096, dim=1, labels=("kick", "snare", "hat"))
+    generator = architecture.generator(Draws(0))
+    generator.embed.weight.data.normal_(0, 3)  # type: ignore[operator, union-attr]
+    model = Synthesizer(architecture, generator, architecture.representation(), 16000)
+    return model.save(tmp_path_factory.mktemp("labelled") / "model")
+
+
+def weights_of(folder: Path, name: str) -> dict[str, float]:
+    facts = json.loads((folder / f"{name}.json").read_text())
+    return facts.get("labels") or {facts["label"]: 1.0}
+
+
+def test_variations_keep_the_label_of_their_sound(labelled: Path, tmp_path: Path) -> None:
+    assert command("vary", labelled, 4, "--out", tmp_path / "own", "--count", 2, "--no-equal-loudness") == 0
+    assert {path.stem for path in (tmp_path / "own").glob("*.wav")} == {
+        "snare-0004",
+        "variation-0001",
+        "variation-0002",
+    }
+    assert command("generate", labelled, "--out", tmp_path / "g", "--seed", 4, "--count", 1) == 0
+    assert np.abs(read(tmp_path / "own" / "snare-0004.wav") - read(tmp_path / "g" / "snare-0004.wav")).max() < 1e-4
+    assert command("vary", labelled, 4, "--out", tmp_path / "hat", "--count", 1, "--label", "hat") == 0
+    assert weights_of(tmp_path / "hat", "hat-0004") == {"hat": 1}
+    mixture = ["--label", "kick=0.5,hat=0.5"]
+    assert command("vary", labelled, 4, "--out", tmp_path / "mixed", "--count", 1, *mixture) == 0
+    assert weights_of(tmp_path / "mixed", "kick+hat-0004") == {"kick": 0.5, "hat": 0.5}
+    assert command("vary", labelled, 4, "--out", tmp_path / "no", "--label", "hut") == 2
+    assert command("vary", labelled, 4, "--out", tmp_path / "no", "--label", "all") == 2
+
+
+def test_labels_of_a_recording_are_found_or_kept_to(labelled: Path, tmp_path: Path) -> None:
+    assert command("generate", labelled, "--out", tmp_path / "own", "--label", "hat", "--seed", 7, "--count", 1) == 0
+    sound = tmp_path / "own" / "hat-0007.wav"
+    assert command("vary", labelled, sound, "--out", tmp_path / "found", "--count", 1) == 0
+    assert weights_of(tmp_path / "found", "resynthesis").get("hat", 0) > 0.5
+    assert command("vary", labelled, sound, "--out", tmp_path / "kick", "--count", 1, "--label", "kick") == 0
+    assert weights_of(tmp_path / "kick", "resynthesis") == {"kick": 1}
+    stops = ["--between", 3, sound, "--label", "snare", "hat", "--count", 3]
+    assert command("morph", labelled, "--out", tmp_path / "m", *stops) == 0
+    facts = json.loads((tmp_path / "m" / "morph-0001.json").read_text())
+    assert [facts["between"][0]["label"], facts["between"][1]["labels"]] == ["snare", {"hat": 1}]
+    same = ["--seeds", 3, 3, "--label", "kick", "hat", "--count", 2]
+    assert command("morph", labelled, "--out", tmp_path / "same", *same) == 0
+    assert command("morph", labelled, "--out", tmp_path / "no", "--seeds", 3, 4, "--label", *["kick"] * 3) == 2
+
+
+def test_choices_and_knobs_of_labels(labelled: Path, tmp_path: Path) -> None:
+    assert command("generate", labelled, "--out", tmp_path / "kept", "--count", 6, "--keep", 0.5) == 0
+    names = sorted(path.stem.partition("-")[0] for path in (tmp_path / "kept").glob("*.wav"))
+    assert names == ["hat", "hat", "kick", "kick", "snare", "snare"]
+    wishes = ["--label", "hat", "--knob", "brighter=0.3", "--pick", "longest", "--from", 6]
+    assert command("generate", labelled, "--out", tmp_path / "hats", "--count", 2, *wishes) == 0
+    assert all(path.stem.startswith("hat-") for path in (tmp_path / "hats").glob("*.wav"))
+    assert command("knobs", labelled, "--label", "hat") == 0
