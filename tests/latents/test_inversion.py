@@ -65,15 +65,18 @@ def test_a_yardstick_has_a_word_for_every_distance_in_order():
         assert words == sorted(words, key=order.index)
 
 
-def test_a_model_of_spectrograms_is_sought_through_without_finding_phases(monkeypatch):
-    phases = {"griffin_lim_momentum": 0.99, "compensate_windows": True}
-    architecture = SpecGAN(32 * 64, dim=2, window_length=128, hop_length=64, latent_size=4, **phases)
+@pytest.mark.parametrize("spectrogram", ["bins", "bands"])
+def test_a_model_of_spectrograms_is_sought_through_without_finding_phases(spectrogram, monkeypatch):
+    settings = {"griffin_lim_momentum": 0.99, "compensate_windows": True, "spectrogram": spectrogram}
+    architecture = SpecGAN(32 * 64, dim=2, window_length=128, hop_length=64, latent_size=4, **settings)
     generator = architecture.generator(Draws(0))
     with torch.no_grad():
         for layer in generator.layers:
             layer.weight *= 3  # as untrained networks come, all sounds are nearly the same
     synthesizer = Synthesizer(architecture, generator, architecture.representation(), RATE)
     representation = synthesizer.representation
+    representation.mean.fill_(-2)
+    representation.std.fill_(2)
     rendered = []
     original = representation.to_audio
     monkeypatch.setattr(
@@ -84,8 +87,8 @@ def test_a_model_of_spectrograms_is_sought_through_without_finding_phases(monkey
     rendered.clear()
     found = invert(synthesizer, target)
     assert sum(rendered) < 10  # some to compare with, and the one that was found
-    assert found.verdict == "same"
-    assert (found.latent - latent).abs().max() < 0.2
+    assert found.distance < 2 * found.yardstick.reach
+    assert (found.latent - latent).abs().max() < 0.3
 
 
 def test_what_was_found_out_about_a_model_is_kept_and_damage_to_it_does_no_harm(tones, cache):

@@ -20,7 +20,6 @@ from torch import Tensor
 
 from fauxley.models.representations import Representation
 from fauxley.signal.mel import mel_matrix
-from fauxley.signal.stft import stft
 
 _BANDS = 64
 _LOWEST_HZ, _HIGHEST = 30.0, 0.95  # of half the sample rate
@@ -51,11 +50,11 @@ class Likeness:
 
     def of_features(self, features: Tensor) -> Tensor:
         """The points of what a generator made, (B, ...): (B, P); differentiable."""
-        return self._points(self._representation.spectrograms(features))
+        return self._points(self._representation.to_spectrograms(features))
 
     def of_audio(self, audio: Tensor) -> Tensor:
         """The points of sounds (B, C, T): (B, P)."""
-        return self._points([stft(audio, *each).abs() for each in self._representation.resolutions])
+        return self._points(self._representation.spectrograms(audio))
 
     def _points(self, spectrograms: list[Tensor]) -> Tensor:
         parts = []

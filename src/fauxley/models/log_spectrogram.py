@@ -94,7 +94,7 @@ class LogSpectrogram(Representation):
     def use_griffin_lim(self) -> None:
         self.inversion = None
 
-    def spectrograms(self, features: Tensor) -> list[Tensor]:
+    def to_spectrograms(self, features: Tensor) -> list[Tensor]:
         return [self.to_magnitude(features)]
 
     def to_magnitude(self, features: Tensor) -> Tensor:

@@ -34,13 +34,16 @@ class Representation(nn.Module, ABC):
     def to_audio(self, features: Tensor) -> Tensor:
         """Features to audio (B, C, T)."""
 
-    def spectrograms(self, features: Tensor) -> list[Tensor]:
-        """Magnitudes (B, C, F, K) of the sound of features, one tensor for each of `resolutions`; differentiable.
-
-        They are what sounds are compared by while a latent is sought, so no phases are to be found on the way.
-        """
-        audio = self.to_audio(features)
+    def spectrograms(self, audio: Tensor) -> list[Tensor]:
+        """Magnitudes (B, C, F, K) of audio (B, C, T), one tensor for each of `resolutions`."""
         return [stft(audio, window, hop).abs() for window, hop in self.resolutions]
+
+    def to_spectrograms(self, features: Tensor) -> list[Tensor]:
+        """What `spectrograms` gives for the sound of features; differentiable.
+
+        Sounds are compared by it while a latent is sought, so no phases are to be found on the way.
+        """
+        return self.spectrograms(self.to_audio(features))
 
     def use_griffin_lim(self) -> None:
         """From now on find phases by Griffin-Lim, with or without a network for it.
