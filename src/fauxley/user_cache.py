@@ -61,6 +61,9 @@ CACHE_KINDS = (
     CacheKind("datasets", "folders of sounds, prepared when they were given as training data", ".+-[0-9a-f]{16}"),
     CacheKind("classifiers", "trained to judge sounds by", "[0-9a-f]+-[0-9a-f]{8}"),
     CacheKind("shards", "copies of datasets behind URLs; FAUXLEY_CACHE_SIZE bounds them", r"[0-9a-f]{64}|.+\.lock"),
+    CacheKind(
+        "latents", "what models can do: knobs, and how far apart their sounds are", r"[0-9a-f]{16}-[\w-]+\.safetensors"
+    ),
     CacheKind("measures", "of what this machine is fast in", r"precision\.json"),
 )
 

@@ -240,7 +240,7 @@ def test_what_failed_before_its_first_sound_stands_in_no_way(
         raise FauxleyError("out of memory")
 
     with monkeypatch.context() as patched:
-        patched.setattr(rendering, "_compute", fail)
+        patched.setattr(rendering, "compute", fail)
         assert generate(run, tmp_path / "out", "--count", "5", *options) == 1
     assert not (tmp_path / "out").exists()
     assert generate(run, tmp_path / "out", "--count", "2") == 0

@@ -22,6 +22,7 @@ _TRAIN = ["train", "wavegan-tiny", "--data", "{kit}", "--run", "{out}", "--devic
 _MAKING = {
     "generate": ["generate", "{run}", "--out", "{out}", "--device", "cpu"],
     "morph": ["morph", "{run}", "--out", "{out}", "--seeds", "3", "4", "--device", "cpu"],
+    "vary": ["vary", "{run}", "3", "--out", "{out}", "--device", "cpu"],
 }
 
 
@@ -78,6 +79,7 @@ def test_nothing_lies_between_a_seed_and_itself(run: Path, tmp_path: Path, capsy
     [
         ["generate", "{run}", "--overwrite", "--out", "{out}"],
         ["morph", "{run}", "--seeds", "1", "2", "--overwrite", "--out", "{out}"],
+        ["vary", "{run}", "1", "--overwrite", "--out", "{out}"],
         ["evaluate", "{run}", "--data", "{kit}", "--overwrite", "--out", "{out}"],
         ["compare", "{run}", "--data", "{kit}", "--overwrite", "--out", "{out}"],
         ["train-classifier", "--data", "{kit}", "--out", "{out}"],

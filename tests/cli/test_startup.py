@@ -32,7 +32,9 @@ def test_the_overview_needs_the_standard_library_only() -> None:
     assert not {"torch", "numpy", "tyro", "rich"} & imported("--help")
 
 
-@pytest.mark.parametrize("command", ["scan", "prepare", "generate", "morph", "evaluate", "compare", "listen"])
+@pytest.mark.parametrize(
+    "command", ["scan", "prepare", "generate", "vary", "morph", "knobs", "evaluate", "compare", "listen"]
+)
 def test_help_of_everyday_commands_needs_no_pytorch(command: str) -> None:
     modules = imported(command, "--help")
     assert f"fauxley.cli.{command}" in modules

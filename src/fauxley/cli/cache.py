@@ -11,7 +11,7 @@ from fauxley.user_cache import CACHE_KINDS, cache_folder
 
 def cache(
     clear: Switch = False,
-    only: tuple[Literal["datasets", "classifiers", "shards", "measures"], ...] = (),
+    only: tuple[Literal["datasets", "classifiers", "shards", "measures", "latents"], ...] = (),
 ) -> None:
     """Show what is kept on this machine to save work, where it is and how much it is; empty it with --clear.
 

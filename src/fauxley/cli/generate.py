@@ -1,17 +1,25 @@
 """`fauxley generate`: new sounds as files."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fauxley.cli.shared.options import ClusterAddress, Flat, Model
-from fauxley.errors import FauxleyError, UsageError
-from fauxley.machine import Device, choose_device, importing, keep_freed_memory
+from fauxley.cli.shared.places import read_knobs, read_latents, teller
+from fauxley.errors import UsageError
+from fauxley.latents.choice import Choice
+from fauxley.machine import Device, choose_device, importing, keep_freed_memory, require_memory
 from fauxley.rendering.output import Output
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from fauxley.models.synthesizer import Synthesizer
+    from fauxley.rendering.batches import LabelWish, SoundRequest
+
+_BYTES_A_NUMBER = 16  # of a latent, in memory, with all that belongs to it
 
 
 def generate(
@@ -21,6 +29,9 @@ def generate(
     seed: int = 0,
     latents: Path | None = None,
     label: tuple[str, ...] = (),
+    truncation: float = 1.0,
+    knob: tuple[str, ...] = (),
+    choice: Annotated[Choice, Flat] = Choice(),  # noqa: B008 - frozen
     inversion: Literal["auto", "griffin-lim"] = "auto",
     device: Device = "auto",
     cluster: ClusterAddress = None,
@@ -43,6 +54,11 @@ def generate(
     Example, in about half the time on a recent CPU, nearly the same sounds:
     fauxley generate runs/mine --out quick --precision bfloat16
 
+    Example, the ten brightest of 200, a little shorter than the model makes them:
+    fauxley generate runs/mine --out bright --count 10 --pick brightest --from 200 --knob longer=-0.3
+
+    Example, the better half: fauxley generate runs/mine --out better --count 40 --keep 0.5
+
     Example, the very same sounds again: fauxley generate runs/mine --out again --latents new-sounds/latents.npy
 
     Args:
@@ -53,14 +69,17 @@ def generate(
         latents: A .npy file of shape (N, latent size): N sounds from these latents, in order.
         label: For a model that has learnt labels: which to make. One or several, which take turns, mixtures such as
             kick=0.7,snare=0.3, or all: every label equally often, as without --label. Files have the labels' names.
+        truncation: Below 1, latents are drawn towards the middle by this factor: more typical sounds, less different.
+        knob: Knobs to turn, as in brighter=0.5 longer=-0.3, from -1 to 1; 'fauxley knobs MODEL' tells which there are.
+        choice: Which sounds are taken of more that are made.
         inversion: How a SpecGAN finds phases; auto: by its network, if it has one (see 'fauxley train-inversion').
         device: Where to compute; auto takes a GPU if there is one.
         cluster: Spread the work over dask://HOST:PORT or ray://HOST:PORT, whose machines all see MODEL and OUT; they
             compute on their CPUs.
         output: How the files are written.
     """
-    if latents is not None and count is not None:
-        raise UsageError("give --count or --latents, not both")
+    if latents is not None and (count is not None or choice):
+        raise UsageError("give --latents, all of which are made, or --count and what to choose by, not both")
     count = 20 if count is None else count
     if count < 1:
         raise UsageError(f"--count must be at least 1; got {count}")
@@ -68,46 +87,98 @@ def generate(
         raise UsageError(f"--seed must not be negative; got {seed}")
     if inversion == "griffin-lim" and cluster:
         raise UsageError("--inversion griffin-lim is not for --cluster, whose machines take the model as it is")
+    positions = read_knobs(knob)
     keep_freed_memory()
     with importing():
         from fauxley.cli.shared.wishes import read_wishes
         from fauxley.models.synthesizer import Synthesizer
-        from fauxley.rendering.batches import SoundRequest, from_seeds
+        from fauxley.rendering.batches import from_seeds
         from fauxley.rendering.folder import write_sounds
+        from fauxley.rendering.resuming import require_place
 
+    require_place(out, output.overwrite)
     synthesizer = Synthesizer.from_pretrained(model, choose_device(device))
     if inversion == "griffin-lim":
         synthesizer.representation.use_griffin_lim()
     wishes = read_wishes(label, synthesizer.labels)
-    requests: Iterator[SoundRequest]
+    requests: Iterable[SoundRequest]
     made_from: dict[str, Any]
     if latents is None:
-        requests, made_from = from_seeds(synthesizer, range(seed, seed + count), wishes), {"first_seed": seed}
+        seeds = range(seed, seed + choice.candidates(count))
+        requests, made_from = from_seeds(synthesizer, seeds, wishes), {"first_seed": seed}
     else:
-        rows = synthesizer.check_latents(_read_latents(latents))
-        requests = (
-            wishes[number % len(wishes)].request(row, f"latent-{number:05d}", {})
-            if wishes
-            else SoundRequest(row, f"latent-{number:05d}", {})
-            for number, row in enumerate(rows)
-        )
+        rows = synthesizer.check_latents(read_latents(latents))
+        requests = _from_latents(rows, wishes)
         count, made_from = len(rows), {"latents": hashlib.sha256(rows.numpy().tobytes()).hexdigest()}
     if wishes:
         made_from["label"] = [dict(each.shares) for each in wishes]
+    if truncation != 1 or positions:
+        of_label = wishes[0].shares if len(wishes) == 1 else None
+        requests = _moved(synthesizer, requests, truncation, positions, of_label, output.quiet)
+        made_from |= {"truncation": truncation, "knobs": positions}
+    if choice:
+        requests = _chosen(synthesizer, requests, count, choice, output)
+    made_from |= choice.facts(count)
     write_sounds(synthesizer, model, requests, count, out, output, made_from=made_from, cluster=cluster)
 
 
-def _read_latents(path: Path) -> NDArray[np.float32]:
-    try:
-        # Memory-mapped, so that a header which promises terabytes is an error and not an allocation.
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except OSError as error:
-        raise FauxleyError(f"{path} cannot be read: {error.strerror or error}") from error
-    except Exception as error:  # on what is no .npy file, NumPy's parser may raise anything
-        raise FauxleyError(f"{path} is not a .npy file of numbers") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
-        raise FauxleyError(f"{path} is not a .npy file of numbers")
-    if array.ndim == 2 and not len(array):
-        raise UsageError(f"{path} holds no latents: its shape is {array.shape}")
-    with np.errstate(over="ignore"):  # becomes infinite, which is refused later
-        return array.astype(np.float32)
+def _from_latents(rows: "Tensor", wishes: "Sequence[LabelWish]") -> "Iterator[SoundRequest]":
+    """A request for each row, with the labels in turn."""
+    from fauxley.rendering.batches import SoundRequest
+
+    for number, row in enumerate(rows):
+        name = f"latent-{number:05d}"
+        yield wishes[number % len(wishes)].request(row, name, {}) if wishes else SoundRequest(row, name, {})
+
+
+def _moved(
+    synthesizer: "Synthesizer",
+    requests: "Iterable[SoundRequest]",
+    truncation: float,
+    positions: Mapping[str, float],
+    of_label: Mapping[str, float] | None,
+    quiet: bool,
+) -> "Iterator[SoundRequest]":
+    """The requests with their latents drawn to the middle and their knobs turned."""
+    from fauxley.latents import moves
+    from fauxley.latents.directions import Directions
+    from fauxley.terminal.progress import Stages
+
+    if not 0 < truncation <= 1:
+        raise UsageError(f"--truncation must be above 0 and at most 1; got {truncation:g}")
+    facts: dict[str, Any] = {"truncation": truncation} if truncation < 1 else {}
+    directions = None
+    if positions:
+        facts["knobs"] = positions
+        with Stages(quiet) as stages:
+            directions = Directions.fit(synthesizer, of_label, progress=teller(stages))
+        directions.check(positions)
+
+    def move(request: "SoundRequest") -> "SoundRequest":
+        latent = moves.truncate(request.latent, truncation)
+        latent = latent if directions is None else directions.move(latent, positions)
+        return replace(request, latent=latent, facts={**request.facts, **facts})
+
+    return map(move, requests)
+
+
+def _chosen(
+    synthesizer: "Synthesizer", candidates: "Iterable[SoundRequest]", count: int, choice: Choice, output: Output
+) -> "list[SoundRequest]":
+    """The requests whose sounds come nearest to what is wanted, the best first."""
+    import torch
+
+    from fauxley.latents.choosing import choose
+    from fauxley.terminal.progress import Stages
+
+    needed = choice.candidates(count) * _BYTES_A_NUMBER * synthesizer.architecture.latent_size
+    require_memory("choosing from so many sounds", needed, "lower --from, or --count")
+    requests = list(candidates)
+    latents, weights = (torch.stack([getattr(each, name) for each in requests]) for name in ("latent", "labels"))
+    words = [str(request.facts["label"]) for request in requests if "label" in request.facts]
+    asked = words if len(words) == len(requests) else None
+    with Stages(output.quiet) as stages:
+        chosen = choose(synthesizer, latents, count, choice, labels=weights, asked=asked, progress=teller(stages))
+    if chosen.criteria and not output.quiet:
+        print(f"kept {choice.keep:.0%} of {len(requests)} sounds by {', '.join(chosen.criteria)}")
+    return [replace(requests[n], facts={**requests[n].facts, **chosen.facts[n]}) for n in chosen.indices]

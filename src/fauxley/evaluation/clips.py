@@ -15,11 +15,11 @@ Letters: N clips, C channels, T samples.
 import dataclasses
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -41,6 +41,7 @@ from fauxley.sounds.writing import quantise
 _LARGEST_PEAK = 100.0  # times full scale: 40 dB too loud is a mistake of units, not a sound
 _LARGEST_SIDECAR = 1 << 20  # bytes
 _NAMED = 5  # files in a warning
+_LOOKED_INTO = 20  # sidecars that tell how a folder's sounds were chosen
 _PROBED = 100  # files that tell how long the sounds of a folder are
 _MADE_AT_ONCE = 32  # clips of a model
 
@@ -77,6 +78,11 @@ class ClipSource(ABC):
     labels: tuple[str, ...] = ()
     path: Path | None = None
     passed_over: Sequence[str] = ()
+
+    @property
+    def chosen(self) -> str:
+        """How its clips were chosen from more that a model made, in words; "" if they were not."""
+        return ""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -298,7 +304,12 @@ class FolderClips(_Files):
     def label(self, index: int) -> str:
         """What its sidecar says it was asked for, or else the name of its sub-folder."""
         file = self._files[index]
-        return _label_in_sidecar(file) or (file.relative_to(self.path).parts[:-1] or ("",))[0]
+        label = _facts(file).get("label")
+        return label if isinstance(label, str) and label else (file.relative_to(self.path).parts[:-1] or ("",))[0]
+
+    @property
+    def chosen(self) -> str:
+        return next(filter(None, (_how_chosen(_facts(file)) for file in self._files[:_LOOKED_INTO])), "")
 
     def _complaint(self) -> str:
         files = "1 file is" if len(self.passed_over) == 1 else f"{len(self.passed_over)} files are"
@@ -386,17 +397,22 @@ def open_clips(path: Path, count: int, seed: int = 0) -> ClipSource:
     return source
 
 
-def _label_in_sidecar(file: Path) -> str:
-    """The label that 'fauxley generate' has written beside a sound; "" where there is none."""
+def _facts(file: Path) -> dict[str, Any]:
+    """What 'fauxley generate' has written beside a sound; nothing where there is no sidecar that can be read."""
     sidecar = file.with_suffix(".json")
     if not sidecar.is_file():
-        return ""
+        return {}
     try:
         facts = parse_json(read_file(sidecar, _LARGEST_SIDECAR))
     except FauxleyError:
-        return ""
-    label = facts.get("label") if isinstance(facts, dict) else None
-    return label if isinstance(label, str) else ""
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def _how_chosen(facts: Mapping[str, Any]) -> str:
+    """How a sound was chosen from others, or its latent from all, in words; "" if it was not."""
+    said = {name: facts[name] for name in ("keep", "pick", "from", "truncation", "knobs") if name in facts}
+    return ", ".join(f"{name} {str(value)[:100]}" for name, value in said.items())
 
 
 def _cut(dataset: Dataset, clips: Clips, clip_length: int) -> Audio:

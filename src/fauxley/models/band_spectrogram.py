@@ -91,9 +91,22 @@ class BandSpectrogram(LogSpectrogram):
         magnitude = (torch.exp(logarithm @ spreading) - _FLOOR).clamp(min=0)
         return F.pad(magnitude, (0, 1))  # nothing at half the sample rate
 
+    def spectrograms(self, audio: Tensor) -> list[Tensor]:
+        return [self._spectrum(audio)[..., : self._heard, :].abs()]
+
+    def to_spectrograms(self, features: Tensor) -> list[Tensor]:
+        return [self.to_magnitude(features)[..., : self._heard, :]]
+
+    @property
+    def _heard(self) -> int:
+        """The frames that begin before the clip ends; what a generator makes of later ones is cut off."""
+        return -(-(self.lead + self.clip_length) // self.hop_length)
+
+    def _spectrum(self, audio: Tensor) -> Tensor:
+        return stft(F.pad(audio, (self.lead, 0)), self.window_length, self.hop_length, frames=self.frames)
+
     def _logarithm(self, audio: Tensor) -> Tensor:
-        spectrum = stft(F.pad(audio, (self.lead, 0)), self.window_length, self.hop_length, frames=self.frames)
-        power = torch.view_as_real(spectrum[..., :-1]).square().sum(-1)
+        power = torch.view_as_real(self._spectrum(audio)[..., :-1]).square().sum(-1)
         averaging, _ = _matrices(self.window_length // 2, power.device)
         return torch.log((power @ averaging.T).sqrt() + _FLOOR)
 

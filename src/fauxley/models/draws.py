@@ -20,6 +20,7 @@ class Purpose(IntEnum):
     UPDATE = 2
     PREVIEW = 3
     INVERSION_WEIGHTS = 4
+    VARIATIONS = 5
 
 
 class Draws:

@@ -57,6 +57,7 @@ class LogSpectrogram(Representation):
         self.momentum = momentum
         self.compensate = compensate
         self.inversion = inversion
+        self.resolutions = ((window_length, hop_length),)
         # Of every bin, the dropped one too.
         self.register_buffer("mean", torch.zeros(window_length // 2 + 1))
         self.register_buffer("std", torch.ones(window_length // 2 + 1))
@@ -96,6 +97,9 @@ class LogSpectrogram(Representation):
 
     def use_griffin_lim(self) -> None:
         self.inversion = None
+
+    def to_spectrograms(self, features: Tensor) -> list[Tensor]:
+        return [self.to_magnitude(features)]
 
     def to_magnitude(self, features: Tensor) -> Tensor:
         """The spectrogram's magnitudes: (B, C, K, F) to (B, C, F, K + 1)."""

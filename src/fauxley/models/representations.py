@@ -10,10 +10,17 @@ from collections.abc import Iterable
 from torch import Tensor, nn
 
 from fauxley.errors import UsageError
+from fauxley.signal.stft import stft
 
 
 class Representation(nn.Module, ABC):
-    """Audio (B, C, T) in [-1, 1] to features in [-1, 1] and back."""
+    """Audio (B, C, T) in [-1, 1] to features in [-1, 1] and back.
+
+    Attributes:
+        resolutions: of `spectrograms`, window and hop length in samples: fine in time, then fine in frequency.
+    """
+
+    resolutions: tuple[tuple[int, int], ...] = ((512, 128), (2048, 512))
 
     @abstractmethod
     def fit(self, batches: Iterable[Tensor]) -> None:
@@ -26,6 +33,17 @@ class Representation(nn.Module, ABC):
     @abstractmethod
     def to_audio(self, features: Tensor) -> Tensor:
         """Features to audio (B, C, T)."""
+
+    def spectrograms(self, audio: Tensor) -> list[Tensor]:
+        """Magnitudes (B, C, F, K) of audio (B, C, T), one tensor for each of `resolutions`."""
+        return [stft(audio, window, hop).abs() for window, hop in self.resolutions]
+
+    def to_spectrograms(self, features: Tensor) -> list[Tensor]:
+        """What `spectrograms` gives for the sound of features; differentiable.
+
+        Sounds are compared by it while a latent is sought, so no phases are to be found on the way.
+        """
+        return self.spectrograms(self.to_audio(features))
 
     def use_griffin_lim(self) -> None:
         """From now on find phases by Griffin-Lim, with or without a network for it.

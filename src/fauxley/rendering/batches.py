@@ -22,7 +22,8 @@ from fauxley.models.conditioning import file_word, find_label, label_mixture
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.verified import load_verified
 from fauxley.parallel import in_order
-from fauxley.rendering.output import Output
+from fauxley.rendering.output import LOUDEST_PEAK, Output
+from fauxley.signal.cleaning import at_loudness
 from fauxley.sounds.writing import write_audio
 
 _WRITERS = 4  # threads: they wait for the disk more than they compute
@@ -100,11 +101,16 @@ def from_seeds(synthesizer: Synthesizer, seeds: range, wishes: Sequence[LabelWis
 
 @dataclass(frozen=True)
 class Destination:
-    """The folder that sounds go to, the form that they are written in, and the facts for all their sidecars."""
+    """The folder that sounds go to, the form that they are written in, and the facts for all their sidecars.
+
+    Attributes:
+        loudness: to bring all to, in LKFS, as far as their peaks allow; None: as the model makes them.
+    """
 
     out: Path
     output: Output
     about: Mapping[str, Any]
+    loudness: float | None = None
 
     def files(self, request: SoundRequest) -> list[str]:
         """The names of the files that a sound consists of."""
@@ -113,15 +119,22 @@ class Destination:
     def facts(self, request: SoundRequest) -> dict[str, Any]:
         """The facts in a sidecar."""
         latent = {"latent": request.latent.tolist()} if len(request.latent) <= _IN_SIDECAR else {}
-        return {**self.about, **request.facts, **latent}
+        level = {} if self.loudness is None else {"loudness_lkfs": round(self.loudness, 2)}
+        return {**self.about, **request.facts, **level, **latent}
 
     def write(self, batch: Batch, clips: np.ndarray, sample_rate: int) -> None:
         """Write the files of clips (B, C, T)."""
         for request, clip in zip(batch, clips, strict=True):
-            audio, rate = self.output.finish(clip, sample_rate)
-            facts = self.facts(request) if self.output.sidecar_suffixes else None
-            path = self.out / f"{request.name}.{self.output.format}"
-            write_audio(path, audio, rate, self.output.subtype, facts, ceiling=self.output.ceiling)
+            self.write_clip(request.name, clip, sample_rate, self.facts(request))
+
+    def write_clip(self, name: str, clip: np.ndarray, sample_rate: int, facts: Mapping[str, Any] | None) -> None:
+        """Write one clip (C, T), with a sidecar of these facts if sidecars are wanted."""
+        audio, rate = self.output.finish(clip, sample_rate)
+        if self.loudness is not None:
+            audio = at_loudness(audio, rate, self.loudness, LOUDEST_PEAK)
+        path = self.out / f"{name}.{self.output.format}"
+        sidecar = facts if self.output.sidecar_suffixes else None
+        write_audio(path, audio, rate, self.output.subtype, sidecar, ceiling=self.output.ceiling)
 
 
 def describe(synthesizer: Synthesizer, model: Path) -> dict[str, Any]:
@@ -142,7 +155,7 @@ def render_here(batches: Iterable[Batch], synthesizer: Synthesizer, destination:
     waiting: deque[Future[None]] = deque()
     with ThreadPoolExecutor(_WRITERS) as writers:
         for batch in batches:
-            clips = _compute(synthesizer, batch)
+            clips = compute(synthesizer, batch)
             waiting.append(writers.submit(destination.write, batch, clips, synthesizer.sample_rate))
             while len(waiting) > _WAITING:
                 waiting.popleft().result()
@@ -167,7 +180,12 @@ def _render(batches: list[Batch], model: Path, sha256: str, destination: Destina
     return sum(render_here(batches, synthesizer, destination))
 
 
-def _compute(synthesizer: Synthesizer, batch: Batch) -> np.ndarray:
+def compute(synthesizer: Synthesizer, batch: Batch) -> np.ndarray:
+    """The clips (B, C, T) of a batch.
+
+    Raises:
+        FauxleyError: they are no finite numbers, or memory is too small.
+    """
     latents = np.stack([request.latent.numpy() for request in batch])
     labels = torch.stack([request.labels for request in batch])
     with in_memory("lower the batch size"):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Container, Generator, Iterable, Iterator, 
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import replace
 from io import BytesIO
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,12 @@ from fauxley.rendering.batches import (
     Batch,
     Destination,
     SoundRequest,
+    compute,
     describe,
     render_here,
     render_on_cluster,
 )
+from fauxley.rendering.levels import common_loudness
 from fauxley.rendering.output import Output
 from fauxley.rendering.resuming import LATENTS_FILE, LISTING_FILE, begin_or_resume, begun_precision
 from fauxley.storage import atomic_file
@@ -49,6 +51,8 @@ def write_sounds(
     *,
     made_from: Mapping[str, Any] | None = None,
     cluster: str | None = None,
+    one_loudness: bool = False,
+    beside: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Make the sounds of `count` requests and write them, `latents.npy` and a sheet into the folder `out`.
 
@@ -56,6 +60,8 @@ def write_sounds(
         made_from: facts that decide the requests, such as their seeds. With it, an interrupted job is resumed when it
             is asked for again; without, nothing is known of what a folder holds.
         cluster: address of a cluster to compute on, whose machines all see `model` and `out`; see `fauxley.parallel`.
+        one_loudness: bring all sounds to one loudness, as far as their peaks allow; they are made twice for it.
+        beside: other clips (C, T) at the model's rate, by name, to be written, and shown before the first sound.
 
     Raises:
         UsageError: `out` has something else in it and is not to be overwritten, or the sounds are too long at the
@@ -63,21 +69,34 @@ def write_sounds(
     """
     sizes = synthesizer.architecture
     require_playable(sizes.clip_length, sizes.channels, synthesizer.sample_rate, output.sample_rate)
-    _require_room(synthesizer, count, out, output)
+    require_room(synthesizer, count, out, output)
     precision = output.precision
     if precision == "auto" and made_from is not None and not output.overwrite:
         precision = begun_precision(out) or "auto"
     output = replace(output, precision=synthesizer.to(precision=precision).precision)
     sha256 = checksum(synthesizer)
     job = {"model": sha256, "count": count, **(made_from or {}), "options": output.decisive()}
+    job |= {"one_loudness": True} if one_loudness else {}
     about = {**describe(synthesizer, model), "precision": output.precision}
     destination = Destination(out.absolute(), output, about)
+    others = beside or {}
     with ExitStack() as stack:
         done = stack.enter_context(begin_or_resume(out, job, made_from is not None, output.overwrite))
         stack.enter_context(cluster_backend(cluster))
         stages = stack.enter_context(Stages(output.quiet))
+        if one_loudness:
+            requests = list(requests)
+            stages.begin("measuring loudness", count)
+            clips = chain(others.values(), _heard(synthesizer, requests, output.batch_size, stages.advance))
+            loudness = common_loudness(clips, synthesizer.sample_rate, output)
+            destination = replace(destination, loudness=loudness)
         stages.begin("making sounds", count)
         shown: dict[str, list[str]] = {}
+        if others:
+            requests = list(requests)
+            shown[requests[0].group] = list(others)
+        for name, clip in others.items():
+            destination.write_clip(name, clip, synthesizer.sample_rate, None)
         shape = (count, synthesizer.architecture.latent_size)
         recorded = stack.enter_context(closing(_recording(requests, destination, shape)))
         batches = _unfinished(_names_by_row(recorded, shown), destination, done, stages.advance)
@@ -94,8 +113,12 @@ def write_sounds(
         print(f"{counted(count, 'sound')} in {out}, computed in {output.precision}")
 
 
-def _require_room(synthesizer: Synthesizer, count: int, out: Path, output: Output) -> None:
-    """Refuse more sounds than the disk holds, and batches that memory cannot."""
+def require_room(synthesizer: Synthesizer, count: int, out: Path, output: Output) -> None:
+    """Check by arithmetic that the disk holds `count` sounds, and memory a batch of them.
+
+    Raises:
+        FauxleyError: one of them does not.
+    """
     architecture = synthesizer.architecture
     samples = architecture.channels * architecture.clip_length
     batch = min(count, output.batch_size)
@@ -130,6 +153,16 @@ def _recording(
                 facts = {"file": destination.files(request)[0], **destination.facts(request)}
                 listing.write(json.dumps(facts, ensure_ascii=False) + "\n")
             yield request
+
+
+def _heard(
+    synthesizer: Synthesizer, requests: Iterable[SoundRequest], batch_size: int, advance: Callable[[int], None]
+) -> Iterator[np.ndarray]:
+    """The clip (C, T) of each request."""
+    pending = iter(requests)
+    while batch := list(islice(pending, batch_size)):
+        yield from compute(synthesizer, batch)
+        advance(len(batch))
 
 
 def _names_by_row(requests: Iterable[SoundRequest], names: dict[str, list[str]]) -> Iterator[SoundRequest]:

@@ -10,6 +10,9 @@ from fauxley.errors import UsageError
 from fauxley.serialization import to_json
 from fauxley.signal.cleaning import Cleaning
 
+LOUDEST_PEAK = 10 ** (-1 / 20)
+"""The largest |x| of sounds that are brought to one loudness: 1 dB below full scale, with room for encoders."""
+
 
 @dataclass(frozen=True)
 class Output:

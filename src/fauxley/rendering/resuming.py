@@ -55,6 +55,17 @@ def begin_or_resume(out: Path, job: Mapping[str, Any], resumable: bool, overwrit
                 out.rmdir()
 
 
+def require_place(out: Path, overwrite: bool) -> None:
+    """Check that sounds could go into `out`, before anything long is done for them.
+
+    Raises:
+        UsageError: a file is in its way, or it has something else in it, and that is not to be overwritten.
+    """
+    check_folder_place(out)
+    if out.exists() and not overwrite and _read(out) is None and not all(map(_is_nothing, out.iterdir())):
+        raise UsageError(f"{out} has something in it; choose another --out, or give --overwrite")
+
+
 def _leave_nothing(out: Path) -> None:
     """Undo what a job began that ended before its first sound, so that another may begin here."""
     if all(entry.name in (*_BESIDE_SOUNDS, LOCK_FILE) for entry in out.iterdir()):

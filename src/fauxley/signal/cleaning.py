@@ -139,6 +139,36 @@ def loudness(clip: Clip, sample_rate: int) -> float:
     return float(_lkfs(power.mean()))
 
 
+def at_loudness(clip: Clip, sample_rate: int, lkfs: float, peak: float = 1.0) -> NDArray[np.float32]:
+    """A clip, (C, T), at a gated loudness in LKFS, or as near below it as a largest |x| of `peak` allows.
+
+    What is silent stays as it is.
+
+    Raises:
+        UsageError: as `Cleaning.apply`.
+    """
+    loudest = loudest_at(clip, sample_rate, peak)
+    audio = _finite(clip)
+    if not np.isfinite(loudest):
+        return audio.astype(np.float32)
+    gain = peak / np.abs(audio).max() * 10 ** (min(0.0, lkfs - loudest) / 20)
+    return np.asarray(gain * audio, np.float32)
+
+
+def loudest_at(clip: Clip, sample_rate: int, peak: float = 1.0) -> float:
+    """The loudness, in LKFS, that a clip (C, T) has when its largest |x| is `peak`; -inf for silence.
+
+    Raises:
+        UsageError: as `Cleaning.apply`.
+    """
+    _check(clip, sample_rate)
+    largest = float(np.abs(_finite(clip)).max())
+    # At full scale, where a faint sound passes the gate, too.
+    return (
+        -np.inf if largest <= _SILENCE else loudness(_finite(clip) / largest, sample_rate) + 20 * float(np.log10(peak))
+    )
+
+
 def _lkfs(power: NDArray[np.float64] | np.floating[Any]) -> NDArray[np.float64]:
     return np.asarray(-0.691 + 10 * np.log10(np.maximum(power, np.finfo(np.float64).tiny)))
 

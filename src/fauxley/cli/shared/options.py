@@ -53,6 +53,7 @@ _FIELDS: dict[str, dict[str, tuple[Any, ...]]] = {
         **dict.fromkeys(("inversion_dim", "inversion_layers", "inversion_iterations"), (tyro.conf.Suppress,)),
     },
     "InversionTraining": {"optimizer": (Flat,)},
+    "Choice": {"pool": (tyro.conf.arg(name="from"),)},
     "Output": dict.fromkeys(("clean", "listing", "overwrite", "quiet"), _OFF),
 }
 

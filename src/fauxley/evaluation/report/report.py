@@ -28,7 +28,7 @@ def to_json(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, Any]:
     """All figures with their protocol, for `report.json`. The same seeds give the same text, timings aside."""
     return {
         "format_version": FORMAT_VERSION,
-        "protocol": protocol(evaluator),
+        "protocol": protocol(evaluator, judged),
         "warnings": warnings_for(evaluator, judged),
         "real": [figures.to_json() for figures in evaluator.real],
         "generated": [
@@ -46,7 +46,7 @@ def to_json(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, Any]:
     }
 
 
-def protocol(evaluator: Evaluator) -> dict[str, Any]:
+def protocol(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, Any]:
     """The protocol in JSON form: all that the figures depend on besides the clips."""
     train, classifier, settings = evaluator.train, evaluator.classifier, evaluator.protocol
     return {
@@ -66,14 +66,19 @@ def protocol(evaluator: Evaluator) -> dict[str, Any]:
         "classifier_accuracy": classifier.judgement.accuracy if classifier else None,
         "classifier_noisy_accuracy": classifier.judgement.noisy_accuracy if classifier else None,
         "classifier_calibration_error": classifier.judgement.calibration_error if classifier else None,
-        "truncation": "none: latents as drawn, no clip rejected",
+        "truncation": "; ".join(f"{source.title}: {source.chosen}" for source, _ in judged if source.chosen)
+        or "none: latents as drawn, no clip rejected",
         "quantised_to_bits": 16,
     }
 
 
 def warnings_for(evaluator: Evaluator, judged: Sequence[Judged]) -> list[str]:
     """Warnings, in sentences, of all that makes the figures less reliable than they look."""
-    found = []
+    found = [
+        f"{source.title}: its sounds were chosen ({source.chosen}); the model itself is not as good as these figures."
+        for source, _ in judged
+        if source.chosen
+    ]
     smallest = min(figures.count for figures in (*evaluator.real, *(j.figures for j in judged)))
     if smallest < FEW_CLIPS:
         found.append(

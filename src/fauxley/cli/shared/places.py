@@ -1,0 +1,172 @@
+"""Places among a model's latents as people name them: a seed, a file of latents, a sound."""
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fauxley.cli.shared.values import read_path, read_real
+from fauxley.errors import FauxleyError, UsageError, printable
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from fauxley.latents.inversion import Inversion
+    from fauxley.models.synthesizer import Synthesizer
+    from fauxley.rendering.batches import LabelWish
+    from fauxley.terminal.progress import Stages
+
+_LONGEST_SECONDS = 60  # of a sound that is looked for; a clip is shorter by far
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place among latents.
+
+    Attributes:
+        name: what it is called, for files and messages.
+        latent: (latent_size,).
+        weights: of labels, (L,).
+        facts: what sidecars say of it.
+        identity: what decides it, so that an interrupted job knows itself again.
+        inversion: how it was found, if it is the nearest to a sound.
+    """
+
+    name: str
+    latent: "Tensor"
+    weights: "Tensor"
+    facts: dict[str, Any]
+    identity: Any
+    inversion: "Inversion | None" = None
+
+
+def places(synthesizer: "Synthesizer", where: str, wish: "LabelWish | None", stages: "Stages") -> list[Place]:
+    """The places that a word means: a seed, each row of a .npy file, or what is nearest to a sound.
+
+    Args:
+        wish: the label that they are to have. None: that which 'fauxley generate' gives to the seed or the row; of a
+            sound, the labels that are found.
+
+    Raises:
+        UsageError: it means none.
+        FauxleyError: the file cannot be read, or is silent.
+    """
+    if re.fullmatch(r"[0-9_]+", where):
+        seed = int(where)
+        return [_own(synthesizer, synthesizer.latents([seed])[0], seed, f"seed-{seed:08d}", {"seed": seed}, wish)]
+    path = read_path(where)
+    if path.suffix.lower() == ".npy":
+        return [
+            _own(synthesizer, row, number, f"latent-{number:05d}", {"latent_of": path.name, "row": number}, wish)
+            for number, row in enumerate(synthesizer.check_latents(read_latents(path)))
+        ]
+    if not path.exists():
+        raise UsageError(f"{printable(where)} is neither a seed, such as 7, nor a file that is there")
+    return [_nearest(synthesizer, path, wish, stages)]
+
+
+def _own(
+    synthesizer: "Synthesizer",
+    latent: "Tensor",
+    number: int,
+    name: str,
+    facts: dict[str, Any],
+    wish: "LabelWish | None",
+) -> Place:
+    """The place of a latent; without a wish, of the label whose turn it is."""
+    from fauxley.rendering.batches import SoundRequest, in_turn
+
+    wishes = [wish] if wish is not None else in_turn(synthesizer.labels)
+    request = SoundRequest(latent, name, facts)
+    if wishes:
+        request = wishes[number % len(wishes)].request(latent, f"{number:04d}", facts)
+    identity = [hashlib.sha256(latent.numpy().tobytes()).hexdigest(), request.labels.tolist()]
+    return Place(request.name, latent, request.labels, dict(request.facts), identity)
+
+
+def _nearest(synthesizer: "Synthesizer", path: Path, wish: "LabelWish | None", stages: "Stages") -> Place:
+    from fauxley.latents.inversion import invert
+    from fauxley.sounds.reading import read_audio
+
+    rate, channels = synthesizer.sample_rate, synthesizer.architecture.channels
+    audio = read_audio(path, rate, channels, longest=_LONGEST_SECONDS * rate)
+    try:
+        found = invert(synthesizer, audio, labels=None if wish is None else wish.shares, progress=teller(stages))
+    except UsageError as error:
+        raise UsageError(f"{printable(path)}: {error}") from error
+    distances = {name: round(getattr(found.yardstick, name), 3) for name in ("reach", "neighbour", "typical")}
+    facts = {
+        "nearest_to": path.name,
+        "distance_db": round(found.distance, 3),
+        "verdict": found.verdict,
+        "distances_of_own_sounds_db": distances,
+        **({"labels": found.labels} if found.labels else {}),
+    }
+    identity = [hashlib.sha256(audio.tobytes()).hexdigest(), None if wish is None else dict(wish.shares)]
+    return Place(path.stem, found.latent, found.weights, facts, identity, found)
+
+
+def say_nearness(place: Place) -> str:
+    """What to tell of a place that was found by a sound, in whole lines; nothing of others."""
+    if place.inversion is None:
+        return ""
+    labels = ", ".join(f"{label} {weight:.0%}" for label, weight in place.inversion.labels.items())
+    said = printable(f"{place.facts['nearest_to']}: {f'{labels}; ' if labels else ''}{place.inversion.words}") + "\n"
+    if place.inversion.verdict == "unlike":
+        said += "for a model that knows such sounds put fifty or more of them into a folder, and run: "
+        said += "fauxley train specgan-small --data FOLDER --run runs/NAME\n"
+    return said
+
+
+def teller(stages: "Stages") -> Callable[[str, int, int], None]:
+    """What is to be told of progress, so that `stages` shows it."""
+
+    def tell(what: str, done: int, total: int) -> None:
+        if done:
+            stages.reach(done, total)
+        else:
+            stages.begin(what, total)
+
+    return tell
+
+
+def read_knobs(words: tuple[str, ...]) -> dict[str, float]:
+    """Positions of knobs: `brighter=0.5` and so on.
+
+    Raises:
+        UsageError: written otherwise, or a knob twice.
+    """
+    positions: dict[str, float] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name or name in positions:
+            raise UsageError(f"write each knob once, as in brighter=0.5; got {word!r:.60}")
+        positions[name] = read_real(value)
+    return positions
+
+
+def read_latents(path: Path) -> NDArray[np.float32]:
+    """The latents in a .npy file, as float32.
+
+    Raises:
+        FauxleyError: it cannot be read, or is none.
+        UsageError: there are none in it.
+    """
+    try:
+        # Memory-mapped, so that a header which promises terabytes is an error and not an allocation.
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise FauxleyError(f"{path} cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # on what is no .npy file, NumPy's parser may raise anything
+        raise FauxleyError(f"{path} is not a .npy file of numbers") from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+        raise FauxleyError(f"{path} is not a .npy file of numbers")
+    if array.ndim == 2 and not len(array):
+        raise UsageError(f"{path} holds no latents: its shape is {array.shape}")
+    with np.errstate(over="ignore"):  # becomes infinite, which is refused later
+        return array.astype(np.float32)

@@ -1,0 +1,280 @@
+"""Knobs in a player's words: directions among latents along which sounds get brighter, boomier, longer, and so on.
+
+A few hundred sounds of the model are described (see `descriptions.py`), and each property is regressed on the latents:
+
+    p ≈ c + z · w,    w = (ZᵀZ + λI)⁻¹ Zᵀ(p - c)
+
+so that the unit vector along w is the way on which the property changes fastest, as far as it changes evenly. λ is the
+one of a few with which the model foretells each sound best from the others (leave-one-out errors, Allen's PRESS). For
+models with labels the mean of each label is taken out first, so that a knob changes a snare, not snares into hats. What
+a knob is worth is then tried on sounds that it was not found by.
+
+Beside them there are the principal directions of what the model does early on, without words for them (GANSpace,
+Härkönen et al. 2020): the principal components of the activations behind its first convolution, each regressed on the
+latents in the same way.
+
+A knob's position is from -1 to 1, where 1 moves a latent by three standard deviations of the prior along the knob's
+direction, √3: from the middle to about where the last of a thousand latents lies.
+
+Letters: N sounds, Z latent size, J knobs.
+"""
+
+import difflib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from fauxley.errors import FauxleyError, UsageError
+from fauxley.latents.descriptions import PROPERTIES, Description, Property, describe
+from fauxley.latents.player import Player, Wanted
+from fauxley.latents.work import Work, kept
+from fauxley.models.layers import ConvolutionLayer
+from fauxley.models.synthesizer import Synthesizer
+
+# Word → property, and whether the knob raises it.
+WORDS: Mapping[str, tuple[Property, int]] = {
+    "brighter": ("brightness", 1),
+    "boomier": ("lowness", 1),
+    "longer": ("length", 1),
+    "noisier": ("noisiness", 1),
+    "harder": ("attack", -1),
+    "louder": ("loudness", 1),
+}
+FARTHEST = 1.0
+
+_SPAN = math.sqrt(3)  # three standard deviations of numbers uniform in [-1, 1]
+_SOUNDS_A_NUMBER, _FEWEST, _MOST = 4, 64, 512  # of the latent: sounds that knobs are found by
+_FRESH, _FRESH_SEED = 16, 2_000_003  # sounds that they are tried on, beyond those
+_PENALTIES = 10.0 ** np.arange(-3, 5)
+_PRINCIPAL = 8
+_NOTHING = 1e-9
+_FASTEST = 0.0005  # seconds of attack that are told apart
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A direction among latents.
+
+    Attributes:
+        name: "brighter", or "principal-1" and so on.
+        direction: (Z,), of length 1; of length 0 if all sounds are alike in this property.
+        changes: the property that it was found by; None for a principal direction.
+        low, middle, high: the property's median over some fresh sounds, with the knob at -1, 0 and 1, in the units of
+            `Description`; NaN for a principal direction.
+        works: share of these sounds that the knob turns the right way from -1 to 1.
+        variance: for a principal direction, share of the variance of early activations; else NaN.
+    """
+
+    name: str
+    direction: Tensor
+    changes: Property | None
+    low: float
+    middle: float
+    high: float
+    works: float
+    variance: float
+
+
+@dataclass(frozen=True)
+class Directions:
+    """The knobs of a model, by name: those with words first, then principal directions."""
+
+    knobs: Mapping[str, Knob]
+
+    @classmethod
+    def fit(
+        cls,
+        synthesizer: Synthesizer,
+        label: Wanted = None,
+        *,
+        progress: Callable[[str, int, int], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> "Directions":
+        """Find the knobs of a model, or take them from the user's cache.
+
+        Args:
+            synthesizer: a model whose latents mean something; not a WaveNet.
+            label: a label, or the shares of a mixture: knobs of such sounds; None, of all.
+            progress: is told what is being done, and how many steps of how many are done.
+            cancelled: asked again and again whether the work is no longer wanted.
+
+        Raises:
+            UsageError: labels that the model does not have, or a model without such latents.
+            FauxleyError: the model makes no sounds.
+            CalledOffError: it was called off.
+        """
+        player, work = Player(synthesizer), Work(progress, cancelled)
+        name = player.keyword("knobs", label)
+        found = kept(synthesizer, name, lambda: _find(player, label, work))
+        return cls({knob.name: knob for knob in _read(found)})
+
+    def check(self, positions: Mapping[str, float]) -> None:
+        """Check that there are such knobs and that they go so far.
+
+        Raises:
+            UsageError: there is no such knob, or a position is out of range.
+        """
+        for name, position in positions.items():
+            if name not in self.knobs:
+                near = difflib.get_close_matches(name, self.knobs, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(self.knobs)}"
+                raise UsageError(f"there is no knob {name!r:.40}; {hint}")
+            if not abs(position) <= FARTHEST:
+                raise UsageError(f"a knob goes from -{FARTHEST:g} to {FARTHEST:g}; got {position:g} for {name}")
+
+    def move(self, latents: Tensor, positions: Mapping[str, float]) -> Tensor:
+        """Latents (N, Z) or one (Z,) with knobs turned to positions from -1 to 1: the same shape.
+
+        What would leave [-1, 1] stays at its edge.
+
+        Raises:
+            UsageError: there is no such knob, or a position is out of range.
+        """
+        self.check(positions)
+        moved = latents
+        for name, position in positions.items():
+            moved = moved + position * _SPAN * self.knobs[name].direction.to(latents)
+        return moved.clamp(-1, 1)
+
+
+def scale_of(name: Property, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values of a property as the ear has them: frequencies, times and ratios by their logarithm."""
+    match name:
+        case "brightness" | "length" | "noisiness":
+            return np.log(np.maximum(values, 1e-9))
+        case "attack":
+            return np.log(values + _FASTEST)
+        case "lowness" | "loudness":
+            return values
+
+
+def _find(player: Player, label: Wanted, work: Work) -> dict[str, Tensor]:
+    size = player.synthesizer.architecture.latent_size
+    count = min(max(_SOUNDS_A_NUMBER * size, _FEWEST), _MOST)
+    latents, weights = player.synthesizer.latents(range(count)), player.weights(label, count)
+    turns = 2 * len(WORDS) + 1
+    work.begin("finding the model's knobs", count + _FRESH * turns)
+    described = _described(player, latents, weights, work)
+    heard = np.isfinite(described).all(1)
+    if heard.sum() < count // 2:
+        raise FauxleyError("most of what this model makes is silence; there are no knobs to find")
+    z = _without_means(latents.numpy()[heard], weights.numpy()[heard])
+    directions = []
+    for name, sign in WORDS.values():
+        values = scale_of(name, described[heard, PROPERTIES.index(name)])
+        directions.append(sign * _ridge(z, _without_means(values[:, None], weights.numpy()[heard]))[0][:, 0])
+    components, shares = _principal(player, latents, weights)
+    rows = torch.from_numpy(np.stack([_unit(each) for each in (*directions, *components)])).float()
+    return {"directions": rows, "shares": torch.from_numpy(shares), **_tried(player, label, rows[: len(WORDS)], work)}
+
+
+def _read(found: Mapping[str, Tensor]) -> list[Knob]:
+    rows, tried = found["directions"], found["tried"].tolist()
+    nan = math.nan
+    knobs = [
+        Knob(word, row, name, low, middle, high, works, nan)
+        for (word, (name, _)), row, (low, middle, high, works) in zip(WORDS.items(), rows, tried, strict=False)
+    ]
+    return knobs + [
+        Knob(f"principal-{number}", row, None, nan, nan, nan, nan, share)
+        for number, (row, share) in enumerate(zip(rows[len(WORDS) :], found["shares"].tolist(), strict=True), start=1)
+    ]
+
+
+def _tried(player: Player, label: Wanted, directions: Tensor, work: Work) -> dict[str, Tensor]:
+    """Knobs (J, Z) on fresh sounds: the medians of each property at -1, 0 and 1, and the share that goes its way."""
+    latents = player.synthesizer.latents(range(_FRESH_SEED, _FRESH_SEED + _FRESH))
+    weights = player.weights(label, _FRESH, _FRESH_SEED)
+    middle = _described(player, latents, weights, work)
+    outcomes = []
+    for (name, sign), direction in zip(WORDS.values(), directions, strict=True):
+        column = PROPERTIES.index(name)
+        low, high = (
+            _described(player, (latents + side * _SPAN * direction).clamp(-1, 1), weights, work)[:, column]
+            for side in (-1, 1)
+        )
+        works = float((sign * (high - low) > 0).mean())
+        outcomes.append([*(float(np.median(each)) for each in (low, middle[:, column], high)), works])
+    return {"tried": torch.tensor(outcomes)}
+
+
+def _described(player: Player, latents: Tensor, weights: Tensor, work: Work) -> NDArray[np.float64]:
+    """The properties of sounds, (N, 6); -inf in loudness for silence."""
+    rows: list[Description] = []
+    for z, w in player.batches(latents, weights):
+        clips = np.nan_to_num(player.render(z.cpu(), w.cpu()).numpy())
+        rows += [describe(clip, player.synthesizer.sample_rate) for clip in clips]
+        work.advance(len(z))
+    return np.array([[getattr(row, name) for name in PROPERTIES] for row in rows])
+
+
+def _principal(
+    player: Player, latents: Tensor, weights: Tensor
+) -> tuple[list[NDArray[np.float64]], NDArray[np.float64]]:
+    """The principal directions, up to eight of (Z,), and their shares of the variance."""
+    rows = []
+    for z, w in player.batches(latents, weights):
+        rows.append(_early(player, z, w).flatten(1).cpu())
+    activations = _without_means(torch.cat(rows).double().numpy(), weights.numpy())
+    gram = activations @ activations.T  # (N, N): there are fewer sounds than activations
+    variances, vectors = np.linalg.eigh(gram)
+    largest = np.argsort(variances)[::-1][:_PRINCIPAL]
+    coordinates = vectors[:, largest] * np.sqrt(np.maximum(variances[largest], 0))
+    directions, _ = _ridge(_without_means(latents.numpy(), weights.numpy()), coordinates)
+    return list(directions.T), variances[largest] / max(variances.sum(), 1e-30)
+
+
+def _early(player: Player, latents: Tensor, weights: Tensor) -> Tensor:
+    """The activations behind a generator's first convolution; what it makes, if it has none."""
+    first = next((each for each in player.generator.modules() if isinstance(each, ConvolutionLayer)), None)
+    seen: list[Tensor] = []
+
+    def look(_: nn.Module, __: object, out: Tensor) -> None:
+        seen.append(out.float())
+
+    hook = None if first is None else first.register_forward_hook(look)
+    with torch.no_grad():
+        features = player.features(latents, weights)
+    if hook is not None:
+        hook.remove()
+    return seen[0] if seen else features
+
+
+def _ridge(z: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """Weights (Z, J) by which centred latents (N, Z) foretell centred values (N, J), and the penalty chosen.
+
+    With the singular values s of Z the leave-one-out error of sound n is e_n / (1 - h_n), where h is the diagonal of
+    U diag(s² / (s² + λ)) Uᵀ (Golub, Heath and Wahba 1979).
+    """
+    u, s, vt = np.linalg.svd(z, full_matrices=False)
+    best: tuple[float, float, NDArray[np.float64]] | None = None
+    for penalty in _PENALTIES:
+        shrunk = s**2 / (s**2 + penalty)
+        residual = values - (u * shrunk) @ (u.T @ values)
+        left_out = residual / np.maximum(1 - np.square(u) @ shrunk, 1e-6)[:, None]
+        error = float(np.square(left_out).sum())
+        if best is None or error < best[0]:
+            best = error, float(penalty), vt.T @ ((s / (s**2 + penalty))[:, None] * (u.T @ values))
+    assert best is not None
+    return best[2], best[1]
+
+
+def _without_means(values: NDArray[np.floating[Any]], weights: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Values (N, J) less their mean, or less what weights of labels (N, L) foretell."""
+    x = np.asarray(values, np.float64)
+    if not weights.shape[1]:
+        return np.asarray(x - x.mean(0))
+    by_label = np.linalg.lstsq(np.asarray(weights, np.float64), x, rcond=None)[0]
+    return np.asarray(x - weights @ by_label)
+
+
+def _unit(direction: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The direction at length 1; 0 where the property is the same in all sounds."""
+    length = float(np.linalg.norm(direction))
+    return np.asarray(direction / length if length > _NOTHING else np.zeros_like(direction))
