@@ -10,7 +10,10 @@ import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
 import onnxruntime
 import torch
@@ -22,7 +25,7 @@ from fauxley.models.specgan import SpecGAN
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.wavegan import WaveGAN
 
-WEIGHTS = ("float32", "float16", "int8")
+WEIGHTS: tuple[Literal["float32", "float16", "int8"], ...] = ("float32", "float16", "int8")
 
 
 def untrained(quick: bool) -> dict[str, Synthesizer]:
@@ -43,8 +46,8 @@ def measure(name: str, synthesizer: Synthesizer, repeats: int) -> None:
         sessions[weights] = onnxruntime.InferenceSession(model.content, options)
     inputs = Inputs.of_seeds(synthesizer, range(1))
     fed = {name: value.numpy() for name, value in inputs.named.items()}
-    ways = {"fauxley": lambda: inputs.reference(synthesizer)}
-    ways |= {weights: (lambda one=one: one.run(None, fed)) for weights, one in sessions.items()}
+    ways: dict[str, Callable[[], Any]] = {"fauxley": partial(inputs.reference, synthesizer)}
+    ways |= {weights: partial(one.run, None, fed) for weights, one in sessions.items()}
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(repeats):
         for way, compute in ways.items():

@@ -54,7 +54,7 @@ def specgan_heard(architecture) -> Synthesizer:
         synthesizer.representation.mean.fill_(-2)
         synthesizer.representation.std.fill_(0.7)
         if synthesizer.representation.inversion is not None:
-            synthesizer.representation.inversion = architecture.inversion(Draws(4, 0))
+            setattr(synthesizer.representation, "inversion", architecture.inversion(Draws(4, 0)))  # noqa: B010
     return synthesizer
 
 

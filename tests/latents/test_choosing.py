@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from fauxley.errors import FauxleyError, UsageError
-from fauxley.latents import choosing
+from fauxley.evaluation.classifier.classifier import Classifier
 from fauxley.latents.choice import PICKS, Choice
 from fauxley.latents.choosing import choose, second_hit_db
 from fauxley.latents.descriptions import describe
@@ -80,7 +80,7 @@ def test_a_classifier_keeps_what_it_hears_the_label_in(tones, monkeypatch):
             loud = audio.abs().amax(1) / 0.6
             return audio, torch.stack([loud, 1 - loud], 1)
 
-    monkeypatch.setattr(choosing.Classifier, "load", lambda folder: Judge())
+    monkeypatch.setattr(Classifier, "load", lambda folder: Judge())
     latents = tones.latents(range(40))
     choice = Choice(keep=0.25, classifier=Path("somewhere"))
     soft = choose(tones, latents, 10, choice, asked=["soft"] * 40)

@@ -72,7 +72,7 @@ def test_a_model_of_spectrograms_is_sought_through_without_finding_phases(spectr
     generator = architecture.generator(Draws(0))
     with torch.no_grad():
         for layer in generator.layers:
-            layer.weight *= 3  # as untrained networks come, all sounds are nearly the same
+            layer.get_parameter("weight").mul_(3)  # as untrained networks come, all sounds are nearly the same
     synthesizer = Synthesizer(architecture, generator, architecture.representation(), RATE)
     representation = synthesizer.representation
     representation.mean.fill_(-2)

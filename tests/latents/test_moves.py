@@ -81,7 +81,7 @@ def test_truncation_draws_to_the_centre():
         lambda: moves.vary(latents()[0], 3, float("nan")),
         lambda: moves.vary(latents()[0], -1),
         lambda: moves.vary(2 * torch.ones(5), 3),
-        lambda: moves.path(*latents(2), 0),
+        lambda: moves.path(latents(2)[0], latents(2)[1], 0),
         lambda: moves.square(latents(3), 2, 2),
         lambda: moves.truncate(latents(), 0),
         lambda: moves.truncate(latents(), 1.1),

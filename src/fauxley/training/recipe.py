@@ -74,5 +74,6 @@ def clip_length(seconds: float, sample_rate: int) -> int:
     window = window_length(sample_rate)
     hop: int = window // _OVERLAP
     lead = window - hop
-    grids = math.ceil(((1 - _TOLERANCE) * seconds * sample_rate + lead) / (hop * FRAMES))
-    return max(1, grids) * FRAMES * hop - lead
+    grids: int = math.ceil(((1 - _TOLERANCE) * seconds * sample_rate + lead) / (hop * FRAMES))
+    length: int = max(1, grids) * FRAMES * hop - lead
+    return length
