@@ -144,6 +144,8 @@ class PortableSpectrogram(nn.Module):
         if representation.compensate or inversion is not None:
             frames = torch.ones(1, 1, representation.frames, dtype=torch.float64)
             gain = 1 / F.conv_transpose1d(frames, window.square()[None, None], stride=self.hop_length).clamp(min=1e-3)
+            if inversion is None:  # whose lead is kept silent
+                gain[..., : representation.lead] = 0
         for name, value in (
             ("analysis", waves[:, None]),
             ("synthesis", (share.repeat(2)[:, None] * waves)[:, None]),

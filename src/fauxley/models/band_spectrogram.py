@@ -5,18 +5,21 @@
     X   = ln(sqrt(mean of M² over the bins of each band) + 0.003)
     features = clip((X - mean) / s / 3, -1, 1),    s = max(std, (max - mean) / 3), each of a band over the data
 
-It is `LogSpectrogram` with five differences, each for a fault that was heard or measured (docs/experiments.md):
+It is `LogSpectrogram` with some differences, each for a fault that was heard or measured (docs/experiments.md):
 
 - Bands. The lowest quarter of the bins stand alone, the next quarter in pairs, the upper half in fours: N/4 bands, not
   N/2. So windows are twice as long, and pitch twice as fine, at the same cost of the networks. Two judges hear no
   difference between real drums and words that came back from it and those that came back from all bins.
 - A lead. A clip that begins with its attack would begin where windows are near zero, and the inverse would divide by
-  that. With the lead every sample of the clip lies under full windows.
+  that. With the lead every sample of the clip lies under full windows, and since the way back knows that the lead is
+  silent, attacks are as steep as they were.
 - A floor of 0.003, 90 to 100 dB below a sine at full scale: with the paper's 1e-6 most of the range is spent on
   differences in silence. The way back takes it off again, so silence is silence.
 - No clipping. Three standard deviations hold speech, but of drums, most of which is silence, a third of the energy lies
   beyond: the attacks.
-- A bound. Phases that are not consistent may add up to more than full scale; such a clip is turned down as a whole.
+- A level. Nothing keeps a spectrogram's phases from adding up to more than full scale, or a generator from a whisper:
+  a clip whose peak lies outside of what the data's clips have is turned up or down, as a whole, to the nearest that it
+  has. Where all of the data has one peak, so has all that is made.
 
 Letters: B batch, C channels, T samples, N window length, H hop length, F frames, K = N/2 + 1 bins, R = N/4 bands.
 """
@@ -33,11 +36,15 @@ from fauxley.models.phase_inversion import LearnedInversion
 from fauxley.signal.stft import stft
 
 _FLOOR = 3e-3
+_QUIET_SHARE = 0.05  # of the data's clips have lower peaks than any that is made
+_SILENCE = 1e-3  # a peak below which a clip is not turned up
 _PARTS = ((4, 1), (4, 2), (2, 4))  # shares of all bins, one in so many, and how many of them make a band
 
 
 class BandSpectrogram(LogSpectrogram):
     """Audio (B, C, T) to features (B, C, R, F) and back.
+
+    Its buffers are each band's mean and scale (R,), and the least and the largest peak of a clip (2,).
 
     Args:
         clip_length: T.
@@ -47,6 +54,8 @@ class BandSpectrogram(LogSpectrogram):
         iterations, momentum: of `griffin_lim`.
         inversion: what makes audio of magnitudes instead of `griffin_lim`.
     """
+
+    peaks: Tensor
 
     def __init__(
         self,
@@ -63,18 +72,24 @@ class BandSpectrogram(LogSpectrogram):
         self.lead = window_length - hop_length
         self.register_buffer("mean", torch.zeros(window_length // 4))
         self.register_buffer("std", torch.ones(window_length // 4))
+        self.register_buffer("peaks", torch.tensor([0.0, 1.0]))
 
     @torch.no_grad()
     def fit(self, batches: Iterable[Tensor]) -> None:
-        """Measure each band's mean and scale."""
+        """Measure each band's mean and scale, and the clips' peaks."""
         loudest = torch.full_like(self.mean, -torch.inf)
+        peaks: list[Tensor] = []
 
         def watched() -> Iterator[Tensor]:
             for audio in batches:
                 torch.maximum(loudest, self._logarithm(audio).amax((0, 1, 2)), out=loudest)
+                peaks.append(audio.abs().amax((1, 2)))
                 yield audio
 
         super().fit(watched())
+        if peaks:
+            all_peaks = torch.cat(peaks)
+            self.peaks.copy_(torch.stack([all_peaks.quantile(_QUIET_SHARE), all_peaks.max()]))
         torch.maximum(self.std, (loudest - self.mean) / CLIP, out=self.std)
 
     def to_features(self, audio: Tensor) -> Tensor:
@@ -83,12 +98,15 @@ class BandSpectrogram(LogSpectrogram):
 
     def to_clip(self, audio: Tensor) -> Tensor:
         clip = audio[..., self.lead : self.lead + self.clip_length]
-        return clip / clip.abs().amax((1, 2), keepdim=True).clamp(min=1)
+        peak = clip.abs().amax((1, 2), keepdim=True)
+        least, most = self.peaks.to(peak.dtype)
+        change = torch.minimum(torch.maximum(peak, least), most) / peak.clamp(min=_SILENCE)
+        return clip * torch.where(peak > _SILENCE, change, torch.ones_like(peak))
 
     def to_magnitude(self, features: Tensor) -> Tensor:
         logarithm = features.transpose(2, 3) * CLIP * self.std + self.mean
         _, spreading = _matrices(self.window_length // 2, logarithm.device)
-        magnitude = (torch.exp(logarithm @ spreading) - _FLOOR).clamp(min=0)
+        magnitude = (torch.exp(logarithm @ spreading.to(logarithm.dtype)) - _FLOOR).clamp(min=0)
         return F.pad(magnitude, (0, 1))  # nothing at half the sample rate
 
     def spectrograms(self, audio: Tensor) -> list[Tensor]:
@@ -108,7 +126,7 @@ class BandSpectrogram(LogSpectrogram):
     def _logarithm(self, audio: Tensor) -> Tensor:
         power = torch.view_as_real(self._spectrum(audio)[..., :-1]).square().sum(-1)
         averaging, _ = _matrices(self.window_length // 2, power.device)
-        return torch.log((power @ averaging.T).sqrt() + _FLOOR)
+        return torch.log((power @ averaging.T.to(power.dtype)).sqrt() + _FLOOR)
 
 
 @lru_cache(maxsize=4)

@@ -57,6 +57,7 @@ class LogSpectrogram(Representation):
         self.momentum = momentum
         self.compensate = compensate
         self.inversion = inversion
+        self.lead = 0
         self.resolutions = ((window_length, hop_length),)
         # Of every bin, the dropped one too.
         self.register_buffer("mean", torch.zeros(window_length // 2 + 1))
@@ -114,6 +115,7 @@ class LogSpectrogram(Representation):
             self.iterations,
             momentum=self.momentum,
             compensate=self.compensate,
+            silent=self.lead,
         )
 
     def _logarithm(self, audio: Tensor) -> Tensor:

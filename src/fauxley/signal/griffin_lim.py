@@ -8,6 +8,7 @@ Letters: K bins, F frames, N window length, H hop length.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fauxley.signal.stft import istft, stft
@@ -22,6 +23,7 @@ def griffin_lim(
     momentum: float = 0.0,
     compensate: bool = False,
     phase: Tensor | None = None,
+    silent: int = 0,
 ) -> Tensor:
     """Audio (..., (F - 1) H + N) whose spectrogram is near `magnitude` (..., F, K); differentiable.
 
@@ -30,19 +32,25 @@ def griffin_lim(
         momentum: share of the last change carried on; 0 is the original algorithm, 0.99 the authors' advice.
         compensate: see `istft`.
         phase: to start from, in radians, of magnitude's shape; None starts from zero, as the official code.
+        silent: samples at the beginning that are known to be silent. Each iteration makes them so, which drives an
+            attack behind them to where it belongs.
     """
     spectrum = magnitude.to(torch.complex64) if phase is None else torch.polar(magnitude, phase)
     previous = torch.zeros_like(spectrum)
-    for _ in range(iterations):
+
+    def invert() -> Tensor:
         audio = istft(spectrum, window_length, hop_length, compensate=compensate)
-        consistent = stft(audio, window_length, hop_length, frames=magnitude.shape[-2])
+        return F.pad(audio[..., silent:], (silent, 0)) if silent else audio
+
+    for _ in range(iterations):
+        consistent = stft(invert(), window_length, hop_length, frames=magnitude.shape[-2])
         ahead = torch.view_as_real(consistent + momentum * (consistent - previous) if momentum else consistent)
         # X / max(|X|, 1e-8), without the complex absolute value and division, which take most of the time.
         real, imaginary = ahead.unbind(-1)
         scale = magnitude * torch.addcmul(real * real, imaginary, imaginary).clamp(min=1e-16).rsqrt()
         spectrum = torch.view_as_complex(ahead * scale.unsqueeze(-1))
         previous = consistent
-    return istft(spectrum, window_length, hop_length, compensate=compensate)
+    return invert()
 
 
 def spectral_convergence(magnitude: Tensor, reference: Tensor) -> Tensor:
