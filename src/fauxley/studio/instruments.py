@@ -1,0 +1,110 @@
+"""Models opened for playing: what the page is told of them, and what may be asked of them.
+
+Shapes: N sounds, Z numbers in a latent, C channels, T samples.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fauxley.errors import FauxleyError, UsageError, printable
+from fauxley.machine import in_memory
+from fauxley.models.architecture import AutoregressiveArchitecture
+from fauxley.models.synthesizer import Synthesizer
+
+Float = NDArray[np.float32]
+Mixture = Mapping[str, float]
+"""Weights of labels; empty for a model without labels, and for one of each in turn where there are labels."""
+
+_MOST_WORK = 10**11  # multiplications for one sound: about ten seconds of a processor, more is no playing
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """A model that can be played.
+
+    Attributes:
+        id: what requests call it; unlike that of the others.
+        name: what people call it.
+        synthesizer: the model.
+    """
+
+    id: str
+    name: str
+    synthesizer: Synthesizer
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The kinds of sounds that can be asked for; none where the model knows of no kinds."""
+        return ()
+
+    @property
+    def latent_size(self) -> int:
+        return self.synthesizer.architecture.latent_size
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Channels and samples of a sound."""
+        return self.synthesizer.architecture.channels, self.synthesizer.architecture.clip_length
+
+    def latents_of(self, seeds: Sequence[int]) -> Float:
+        """The latents of seeds, (N, Z)."""
+        return self.synthesizer.latents(seeds).numpy()
+
+    def check(self, latents: Float, mixture: Mixture) -> None:
+        """Whether sounds can be made of this.
+
+        Raises:
+            UsageError: latents (N, Z) of another model, or labels that it does not have.
+        """
+        if latents.ndim != 2 or latents.shape[1] != self.latent_size:
+            raise UsageError(f"a latent of {self.name} has {self.latent_size} numbers; got {latents.shape[-1]}")
+        unknown = [word for word in mixture if word not in self.labels]
+        if unknown:
+            known = f"it has {', '.join(self.labels)}" if self.labels else "it has none"
+            raise UsageError(f"{self.name} has no label {printable(unknown[0])!r}; {known}")
+
+    def render(self, latents: Float, mixtures: Sequence[Mixture]) -> Float:
+        """Sounds (N, C, T) of latents (N, Z), each with its labels.
+
+        Raises:
+            FauxleyError: the model makes no finite numbers, or there is too little memory.
+        """
+        with in_memory("ask for fewer sounds"):
+            clips = self.synthesizer.generate(latents=torch.from_numpy(latents)).numpy()
+        if not np.isfinite(clips).all():
+            raise FauxleyError(f"{self.name} makes no sounds: what comes out of it are not finite numbers")
+        return clips
+
+
+def open_instruments(paths: Sequence[Path], device: torch.device) -> tuple[Instrument, ...]:
+    """Open models, each under a name of its own.
+
+    Raises:
+        FauxleyError: one is no model, or damaged.
+        UsageError: one takes too long for playing.
+    """
+    opened: dict[str, Instrument] = {}
+    for path in paths:
+        synthesizer = Synthesizer.from_pretrained(path, device)
+        work = synthesizer.architecture.generator_cost() + synthesizer.architecture.representation_cost()
+        if isinstance(synthesizer.architecture, AutoregressiveArchitecture) or work.work > _MOST_WORK:
+            raise UsageError(
+                f"{printable(path)} takes too long for each sound to be played; make sounds with 'fauxley generate'"
+            )
+        name = path.resolve().name
+        identifier = _unlike(re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "model", opened)
+        opened[identifier] = Instrument(identifier, name, synthesizer)
+    return tuple(opened.values())
+
+
+def _unlike(name: str, others: Mapping[str, object]) -> str:
+    number, free = 2, name
+    while free in others:
+        free, number = f"{name}-{number}", number + 1
+    return free
