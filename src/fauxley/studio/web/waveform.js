@@ -1,0 +1,79 @@
+// A sound as a picture: bars as high as the sound is loud, warm where it is low and cool where it is bright.
+
+/** @import { Sound } from "./types.js" */
+
+const BAR = 3;  // pixels of the page, with the gap
+/** @typedef {{peak: number, bright: number}} Bar */
+/** @type {WeakMap<Sound, Map<number, Bar[]>>} */
+const cache = new WeakMap();
+
+/**
+ * Bars of a sound: the loudest of a stretch, 0 ... 1, and how bright it is, 0 ... 1 for 60 Hz ... 6 kHz.
+ * @param {Sound} sound @param {number} count
+ */
+export function bars(sound, count) {
+  let known = cache.get(sound);
+  if (!known) cache.set(sound, (known = new Map()));
+  let found = known.get(count);
+  if (!found) known.set(count, (found = measure(sound, count)));
+  return found;
+}
+
+/** @param {Sound} sound @param {number} count @returns {Bar[]} */
+function measure({ channels, sampleRate }, count) {
+  const samples = channels[0], length = samples.length;
+  return Array.from({ length: count }, (_, number) => {
+    const start = Math.floor((number * length) / count), end = Math.max(start + 1, Math.floor(((number + 1) * length) / count));
+    let peak = 0, change = 0, power = 0;
+    for (let place = start; place < end; place++) {
+      const value = samples[place] ?? 0, step = value - (samples[place - 1] ?? 0);
+      peak = Math.max(peak, Math.abs(value));
+      power += value * value;
+      change += step * step;
+    }
+    // The frequency of a sine that changes as much from sample to sample.
+    const frequency = power > 1e-9 ? (Math.sqrt(change / power) * sampleRate) / (2 * Math.PI) : 60;
+    return { peak, bright: Math.min(1, Math.max(0, Math.log(frequency / 60) / Math.log(100))) };
+  });
+}
+
+/**
+ * Draw a sound into a canvas of any size.
+ * @param {HTMLCanvasElement} canvas @param {Sound | undefined} sound
+ * @param {number} [progress] the share that has been heard; 1 or less than 0 for a sound at rest
+ */
+export function drawWaveform(canvas, sound, progress = -1) {
+  const scale = window.devicePixelRatio || 1;
+  const width = canvas.clientWidth, height = canvas.clientHeight;
+  if (!width || !height) return;
+  const [w, hh] = [Math.round(width * scale), Math.round(height * scale)];
+  if (canvas.width !== w || canvas.height !== hh) [canvas.width, canvas.height] = [w, hh];
+  const context = canvas.getContext("2d");
+  if (!context) return;
+  context.setTransform(scale, 0, 0, scale, 0, 0);
+  context.clearRect(0, 0, width, height);
+  const dark = document.documentElement.dataset.theme === "dark";
+  const middle = height / 2;
+  if (!sound) {
+    context.fillStyle = dark ? "#ffffff18" : "#00000014";
+    context.fillRect(4, middle - 0.5, width - 8, 1);
+    return;
+  }
+  const count = Math.max(1, Math.floor(width / BAR));
+  const playing = progress >= 0 && progress < 1;
+  bars(sound, count).forEach(({ peak, bright }, number) => {
+    const tall = Math.max(1.5, Math.min(1, peak) ** 0.75 * (height - 4));
+    context.globalAlpha = playing && number / count > progress ? 0.38 : 1;
+    context.fillStyle = colour(bright, dark);
+    context.beginPath();
+    context.roundRect(number * BAR + 0.5, middle - tall / 2, BAR - 1, tall, 1);
+    context.fill();
+  });
+  context.globalAlpha = 1;
+}
+
+/** @param {number} bright @param {boolean} dark */
+export function colour(bright, dark) {
+  const hue = 16 + 190 * bright ** 1.2;
+  return dark ? `hsl(${hue} ${82 - 18 * bright}% ${63}%)` : `hsl(${hue} ${76 - 10 * bright}% ${44 - 6 * bright}%)`;
+}
