@@ -97,10 +97,16 @@ def open_instruments(paths: Sequence[Path], device: torch.device) -> tuple[Instr
             raise UsageError(
                 f"{printable(path)} takes too long for each sound to be played; make sounds with 'fauxley generate'"
             )
-        name = path.resolve().name
+        name = _name_of(path.resolve())
         identifier = _unlike(re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "model", opened)
         opened[identifier] = Instrument(identifier, name, synthesizer)
     return tuple(opened.values())
+
+
+def _name_of(path: Path) -> str:
+    """What people call a model: its folder's name, or that of the folder around it where it says nothing."""
+    says_nothing = re.compile(r"run|model|checkpoints|step-\d+")
+    return next((part for part in reversed(path.parts) if not says_nothing.fullmatch(part)), path.name)
 
 
 def _unlike(name: str, others: Mapping[str, object]) -> str:

@@ -137,12 +137,14 @@ export class Desk {
 
   /** Put sounds on pads. @param {string} what @param {number[]} pads @param {Sound[]} sounds @param {string} [base] */
   put(what, pads, sounds, base) {
-    const names = sounds.map((sound, place) => this.#nameOf(sound, base ?? this.store.state.pads[pads[place]].name));
-    this.takeIn(sounds);
+    const named = sounds.map((sound, place) => {
+      const name = this.#nameOf(sound, base ?? this.store.state.pads[pads[place]].name);
+      return { ...sound, facts: { ...sound.facts, name } };
+    });
+    this.takeIn(named);
     this.store.changePads(pads.length > 1 ? `${what} on ${pads.length} pads` : what,
-      pads.map((pad, place) => [pad, { sound: sounds[place].id, name: names[place] }]));
-    const lost = pads.length > 1 ? `${pads.length} pads` : `Pad ${pads[0] + 1}, ${names[0]}`;
-    say(`${lost}: ${what}`);
+      pads.map((pad, place) => [pad, { sound: named[place].id, name: named[place].facts.name }]));
+    say(pads.length > 1 ? `${pads.length} pads: ${what}` : `Pad ${pads[0] + 1}, ${named[0].facts.name}: ${what}`);
   }
 
   /** @param {Sound} sound @param {string} base */
@@ -197,7 +199,7 @@ export class Desk {
       const recording = sound.facts.latent.length ? undefined : await this.recordingOf(sound, name);
       const written = await this.engine.shelve(name, sound, recording);
       if (written) entry.file = written.file;
-      say(written ? `${name} is on the shelf: ${written.folder}/${written.file}` : `${name} is on the shelf`);
+      say(written ? `${name} is on the shelf, as ${written.file}` : `${name} is on the shelf`);
     } catch (error) {
       sayProblem(error);
     }

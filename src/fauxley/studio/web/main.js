@@ -50,7 +50,7 @@ async function main() {
   buildPadTools(desk);
   buildStepTools(desk, steps);
   buildMenu(desk, sequencer);
-  buildViews(audition !== null, engine.studio.models.length > 0);
+  buildViews(audition !== null, engine.studio.models.length > 0, morph);
   hearKeys(desk, inspector, audition, toggle);
   takeFiles(desk);
 
@@ -174,7 +174,7 @@ function buildPadTools(desk) {
     button({ icon: "fresh", text: "New", label: "New sound on this pad", key: "N", class: "primary", id: "new", click: () => desk.fresh([store.selected]) }),
     button({ icon: "vary", text: "Vary", label: "Vary the sound of this pad", key: "B", class: "primary", id: "vary", click: () => desk.vary([store.selected]) }),
     h("label", { class: "slider radius" }, h("span", {}, "Radius"), radius, value),
-    button({ icon: "grid", text: "New kit", label: "New sounds on all unlocked pads", key: "Shift+N", id: "new-kit", click: () => desk.fresh(desk.open) }),
+    button({ icon: "fill", text: "New kit", label: "New sounds on all unlocked pads", key: "Shift+N", id: "new-kit", click: () => desk.fresh(desk.open) }),
     button({ icon: "vary", text: "Vary kit", label: "Vary the sounds of all unlocked pads", key: "Shift+B", id: "vary-kit", click: () => desk.vary(desk.open) }),
   );
 }
@@ -259,12 +259,16 @@ function buildMenu(desk, sequencer) {
   }
 }
 
-/** Parts of the page that take turns where there is little room. @param {boolean} hasFolder @param {boolean} hasModels */
-function buildViews(hasFolder, hasModels) {
+/**
+ * Parts of the page that take turns where there is little room.
+ * @param {boolean} hasFolder @param {boolean} hasModels @param {MorphView} morph
+ */
+function buildViews(hasFolder, hasModels, morph) {
   const tabs = [...document.querySelectorAll("[data-show]")].filter((tab) => tab instanceof HTMLButtonElement);
   const show = (/** @type {string} */ view) => {
     document.body.dataset.view = view;
     if (["sound", "morph", "library"].includes(view)) document.body.dataset.panel = view;
+    if (view === "morph") morph.refresh();
     for (const tab of tabs) {
       const { show: shown } = tab.dataset;
       const isPanel = tab.closest(".panel-tabs") !== null;

@@ -132,6 +132,11 @@ export class MorphView {
     }
   }
 
+  /** Show the sound of the place, if it is to be had. */
+  refresh() {
+    if (this.#isStale && this.#corners.every(({ select }) => this.#desk.store.soundOf(Number(select.value))?.facts.latent.length)) this.#ask();
+  }
+
   /** @param {number} x @param {number} y */
   moveTo(x, y) {
     this.#x = clamp(x, [0, 1]);

@@ -10,7 +10,7 @@
  * @property {Record<string, number>} labels  weights of labels
  * @property {string} license      of the sounds that the model learned from
  * @property {string} made         "new", "variation", "morph", "recording", "resynthesis", "file", ...
- * @property {string} name         of a file
+ * @property {string} name         of the sound, or of the file that it came from
  */
 
 /**

@@ -3,12 +3,13 @@
 /** @import { Sound } from "./types.js" */
 
 const BAR = 3;  // pixels of the page, with the gap
+const LOW = 90, HIGH = 4500;  // Hz
 /** @typedef {{peak: number, bright: number}} Bar */
 /** @type {WeakMap<Sound, Map<number, Bar[]>>} */
 const cache = new WeakMap();
 
 /**
- * Bars of a sound: the loudest of a stretch, 0 ... 1, and how bright it is, 0 ... 1 for 60 Hz ... 6 kHz.
+ * Bars of a sound: the loudest of a stretch, 0 ... 1, and how bright it is, 0 ... 1 from LOW to HIGH.
  * @param {Sound} sound @param {number} count
  */
 export function bars(sound, count) {
@@ -32,8 +33,8 @@ function measure({ channels, sampleRate }, count) {
       change += step * step;
     }
     // The frequency of a sine that changes as much from sample to sample.
-    const frequency = power > 1e-9 ? (Math.sqrt(change / power) * sampleRate) / (2 * Math.PI) : 60;
-    return { peak, bright: Math.min(1, Math.max(0, Math.log(frequency / 60) / Math.log(100))) };
+    const frequency = power > 1e-9 ? (Math.sqrt(change / power) * sampleRate) / (2 * Math.PI) : LOW;
+    return { peak, bright: Math.min(1, Math.max(0, Math.log(frequency / LOW) / Math.log(HIGH / LOW))) };
   });
 }
 
@@ -72,8 +73,15 @@ export function drawWaveform(canvas, sound, progress = -1) {
   context.globalAlpha = 1;
 }
 
-/** @param {number} bright @param {boolean} dark */
+// From low to bright, in both themes; colours between are mixed.
+const WARM_TO_COOL = {
+  dark: [[255, 122, 77], [255, 168, 77], [250, 208, 108], [150, 216, 178], [108, 194, 238]],
+  light: [[196, 62, 16], [206, 106, 14], [176, 130, 20], [34, 134, 120], [16, 106, 150]],
+};
+
+/** @param {number} bright 0 ... 1 @param {boolean} dark */
 export function colour(bright, dark) {
-  const hue = 16 + 190 * bright ** 1.2;
-  return dark ? `hsl(${hue} ${82 - 18 * bright}% ${63}%)` : `hsl(${hue} ${76 - 10 * bright}% ${44 - 6 * bright}%)`;
+  const stops = WARM_TO_COOL[dark ? "dark" : "light"];
+  const place = bright * (stops.length - 1), below = Math.min(Math.floor(place), stops.length - 2), share = place - below;
+  return `rgb(${stops[below].map((value, part) => Math.round(value + share * (stops[below + 1][part] - value))).join(" ")})`;
 }
