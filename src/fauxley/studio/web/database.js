@@ -34,7 +34,7 @@ export class Database {
 
   /** @param {StoreName} store @returns {Promise<string[]>} */
   async keys(store) {
-    return (await this.#ask(store, "readonly", (objects) => objects.getAllKeys())) ?? [];
+    return ((await this.#ask(store, "readonly", (objects) => objects.getAllKeys())) ?? []).map(String);
   }
 
   /** @param {StoreName} store @returns {Promise<any[]>} */

@@ -1,6 +1,6 @@
 // Where sounds come from: the server. Addresses are relative, so that any prefix of a proxy will do.
 
-/** @import { Engine, Facts, FolderFile, Sound, Studio } from "./types.js" */
+/** @import { Engine, Facts, Sound, Studio } from "./types.js" */
 
 const POLL = 250;  // ms between two looks at a search
 

@@ -40,7 +40,7 @@ export async function saveArchive(desk) {
     if (!sound) continue;
     const stem = `${String(number + 1).padStart(2, "0")}-${fileName(pad.name)}`;
     files.push({ name: `${stem}.wav`, bytes: wav(await renderPad(sound, pad.settings), sound.sampleRate) });
-    const facts = JSON.stringify({ name: pad.name, ...sound.facts, settings: pad.settings }, null, 2);
+    const facts = JSON.stringify({ ...sound.facts, name: pad.name, settings: pad.settings }, null, 2);
     files.push({ name: `${stem}.json`, bytes: new TextEncoder().encode(`${facts}\n`) });
   }
   if (!files.length) return say("There are no sounds on the pads.");

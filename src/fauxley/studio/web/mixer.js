@@ -48,9 +48,9 @@ export class Voice {
     /** @type {AudioNode} */
     let last = this.source;
     if (settings.tone) last = last.connect(toneFilter(context, settings.tone));
-    this.envelope = last.connect(new GainNode(context, { gain: this.#level }));
+    this.envelope = new GainNode(context, { gain: this.#level });
     this.#shape(settings);
-    last = this.envelope;
+    last = last.connect(this.envelope);
     if (settings.pan) {
       // A panner lowers a mono sound by 3 dB in the middle; pads without one do not.
       if (sound.channels.length === 1) last = last.connect(new GainNode(context, { gain: Math.SQRT2 }));

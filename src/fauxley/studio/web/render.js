@@ -1,6 +1,6 @@
 // Sounds to files: a pad as it plays, a pattern as a loop, WAV and zip.
 
-/** @import { Pattern, Settings, Sound, State, Step } from "./types.js" */
+/** @import { Settings, Sound, State } from "./types.js" */
 
 import { Mixer, Voice, duration } from "./mixer.js";
 import { plan, stepSeconds } from "./sequencer.js";

@@ -1,7 +1,7 @@
 // The step sequencer: a row for each pad, a column for each sixteenth.
 
 /** @import { Desk } from "./desk.js" */
-/** @import { Pattern, Step } from "./types.js" */
+/** @import { Step } from "./types.js" */
 
 import { h } from "./dom.js";
 import { NUM_PADS, NUM_STEPS, clamp, emptyPattern } from "./store.js";
