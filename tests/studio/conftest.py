@@ -23,20 +23,20 @@ from fauxley.studio.shelf import Shelf
 from fauxley.web.hosts import Hosts
 
 
-def make_model(folder: Path, sample_rate: int, channels: int = 1, license: str = "") -> Path:
+def make_model(folder: Path, sample_rate: int, channels: int = 1, licence: str = "") -> Path:
     """A model of random weights, loud enough to be heard."""
     architecture = WaveGAN(4096, dim=2, channels=channels)
     generator = architecture.generator(Draws(3))
     with torch.no_grad():
         for weights in generator.parameters():
             weights.mul_(2.0)
-    provenance = Provenance(preset="tiny", step=7, license=license)
+    provenance = Provenance(preset="tiny", step=7, license=licence)
     return Synthesizer(architecture, generator, architecture.representation(), sample_rate, provenance).save(folder)
 
 
 @pytest.fixture(scope="session")
 def drums_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_model(tmp_path_factory.mktemp("models") / "drums", 16_000, license="CC0-1.0")
+    return make_model(tmp_path_factory.mktemp("models") / "drums", 16_000, licence="CC0-1.0")
 
 
 @pytest.fixture(scope="session")

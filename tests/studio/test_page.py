@@ -1,4 +1,4 @@
-"""The studio's page in a real browser: played, varied, locked, sequenced, saved and reopened, and what is heard of it."""
+"""The studio's page in a real browser: played, varied, locked, sequenced, saved, reopened, and what is heard of it."""
 
 import base64
 import io
@@ -300,8 +300,8 @@ def test_a_morph_is_heard_without_clicks_or_gaps(player: Player) -> None:
     """Sounds of a loop are exchanged every 50 ms; whatever is heard changes no faster than the sounds themselves do."""
     script = """async () => {
         const { Looper } = await import('./looper.js'), rate = 16000;
-        const tone = number => ({ id: String(number), sampleRate: rate, facts: {}, channels:
-            [Float32Array.from({ length: 8000 }, (_, t) => 0.5 * Math.sin(2 * Math.PI * (200 + 7 * number) * t / rate))] });
+        const sine = pitch => Float32Array.from({ length: 8000 }, (_, t) => 0.5 * Math.sin(2 * Math.PI * pitch * t / rate));
+        const tone = number => ({ id: `${number}`, sampleRate: rate, facts: {}, channels: [sine(200 + 7 * number)] });
         const context = new OfflineAudioContext(1, 2 * rate, rate), looper = new Looper(context, context.destination);
         for (let number = 0; number < 30; number++) {
             context.suspend(0.1 + 0.05 * number).then(() => { looper.play(tone(number)); context.resume(); });
@@ -312,8 +312,8 @@ def test_a_morph_is_heard_without_clicks_or_gaps(player: Player) -> None:
     steepest = 0.5 * 2 * np.pi * (200 + 7 * 30) / 16_000
     assert np.abs(np.diff(heard)).max() < 1.5 * steepest
     windows = heard[int(0.14 * 16_000) : int(1.9 * 16_000)]
-    levels = np.sqrt(np.square(windows[: len(windows) // 160 * 160].reshape(-1, 160)).mean(axis=1))
-    assert levels[20:].min() > 0.1
+    levels = np.sqrt(np.square(windows[: len(windows) // 480 * 480].reshape(-1, 480)).mean(axis=1))
+    assert levels.min() > 0.1
 
 
 def test_the_morph_square_and_its_series(player: Player, drums_model: Path) -> None:
@@ -392,10 +392,11 @@ def test_a_hostile_session_is_brought_within_bounds(player: Player) -> None:
     assert np.isfinite(player.rendered(0)).all()
 
 
-def test_files_hold_what_is_heard(player: Player, drums_model: Path) -> None:
-    facts = player.facts(0)
-    clip = Synthesizer.from_pretrained(drums_model).generate(1, seed=facts["seed"]).numpy()[0, 0]
-    samples, rate = soundfile.read(io.BytesIO(player.download("#panel-sound .button:has-text('Save WAV')")), dtype="int16")
+def test_files_hold_what_is_heard(player: Player) -> None:
+    facts, clip = player.facts(0), player.rendered(0)[0]
+    samples, rate = soundfile.read(
+        io.BytesIO(player.download("#panel-sound .button:has-text('Save WAV')")), dtype="int16"
+    )
     assert rate == 16_000
     np.testing.assert_array_equal(samples, np.clip(np.rint(clip * 32768), -32768, 32767))
     archive = zipfile.ZipFile(io.BytesIO(player.download(player.menu("zip"))))
@@ -442,7 +443,7 @@ def test_a_recording_is_dropped_on_a_pad(player: Player) -> None:
     before = player.pads()
     drop(player, 6, "notes.txt", b"dear diary")
     said = player.page.inner_text(".say.problem")
-    assert said.startswith("Notes.txt") or said.startswith("notes.txt")
+    assert said.lower().startswith("notes.txt")
     assert "WAV" in said
     assert player.pads() == before
     player.problems = [each for each in player.problems if "400" not in each]
@@ -452,7 +453,7 @@ def test_stars_go_to_the_shelf_and_stay(browser: Any, drums_model: Path, tmp_pat
     shelf = tmp_path / "shelf"
     with serving(str(drums_model), "--shelf", str(shelf)) as address:
         player = Player(browser, address)
-        player.press("5")
+        player.press("q")
         player.press("g")
         player.page.wait_for_selector(".pad.starred")
         player.page.wait_for_function("() => [...fauxley.desk.shelf.values()][0].file")
@@ -481,10 +482,10 @@ def test_a_folder_is_listened_through_by_keys(browser: Any, sounds: Path, tmp_pa
         for key in ("ArrowDown", "ArrowDown", "k", "x", "k", "k", "ArrowUp", "k"):
             player.page.keyboard.press(key)
         assert "2 kept, 1 rejected, 27 to go" in player.page.inner_text(".audition-now")
-        names = player.page.locator(".files li.kept .file-name").all_inner_texts()
+        names = player.page.locator(".files li.kept .file-name").all_text_contents()
         player.page.select_option(".audition-list select", "length")
-        seconds = player.page.locator(".file-facts").all_inner_texts()
-        lengths = [float(each.split()[0]) for each in seconds if each[0].isdigit()]
+        seconds = player.page.locator(".file-facts").all_text_contents()
+        lengths = [float(each.split()[0]) for each in seconds if "LUFS" in each]
         assert lengths == sorted(lengths)
         player.page.click(".button:has-text('Copy keepers')")
         player.page.wait_for_function("() => document.querySelector('#say').textContent.includes('copied')")
@@ -494,13 +495,17 @@ def test_a_folder_is_listened_through_by_keys(browser: Any, sounds: Path, tmp_pa
         player.leave()
 
 
-@pytest.mark.parametrize("options", [PHONE, {"viewport": {"width": 768, "height": 1024}}, DESK, {"viewport": {"width": 3840, "height": 2160}}], ids=["phone", "tablet", "desk", "4k"])
+@pytest.mark.parametrize(
+    "options",
+    [PHONE, {"viewport": {"width": 768, "height": 1024}}, DESK, {"viewport": {"width": 3840, "height": 2160}}],
+    ids=["phone", "tablet", "desk", "4k"],
+)
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_nothing_is_cut_off_and_all_has_a_name(browser: Any, address: str, options: dict[str, Any], theme: str) -> None:
     player = Player(browser, address, color_scheme=theme, **options)
     nameless = """() => [...document.querySelectorAll('button, input, select, [role=slider]')].filter(each => {
-        const label = each.getAttribute('aria-label') || each.textContent.trim() || each.closest('label')?.textContent.trim()
-            || document.getElementById(each.getAttribute('aria-labelledby'))?.textContent;
+        const label = each.getAttribute('aria-label') || each.textContent.trim()
+            || each.closest('label')?.textContent.trim() || document.getElementById(each.getAttribute('aria-labelledby'))?.textContent;
         return !label; }).map(each => each.outerHTML.slice(0, 100))"""
     views = ["pads", "sound", "morph", "steps", "library"] if options is PHONE else ["sound", "morph", "library"]
     for view in views:

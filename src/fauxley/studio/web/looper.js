@@ -9,6 +9,11 @@ const EDGE = 0.004;  // seconds at both ends of a round
 const SILENT = 10 ** (-50 / 20);
 const SHORTEST = 0.25;
 
+/**
+ * A sound that goes round: since when it is faded in, and when its first round would have begun.
+ * @typedef {{source: AudioBufferSourceNode, gain: GainNode, since: number, began: number, seconds: number}} Round
+ */
+
 export class Looper {
   /** @param {BaseAudioContext} context @param {AudioNode} output */
   constructor(context, output) {
@@ -18,7 +23,7 @@ export class Looper {
 
   #context;
   #output;
-  /** @type {{source: AudioBufferSourceNode, gain: GainNode, began: number, seconds: number} | null} */
+  /** @type {Round | null} */
   #now = null;
 
   get isPlaying() { return this.#now !== null; }
@@ -35,7 +40,7 @@ export class Looper {
     const share = before ? ((when - before.began) / before.seconds) % 1 : 0;
     source.start(when, share * buffer.duration);
     if (before) this.#fade(before, when);
-    this.#now = { source, gain, began: when - share * buffer.duration, seconds: buffer.duration };
+    this.#now = { source, gain, since: when, began: when - share * buffer.duration, seconds: buffer.duration };
   }
 
   stop(when = this.#context.currentTime) {
@@ -43,9 +48,11 @@ export class Looper {
     this.#now = null;
   }
 
-  /** @param {{source: AudioBufferSourceNode, gain: GainNode}} playing @param {number} when */
-  #fade({ source, gain }, when) {
-    gain.gain.cancelAndHoldAtTime ? gain.gain.cancelAndHoldAtTime(when) : gain.gain.cancelScheduledValues(when);
+  /** @param {Round} playing @param {number} when */
+  #fade({ source, gain, since }, when) {
+    gain.gain.cancelScheduledValues(when);
+    // A ramp begins where the last event was, which may be long ago: let it be now.
+    gain.gain.setValueAtTime(Math.min(1, (when - since) / FADE), when);
     gain.gain.linearRampToValueAtTime(0, when + FADE);
     source.stop(when + FADE);
   }
