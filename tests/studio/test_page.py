@@ -300,7 +300,8 @@ def test_a_morph_is_heard_without_clicks_or_gaps(player: Player) -> None:
     """Sounds of a loop are exchanged every 50 ms; whatever is heard changes no faster than the sounds themselves do."""
     script = """async () => {
         const { Looper } = await import('./looper.js'), rate = 16000;
-        const sine = pitch => Float32Array.from({ length: 8000 }, (_, t) => 0.5 * Math.sin(2 * Math.PI * pitch * t / rate));
+        const sine = pitch => Float32Array.from(
+            { length: 8000 }, (_, t) => 0.5 * Math.sin(2 * Math.PI * pitch * t / rate));
         const tone = number => ({ id: `${number}`, sampleRate: rate, facts: {}, channels: [sine(200 + 7 * number)] });
         const context = new OfflineAudioContext(1, 2 * rate, rate), looper = new Looper(context, context.destination);
         for (let number = 0; number < 30; number++) {
@@ -505,7 +506,8 @@ def test_nothing_is_cut_off_and_all_has_a_name(browser: Any, address: str, optio
     player = Player(browser, address, color_scheme=theme, **options)
     nameless = """() => [...document.querySelectorAll('button, input, select, [role=slider]')].filter(each => {
         const label = each.getAttribute('aria-label') || each.textContent.trim()
-            || each.closest('label')?.textContent.trim() || document.getElementById(each.getAttribute('aria-labelledby'))?.textContent;
+            || each.closest('label')?.textContent.trim()
+            || document.getElementById(each.getAttribute('aria-labelledby'))?.textContent;
         return !label; }).map(each => each.outerHTML.slice(0, 100))"""
     views = ["pads", "sound", "morph", "steps", "library"] if options is PHONE else ["sound", "morph", "library"]
     for view in views:
