@@ -102,20 +102,20 @@ def test_a_dragged_file_holds_the_samples_that_generate_writes(studio: TestClien
         ("generate", {"model": "drums", "seed": -1}, 422, "seed"),
         ("generate", {"model": "drums", "seed": 1.5}, 422, "seed"),
         ("generate", {"model": "drums", "more": 1}, 422, "more"),
-        ("generate", {"model": "drums", "labels": {"snare": 1.0}}, 400, "no label 'snare'"),
+        ("generate", {"model": "drums", "labels": {"snare": 1.0}}, 409, "no label 'snare'"),
         ("generate", {"model": "../drums"}, 422, "model"),
         ("generate", {"model": "trumpets"}, 404, "no such model"),
-        ("generate", {"model": "drums", "latents": [[0.0] * 99]}, 400, "100 numbers"),
-        ("generate", {"model": "drums", "latents": [[0.0] * 100, [0.0]]}, 400, "same number"),
+        ("generate", {"model": "drums", "latents": [[0.0] * 99]}, 409, "100 numbers"),
+        ("generate", {"model": "drums", "latents": [[0.0] * 100, [0.0]]}, 409, "same number"),
         ("generate", {"model": "drums", "latents": [[1e9] * 100]}, 422, "latents"),
         ("vary", {"model": "drums", "latent": [0.0] * 100, "radius": 9}, 422, "radius"),
-        ("vary", {"model": "drums", "latent": [0.0] * 7}, 400, "100 numbers"),
-        ("morph", {"model": "drums", "corners": [[0.0] * 100] * 3}, 400, "two corners, or four"),
+        ("vary", {"model": "drums", "latent": [0.0] * 7}, 409, "100 numbers"),
+        ("morph", {"model": "drums", "corners": [[0.0] * 100] * 3}, 409, "two corners, or four"),
         ("place", {"model": "drums", "corners": [[0.0] * 100] * 2, "x": 1.1}, 422, "x"),
         ("invert", {"model": "drums", "recording": "gone"}, 404, "drop the file again"),
-        ("shelf", {"name": "nothing"}, 400, "recording, or a model"),
+        ("shelf", {"name": "nothing"}, 409, "recording, or a model"),
         ("export", {"sounds": []}, 422, "sounds"),
-        ("folder/keep", {"sounds": [0]}, 404, "no folder"),
+        ("keepers", {"sounds": [0]}, 404, "no folder"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_a_sentence(
@@ -181,13 +181,13 @@ def test_every_messy_file_is_taken_or_refused_in_a_sentence(studio: TestClient, 
             assert 0 < clips.shape[2] <= 60 * 16_000
         else:
             said = response.json()["detail"]
-            assert response.status_code == 400, (name, said)
+            assert response.status_code == 409, (name, said)
             assert path.suffix.lower() in said.lower() or path.name[:20] in said, (name, said)
             assert "Traceback" not in said
             assert "/tmp" not in said
         if outcome == "ok":
             assert response.status_code == 200, (name, response.text)
-    assert set(outcomes.values()) == {200, 400}
+    assert set(outcomes.values()) == {200, 409}
 
 
 def test_a_recording_is_brought_to_the_model_it_is_dropped_on(studio: TestClient) -> None:
@@ -265,14 +265,14 @@ def test_a_folder_is_listened_through_and_keepers_are_copied(open_studio: Open, 
     expected, _ = soundfile.read(sounds / "kick" / "00.wav", always_2d=True)
     np.testing.assert_allclose(clips[0], expected.T, atol=1e-6)
     assert header.sounds[0].name == "kick/00.wav"
-    assert studio.get(f"/api/folder/{by_name['broken.wav']['id']}").status_code == 400
+    assert studio.get(f"/api/folder/{by_name['broken.wav']['id']}").status_code == 409
     assert studio.get("/api/folder/999").status_code == 404
-    kept = studio.post("/api/folder/keep", json={"sounds": [kick["id"], by_name["snare/01.flac"]["id"]]}).json()
+    kept = studio.post("/api/keepers", json={"sounds": [kick["id"], by_name["snare/01.flac"]["id"]]}).json()
     assert kept["copied"] == 2
     assert (tmp_path / "kept" / "kick" / "00.wav").read_bytes() == (sounds / "kick" / "00.wav").read_bytes()
     assert (tmp_path / "kept" / "kick" / "00.json").is_file()
-    assert studio.post("/api/folder/keep", json={"sounds": [kick["id"]]}).json()["copied"] == 0
-    assert studio.post("/api/folder/keep", json={"sounds": [999]}).status_code == 404
+    assert studio.post("/api/keepers", json={"sounds": [kick["id"]]}).json()["copied"] == 0
+    assert studio.post("/api/keepers", json={"sounds": [999]}).status_code == 404
 
 
 def test_every_answer_is_described(studio: TestClient) -> None:

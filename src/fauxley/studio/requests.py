@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 MOST_SOUNDS = 64  # of one request
 MOST_EXPORTED = 512
@@ -10,10 +10,12 @@ _MOST_NUMBERS = 4096  # of a latent
 
 Identifier = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\w-]+$")]
 Name = Annotated[str, Field(max_length=100)]
-Seed = Annotated[int, Field(ge=0, lt=2**53)]
+# In JSON 2.0 is a whole number, too.
+_WHOLE = BeforeValidator(lambda value: int(value) if isinstance(value, float) and value.is_integer() else value)
+Seed = Annotated[int, Field(ge=0, lt=2**53), _WHOLE]
 Number = Annotated[float, Field(ge=-8, le=8, allow_inf_nan=False)]
 Latent = Annotated[list[Number], Field(min_length=1, max_length=_MOST_NUMBERS)]
-Count = Annotated[int, Field(ge=1, le=MOST_SOUNDS)]
+Count = Annotated[int, Field(ge=1, le=MOST_SOUNDS), _WHOLE]
 Weight = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Labels = Annotated[dict[Annotated[str, Field(max_length=100)], Weight], Field(max_length=200)]
 
@@ -53,7 +55,7 @@ class Morph(_Strict):
     model: Identifier
     corners: Annotated[list[Latent], Field(min_length=2, max_length=4)]
     labels: Annotated[list[Labels], Field(max_length=4)] = []
-    rows: Annotated[int, Field(ge=1, le=16)] = 1
+    rows: Annotated[int, Field(ge=1, le=16), _WHOLE] = 1
     columns: Count = 8
 
 
@@ -97,7 +99,7 @@ class Export(_Strict):
 class Keep(_Strict):
     """Files of the folder that is auditioned, by their numbers."""
 
-    sounds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=5000)]
+    sounds: Annotated[list[Annotated[int, Field(ge=0), _WHOLE]], Field(min_length=1, max_length=5000)]
 
 
 class Model(BaseModel):

@@ -10,7 +10,7 @@
     POST   /api/invert           look for its latent; GET and DELETE /api/invert/ID: how far it is, and cancelling
     POST   /api/export           an archive of sounds
     GET    /api/shelf            starred sounds on disk; POST and DELETE
-    GET    /api/folder           the sounds of a folder; GET /api/folder/N: one; POST /api/folder/keep: copy some
+    GET    /api/folder           the sounds of a folder; GET /api/folder/N: one; POST /api/keepers: copy some
 
 A token, if there is one, comes in the header `x-fauxley-token`, or as `token` in the address of a file. There are no
 cookies, so no other site can make a browser ask on its owner's behalf. Sounds travel as `fauxley.studio.wire` says.
@@ -32,6 +32,7 @@ from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Path, Qu
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.routing import Match, Route
 
 from fauxley import __version__
 from fauxley.errors import FauxleyError, UsageError
@@ -82,9 +83,11 @@ _SOUNDS: dict[int | str, dict[str, Any]] = {
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     code: {"model": Problem, "description": text}
     for code, text in {
-        400: "What was asked for makes no sense.",
+        400: "The body cannot be read.",
         401: "The token is missing or wrong.",
         404: "There is no such thing.",
+        409: "What was asked for does not fit what is here: a latent of another model, a label unknown to it, a file \
+that is no sound.",
         413: "Too large.",
         422: "Not a request that can be understood.",
         429: "Too many requests.",
@@ -213,8 +216,17 @@ def create_app(workshop: Workshop, hosts: Hosts, limits: RequestLimits = LIMITS,
 def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(FauxleyError)
     def failed(request: Request, error: Exception) -> JSONResponse:
-        code = 503 if isinstance(error, BusyError) else 400
+        code = 503 if isinstance(error, BusyError) else 409
         return JSONResponse({"detail": str(error)}, code, {"retry-after": "2"} if code == 503 else None)
+
+    @app.exception_handler(405)
+    async def not_allowed(request: Request, error: Exception) -> JSONResponse:
+        """Name all methods of a path: the framework names those of its first route alone."""
+        routes = [
+            each for each in app.routes if isinstance(each, Route) and each.matches(request.scope)[0] != Match.NONE
+        ]
+        methods = sorted({method for each in routes for method in each.methods or ()})
+        return JSONResponse({"detail": "this is not done here"}, 405, {"allow": ", ".join(methods)})
 
     @app.exception_handler(RequestValidationError)
     def malformed(request: Request, error: Exception) -> JSONResponse:
@@ -436,7 +448,7 @@ def _serve_folder(api: APIRouter, workshop: Workshop) -> None:
             facts.model_name, facts.latent = entry.model, entry.latent
         return Response(pack(audio[None], rate, [facts]), media_type=MEDIA_TYPE)
 
-    @api.post("/folder/keep")
+    @api.post("/keepers")
     def keep(body: Keep) -> Copied:
         """Copy files to the folder of keepers."""
         folder = workshop.folder()

@@ -71,7 +71,7 @@ export async function openEngine() {
 
     folder: async () => (await server.ask("GET", "api/folder")).json(),
     load: async (file) => unpack(await (await server.ask("GET", `api/folder/${file.id}`)).arrayBuffer())[0],
-    keep: async (files) => (await server.ask("POST", "api/folder/keep", { sounds: files })).json(),
+    keep: async (files) => (await server.ask("POST", "api/keepers", { sounds: files })).json(),
 
     address(sound, name) {
       const { model, latent, labels } = sound.facts;
