@@ -284,6 +284,11 @@ def test_every_answer_is_described(studio: TestClient) -> None:
             assert operation["description"]
 
 
+def test_other_methods_are_told_which_there_are(studio: TestClient) -> None:
+    response = studio.put("/api/shelf")
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, POST")
+
+
 class Slow(Instrument):
     """An instrument that tells how many sounds it is asked for at a time, and waits until it may play."""
 

@@ -191,7 +191,6 @@ def create_app(workshop: Workshop, hosts: Hosts, limits: RequestLimits = LIMITS,
         redirect_slashes=False,
     )
     app.add_middleware(Guard, limits=limits, hosts=hosts, prefix=prefix)
-    _answer_errors(app)
 
     def check_token(
         header: Annotated[str, Header(alias="x-fauxley-token", max_length=200)] = "",
@@ -207,13 +206,14 @@ def create_app(workshop: Workshop, hosts: Hosts, limits: RequestLimits = LIMITS,
     _serve_recordings(api, workshop)
     _serve_files(api, workshop)
     _serve_folder(api, workshop)
+    _answer_errors(app, api)
     app.include_router(api)
     pages = resources.files("fauxley.studio").joinpath("web")
     serve_pages(app, pages, [file.name for file in pages.iterdir() if file.name.endswith((".js", ".css", ".svg"))])
     return app
 
 
-def _answer_errors(app: FastAPI) -> None:
+def _answer_errors(app: FastAPI, api: APIRouter) -> None:
     @app.exception_handler(FauxleyError)
     def failed(request: Request, error: Exception) -> JSONResponse:
         code = 503 if isinstance(error, BusyError) else 409
@@ -222,10 +222,10 @@ def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(405)
     async def not_allowed(request: Request, error: Exception) -> JSONResponse:
         """Name all methods of a path: the framework names those of its first route alone."""
-        routes = [
-            each for each in app.routes if isinstance(each, Route) and each.matches(request.scope)[0] != Match.NONE
+        found = [
+            each for each in api.routes if isinstance(each, Route) and each.matches(request.scope)[0] != Match.NONE
         ]
-        methods = sorted({method for each in routes for method in each.methods or ()})
+        methods = sorted({method for each in found for method in each.methods or ()})
         return JSONResponse({"detail": "this is not done here"}, 405, {"allow": ", ".join(methods)})
 
     @app.exception_handler(RequestValidationError)
