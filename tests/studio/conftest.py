@@ -1,4 +1,4 @@
-"""Two small models, one of them stereo and of another rate, a workshop that plays them, and clients of it."""
+"""Three small models (one is stereo, one knows labels), a workshop that plays them, and clients of it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -23,9 +23,11 @@ from fauxley.studio.shelf import Shelf
 from fauxley.web.hosts import Hosts
 
 
-def make_model(folder: Path, sample_rate: int, channels: int = 1, licence: str = "") -> Path:
+def make_model(
+    folder: Path, sample_rate: int, channels: int = 1, licence: str = "", labels: tuple[str, ...] = ()
+) -> Path:
     """A model of random weights, loud enough to be heard."""
-    architecture = WaveGAN(4096, dim=2, channels=channels)
+    architecture = WaveGAN(4096, dim=2, channels=channels, labels=labels)
     generator = architecture.generator(Draws(3))
     with torch.no_grad():
         for weights in generator.parameters():
@@ -40,17 +42,25 @@ def drums_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def kinds_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that knows three kinds of sounds."""
+    return make_model(tmp_path_factory.mktemp("models") / "kinds", 16_000, labels=("hat", "kick", "snare"))
+
+
+@pytest.fixture(scope="session")
 def wide_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_model(tmp_path_factory.mktemp("models") / "Wide Things", 22_050, channels=2)
 
 
 @pytest.fixture
-def open_studio(drums_model: Path, wide_model: Path, tmp_path: Path) -> Iterator[Callable[..., TestClient]]:
+def open_studio(
+    drums_model: Path, wide_model: Path, kinds_model: Path, tmp_path: Path
+) -> Iterator[Callable[..., TestClient]]:
     """Opens a studio: a client of it."""
     with ExitStack() as stack:
 
         def make(*, folder: Path | None = None, token: str = "", **limits: Any) -> TestClient:
-            instruments = open_instruments([drums_model, wide_model], torch.device("cpu"))
+            instruments = open_instruments([drums_model, wide_model, kinds_model], torch.device("cpu"))
             audition = Audition(folder, tmp_path / "kept") if folder else None
             workshop = stack.enter_context(closing(Workshop(instruments, Shelf(tmp_path / "shelf"), audition, token)))
             app = create_app(workshop, Hosts(), limits.pop("limits", LIMITS))

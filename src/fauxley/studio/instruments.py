@@ -19,7 +19,7 @@ from fauxley.models.synthesizer import Synthesizer
 
 Float = NDArray[np.float32]
 Mixture = Mapping[str, float]
-"""Weights of labels; empty for a model without labels, and for one of each in turn where there are labels."""
+"""Shares of labels; empty for a model without labels, and, where there are labels, for each of them in turn."""
 
 _MOST_WORK = 10**11  # multiplications for one sound: about ten seconds of a processor, more is no playing
 
@@ -41,7 +41,7 @@ class Instrument:
     @property
     def labels(self) -> tuple[str, ...]:
         """The kinds of sounds that can be asked for; none where the model knows of no kinds."""
-        return ()
+        return self.synthesizer.labels
 
     @property
     def latent_size(self) -> int:
@@ -56,18 +56,25 @@ class Instrument:
         """The latents of seeds, (N, Z)."""
         return self.synthesizer.latents(seeds).numpy()
 
-    def check(self, latents: Float, mixture: Mixture) -> None:
-        """Whether sounds can be made of this.
+    def check(self, latents: Float) -> None:
+        """Whether sounds can be made of latents (N, Z).
 
         Raises:
-            UsageError: latents (N, Z) of another model, or labels that it does not have.
+            UsageError: they are another model's.
         """
         if latents.ndim != 2 or latents.shape[1] != self.latent_size:
             raise UsageError(f"a latent of {self.name} has {self.latent_size} numbers; got {latents.shape[-1]}")
-        unknown = [word for word in mixture if word not in self.labels]
-        if unknown:
-            known = f"it has {', '.join(self.labels)}" if self.labels else "it has none"
-            raise UsageError(f"{self.name} has no label {printable(unknown[0])!r}; {known}")
+
+    def mixtures(self, wanted: Mixture, count: int, first: int = 0) -> list[Mixture]:
+        """The labels of `count` sounds, of which `first` is the first one's seed: those wanted, or all in turn.
+
+        Raises:
+            UsageError: labels that the model does not have.
+        """
+        weights = self.synthesizer.label_weights(wanted or None, count, first)
+        return [
+            {word: share for word, share in zip(self.labels, row, strict=True) if share} for row in weights.tolist()
+        ]
 
     def render(self, latents: Float, mixtures: Sequence[Mixture]) -> Float:
         """Sounds (N, C, T) of latents (N, Z), each with its labels.
@@ -75,8 +82,9 @@ class Instrument:
         Raises:
             FauxleyError: the model makes no finite numbers, or there is too little memory.
         """
+        weights = torch.cat([self.synthesizer.label_weights(mixture or None, 1) for mixture in mixtures])
         with in_memory("ask for fewer sounds"):
-            clips = self.synthesizer.generate(latents=torch.from_numpy(latents)).numpy()
+            clips = self.synthesizer.generate(latents=torch.from_numpy(latents), labels=weights).numpy()
         if not np.isfinite(clips).all():
             raise FauxleyError(f"{self.name} makes no sounds: what comes out of it are not finite numbers")
         return clips

@@ -17,7 +17,7 @@ Number = Annotated[float, Field(ge=-8, le=8, allow_inf_nan=False)]
 Latent = Annotated[list[Number], Field(min_length=1, max_length=_MOST_NUMBERS)]
 Count = Annotated[int, Field(ge=1, le=MOST_SOUNDS), _WHOLE]
 Weight = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Labels = Annotated[dict[Annotated[str, Field(max_length=100)], Weight], Field(max_length=200)]
+Labels = Annotated[dict[Annotated[str, Field(max_length=100)], Weight], Field(max_length=1000)]
 
 
 class _Strict(BaseModel):

@@ -145,8 +145,7 @@ class Workshop:
 
     async def sounds(self, instrument: Instrument, latents: Float, mixtures: Sequence[Mixture]) -> Float:
         """Sounds (N, C, T) of latents (N, Z)."""
-        for mixture in mixtures:
-            instrument.check(latents, mixture)
+        instrument.check(latents)
         channels, samples = instrument.shape
         if len(latents) * channels * samples > _MOST_VALUES:
             raise UsageError(f"{len(latents)} sounds of {instrument.name} are too much for one answer; ask for fewer")
@@ -163,7 +162,7 @@ class Workshop:
             FauxleyError: one makes no sounds.
         """
         for each in self.instruments:
-            self.worker.submit(each, each.latents_of([0]), [{}]).result()
+            self.worker.submit(each, each.latents_of([0]), each.mixtures({}, 1)).result()
 
     def close(self) -> None:
         """End all threads."""
@@ -287,18 +286,20 @@ def _serve_sounds(api: APIRouter, workshop: Workshop) -> None:
         instrument = workshop.instrument(body.model)
         if body.latents is not None:
             latents = _rows(body.latents)
-            return await answer(instrument, latents, [body.labels] * len(latents), "latent")
+            return await answer(instrument, latents, instrument.mixtures(body.labels, len(latents)), "latent")
         latents = instrument.latents_of(range(body.seed, body.seed + body.count))
-        return await answer(instrument, latents, [body.labels] * len(latents), "new", body.seed)
+        mixtures = instrument.mixtures(body.labels, len(latents), body.seed)
+        return await answer(instrument, latents, mixtures, "new", body.seed)
 
     @api.post("/vary", responses=_SOUNDS, response_class=Response)
     async def vary(body: Vary) -> Response:
         """Sounds around a latent."""
         instrument = workshop.instrument(body.model)
         latent = _rows([body.latent])
-        instrument.check(latent, body.labels)
+        instrument.check(latent)
         latents = latent_tools.vary(latent[0], body.count, body.radius, body.seed)
-        return await answer(instrument, latents, [body.labels] * len(latents), "variation")
+        mixtures = instrument.mixtures(body.labels, 1) * len(latents)
+        return await answer(instrument, latents, mixtures, "variation")
 
     @api.post("/morph", responses=_SOUNDS, response_class=Response)
     async def morph(body: Morph) -> Response:
@@ -326,7 +327,8 @@ def _serve_sounds(api: APIRouter, workshop: Workshop) -> None:
         """One sound as a WAV file of 16 bits, of a seed or a latent."""
         instrument = workshop.instrument(model)
         latents = _decode_latent(latent) if latent else instrument.latents_of([seed])
-        clips = await workshop.sounds(instrument, latents, [{label: 1.0} if label else {}])
+        mixtures = instrument.mixtures({label: 1.0} if label else {}, 1, 0 if latent else seed)
+        clips = await workshop.sounds(instrument, latents, mixtures)
         return _file(wav_bytes(clips[0], instrument.synthesizer.sample_rate), "audio/wav", f"{file_name(name)}.wav")
 
 
@@ -392,8 +394,9 @@ def _serve_files(api: APIRouter, workshop: Workshop) -> None:
             raise UsageError("a sound to write has a recording, or a model with a latent or a seed")
         instrument = workshop.instrument(kept.model)
         latents = instrument.latents_of([kept.seed or 0]) if kept.latent is None else _rows([kept.latent])
-        clips = await workshop.sounds(instrument, latents, [kept.labels])
-        facts = _facts(instrument, latents[0], kept.labels, kept.made, kept.seed)
+        (mixture,) = instrument.mixtures(kept.labels, 1, kept.seed or 0)
+        clips = await workshop.sounds(instrument, latents, [mixture])
+        facts = _facts(instrument, latents[0], mixture, kept.made, kept.seed)
         return clips[0], instrument.synthesizer.sample_rate, facts
 
     @api.get("/shelf")
@@ -510,10 +513,10 @@ def _between(
     if labels and len(labels) != len(corners):
         raise UsageError("give the labels of all corners, or none")
     rows = _rows(corners)
-    for mixture in labels or [{}]:
-        instrument.check(rows, mixture)
+    instrument.check(rows)
+    known = [instrument.mixtures(mixture, 1)[0] for mixture in labels or [{}] * len(corners)]
     latents = np.stack([latent_tools.at(rows, x, y) for x, y in places])
-    return latents, [latent_tools.mix(labels, x, y) for x, y in places]
+    return latents, [latent_tools.mix(known, x, y) for x, y in places]
 
 
 def _rows(latents: Sequence[Sequence[float]]) -> Float:

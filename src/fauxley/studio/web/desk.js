@@ -10,6 +10,9 @@ import { Player } from "./player.js";
 import { wav } from "./render.js";
 import { NEUTRAL, NUM_PADS, Store } from "./store.js";
 
+/** The label that a sound has most of; "" for none. @param {import("./types.js").Facts} facts */
+export const labelOf = ({ labels }) => Object.entries(labels).sort(([, a], [, b]) => b - a)[0]?.[0] ?? "";
+
 const MOST_KEPT = 400;  // sounds that survive a reload
 
 /** @typedef {{id: string, name: string, file: string, time: number}} Shelved */
@@ -154,7 +157,7 @@ export class Desk {
     if (facts.name) return facts.name.replace(/^.*[\\/]/, "").replace(/\.[^.]*$/, "").slice(0, 40);
     if (facts.made === "variation" && base) return `${base.replace(/ ~\d+$/, "")} ~${this.made}`;
     if (facts.made === "morph") return `morph ${this.made}`;
-    return `${Object.keys(facts.labels)[0] ?? facts.model_name} ${this.made}`;
+    return `${labelOf(facts) || facts.model_name} ${this.made}`;
   }
 
   /** Take sounds into the history, and keep them. @param {Sound[]} sounds */

@@ -189,7 +189,8 @@ export class Inspector {
 export function describe({ facts, channels, sampleRate }) {
   const seconds = channels[0].length / sampleRate;
   const rate = `${(sampleRate / 1000).toFixed(1).replace(/\.0$/, "")} kHz`;
-  const labels = Object.keys(facts.labels).join(" + ");
+  const shares = Object.entries(facts.labels).sort(([, a], [, b]) => b - a);
+  const labels = shares.map(([word, share]) => (share < 1 ? `${word} ${Math.round(100 * share)} %` : word)).join(" + ");
   const origin = [facts.model_name, labels, MADE[facts.made] ?? facts.made, facts.seed === null ? "" : `seed ${facts.seed}`];
   return [...origin, `${seconds.toFixed(2)} s`, rate, facts.license && `licence ${facts.license}`].filter(Boolean).join(" · ");
 }

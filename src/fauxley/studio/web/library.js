@@ -3,6 +3,7 @@
 /** @import { Desk } from "./desk.js" */
 /** @import { Sound } from "./types.js" */
 
+import { labelOf } from "./desk.js";
 import { button, h, icon } from "./dom.js";
 import { describe } from "./inspector.js";
 import { drawWaveform } from "./waveform.js";
@@ -72,7 +73,7 @@ export class Library {
   /** @param {Sound} sound @param {string} name */
   #item(sound, name) {
     const desk = this.#desk;
-    const title = name || `${Object.keys(sound.facts.labels)[0] ?? sound.facts.model_name} ${sound.facts.seed ?? sound.facts.made}`;
+    const title = name || `${labelOf(sound.facts) || sound.facts.model_name} ${sound.facts.seed ?? sound.facts.made}`;
     const canvas = h("canvas", { "aria-hidden": "true", dataset: { sound: sound.id } });
     this.#drawn.observe(canvas);
     const isStarred = desk.shelf.has(sound.id);
