@@ -522,3 +522,50 @@ def test_nothing_is_cut_off_and_all_has_a_name(browser: Any, address: str, optio
         player.page.tap("[data-pad='6']")
         assert player.page.locator(".pad[aria-current]").get_attribute("data-pad") == "6"
     player.leave()
+
+
+def test_a_locked_pad_keeps_its_sound_whatever_is_asked(player: Player) -> None:
+    player.press("1")
+    player.press("l")
+    before = player.pads()[0]
+    for keys in ("n", "b", "Shift+N", "Shift+B"):
+        player.press(keys)
+    drop(player, 0, "x.wav", b"RIFF")
+    assert player.pads()[0] == before
+    assert "locked" in (player.page.get_attribute("[data-pad='0']", "aria-label") or "")
+
+
+def test_midi_plays_pads_as_hard_as_they_are_struck(player: Player) -> None:
+    player.ask(
+        """() => { window.heard = []; const { player } = fauxley.desk, play = player.play;
+        player.play = function (pad, sound, settings, velocity) {
+            heard.push([pad, velocity]); return play.apply(this, arguments); };
+        window.keyboard = { name: 'keys' };
+        navigator.requestMIDIAccess = async () => ({ inputs: new Map([['a', keyboard]]) }); }"""
+    )
+    player.page.click(player.menu("Connect MIDI"))
+    player.page.wait_for_function("() => keyboard.onmidimessage")
+    for message in ([0x90, 36, 127], [0x80, 36, 0], [0x99, 40, 64], [0x90, 41, 0], [0xB0, 36, 9], [0x90, 53, 127]):
+        player.ask("data => keyboard.onmidimessage({ data: new Uint8Array(data) })", message)
+    assert player.ask("() => heard.map(([pad, velocity]) => [pad, Math.round(127 * velocity)])") == [
+        [0, 127],
+        [4, 64],
+        [1, 127],
+    ]
+
+
+def test_sounds_of_a_label_are_asked_for(browser: Any, kinds_model: Path, tmp_path: Path) -> None:
+    with serving(str(kinds_model), "--shelf", str(tmp_path / "shelf")) as address:
+        player = Player(browser, address)
+        names = [pad["name"].split()[0] for pad in player.pads()]
+        assert sorted(names.count(name) for name in ("hat", "kick", "snare")) == [5, 5, 6]
+        player.page.select_option("#models select[aria-label='Kind of new sounds']", "snare")
+        player.press("n")
+        facts = player.facts(0)
+        assert facts["labels"] == {"snare": 1}
+        synthesizer = Synthesizer.from_pretrained(kinds_model)
+        expected = synthesizer.generate(1, seed=facts["seed"], labels="snare").numpy()[0]
+        np.testing.assert_allclose(player.rendered(0), expected, atol=1e-6)
+        player.press("b")
+        assert player.facts(0)["labels"] == {"snare": 1}
+        player.leave()

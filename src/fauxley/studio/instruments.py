@@ -52,6 +52,10 @@ class Instrument:
         """Channels and samples of a sound."""
         return self.synthesizer.architecture.channels, self.synthesizer.architecture.clip_length
 
+    def is_called(self, model: str) -> bool:
+        """Whether a model's name or folder, as a file beside a sound has it, means this one."""
+        return bool(model) and self.name in (model, _name_of(Path(model)))
+
     def latents_of(self, seeds: Sequence[int]) -> Float:
         """The latents of seeds, (N, Z)."""
         return self.synthesizer.latents(seeds).numpy()

@@ -123,6 +123,11 @@ class Workshop:
                 return each
         raise HTTPException(404, "there is no such model here")
 
+    def maker_of(self, model: str, latent: Sequence[float]) -> str:
+        """Which of the models that are open has made a sound, by what is said beside it; "" if none has."""
+        makers = [each for each in self.instruments if each.is_called(model) and each.latent_size == len(latent)]
+        return makers[0].id if len(makers) == 1 else ""
+
     def recording(self, identifier: str) -> Recording:
         """The recording of this name, or 404."""
         found = self.recordings.get(identifier)
@@ -449,6 +454,7 @@ def _serve_folder(api: APIRouter, workshop: Workshop) -> None:
         if entry is not None:
             facts.seed, facts.labels, facts.license = entry.seed, entry.labels, entry.license
             facts.model_name, facts.latent = entry.model, entry.latent
+            facts.model = workshop.maker_of(entry.model, entry.latent)
         return Response(pack(audio[None], rate, [facts]), media_type=MEDIA_TYPE)
 
     @api.post("/keepers")

@@ -8,7 +8,7 @@ import { say, sayProblem } from "./dom.js";
 import { EngineError, anySeed } from "./engine.js";
 import { Player } from "./player.js";
 import { wav } from "./render.js";
-import { NEUTRAL, NUM_PADS, Store } from "./store.js";
+import { NEUTRAL, Store } from "./store.js";
 
 /** The label that a sound has most of; "" for none. @param {import("./types.js").Facts} facts */
 export const labelOf = ({ labels }) => Object.entries(labels).sort(([, a], [, b]) => b - a)[0]?.[0] ?? "";
@@ -125,10 +125,14 @@ export class Desk {
    * @param {string} what @param {number[]} pads @param {() => Promise<Sound[]>} make @param {string} [base] of their names
    */
   async #fill(what, pads, make, base) {
+    if (this.#areLocked(pads)) return;
     for (const pad of pads) this.waiting.add(pad);
     this.changed();
     try {
-      this.put(what, pads, await make(), base);
+      const sounds = await make();
+      // Whoever locks a pad meanwhile keeps what is on it.
+      const places = pads.flatMap((pad, place) => (this.store.state.pads[pad].locked ? [] : [place]));
+      this.put(what, places.map((place) => pads[place]), places.map((place) => sounds[place]), base);
       if (pads.length === 1) this.play(pads[0]);
     } catch (error) {
       sayProblem(error);
@@ -138,8 +142,23 @@ export class Desk {
     }
   }
 
+  /** Whether one pad alone is meant and is locked, which is said. @param {number[]} pads */
+  #areLocked(pads) {
+    const isLocked = pads.length === 1 && this.store.state.pads[pads[0]].locked;
+    if (isLocked) say(`Pad ${pads[0] + 1} is locked.`);
+    return isLocked;
+  }
+
+  /** Put a sound that is known already on a pad, and play it. @param {string} what @param {number} pad @param {Sound} sound @param {string} name */
+  place(what, pad, sound, name) {
+    if (this.#areLocked([pad])) return;
+    this.store.changePad(what, pad, { sound: sound.id, name });
+    this.play(pad);
+  }
+
   /** Put sounds on pads. @param {string} what @param {number[]} pads @param {Sound[]} sounds @param {string} [base] */
   put(what, pads, sounds, base) {
+    if (!pads.length || this.#areLocked(pads)) return;
     const named = sounds.map((sound, place) => {
       const name = this.#nameOf(sound, base ?? this.store.state.pads[pads[place]].name);
       return { ...sound, facts: { ...sound.facts, name } };
@@ -147,7 +166,7 @@ export class Desk {
     this.takeIn(named);
     this.store.changePads(pads.length > 1 ? `${what} on ${pads.length} pads` : what,
       pads.map((pad, place) => [pad, { sound: named[place].id, name: named[place].facts.name }]));
-    say(pads.length > 1 ? `${pads.length} pads: ${what}` : `Pad ${pads[0] + 1}, ${named[0].facts.name}: ${what}`);
+    say(pads.length > 1 ? `${pads.length} pads: ${what}` : `Pad ${pads[0] + 1}, ${named[0].facts.name}: ${what}`, "seen");
   }
 
   /** @param {Sound} sound @param {string} base */
@@ -171,7 +190,7 @@ export class Desk {
   toggleLock(pad) {
     const { locked } = this.store.state.pads[pad];
     this.store.changePad(locked ? "unlock" : "lock", pad, { locked: !locked });
-    say(`Pad ${pad + 1} ${locked ? "unlocked" : "locked"}`);
+    say(`Pad ${pad + 1} ${locked ? "unlocked" : "locked"}`, "seen");
   }
 
   undo() {
@@ -221,6 +240,7 @@ export class Desk {
 
   /** A file that was dropped or chosen, onto a pad. @param {File} file @param {number} pad */
   async drop(file, pad) {
+    if (this.#areLocked([pad])) return;
     this.waiting.add(pad);
     this.changed();
     try {
@@ -241,6 +261,7 @@ export class Desk {
   /** Exchange what two pads hold. @param {number} from @param {number} to */
   swap(from, to) {
     const { pads } = this.store.state;
+    if (this.#areLocked([from]) || this.#areLocked([to])) return;
     if (from !== to) this.store.changePads("exchange of pads", [[from, pads[to]], [to, pads[from]]]);
   }
 
@@ -261,11 +282,5 @@ export class Desk {
     const known = new Set([...this.store.history, ...this.store.state.pads.map((/** @type {Pad} */ pad) => pad.sound)]);
     for (const id of await this.database.keys("sounds")) if (!known.has(id)) this.database.remove("sounds", id);
     this.changed();
-  }
-
-  /** The first free pad after the one that is looked at, or that one itself. */
-  get nextPad() {
-    const places = Array.from({ length: NUM_PADS }, (_, number) => (this.store.selected + number) % NUM_PADS);
-    return places.find((pad) => !this.store.state.pads[pad].sound && !this.store.state.pads[pad].locked) ?? this.store.selected;
   }
 }

@@ -100,7 +100,10 @@ export function byId(id, kind) {
 
 let timer = 0;
 
-/** Say what happened: on the page for a while, and to screen readers. @param {string} text @param {"plain" | "problem"} [kind] */
+/**
+ * Say what happened: on the page for a while, and to screen readers; what is plain to see, to these alone.
+ * @param {string} text @param {"plain" | "problem" | "seen"} [kind]
+ */
 export function say(text, kind = "plain") {
   const place = byId("say", HTMLElement);
   place.textContent = text;

@@ -176,10 +176,7 @@ export class Inspector {
       h("p", { class: "verdict" }, verdict),
       button({
         icon: "check", text: "Put the nearest on the pad", class: "primary",
-        click: () => {
-          desk.store.changePad("nearest sound", pad, { sound: nearest.id, name: `${name} again` });
-          desk.play(pad);
-        },
+        click: () => desk.place("nearest sound", pad, nearest, `${name} again`),
       }),
     );
   }

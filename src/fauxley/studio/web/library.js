@@ -82,11 +82,7 @@ export class Library {
         canvas, h("span", { class: "item-name" }, title)),
       h("button", {
         type: "button", class: "small", "aria-label": `Put ${title} on the pad`, title: "Put it on the pad that is looked at",
-        click: () => {
-          const pad = desk.store.selected;
-          desk.store.changePad("sound from the list", pad, { sound: sound.id, name: title });
-          desk.play(pad);
-        },
+        click: () => desk.place("sound from the list", desk.store.selected, sound, title),
       }, icon("grid")),
       h("button", {
         type: "button", class: "small star", "aria-label": `Star ${title}`, "aria-pressed": String(isStarred),

@@ -77,7 +77,7 @@ async function main() {
   if (audition) audition.open();
   if (!resumed && desk.model) await desk.fresh(ALL);
   if (!resumed) desk.remember([]);
-  store.endMerge();
+  store.reset(store.state);
   showLevel(desk);
 }
 
@@ -272,7 +272,8 @@ function buildViews(hasFolder, hasModels, morph) {
     for (const tab of tabs) {
       const { show: shown } = tab.dataset;
       const isPanel = tab.closest(".panel-tabs") !== null;
-      tab.setAttribute("aria-selected", String(shown === (isPanel ? document.body.dataset.panel : view)));
+      const isShown = shown === (isPanel ? document.body.dataset.panel : view) || (shown === "pads" && tab.matches(".button") && view !== "audition");
+      tab.setAttribute(tab.getAttribute("role") === "tab" ? "aria-selected" : "aria-pressed", String(isShown));
     }
   };
   for (const tab of tabs) {

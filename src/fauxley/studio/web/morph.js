@@ -189,7 +189,6 @@ export class MorphView {
     if (!this.#sound) await this.moveTo(this.#x, this.#y);
     if (!this.#sound) return;
     const pad = this.#desk.store.selected;
-    if (this.#desk.store.state.pads[pad].locked) return say(`Pad ${pad + 1} is locked.`);
     this.#desk.put("morph", [pad], [this.#sound]);
     this.stop();
     this.#desk.play(pad);
