@@ -52,6 +52,7 @@ export class Library {
 
   /** @param {boolean} [anew] */
   update(anew = false) {
+    if (document.body.dataset.panel !== "library") return;  // nobody sees it
     const { store, shelf, engine } = this.#desk;
     const entries = this.#kind === "shelf"
       ? [...shelf.values()].sort((a, b) => b.time - a.time).map(({ id, name }) => ({ id, name }))

@@ -32,7 +32,7 @@ async function main() {
   new PadsView(byId("pads", HTMLElement), desk);
   const inspector = new Inspector(byId("panel-sound", HTMLElement), desk);
   const morph = new MorphView(byId("panel-morph", HTMLElement), desk);
-  new Library(byId("panel-library", HTMLElement), desk);
+  const library = new Library(byId("panel-library", HTMLElement), desk);
   const steps = new StepsView(byId("steps-grid", HTMLElement), desk);
   const sequencer = new Sequencer(() => store.state, (pad, when, velocity) => desk.play(pad, velocity, when), (step) => steps.showNow(step));
   const audition = engine.studio.folder ? new Audition(byId("audition", HTMLElement), desk) : null;
@@ -50,7 +50,7 @@ async function main() {
   buildPadTools(desk);
   buildStepTools(desk, steps);
   buildMenu(desk, sequencer);
-  buildViews(audition !== null, engine.studio.models.length > 0, morph);
+  buildViews(audition !== null, engine.studio.models.length > 0, { morph, library });
   hearKeys(desk, inspector, audition, toggle);
   takeFiles(desk);
 
@@ -261,14 +261,15 @@ function buildMenu(desk, sequencer) {
 
 /**
  * Parts of the page that take turns where there is little room.
- * @param {boolean} hasFolder @param {boolean} hasModels @param {MorphView} morph
+ * @param {boolean} hasFolder @param {boolean} hasModels @param {{morph: MorphView, library: Library}} panels
  */
-function buildViews(hasFolder, hasModels, morph) {
+function buildViews(hasFolder, hasModels, { morph, library }) {
   const tabs = [...document.querySelectorAll("[data-show]")].filter((tab) => tab instanceof HTMLButtonElement);
   const show = (/** @type {string} */ view) => {
     document.body.dataset.view = view;
     if (["sound", "morph", "library"].includes(view)) document.body.dataset.panel = view;
     if (view === "morph") morph.refresh();
+    if (view === "library") library.update();
     for (const tab of tabs) {
       const { show: shown } = tab.dataset;
       const isPanel = tab.closest(".panel-tabs") !== null;
@@ -355,7 +356,7 @@ function showLevel(desk) {
   const bar = byId("meter", HTMLElement).firstElementChild;
   let shown = 0;
   const frame = () => {
-    const level = desk.player.level();
+    const level = shown || desk.player.playing.size || desk.player.isLooping ? desk.player.level() : 0;
     const next = Math.max(level, shown * 0.9);
     if (bar instanceof HTMLElement && Math.abs(next - shown) > 0.001) bar.style.transform = `scaleX(${Math.min(1, next) ** 0.6})`;
     shown = next < 0.001 ? 0 : next;

@@ -147,10 +147,13 @@ export class Mixer {
 
   /** The highest level of the last moments, 0 ... 1. */
   level() {
-    const samples = new Float32Array(this.meter.fftSize);
-    this.meter.getFloatTimeDomainData(samples);
-    return samples.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    this.meter.getFloatTimeDomainData(this.#moments);
+    let most = 0;
+    for (const value of this.#moments) most = Math.max(most, Math.abs(value));
+    return most;
   }
+
+  #moments = new Float32Array(1024);
 }
 
 /** A room: decaying noise, a little darker as it dies away; the same every time. @param {BaseAudioContext} context */

@@ -101,6 +101,7 @@ export class MorphView {
     const context = this.#desk.player.wake();
     this.#looper = new Looper(context, this.#desk.player.mixer.input);
     this.#listen.setAttribute("aria-pressed", "true");
+    this.#desk.player.isLooping = true;
     this.#isStale = true;
     await this.#ask();
     if (this.#sound && this.#looper && !this.#looper.isPlaying) this.#looper.play(this.#sound);
@@ -109,6 +110,7 @@ export class MorphView {
   stop() {
     this.#looper?.stop();
     this.#looper = null;
+    this.#desk.player.isLooping = false;
     this.#listen.setAttribute("aria-pressed", "false");
   }
 

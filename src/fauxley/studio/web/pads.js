@@ -25,7 +25,7 @@ export class PadsView {
     desk.store.listen(() => this.update());
     desk.listen(() => this.update());
     desk.player.onPlay = () => this.#animate();
-    const redraw = new ResizeObserver(() => this.draw());
+    const redraw = new ResizeObserver(() => this.draw(true));
     for (const { canvas } of this.#pads) redraw.observe(canvas);
     this.update();
   }
@@ -38,11 +38,11 @@ export class PadsView {
   #makePad(number) {
     const canvas = h("canvas", { "aria-hidden": "true" });
     const name = h("span", { class: "pad-name" }), marks = h("span", { class: "pad-marks" }, icon("lock"), icon("star"));
-    const level = h("span", { class: "pad-level" }, h("span"));
+    const level = h("span", { class: "pad-level" }, h("span")), rest = h("span", { class: "pad-rest" });
     const letter = PAD_KEYS[number].replace(/^(Digit|Key)/, "");
     const element = h("button", { type: "button", class: "pad", draggable: "true", dataset: { pad: number } },
       h("span", { class: "pad-head" }, h("span", { class: "pad-number" }, String(number + 1)), h("kbd", {}, letter), marks),
-      canvas, level, name);
+      h("span", { class: "pad-wave" }, canvas, rest), level, name);
     element.addEventListener("pointerdown", (event) => {
       if (event.button) return;
       this.#desk.select(number);
@@ -55,7 +55,7 @@ export class PadsView {
     });
     element.addEventListener("focus", () => element.matches(":focus-visible") && this.#desk.select(number));
     this.#letDrag(element, number);
-    return { element, canvas, name, level: /** @type {HTMLElement} */ (level.firstElementChild), letter };
+    return { element, canvas, name, rest, level: /** @type {HTMLElement} */ (level.firstElementChild), letter, shown: "" };
   }
 
   /** @param {HTMLElement} element @param {number} number */
@@ -122,8 +122,14 @@ export class PadsView {
     this.draw();
   }
 
-  draw() {
-    this.#pads.forEach(({ canvas }, number) => drawWaveform(canvas, this.#desk.store.soundOf(number), this.#desk.player.progress(number)));
+  /** Draw the waveforms of pads that have another sound than before. @param {boolean} [all] */
+  draw(all = false) {
+    const { theme } = document.documentElement.dataset;
+    this.#pads.forEach((pad, number) => {
+      const sound = this.#desk.store.soundOf(number), shown = `${sound?.id} ${theme}`;
+      if (shown !== pad.shown || all) drawWaveform(pad.canvas, sound);
+      pad.shown = shown;
+    });
   }
 
   #animate() {
@@ -131,12 +137,12 @@ export class PadsView {
     this.#isAnimated = true;
     const frame = () => {
       const { player, store } = this.#desk;
-      this.#pads.forEach(({ element, canvas, level }, number) => {
+      this.#pads.forEach(({ element, rest, level }, number) => {
         const progress = player.progress(number), isPlaying = progress >= 0;
         if (!isPlaying && !element.classList.contains("playing")) return;
         const sound = store.soundOf(number);
         element.classList.toggle("playing", isPlaying);
-        drawWaveform(canvas, sound, progress);
+        rest.style.transform = `scaleX(${isPlaying ? 1 - progress : 0})`;
         const measured = sound && isPlaying ? bars(sound, 64)[Math.min(63, Math.floor(progress * 64))].peak : 0;
         level.style.transform = `scaleY(${Math.min(1, measured * (player.playing.get(number)?.velocity ?? 0)) ** 0.6})`;
       });

@@ -13,6 +13,8 @@ export class Player {
   #reverb = 0.35;
   /** What each pad plays. @type {Map<number, Playing>} */
   playing = new Map();
+  /** Whether a morph plays. */
+  isLooping = false;
   /** Told that something begins to sound. @type {() => void} */
   onPlay = () => {};
 

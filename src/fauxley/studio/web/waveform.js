@@ -38,12 +38,8 @@ function measure({ channels, sampleRate }, count) {
   });
 }
 
-/**
- * Draw a sound into a canvas of any size.
- * @param {HTMLCanvasElement} canvas @param {Sound | undefined} sound
- * @param {number} [progress] the share that has been heard; 1 or less than 0 for a sound at rest
- */
-export function drawWaveform(canvas, sound, progress = -1) {
+/** Draw a sound into a canvas of any size. @param {HTMLCanvasElement} canvas @param {Sound | undefined} sound */
+export function drawWaveform(canvas, sound) {
   const scale = window.devicePixelRatio || 1;
   const width = canvas.clientWidth, height = canvas.clientHeight;
   if (!width || !height) return;
@@ -61,16 +57,13 @@ export function drawWaveform(canvas, sound, progress = -1) {
     return;
   }
   const count = Math.max(1, Math.floor(width / BAR));
-  const playing = progress >= 0 && progress < 1;
   bars(sound, count).forEach(({ peak, bright }, number) => {
     const tall = Math.max(1.5, Math.min(1, peak) ** 0.75 * (height - 4));
-    context.globalAlpha = playing && number / count > progress ? 0.38 : 1;
     context.fillStyle = colour(bright, dark);
     context.beginPath();
     context.roundRect(number * BAR + 0.5, middle - tall / 2, BAR - 1, tall, 1);
     context.fill();
   });
-  context.globalAlpha = 1;
 }
 
 // From low to bright, in both themes; colours between are mixed.
