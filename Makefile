@@ -21,6 +21,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python scripts/check_pages.py
 	$(BIN)/python scripts/site/layout_page.py --check
 	$(MKDOCS) build --strict --quiet
 	$(BIN)/python -m pytest tests/docs

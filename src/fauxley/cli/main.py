@@ -41,6 +41,7 @@ COMMANDS = {
     "train-classifier": "teach a classifier the labels of sounds, to judge generated ones by",
     "evaluate": "how good a model is, and whether it copied: a report with figures, pictures and sounds",
     "compare": "several models in one table",
+    "studio": "play models in the browser, and listen through folders of sounds",
     "listen": "ask people in the browser how good a model sounds: create, serve, report, export",
     "bench": "how fast this machine trains and generates",
     "cache": "what is kept on this machine to save work; empties it",

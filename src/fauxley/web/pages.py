@@ -19,8 +19,8 @@ def serve_pages(app: FastAPI, folder: Traversable, names: Iterable[str]) -> None
     files = {name: _read(folder, name) for name in names}
     files[""] = _read(folder, INDEX)
 
-    @app.get("/")
-    @app.get("/{name}")
+    @app.get("/", include_in_schema=False)
+    @app.get("/{name}", include_in_schema=False)
     async def page(name: str = "") -> Response:
         if name not in files:
             raise HTTPException(404, "there is nothing here")

@@ -1,0 +1,122 @@
+"""`fauxley studio`: models as an instrument in the browser, and folders of sounds to listen through."""
+
+import secrets
+import webbrowser
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from fauxley.cli.shared.options import Switch
+from fauxley.errors import FauxleyError, UsageError, printable
+from fauxley.machine import Device, choose_device, importing, keep_freed_memory
+from fauxley.runs import model_folders
+from fauxley.storage import check_folder_place
+from fauxley.terminal.formatting import counted
+
+Places = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
+_HERE = ("127.0.0.1", "localhost", "::1")
+
+
+def studio(
+    places: Places,
+    /,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    shelf: Path = Path("fauxley-shelf"),
+    kept: Path | None = None,
+    token: str = "",
+    allowed_hosts: tuple[str, ...] = (),
+    root_path: str = "",
+    device: Device = "auto",
+    open: Switch = False,  # noqa: A002 - the name of the flag
+    quiet: Switch = False,
+) -> None:
+    """Play models in the browser: pads, variations, morphs, a sequencer. Ctrl-C stops it.
+
+    A folder of sounds is opened for listening through: keep or reject with the keys, and copy out the keepers.
+
+    For example:
+
+      fauxley studio runs/drums --open
+
+      fauxley studio runs/drums runs/footsteps
+
+      fauxley studio new-sounds
+
+    Args:
+        places: Models (run folders, whose best checkpoint is played, or model folders), a folder of sounds, or both.
+        host: Address to listen on. The default is this machine alone; 0.0.0.0 is everybody who can reach it and knows
+            the token.
+        port: Port to listen on; 0 takes a free one.
+        shelf: Folder that starred sounds are written to.
+        kept: Folder that keepers of a folder of sounds are copied to; by default FOLDER-kept.
+        token: Word that whoever opens the page must know; by default none on this machine alone, else one is drawn.
+        allowed_hosts: Names by which people reach the page through a proxy or a tunnel, such as example.org.
+        root_path: Prefix in front of all addresses, if a proxy passes it on.
+        device: Where to compute; auto takes a GPU if there is one.
+        open: Open the page in the browser.
+        quiet: Do not print the address.
+    """
+    try:
+        from fauxley.web.hosts import Hosts
+        from fauxley.web.server import Server, address_of, bind
+    except ModuleNotFoundError as error:
+        raise UsageError(f"the studio needs {error.name}: pip install 'fauxley[studio]'") from error
+    if root_path and not root_path.startswith("/"):
+        raise UsageError(f"--root-path begins with a slash; got {root_path!r}")
+    models, folder = _sorted(places)
+    check_folder_place(shelf)
+    prefix, secret = root_path.rstrip("/"), token or ("" if host in _HERE else secrets.token_urlsafe(16))
+    hosts = Hosts((*allowed_hosts, host))
+    keep_freed_memory()
+    with suppress(KeyboardInterrupt), ExitStack() as stack:
+        bound = stack.enter_context(bind(host, port))
+        with importing():
+            from fauxley.studio.audition import Audition
+            from fauxley.studio.instruments import open_instruments
+            from fauxley.studio.server import Workshop, create_app
+            from fauxley.studio.shelf import Shelf
+
+        instruments = open_instruments(models, choose_device(device))
+        audition = None
+        if folder is not None:
+            whole = folder.resolve()
+            audition = Audition(folder, kept or whole.with_name(f"{whole.name}-kept"))
+        workshop = stack.enter_context(closing(Workshop(instruments, Shelf(shelf), audition, secret)))
+        workshop.warm_up()
+        address = address_of(bound, host, prefix) + (f"#token={secret}" if secret else "")
+        what = ", ".join(printable(each) for each in (*models, *([folder] if folder else [])))
+        ready = "" if quiet else f"{what}: {address}  (Ctrl-C stops)"
+        server = Server(create_app(workshop, hosts, prefix=prefix), announcement=ready)
+        if open:
+            webbrowser.open(address)
+        server.serve_on(bound)
+    if not quiet:
+        starred = len(list(shelf.glob("*.wav"))) if shelf.is_dir() else 0
+        print(f"stopped; {counted(starred, 'sound')} in {printable(shelf)}" if starred else "stopped")
+
+
+def _sorted(places: tuple[Path, ...]) -> tuple[list[Path], Path | None]:
+    """Models, and the folder of sounds.
+
+    Raises:
+        UsageError: nothing was given, or several folders.
+        FauxleyError: what was given is neither.
+    """
+    if not places:
+        raise UsageError("say what to play: fauxley studio MODEL, or a folder of sounds")
+    models, folders = [], []
+    for place in places:
+        try:
+            model_folders(place)
+        except FauxleyError:
+            if not place.is_dir():
+                raise
+            folders.append(place)
+        else:
+            models.append(place)
+    if len(folders) > 1:
+        raise UsageError(f"one folder of sounds at a time; got {', '.join(map(printable, folders))}")
+    return models, folders[0] if folders else None

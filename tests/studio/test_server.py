@@ -1,0 +1,349 @@
+"""What the studio's server gives, refuses and puts up with, asked over HTTP."""
+
+import base64
+import csv
+import io
+import json
+import threading
+import zipfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from fastapi.testclient import TestClient
+
+from fauxley.models.synthesizer import Synthesizer
+from fauxley.studio.instruments import Float, Instrument
+from fauxley.studio.server import LIMITS
+from fauxley.studio.wire import MEDIA_TYPE, unpack
+from fauxley.studio.worker import BusyError, Worker
+
+Open = Callable[..., TestClient]
+
+
+def sounds_of(response: Any) -> tuple[Any, Float]:
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == MEDIA_TYPE
+    return unpack(response.content)
+
+
+def test_a_seed_and_a_latent_are_the_sounds_that_python_makes(studio: TestClient, drums_model: Path) -> None:
+    synthesizer = Synthesizer.from_pretrained(drums_model)
+    header, clips = sounds_of(studio.post("/api/generate", json={"model": "drums", "seed": 5, "count": 3}))
+    expected = synthesizer.generate(3, seed=5).numpy()
+    assert np.abs(expected).max() > 0.01
+    np.testing.assert_allclose(clips, expected, atol=1e-6)
+    assert header.sample_rate == 16_000
+    assert [facts.seed for facts in header.sounds] == [5, 6, 7]
+    first = header.sounds[0]
+    assert (first.model, first.license, first.made) == ("drums", "CC0-1.0", "new")
+    _, again = sounds_of(studio.post("/api/generate", json={"model": "drums", "latents": [first.latent]}))
+    np.testing.assert_allclose(again[0], expected[0], atol=1e-6)
+
+
+def test_stereo_models_of_another_rate_are_played_too(studio: TestClient, wide_model: Path) -> None:
+    header, clips = sounds_of(studio.post("/api/generate", json={"model": "wide-things", "count": 2}))
+    assert (header.sample_rate, header.channels, clips.shape) == (22_050, 2, (2, 2, 4096))
+    np.testing.assert_allclose(clips, Synthesizer.from_pretrained(wide_model).generate(2).numpy(), atol=1e-6)
+
+
+def test_sounds_of_a_label_are_those_of_python(studio: TestClient, kinds_model: Path) -> None:
+    synthesizer = Synthesizer.from_pretrained(kinds_model)
+    ask = {"model": "kinds", "seed": 4, "count": 3}
+    header, clips = sounds_of(studio.post("/api/generate", json=ask))
+    assert [facts.labels for facts in header.sounds] == [{"kick": 1.0}, {"snare": 1.0}, {"hat": 1.0}]
+    np.testing.assert_allclose(clips, synthesizer.generate(3, seed=4).numpy(), atol=1e-6)
+    for labels in ({"snare": 1.0}, {"snare": 0.75, "hat": 0.25}):
+        header, clips = sounds_of(studio.post("/api/generate", json={**ask, "labels": labels}))
+        assert [facts.labels for facts in header.sounds] == [labels] * 3
+        np.testing.assert_allclose(clips, synthesizer.generate(3, seed=4, labels=labels).numpy(), atol=1e-6)
+    latent = header.sounds[0].latent
+    again, varied = sounds_of(
+        studio.post("/api/vary", json={"model": "kinds", "latent": latent, "labels": {"kick": 1.0}, "radius": 0})
+    )
+    assert again.sounds[0].labels == {"kick": 1.0}
+    expected = synthesizer.generate(latents=np.array([latent], np.float32), labels="kick").numpy()
+    np.testing.assert_allclose(varied, expected, atol=1e-6)
+    corners = {"model": "kinds", "corners": [latent, latent], "labels": [{"kick": 1.0}, {"hat": 1.0}], "columns": 3}
+    morph, _ = sounds_of(studio.post("/api/morph", json=corners))
+    assert [facts.labels for facts in morph.sounds] == [{"kick": 1.0}, {"kick": 0.5, "hat": 0.5}, {"hat": 1.0}]
+    unknown = studio.post("/api/generate", json={**ask, "labels": {"snair": 1.0}})
+    assert (unknown.status_code, "snare" in unknown.json()["detail"]) == (409, True)
+
+
+def test_variations_stay_near_and_within_the_prior(studio: TestClient) -> None:
+    latent = np.linspace(-1, 1, 100)
+    near, far = (
+        sounds_of(studio.post("/api/vary", json=ask))[0]
+        for ask in (
+            {"model": "drums", "latent": latent.tolist(), "count": 8, "radius": radius, "seed": 1}
+            for radius in (0.1, 0.8)
+        )
+    )
+    away = [np.array([facts.latent for facts in header.sounds]) - latent for header in (near, far)]
+    assert 0 < np.abs(away[0]).max() <= 0.1 + 1e-6
+    assert np.abs(away[1]).mean() > 4 * np.abs(away[0]).mean()
+    assert all(np.abs(facts.latent).max() <= 1 for facts in far.sounds)
+    assert len({tuple(facts.latent) for facts in far.sounds}) == 8
+
+
+def test_a_morph_begins_and_ends_at_its_corners(studio: TestClient) -> None:
+    header, clips = sounds_of(studio.post("/api/generate", json={"model": "drums", "count": 4}))
+    corners = [facts.latent for facts in header.sounds]
+    _, line = sounds_of(studio.post("/api/morph", json={"model": "drums", "corners": corners[:2], "columns": 5}))
+    assert len(line) == 5
+    np.testing.assert_allclose(line[[0, -1]], clips[:2], atol=1e-5)
+    ask = {"model": "drums", "corners": corners, "columns": 3, "rows": 3}
+    _, square = sounds_of(studio.post("/api/morph", json=ask))
+    np.testing.assert_allclose(square[[0, 2, 6, 8]], clips, atol=1e-5)
+    _, middle = sounds_of(studio.post("/api/place", json={"model": "drums", "corners": corners, "x": 0.5, "y": 0.5}))
+    np.testing.assert_allclose(middle[0], square[4], atol=1e-5)
+
+
+def test_a_dragged_file_holds_the_samples_that_generate_writes(studio: TestClient) -> None:
+    header, clips = sounds_of(studio.post("/api/generate", json={"model": "drums", "seed": 9}))
+    latent = base64.urlsafe_b64encode(np.array(header.sounds[0].latent, "<f4").tobytes()).decode().rstrip("=")
+    response = studio.get("/api/wav", params={"model": "drums", "latent": latent, "name": "snare/../x"})
+    assert response.headers["content-type"] == "audio/wav"
+    assert "/" not in response.headers["content-disposition"].partition("''")[2]
+    samples, rate = soundfile.read(io.BytesIO(response.content), dtype="int16")
+    assert rate == 16_000
+    np.testing.assert_array_equal(samples, np.clip(np.rint(clips[0, 0] * 32768), -32768, 32767))
+    assert studio.get("/api/wav", params={"model": "drums", "seed": 9}).content == response.content
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code", "said"),
+    [
+        ("generate", {"model": "drums", "count": 65}, 422, "count"),
+        ("generate", {"model": "drums", "count": 0}, 422, "count"),
+        ("generate", {"model": "drums", "seed": -1}, 422, "seed"),
+        ("generate", {"model": "drums", "seed": 1.5}, 422, "seed"),
+        ("generate", {"model": "drums", "more": 1}, 422, "more"),
+        ("generate", {"model": "drums", "labels": {"snare": 1.0}}, 409, "no labels"),
+        ("generate", {"model": "../drums"}, 422, "model"),
+        ("generate", {"model": "trumpets"}, 404, "no such model"),
+        ("generate", {"model": "drums", "latents": [[0.0] * 99]}, 409, "100 numbers"),
+        ("generate", {"model": "drums", "latents": [[0.0] * 100, [0.0]]}, 409, "same number"),
+        ("generate", {"model": "drums", "latents": [[1e9] * 100]}, 422, "latents"),
+        ("vary", {"model": "drums", "latent": [0.0] * 100, "radius": 9}, 422, "radius"),
+        ("vary", {"model": "drums", "latent": [0.0] * 7}, 409, "100 numbers"),
+        ("morph", {"model": "drums", "corners": [[0.0] * 100] * 3}, 409, "two corners, or four"),
+        ("place", {"model": "drums", "corners": [[0.0] * 100] * 2, "x": 1.1}, 422, "x"),
+        ("invert", {"model": "drums", "recording": "gone"}, 404, "drop the file again"),
+        ("shelf", {"name": "nothing"}, 409, "recording, or a model"),
+        ("export", {"sounds": []}, 422, "sounds"),
+        ("keepers", {"sounds": [0]}, 404, "no folder"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_a_sentence(
+    studio: TestClient, path: str, body: dict[str, Any], code: int, said: str
+) -> None:
+    response = studio.post(f"/api/{path}", json=body)
+    assert response.status_code == code, response.text
+    assert said in response.json()["detail"]
+    assert "\n" not in response.json()["detail"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"model": "drums", "seed": NaN}', b"\xff\xfe", b"[" * 100_000])
+def test_bodies_that_are_no_requests_are_refused(studio: TestClient, content: bytes) -> None:
+    response = studio.post("/api/generate", content=content, headers={"content-type": "application/json"})
+    assert response.status_code in (400, 422)
+    assert isinstance(response.json()["detail"], str)
+
+
+def test_other_names_and_other_sites_are_refused(studio: TestClient) -> None:
+    ask = {"model": "drums"}
+    assert studio.post("/api/generate", json=ask, headers={"host": "evil.example"}).status_code == 421
+    assert studio.post("/api/generate", json=ask, headers={"origin": "http://evil.example"}).status_code == 403
+    assert studio.post("/api/generate", json=ask, headers={"sec-fetch-site": "cross-site"}).status_code == 403
+    assert studio.post("/api/generate", json=ask, headers={"origin": "http://localhost"}).status_code == 200
+
+
+def test_a_token_is_asked_for_where_there_is_one(open_studio: Open) -> None:
+    studio = open_studio(token="sesame")
+    assert studio.get("/").status_code == 200
+    for headers in ({}, {"x-fauxley-token": "sesam"}, {"x-fauxley-token": "sésame"}):
+        encoded = {name: value.encode() for name, value in headers.items()}
+        response = studio.get("/api/studio", headers=encoded)
+        assert response.status_code == 401
+        assert "token" in response.json()["detail"]
+    assert studio.get("/api/studio", headers={"x-fauxley-token": "sesame"}).status_code == 200
+    assert studio.get("/api/wav", params={"model": "drums", "token": "sesame"}).status_code == 200
+
+
+def test_uploads_are_bounded(open_studio: Open) -> None:
+    studio = open_studio(limits=replace(LIMITS, body_bytes=1000))
+    assert studio.post("/api/recordings", content=b"x" * 1001).status_code == 413
+
+
+def test_every_messy_file_is_taken_or_refused_in_a_sentence(studio: TestClient, data_dir: Path) -> None:
+    folder = data_dir / "messy"
+    if not (folder / "manifest.csv").is_file():
+        pytest.skip(f"{folder} is not there; set FAUXLEY_DATA_DIR")
+    with (folder / "manifest.csv").open(encoding="utf-8") as file:
+        wanted = {row["file"]: row["sensible_outcome"] for row in csv.DictReader(file)}
+    outcomes = {}
+    for name, outcome in wanted.items():
+        path = folder / name
+        if not path.is_file():
+            continue
+        response = studio.post(
+            "/api/recordings", params={"name": path.name, "model": "drums"}, content=path.read_bytes()
+        )
+        outcomes[name] = response.status_code
+        if response.status_code == 200:
+            header, clips = unpack(response.content)
+            assert header.sample_rate == 16_000
+            assert np.isfinite(clips).all()
+            assert 0 < clips.shape[2] <= 60 * 16_000
+        else:
+            said = response.json()["detail"]
+            assert response.status_code == 409, (name, said)
+            assert path.suffix.lower() in said.lower() or path.name[:20] in said, (name, said)
+            assert "Traceback" not in said
+            assert "/tmp" not in said
+        if outcome == "ok":
+            assert response.status_code == 200, (name, response.text)
+    assert set(outcomes.values()) == {200, 409}
+
+
+def test_a_recording_is_brought_to_the_model_it_is_dropped_on(studio: TestClient) -> None:
+    time = np.arange(48_000) / 48_000
+    tone = np.stack([0.5 * np.sin(2 * np.pi * 440 * time), np.zeros_like(time)], axis=1)
+    encoded = io.BytesIO()
+    soundfile.write(encoded, tone, 48_000, format="FLAC")
+    ask = {"name": "tone.flac", "model": "drums"}
+    response = studio.post("/api/recordings", params=ask, content=encoded.getvalue())
+    header, clips = sounds_of(response)
+    assert (header.sample_rate, clips.shape) == (16_000, (1, 1, 16_000))
+    expected = 0.25 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)
+    np.testing.assert_allclose(clips[0, 0, 1000:-1000], expected[1000:-1000], atol=1e-3)
+    assert header.sounds[0].made == "recording"
+    assert response.headers["x-recording"]
+
+
+def test_long_recordings_are_cut_and_said_to_be(studio: TestClient) -> None:
+    encoded = io.BytesIO()
+    soundfile.write(encoded, np.sin(np.arange(70 * 8000) / 9), 8000, format="FLAC")
+    response = studio.post("/api/recordings", params={"name": "long.flac"}, content=encoded.getvalue())
+    _, clips = sounds_of(response)
+    assert clips.shape[2] == 60 * 8000
+    assert "60" in response.headers["x-remark"]
+
+
+def test_the_shelf_is_a_folder_that_loses_nothing(studio: TestClient, tmp_path: Path, drums_model: Path) -> None:
+    star = {"name": "fat snare", "model": "drums", "seed": 3, "labels": {}}
+    written = [studio.post("/api/shelf", json=star).json()["file"] for _ in range(2)]
+    assert written == ["fat-snare.wav", "fat-snare-2.wav"]
+    samples, rate = soundfile.read(tmp_path / "shelf" / "fat-snare.wav", dtype="int16")
+    clip = Synthesizer.from_pretrained(drums_model).generate(1, seed=3).numpy()[0, 0]
+    assert (rate, np.abs(samples - np.clip(np.rint(clip * 32768), -32768, 32767)).max()) == (16_000, 0)
+    facts = json.loads((tmp_path / "shelf" / "fat-snare.json").read_text())
+    assert (facts["seed"], facts["model_name"], facts["license"], len(facts["latent"])) == (3, "drums", "CC0-1.0", 100)
+    assert [entry["name"] for entry in studio.get("/api/shelf").json()] == ["fat snare", "fat snare"]
+    assert studio.delete("/api/shelf/fat-snare.wav").status_code == 200
+    assert studio.delete("/api/shelf/fat-snare.wav").status_code == 404
+    assert (tmp_path / "shelf" / "removed" / "fat-snare.wav").is_file()
+    for name in ("../../x", "con", "", "a/b\\c:d*?", "x" * 100, "  .hidden"):
+        file = studio.post("/api/shelf", json={**star, "name": name}).json()["file"]
+        assert (tmp_path / "shelf" / file).is_file()
+        assert not file.startswith(".")
+        assert file.lower() != "con.wav"
+    for file in ("..%2f..%2fx.wav", "removed", "nothing.wav"):
+        assert studio.delete(f"/api/shelf/{file}").status_code == 404
+
+
+def test_an_archive_holds_each_sound_and_what_it_is(studio: TestClient) -> None:
+    sounds = [{"name": "hit", "model": "drums", "seed": seed} for seed in (1, 2)]
+    response = studio.post("/api/export", json={"sounds": sounds})
+    archive = zipfile.ZipFile(io.BytesIO(response.content))
+    assert sorted(archive.namelist()) == ["hit-2.json", "hit-2.wav", "hit.json", "hit.wav"]
+    assert json.loads(archive.read("hit-2.json"))["seed"] == 2
+    assert len(soundfile.read(io.BytesIO(archive.read("hit.wav")))[0]) == 4096
+
+
+def test_a_folder_is_listened_through_and_keepers_are_copied(open_studio: Open, sounds: Path, tmp_path: Path) -> None:
+    (sounds / "broken.wav").write_bytes(b"RIFFnothing")
+    (sounds / "kick" / "00.json").write_text('{"seed": 4, "model": "runs/old", "latent": [0.5], "labels": 7}')
+    studio = open_studio(folder=sounds)
+    listing: list[dict[str, Any]] = []
+    for _ in range(200):
+        listing = studio.get("/api/folder").json()
+        if all(each["seconds"] or each["problem"] for each in listing):
+            break
+        threading.Event().wait(0.05)
+    assert len(listing) == 31
+    by_name = {each["file"]: each for each in listing}
+    assert by_name["broken.wav"]["problem"]
+    kick = by_name["kick/00.wav"]
+    assert (kick["label"], kick["seconds"], len(kick["likeness"])) == ("kick", 400 / 16_000, 49)
+    assert -60 < kick["loudness"] < 0
+    header, clips = sounds_of(studio.get(f"/api/folder/{kick['id']}"))
+    expected, _ = soundfile.read(sounds / "kick" / "00.wav", always_2d=True)
+    np.testing.assert_allclose(clips[0], expected.T, atol=1e-6)
+    assert header.sounds[0].name == "kick/00.wav"
+    assert studio.get(f"/api/folder/{by_name['broken.wav']['id']}").status_code == 409
+    assert studio.get("/api/folder/999").status_code == 404
+    kept = studio.post("/api/keepers", json={"sounds": [kick["id"], by_name["snare/01.flac"]["id"]]}).json()
+    assert kept["copied"] == 2
+    assert (tmp_path / "kept" / "kick" / "00.wav").read_bytes() == (sounds / "kick" / "00.wav").read_bytes()
+    assert (tmp_path / "kept" / "kick" / "00.json").is_file()
+    assert studio.post("/api/keepers", json={"sounds": [kick["id"]]}).json()["copied"] == 0
+    assert studio.post("/api/keepers", json={"sounds": [999]}).status_code == 404
+
+
+def test_every_answer_is_described(studio: TestClient) -> None:
+    description = studio.get("/api/openapi.json").json()
+    paths = {path for path in description["paths"] if path.startswith("/api/")}
+    assert {f"/api/{name}" for name in ("generate", "vary", "morph", "invert", "export")} <= paths
+    for operations in description["paths"].values():
+        for operation in operations.values():
+            assert operation["description"]
+
+
+def test_other_methods_are_told_which_there_are(studio: TestClient) -> None:
+    response = studio.put("/api/shelf")
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, POST")
+
+
+class Slow(Instrument):
+    """An instrument that tells how many sounds it is asked for at a time, and waits until it may play."""
+
+    batches: list[int] = []  # noqa: RUF012
+    may_play = threading.Event()
+
+    def render(self, latents: Float, mixtures: Any) -> Float:
+        self.may_play.wait(10)
+        self.batches.append(len(latents))
+        return super().render(latents, mixtures)
+
+
+def test_what_is_asked_for_at_once_is_made_in_one_batch(drums_model: Path) -> None:
+    slow = Slow("slow", "slow", Synthesizer.from_pretrained(drums_model))
+    worker = Worker()
+    latents = slow.latents_of(range(9))
+    with ThreadPoolExecutor(1):
+        orders = [worker.submit(slow, latents[place : place + 1], [{}]) for place in range(9)]
+        slow.may_play.set()
+        clips = np.concatenate([order.result(20) for order in orders])
+    worker.close()
+    assert len(Slow.batches) <= 2  # the first may have gone alone
+    assert sum(Slow.batches) == 9
+    np.testing.assert_allclose(clips, slow.synthesizer.generate(9).numpy(), atol=1e-5)
+
+
+def test_a_worker_says_when_too_much_is_waiting(drums_model: Path) -> None:
+    instrument = Instrument("a", "a", Synthesizer.from_pretrained(drums_model))
+    worker = Worker()
+    try:
+        with pytest.raises(BusyError, match="try again"):
+            worker.submit(instrument, torch.zeros(2000, 100).numpy(), [{}] * 2000)
+    finally:
+        worker.close()
