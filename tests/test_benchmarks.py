@@ -41,6 +41,7 @@ _QUICK = {
     "data_loading.py --quick": "specgan-small, ResidentReader",
     "data_parallel.py --quick": "exchange",
     "evaluation.py --quick --threads 1": "all features",
+    "exports.py --quick": "int8",
     "fooling.py PACK --count 20": "copies 100 ms later",
     "fuzz_audio.py --count 10": "10 damaged files",
     "fuzz_files.py --kinds state --count 3": "| state | 3 |",
