@@ -14,6 +14,8 @@ from fauxley.models.wavegan import WaveGAN
 from fauxley.signal.cleaning import loudness
 from fauxley.storage import hold_folder
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from fauxley.models.wavenet import WaveNet
 
 from .conftest import DECAY, LENGTH, NOISE, PITCH, RATE
 
+pytestmark = pytest.mark.slow
 LATENT = torch.tensor([0.3, -0.5, 0.4, -0.2, 0.1, 0.9])
 
 

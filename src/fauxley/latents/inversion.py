@@ -33,15 +33,16 @@ from fauxley.latents.player import Player, Wanted
 from fauxley.latents.work import Work, kept
 from fauxley.models.synthesizer import Synthesizer
 
-STARTS, STEPS = 8, 100
+STARTS, STEPS = 6, 80
 
 _RATE = 0.05  # of Adam, at first; falls to nothing
+_LABEL_RATE = 0.2  # of that: at full speed all sounds end as mixtures of labels that mean nothing to anybody
 _ONSET = 0.1  # of the peak
 _FARTHEST = 1 / 3  # of a clip: where onsets are looked for
 _PLACES = 64
 _SILENCE = 2.0**-15
 _OWN_SOUNDS, _OWN_SEED = 4, 1_000_003  # beyond those of the atlas
-_OWN_STARTS, _OWN_STEPS = 2, 50
+_OWN_STARTS, _OWN_STEPS = 2, 40
 
 
 @dataclass(frozen=True)
@@ -203,8 +204,10 @@ class _Search:
         """The best latents and weights on each way, and their distances (B,)."""
         device = self.player.device
         z, w, targets = (each.to(device, torch.float32).clone() for each in (latents, weights, targets))
-        moved = [z.requires_grad_(), *([w.requires_grad_()] if self.free_weights and w.shape[1] else [])]
-        optimizer = torch.optim.Adam(moved, _RATE)
+        moved = {z.requires_grad_(): _RATE}
+        if self.free_weights and w.shape[1]:
+            moved[w.requires_grad_()] = _LABEL_RATE * _RATE
+        optimizer = torch.optim.Adam([{"params": [each], "lr": rate} for each, rate in moved.items()])
         best_z, best_w, best = z.detach().clone(), w.detach().clone(), torch.full((len(z),), torch.inf, device=device)
         for step in range(steps + 1):
             distance = (self.likeness.of_features(self.player.features(z, w)) - targets).norm(dim=1)
@@ -215,10 +218,10 @@ class _Search:
             )
             if step == steps:
                 break
-            gradients = torch.autograd.grad(distance.square().sum(), moved)
-            for each, gradient in zip(moved, gradients, strict=True):
+            gradients = torch.autograd.grad(distance.square().sum(), [*moved])
+            for (each, rate), group, gradient in zip(moved.items(), optimizer.param_groups, gradients, strict=True):
                 each.grad = gradient
-            optimizer.param_groups[0]["lr"] = _RATE * (1 + math.cos(math.pi * step / steps)) / 2
+                group["lr"] = rate * (1 + math.cos(math.pi * step / steps)) / 2
             optimizer.step()
             with torch.no_grad():
                 z.clamp_(-1, 1)

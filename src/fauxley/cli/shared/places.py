@@ -119,7 +119,7 @@ def say_nearness(place: Place) -> str:
     said = printable(f"{place.facts['nearest_to']}: {f'{labels}; ' if labels else ''}{place.inversion.words}") + "\n"
     if place.inversion.verdict == "unlike":
         said += "for a model that knows such sounds put fifty or more of them into a folder, and run: "
-        said += "fauxley train specgan-small --data FOLDER --run runs/NAME\n"
+        said += "fauxley train --data FOLDER --run runs/NAME\n"
     return said
 
 
