@@ -76,8 +76,9 @@ def studio(
         with importing():
             from fauxley.studio.audition import Audition
             from fauxley.studio.instruments import open_instruments
-            from fauxley.studio.server import Workshop, create_app
+            from fauxley.studio.server import create_app
             from fauxley.studio.shelf import Shelf
+            from fauxley.studio.workshop import Workshop
 
         instruments = open_instruments(models, choose_device(device))
         audition = None
