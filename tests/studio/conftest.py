@@ -18,8 +18,9 @@ from fastapi.testclient import TestClient
 
 from fauxley.studio.audition import Audition
 from fauxley.studio.instruments import open_instruments
-from fauxley.studio.server import LIMITS, Workshop, create_app
+from fauxley.studio.server import LIMITS, create_app
 from fauxley.studio.shelf import Shelf
+from fauxley.studio.workshop import Workshop
 from fauxley.web.hosts import Hosts
 
 

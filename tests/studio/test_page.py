@@ -452,6 +452,35 @@ def test_a_recording_is_dropped_on_a_pad(player: Player) -> None:
     player.problems = [each for each in player.problems if "409" not in each]
 
 
+def test_the_nearest_sound_to_a_recording_is_found_and_compared(player: Player, drums_model: Path) -> None:
+    clip = Synthesizer.from_pretrained(drums_model).generate(1, seed=99).numpy()[0, 0]
+    encoded = io.BytesIO()
+    soundfile.write(encoded, np.clip(clip, -1, 1), 16_000, format="WAV", subtype="PCM_24")
+    drop(player, 3, "knock.wav", encoded.getvalue())
+    player.page.click("#panel-sound .button:has-text('Find the nearest')")
+    player.page.click("#panel-sound .search .button:has-text('Cancel')")
+    player.page.wait_for_selector("#panel-sound .button:has-text('Find the nearest')")
+    player.page.click("#panel-sound .button:has-text('Find the nearest')")
+    player.page.wait_for_selector(".verdict", timeout=120_000)
+    assert " dB" in player.page.inner_text(".verdict")
+    assert player.page.locator(".sides .side").count() == 2
+    player.page.click("#panel-sound .button:has-text('Put the nearest')")
+    facts = player.facts(3)
+    assert facts["made"] == "resynthesis"
+    latents = np.array([facts["latent"]], np.float32)
+    expected = Synthesizer.from_pretrained(drums_model).generate(latents=latents).numpy()[0]
+    np.testing.assert_allclose(player.rendered(3), expected, atol=1e-5)
+    player.press("b")
+    assert player.facts(3)["made"] == "variation"
+
+
+def test_a_kit_for_samplers_is_saved(player: Player) -> None:
+    archive = zipfile.ZipFile(io.BytesIO(player.download(player.menu("Save a kit"))))
+    assert "kit.sfz" in archive.namelist()
+    assert len({name.split("/")[1] for name in archive.namelist() if name.endswith(".wav")}) == 16
+    player.page.wait_for_function("() => document.querySelector('#say').textContent.startsWith('16 sounds')")
+
+
 def test_stars_go_to_the_shelf_and_stay(browser: Any, drums_model: Path, tmp_path: Path) -> None:
     shelf = tmp_path / "shelf"
     with serving(str(drums_model), "--shelf", str(shelf)) as address:

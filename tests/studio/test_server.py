@@ -87,8 +87,8 @@ def test_variations_stay_near_and_within_the_prior(studio: TestClient) -> None:
         )
     )
     away = [np.array([facts.latent for facts in header.sounds]) - latent for header in (near, far)]
-    assert 0 < np.abs(away[0]).max() <= 0.1 + 1e-6
-    assert np.abs(away[1]).mean() > 4 * np.abs(away[0]).mean()
+    assert 0 < np.abs(away[0]).max() <= 0.2 + 1e-6
+    assert np.abs(away[1]).mean() > 3 * np.abs(away[0]).mean()
     assert all(np.abs(facts.latent).max() <= 1 for facts in far.sounds)
     assert len({tuple(facts.latent) for facts in far.sounds}) == 8
 
@@ -267,6 +267,67 @@ def test_an_archive_holds_each_sound_and_what_it_is(studio: TestClient) -> None:
     assert sorted(archive.namelist()) == ["hit-2.json", "hit-2.wav", "hit.json", "hit.wav"]
     assert json.loads(archive.read("hit-2.json"))["seed"] == 2
     assert len(soundfile.read(io.BytesIO(archive.read("hit.wav")))[0]) == 4096
+
+
+@pytest.mark.parametrize(("kind", "file"), [("sfz", "kit.sfz"), ("decentsampler", "kit.dspreset")])
+def test_a_kit_has_a_key_for_each_sound_and_takes_in_turn(studio: TestClient, kind: str, file: str) -> None:
+    encoded = io.BytesIO()
+    soundfile.write(encoded, 0.5 * np.sin(np.arange(8000) / 5), 16_000, format="WAV")
+    sent = studio.post("/api/recordings", params={"name": "a.wav", "model": "kinds"}, content=encoded.getvalue())
+    sounds: list[dict[str, Any]] = [
+        {"name": "my snare", "model": "kinds", "seed": 2, "labels": {"snare": 1.0}},
+        {"name": "my kick", "model": "kinds", "seed": 1, "labels": {"kick": 1.0}},
+        {"name": "knock", "recording": sent.headers["x-recording"]},
+    ]
+    response = studio.post("/api/export", json={"format": kind, "sounds": sounds, "takes": 3, "layers": 1})
+    assert response.status_code == 200, response.text
+    archive = zipfile.ZipFile(io.BytesIO(response.content))
+    files = [name for name in archive.namelist() if name.endswith(".wav")]
+    assert sorted(len([name for name in files if each in name]) for each in ("snare", "kick", "knock")) == [1, 3, 3]
+    text = archive.read(file).decode()
+    assert all(Path(name).name in text for name in files)
+    assert "LICENSE.txt" in archive.namelist()
+
+
+def test_sounds_of_several_rates_make_no_kit(studio: TestClient) -> None:
+    sounds = [{"model": "kinds", "seed": 1}, {"model": "wide-things", "seed": 1}]
+    response = studio.post("/api/export", json={"format": "sfz", "sounds": sounds})
+    assert response.status_code == 409
+    assert "sample rate" in response.json()["detail"]
+
+
+def searched(studio: TestClient, begun: Any) -> dict[str, Any]:
+    """A search, once it has ended."""
+    assert begun.status_code == 202, begun.text
+    for _ in range(2400):
+        state: dict[str, Any] = studio.get(f"/api/invert/{begun.json()['id']}").json()
+        if state["state"] not in ("waiting", "running"):
+            return state
+        threading.Event().wait(0.05)
+    raise AssertionError(state)
+
+
+def test_a_sound_of_the_model_is_found_again(
+    studio: TestClient, kinds_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    clip = Synthesizer.from_pretrained(kinds_model).generate(1, seed=77, labels="kick").numpy()[0, 0]
+    encoded = io.BytesIO()
+    soundfile.write(encoded, clip, 16_000, format="WAV", subtype="FLOAT")
+    sent = studio.post("/api/recordings", params={"name": "a.wav", "model": "kinds"}, content=encoded.getvalue())
+    ask = {"model": "kinds", "recording": sent.headers["x-recording"], "labels": {"kick": 1.0}}
+    state = searched(studio, studio.post("/api/invert", json=ask))
+    assert state["state"] == "done", state
+    assert state["verdict"]
+    assert state["distance"] >= 0
+    header, found = sounds_of(studio.get(f"/api/invert/{state['id']}/sound"))
+    assert (header.sounds[0].labels, header.sounds[0].made) == ({"kick": 1.0}, "resynthesis")
+    latents = np.array([header.sounds[0].latent], np.float32)
+    again = Synthesizer.from_pretrained(kinds_model).generate(latents=latents, labels="kick").numpy()
+    np.testing.assert_allclose(found, again, atol=1e-5)
+    begun = studio.post("/api/invert", json=ask)
+    assert studio.delete(f"/api/invert/{begun.json()['id']}").status_code == 200
+    assert searched(studio, begun)["state"] == "cancelled"
 
 
 def test_a_folder_is_listened_through_and_keepers_are_copied(open_studio: Open, sounds: Path, tmp_path: Path) -> None:

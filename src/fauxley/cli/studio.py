@@ -1,10 +1,13 @@
 """`fauxley studio`: models as an instrument in the browser, and folders of sounds to listen through."""
 
 import secrets
+import threading
+import time
 import webbrowser
 from contextlib import ExitStack, closing, suppress
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -14,6 +17,9 @@ from fauxley.machine import Device, choose_device, importing, keep_freed_memory
 from fauxley.runs import model_folders
 from fauxley.storage import check_folder_place
 from fauxley.terminal.formatting import counted
+
+if TYPE_CHECKING:  # comes with the extra `studio`
+    from fauxley.web.server import Server
 
 Places = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
 _HERE = ("127.0.0.1", "localhost", "::1")
@@ -59,11 +65,12 @@ def studio(
         open: Open the page in the browser.
         quiet: Do not print the address.
     """
-    try:
-        from fauxley.web.hosts import Hosts
-        from fauxley.web.server import Server, address_of, bind
-    except ModuleNotFoundError as error:
-        raise UsageError(f"the studio needs {error.name}: pip install 'fauxley[studio]'") from error
+    for needed in ("fastapi", "uvicorn"):
+        if find_spec(needed) is None:
+            raise UsageError(f"the studio needs {needed}: pip install 'fauxley[studio]'")
+    from fauxley.web.hosts import Hosts
+    from fauxley.web.server import Server, address_of, bind
+
     if root_path and not root_path.startswith("/"):
         raise UsageError(f"--root-path begins with a slash; got {root_path!r}")
     models, folder = _sorted(places)
@@ -76,8 +83,9 @@ def studio(
         with importing():
             from fauxley.studio.audition import Audition
             from fauxley.studio.instruments import open_instruments
-            from fauxley.studio.server import Workshop, create_app
+            from fauxley.studio.server import create_app
             from fauxley.studio.shelf import Shelf
+            from fauxley.studio.workshop import Workshop
 
         instruments = open_instruments(models, choose_device(device))
         audition = None
@@ -91,11 +99,20 @@ def studio(
         ready = "" if quiet else f"{what}: {address}  (Ctrl-C stops)"
         server = Server(create_app(workshop, hosts, prefix=prefix), announcement=ready)
         if open:
-            webbrowser.open(address)
+            threading.Thread(target=_show, args=(server, address), daemon=True).start()
         server.serve_on(bound)
     if not quiet:
         starred = len(list(shelf.glob("*.wav"))) if shelf.is_dir() else 0
         print(f"stopped; {counted(starred, 'sound')} in {printable(shelf)}" if starred else "stopped")
+
+
+def _show(server: "Server", address: str) -> None:
+    """Open the page once the server takes requests."""
+    while not server.started:
+        if server.should_exit:
+            return
+        time.sleep(0.05)
+    webbrowser.open(address)
 
 
 def _sorted(places: tuple[Path, ...]) -> tuple[list[Path], Path | None]:

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fauxley.errors import FauxleyError, UsageError
+from fauxley.errors import FauxleyError
+from fauxley.latents.inversion import invert
 from fauxley.studio.instruments import Float, Instrument
 from fauxley.studio.recordings import Recording
 from fauxley.studio.worker import BusyError
@@ -38,13 +39,14 @@ class Found:
 
 @dataclass
 class Inversion:
-    """A search: its state, the share that is done, and what came of it."""
+    """A search: its state, what is being done and the share of it that is done, and what came of it."""
 
     id: str
     instrument: Instrument
     recording: Recording
     labels: dict[str, float]
     state: State = "waiting"
+    stage: str = ""
     share: float = 0.0
     found: Found | None = None
     problem: str = ""
@@ -64,7 +66,6 @@ class Inversions:
 
         Raises:
             BusyError: too many are waiting.
-            UsageError: this installation cannot search.
         """
         search = Inversion(secrets.token_urlsafe(12), instrument, recording, labels)
         with self._lock:
@@ -107,5 +108,10 @@ def _run(search: Inversion) -> None:
 
 
 def _nearest(search: Inversion) -> Found:
-    """The one place that leans on `fauxley.latents`."""
-    raise UsageError("this version of fauxley cannot find the latent of a recording yet")
+    def tell(stage: str, done: int, total: int) -> None:
+        search.stage, search.share = stage, done / max(total, 1)
+
+    wanted = search.labels or None
+    audio = search.recording.audio
+    found = invert(search.instrument.synthesizer, audio, labels=wanted, progress=tell, cancelled=search.stop.is_set)
+    return Found(found.latent.numpy(), found.labels, found.audio.numpy(), found.distance, found.words)

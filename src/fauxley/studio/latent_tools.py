@@ -1,4 +1,4 @@
-"""Moving among latents: the one place where the studio leans on other parts of fauxley for it.
+"""Moves among latents as requests ask for them: lists of numbers, places in a square, and labels that move along.
 
 Z numbers in a latent.
 """
@@ -6,19 +6,20 @@ Z numbers in a latent.
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import torch
 
+from fauxley.latents import moves
 from fauxley.studio.instruments import Float, Mixture
-
-_LIMIT = 1.0  # latents are uniform in [-1, 1]
 
 
 def vary(latent: Float, count: int, radius: float, seed: int) -> Float:
-    """`count` latents (count, Z) around one, (Z,): each number moves by up to `radius`, and is reflected at ±1."""
-    moves = np.random.default_rng(seed).uniform(-radius, radius, (count, len(latent)))
-    moved = np.clip(latent, -_LIMIT, _LIMIT) + moves
-    moved = np.where(moved > _LIMIT, 2 * _LIMIT - moved, moved)
-    moved = np.where(moved < -_LIMIT, -2 * _LIMIT - moved, moved)
-    return np.clip(moved, -_LIMIT, _LIMIT).astype(np.float32)
+    """`count` latents (count, Z) around one, (Z,); see `fauxley.latents.moves.vary`.
+
+    Raises:
+        UsageError: it is no latent of numbers from -1 to 1.
+    """
+    found: Float = moves.vary(torch.from_numpy(latent), count, radius, seed).numpy()
+    return found
 
 
 def grid(rows: int, columns: int) -> list[tuple[float, float]]:
@@ -29,9 +30,12 @@ def grid(rows: int, columns: int) -> list[tuple[float, float]]:
 
 def at(corners: Float, x: float, y: float) -> Float:
     """The latent (Z,) at a place between two corners (2, Z), or in the square of four, (4, Z), row by row."""
-    if len(corners) == 2:
-        return between(corners[0], corners[1], x)
-    return between(between(corners[0], corners[1], x), between(corners[2], corners[3], x), y)
+    places = torch.from_numpy(corners)
+    middle = moves.between(places[0], places[1], x)
+    if len(corners) == 4:
+        middle = moves.between(middle, moves.between(places[2], places[3], x), y)
+    found: Float = middle.numpy()
+    return found
 
 
 def mix(labels: Sequence[Mixture], x: float, y: float) -> Mixture:
@@ -45,15 +49,3 @@ def mix(labels: Sequence[Mixture], x: float, y: float) -> Mixture:
         for word in words
     }
     return {word: weight for word, weight in mixed.items() if weight > 0}
-
-
-def between(a: Float, b: Float, share: float) -> Float:
-    """Spherical interpolation (Shoemake 1985) of latents (Z,)."""
-    norms = float(np.linalg.norm(a) * np.linalg.norm(b))
-    angle = float(np.arccos(np.clip(float(a @ b) / norms, -1, 1))) if norms else 0.0
-    if np.sin(angle) < 1e-4:
-        shares = (1 - share, share)
-    else:
-        shares = (float(np.sin((1 - share) * angle) / np.sin(angle)), float(np.sin(share * angle) / np.sin(angle)))
-    found: Float = np.asarray(shares[0] * a + shares[1] * b, np.float32)
-    return found

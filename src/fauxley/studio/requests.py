@@ -35,13 +35,13 @@ class Generate(_Strict):
 
 
 class Vary(_Strict):
-    """Sounds around a latent: each of its numbers moves by up to `radius`."""
+    """Sounds around a latent, within a radius: 0 is the latent itself, at 1 nothing of it is left."""
 
     model: Identifier
     latent: Latent
     labels: Labels = {}
     count: Count = 1
-    radius: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] = 0.3
+    radius: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.15
     seed: Seed = 0
 
 
@@ -90,10 +90,18 @@ class Kept(_Strict):
 
 
 class Export(_Strict):
-    """Sounds to write into one archive."""
+    """Sounds to write into one archive: as files, or as a kit for samplers.
 
-    format: Literal["wav"] = "wav"
+    In a kit each sound of a model gets `takes` variations within `radius` that sound in turn, and up to `layers` of
+    them by how hard a key is struck. The sounds of a kit are of one sample rate.
+    """
+
+    format: Literal["wav", "sfz", "decentsampler", "folder"] = "wav"
     sounds: Annotated[list[Kept], Field(min_length=1, max_length=MOST_EXPORTED)]
+    name: Annotated[str, Field(min_length=1, max_length=60)] = "kit"
+    takes: Annotated[int, Field(ge=1, le=6), _WHOLE] = 3
+    layers: Annotated[int, Field(ge=1, le=3), _WHOLE] = 2
+    radius: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.1
 
 
 class Keep(_Strict):
@@ -135,6 +143,7 @@ class Search(BaseModel):
 
     id: str
     state: Literal["waiting", "running", "done", "failed", "cancelled"]
+    stage: str
     share: float
     problem: str = ""
     verdict: str = ""

@@ -20,9 +20,6 @@ import asyncio
 import base64
 import secrets
 from collections.abc import Sequence
-from concurrent.futures import Future
-from contextlib import ExitStack
-from dataclasses import dataclass, field
 from importlib import resources
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -36,13 +33,14 @@ from starlette.routing import Match, Route
 
 from fauxley import __version__
 from fauxley.errors import FauxleyError, UsageError
+from fauxley.export.kit import Variations
 from fauxley.sounds.reading import AudioFileError
 from fauxley.studio import latent_tools
 from fauxley.studio.archive import write_archive
-from fauxley.studio.audition import Audition
 from fauxley.studio.instruments import Float, Instrument, Mixture
-from fauxley.studio.inversions import Inversion, Inversions
-from fauxley.studio.recordings import Recording, RecordingError, Recordings
+from fauxley.studio.inversions import Inversion
+from fauxley.studio.kits import kit_archive
+from fauxley.studio.recordings import RecordingError
 from fauxley.studio.requests import (
     Copied,
     Export,
@@ -61,18 +59,18 @@ from fauxley.studio.requests import (
     Vary,
     Written,
 )
-from fauxley.studio.shelf import Shelf, file_name
+from fauxley.studio.shelf import file_name
 from fauxley.studio.wire import MEDIA_TYPE, SoundFacts, pack, wav_bytes
-from fauxley.studio.worker import BusyError, Worker
+from fauxley.studio.worker import BusyError
+from fauxley.studio.workshop import MissingError, Workshop, facts_of, rows
 from fauxley.web.guard import Guard, RequestLimits
 from fauxley.web.hosts import Hosts
 from fauxley.web.pages import serve_pages
 
 UPLOAD_BYTES = 32 << 20
 LIMITS = RequestLimits(body_bytes=UPLOAD_BYTES, body_seconds=60.0, requests_per_minute=60_000)
-_SECONDS_FOR_SOUNDS = 60.0
+MOST_KEYS = 64  # of a kit
 _DECODERS = 2  # files decoded at a time
-_MOST_VALUES = 1 << 26  # numbers in the sounds of one answer
 _WAV = {"audio/wav": {"schema": {"type": "string", "format": "binary"}}}
 _SOUNDS: dict[int | str, dict[str, Any]] = {
     200: {
@@ -95,86 +93,6 @@ that is no sound.",
         503: "Busy; try again.",
     }.items()
 }
-
-
-@dataclass
-class Workshop:
-    """All that stands behind the page. To be closed.
-
-    Attributes:
-        instruments: models, the first of which is shown first.
-        shelf: of starred sounds.
-        audition: the folder to listen through, if there is one.
-        token: what requests must know; "" for nothing.
-    """
-
-    instruments: Sequence[Instrument]
-    shelf: Shelf
-    audition: Audition | None = None
-    token: str = ""
-    worker: Worker = field(default_factory=Worker)
-    recordings: Recordings = field(default_factory=Recordings)
-    inversions: Inversions = field(default_factory=Inversions)
-
-    def instrument(self, identifier: str) -> Instrument:
-        """The model of this name, or 404."""
-        for each in self.instruments:
-            if each.id == identifier:
-                return each
-        raise HTTPException(404, "there is no such model here")
-
-    def maker_of(self, model: str, latent: Sequence[float]) -> str:
-        """Which of the models that are open has made a sound, by what is said beside it; "" if none has."""
-        makers = [each for each in self.instruments if each.is_called(model) and each.latent_size == len(latent)]
-        return makers[0].id if len(makers) == 1 else ""
-
-    def recording(self, identifier: str) -> Recording:
-        """The recording of this name, or 404."""
-        found = self.recordings.get(identifier)
-        if found is None:
-            raise HTTPException(404, "this recording is no longer here; drop the file again")
-        return found
-
-    def search(self, identifier: str) -> Inversion:
-        """The search of this name, or 404."""
-        found = self.inversions.get(identifier)
-        if found is None:
-            raise HTTPException(404, "there is no such search")
-        return found
-
-    def folder(self) -> Audition:
-        """The folder to listen through, or 404."""
-        if self.audition is None:
-            raise HTTPException(404, "no folder is open; 'fauxley studio FOLDER' opens one")
-        return self.audition
-
-    async def sounds(self, instrument: Instrument, latents: Float, mixtures: Sequence[Mixture]) -> Float:
-        """Sounds (N, C, T) of latents (N, Z)."""
-        instrument.check(latents)
-        channels, samples = instrument.shape
-        if len(latents) * channels * samples > _MOST_VALUES:
-            raise UsageError(f"{len(latents)} sounds of {instrument.name} are too much for one answer; ask for fewer")
-        order: Future[Float] = self.worker.submit(instrument, latents, mixtures)
-        try:
-            return await asyncio.wait_for(asyncio.wrap_future(order), _SECONDS_FOR_SOUNDS)
-        except TimeoutError as error:
-            raise BusyError("this takes too long just now; ask for fewer sounds, or try again") from error
-
-    def warm_up(self) -> None:
-        """Make a sound of each model, so that the first that is asked for comes at once.
-
-        Raises:
-            FauxleyError: one makes no sounds.
-        """
-        for each in self.instruments:
-            self.worker.submit(each, each.latents_of([0]), each.mixtures({}, 1)).result()
-
-    def close(self) -> None:
-        """End all threads."""
-        with ExitStack() as stack:
-            for each in (self.worker, self.inversions, self.audition):
-                if each is not None:
-                    stack.callback(each.close)
 
 
 def create_app(workshop: Workshop, hosts: Hosts, limits: RequestLimits = LIMITS, prefix: str = "") -> FastAPI:
@@ -220,7 +138,7 @@ def create_app(workshop: Workshop, hosts: Hosts, limits: RequestLimits = LIMITS,
 def _answer_errors(app: FastAPI, api: APIRouter) -> None:
     @app.exception_handler(FauxleyError)
     def failed(request: Request, error: Exception) -> JSONResponse:
-        code = 503 if isinstance(error, BusyError) else 409
+        code = 503 if isinstance(error, BusyError) else 404 if isinstance(error, MissingError) else 409
         return JSONResponse({"detail": str(error)}, code, {"retry-after": "2"} if code == 503 else None)
 
     @app.exception_handler(405)
@@ -265,7 +183,7 @@ def _serve_studio(api: APIRouter, workshop: Workshop) -> None:
         kept=str(audition.kept) if audition else "",
         shelf=str(workshop.shelf.folder),
         can_invert=bool(models),
-        formats=["wav"],
+        formats=["wav", "sfz", "decentsampler", "folder"],
     )
 
     @api.get("/studio")
@@ -280,7 +198,7 @@ def _serve_sounds(api: APIRouter, workshop: Workshop) -> None:
     ) -> Response:
         clips = await workshop.sounds(instrument, latents, mixtures)
         facts = [
-            _facts(instrument, latent, mixture, made, None if first_seed is None else first_seed + place)
+            facts_of(instrument, latent, mixture, made, None if first_seed is None else first_seed + place)
             for place, (latent, mixture) in enumerate(zip(latents, mixtures, strict=True))
         ]
         return Response(pack(clips, instrument.synthesizer.sample_rate, facts), media_type=MEDIA_TYPE)
@@ -290,7 +208,7 @@ def _serve_sounds(api: APIRouter, workshop: Workshop) -> None:
         """New sounds, of seeds or of latents."""
         instrument = workshop.instrument(body.model)
         if body.latents is not None:
-            latents = _rows(body.latents)
+            latents = rows(body.latents)
             return await answer(instrument, latents, instrument.mixtures(body.labels, len(latents)), "latent")
         latents = instrument.latents_of(range(body.seed, body.seed + body.count))
         mixtures = instrument.mixtures(body.labels, len(latents), body.seed)
@@ -300,7 +218,7 @@ def _serve_sounds(api: APIRouter, workshop: Workshop) -> None:
     async def vary(body: Vary) -> Response:
         """Sounds around a latent."""
         instrument = workshop.instrument(body.model)
-        latent = _rows([body.latent])
+        latent = rows([body.latent])
         instrument.check(latent)
         latents = latent_tools.vary(latent[0], body.count, body.radius, body.seed)
         mixtures = instrument.mixtures(body.labels, 1) * len(latents)
@@ -383,27 +301,13 @@ def _serve_recordings(api: APIRouter, workshop: Workshop) -> None:
         found = workshop.search(search)
         if found.found is None:
             raise HTTPException(404, "nothing has been found yet")
-        facts = _facts(found.instrument, found.found.latent, found.found.labels, "resynthesis", None)
+        facts = facts_of(found.instrument, found.found.latent, found.found.labels, "resynthesis", None)
         facts.name = found.recording.name
         rate = found.instrument.synthesizer.sample_rate
         return Response(pack(found.found.audio[None], rate, [facts]), media_type=MEDIA_TYPE)
 
 
 def _serve_files(api: APIRouter, workshop: Workshop) -> None:
-    async def made(kept: Kept) -> tuple[Float, int, SoundFacts]:
-        """A sound (C, T), its sample rate and what it is."""
-        if kept.recording is not None:
-            recording = workshop.recording(kept.recording)
-            return recording.audio, recording.sample_rate, SoundFacts(made="recording", name=recording.name)
-        if kept.model is None or (kept.latent is None and kept.seed is None):
-            raise UsageError("a sound to write has a recording, or a model with a latent or a seed")
-        instrument = workshop.instrument(kept.model)
-        latents = instrument.latents_of([kept.seed or 0]) if kept.latent is None else _rows([kept.latent])
-        (mixture,) = instrument.mixtures(kept.labels, 1, kept.seed or 0)
-        clips = await workshop.sounds(instrument, latents, [mixture])
-        facts = _facts(instrument, latents[0], mixture, kept.made, kept.seed)
-        return clips[0], instrument.synthesizer.sample_rate, facts
-
     @api.get("/shelf")
     def shelf() -> list[ShelfEntry]:
         """Starred sounds that are on the disk."""
@@ -412,7 +316,7 @@ def _serve_files(api: APIRouter, workshop: Workshop) -> None:
     @api.post("/shelf", status_code=201)
     async def put(body: Kept) -> Written:
         """Write a sound to the shelf's folder."""
-        clip, rate, facts = await made(body)
+        clip, rate, facts = await workshop.made(body)
         content = facts.model_dump(exclude={"name"})
         try:
             file = await run_in_threadpool(workshop.shelf.put, body.name or "sound", clip, rate, content)
@@ -429,9 +333,16 @@ def _serve_files(api: APIRouter, workshop: Workshop) -> None:
 
     @api.post("/export", responses={200: {"content": {"application/zip": {}}}}, response_class=Response)
     async def export(body: Export) -> Response:
-        """An archive of sounds, each with what it is in a file beside it."""
-        sounds = [(each.name, *(await made(each))) for each in body.sounds]
-        return _file(await run_in_threadpool(write_archive, sounds), "application/zip", "sounds.zip")
+        """An archive of sounds, each with what it is in a file beside it; or of a kit that samplers play."""
+        if body.format == "wav":
+            sounds = [(each.name, *(await workshop.made(each))) for each in body.sounds]
+            return _file(await run_in_threadpool(write_archive, sounds), "application/zip", "sounds.zip")
+        if len(body.sounds) > MOST_KEYS:
+            raise UsageError(f"a kit has at most {MOST_KEYS} sounds; got {len(body.sounds)}")
+        variations = Variations(body.takes, body.layers, body.radius)
+        pads = [await workshop.takes(each, variations) for each in body.sounds]
+        content = await run_in_threadpool(kit_archive, body.name, body.format, pads, {"fauxley": __version__})
+        return _file(content, "application/zip", f"{file_name(body.name)}-{body.format}.zip")
 
 
 def _serve_folder(api: APIRouter, workshop: Workshop) -> None:
@@ -469,18 +380,6 @@ def _serve_folder(api: APIRouter, workshop: Workshop) -> None:
             raise FauxleyError(f"keepers cannot be copied: {error.strerror or error}") from error
 
 
-def _facts(instrument: Instrument, latent: Float, labels: Mixture, made: str, seed: int | None) -> SoundFacts:
-    return SoundFacts(
-        model=instrument.id,
-        model_name=instrument.name,
-        seed=seed,
-        latent=[float(value) for value in latent],
-        labels=dict(labels),
-        license=instrument.synthesizer.provenance.license,
-        made=made,
-    )
-
-
 def _shelf_entry(file: str, said: dict[str, Any]) -> ShelfEntry | None:
     """What a file beside a sound says, as far as it makes sense; whoever wrote it may have written anything."""
     plain = {
@@ -503,6 +402,7 @@ def _search(search: Inversion) -> Search:
     return Search(
         id=search.id,
         state=search.state,
+        stage=search.stage,
         share=search.share,
         problem=search.problem,
         verdict=found.verdict if found else "",
@@ -518,22 +418,11 @@ def _between(
         raise UsageError("a morph has two corners, or four")
     if labels and len(labels) != len(corners):
         raise UsageError("give the labels of all corners, or none")
-    rows = _rows(corners)
-    instrument.check(rows)
+    known_latents = rows(corners)
+    instrument.check(known_latents)
     known = [instrument.mixtures(mixture, 1)[0] for mixture in labels or [{}] * len(corners)]
-    latents = np.stack([latent_tools.at(rows, x, y) for x, y in places])
+    latents = np.stack([latent_tools.at(known_latents, x, y) for x, y in places])
     return latents, [latent_tools.mix(known, x, y) for x, y in places]
-
-
-def _rows(latents: Sequence[Sequence[float]]) -> Float:
-    """Latents (N, Z).
-
-    Raises:
-        UsageError: they differ in length.
-    """
-    if len({len(latent) for latent in latents}) != 1:
-        raise UsageError("all latents must have the same number of numbers")
-    return np.array(latents, np.float32)
 
 
 def _decode_latent(text: str) -> Float:

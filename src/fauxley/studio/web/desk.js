@@ -26,7 +26,7 @@ export class Desk {
     this.player = new Player();
     this.model = engine.studio.models[0]?.id ?? "";
     this.label = "";
-    this.radius = 0.3;
+    this.radius = 0.15;
     this.made = 0;
     /** Starred sounds by id. @type {Map<string, Shelved>} */
     this.shelf = new Map();

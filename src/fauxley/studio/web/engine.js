@@ -51,7 +51,7 @@ export async function openEngine() {
         await new Promise((wake) => setTimeout(wake, POLL));
         search = await (await server.ask(signal.aborted ? "DELETE" : "GET", path)).json();
         if (signal.aborted) throw new EngineError("cancelled");
-        onShare(search.share);
+        onShare(search.share, search.stage);
       }
       if (search.state !== "done") throw new EngineError(search.problem || search.state);
       const [sound] = unpack(await (await server.ask("GET", `${path}/sound`)).arrayBuffer());
@@ -59,14 +59,17 @@ export async function openEngine() {
     },
 
     async shelve(name, sound, recording) {
-      const { model, latent, seed, labels, made } = sound.facts;
-      if (!latent.length && !recording) return null;
-      const body = latent.length ? { name, model, latent, seed, labels, made } : { name, recording };
-      return (await server.ask("POST", "api/shelf", body)).json();
+      if (!sound.facts.latent.length && !recording) return null;
+      return (await server.ask("POST", "api/shelf", toKeep(name, sound, recording))).json();
     },
 
     async unshelve(file) {
       await server.ask("DELETE", `api/shelf/${encodeURIComponent(file)}`);
+    },
+
+    async kit({ format, name, sounds }) {
+      const body = { format, name, sounds: sounds.map((each) => toKeep(each.name, each.sound, each.recording)) };
+      return (await server.ask("POST", "api/export", body)).blob();
     },
 
     folder: async () => (await server.ask("GET", "api/folder")).json(),
@@ -81,6 +84,12 @@ export async function openEngine() {
       return new URL(`api/wav?${query}`, document.baseURI).href;
     },
   };
+}
+
+/** What the server needs to make a sound again. @param {string} name @param {Sound} sound @param {string} [recording] */
+function toKeep(name, { facts }, recording) {
+  const { model, latent, seed, labels, made } = facts;
+  return latent.length ? { name, model, latent, seed, labels, made } : { name, recording };
 }
 
 /** The token that the address holds, kept for as long as the tab is open and taken out of sight. */

@@ -147,12 +147,16 @@ export class Inspector {
     const looking = new AbortController();
     this.#looking = looking;
     const bar = h("progress", { max: 1, value: 0, "aria-label": "Looking for the nearest sound" });
-    this.#search.replaceChildren(h("p", {}, "Looking for the nearest sound …"), bar,
+    const stage = h("p", {}, "Looking for the nearest sound …");
+    this.#search.replaceChildren(stage, bar,
       button({ icon: "close", text: "Cancel", click: () => looking.abort() }));
     try {
       const recording = await desk.recordingOf(sound, name);
       const ask = { model: desk.model, recording, labels: desk.labels };
-      const found = await desk.engine.invert(ask, (share) => (bar.value = share), looking.signal);
+      const found = await desk.engine.invert(ask, (share, what) => {
+        bar.value = share;
+        stage.textContent = `${what.charAt(0).toUpperCase()}${what.slice(1)} …`;
+      }, looking.signal);
       desk.takeIn([found.sound]);
       if (!looking.signal.aborted) this.#compare(pad, sound, found.sound, found.verdict, name);
       say(found.verdict);

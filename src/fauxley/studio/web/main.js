@@ -5,7 +5,7 @@ import { Database } from "./database.js";
 import { Desk } from "./desk.js";
 import { button, byId, chooseFile, h, icon, say, sayProblem } from "./dom.js";
 import { openEngine } from "./engine.js";
-import { saveArchive, saveLoop, savePad, saveSession } from "./files.js";
+import { saveArchive, saveKit, saveLoop, savePad, saveSession } from "./files.js";
 import { Inspector } from "./inspector.js";
 import { Library } from "./library.js";
 import { connectMidi } from "./midi.js";
@@ -158,15 +158,15 @@ function buildTop(desk, transport) {
 function buildPadTools(desk) {
   const { store } = desk;
   const radius = h("input", {
-    type: "range", min: 0.02, max: 1, step: 0.02, "aria-label": "Radius of variations",
+    type: "range", min: 0.01, max: 1, step: 0.01, "aria-label": "Radius of variations",
     input: () => { desk.radius = Number(radius.value); desk.changed(); },
   });
   const value = h("output", {});
   const update = () => {
     radius.value = String(desk.radius);
-    value.textContent = desk.radius < 0.15 ? "close" : desk.radius < 0.45 ? "near" : desk.radius < 0.8 ? "far" : "wild";
+    value.textContent = desk.radius < 0.08 ? "close" : desk.radius < 0.25 ? "near" : desk.radius < 0.5 ? "far" : "wild";
     radius.setAttribute("aria-valuetext", `${value.textContent}, ${desk.radius}`);
-    radius.style.setProperty("--share", String((desk.radius - 0.02) / 0.98));
+    radius.style.setProperty("--share", String((desk.radius - 0.01) / 0.99));
   };
   desk.listen(update);
   update();
@@ -220,6 +220,8 @@ function buildStepTools(desk, steps) {
 function buildMenu(desk, sequencer) {
   const menu = byId("menu", HTMLDialogElement), help = byId("help", HTMLDialogElement);
   const rounds = h("select", { "aria-label": "Rounds of the loop" }, ...[1, 2, 4, 8].map((count) => h("option", { value: count }, count === 1 ? "1 round" : `${count} rounds`)));
+  const kits = /** @type {Record<string, string>} */ ({ sfz: "SFZ", decentsampler: "DecentSampler", folder: "plain folders" });
+  const format = h("select", { "aria-label": "Format of the kit" }, ...desk.engine.studio.formats.filter((each) => each in kits).map((each) => h("option", { value: each }, kits[each])));
   const rate = h("select", { "aria-label": "Sample rate of the loop" }, ...[44_100, 48_000].map((each) => h("option", { value: each }, `${each / 1000} kHz`)));
   /** @param {() => unknown} action */
   const then = (action) => async () => {
@@ -243,6 +245,7 @@ function buildMenu(desk, sequencer) {
     }),
     item("save", "Save this pad as WAV", () => savePad(desk, desk.store.selected)),
     item("save", "Save all pads as zip", () => saveArchive(desk)),
+    h("div", { class: "row loop-row", id: "kit-row" }, item("grid", "Save a kit for samplers", () => saveKit(desk, format.value)), format),
     h("div", { class: "row loop-row" }, item("save", "Save loop as WAV", () => saveLoop(desk, Number(rounds.value), Number(rate.value))), rounds, rate),
     item("midi", "Connect MIDI", () => connectMidi((pad, velocity) => desk.play(pad, velocity))),
     item("keys", "Keys", () => help.showModal()),

@@ -38,7 +38,7 @@ export function openSession(desk, text) {
   if (said.version !== 1) throw new SessionError("This session was saved by a newer studio; update fauxley to open it.");
   const sounds = list(said.sounds).map(readSound).filter((sound) => sound !== null);
   desk.takeIn(sounds.filter(({ id }) => !desk.store.sounds.has(id)));
-  desk.radius = number(said.radius, [0.02, 1], 0.3);
+  desk.radius = number(said.radius, [0.01, 1], 0.15);
   desk.made = Math.max(desk.made, number(said.made, [0, 1e9], 0));
   desk.store.reset(readState(said.state, (id) => desk.store.sounds.has(id)));
   desk.changed();
@@ -164,7 +164,7 @@ export async function resumeSession(desk) {
   if (!desk.store.sounds.size) return false;
   desk.model = desk.engine.studio.models.some(({ id }) => id === said.model) ? said.model : desk.model;
   desk.label = desk.modelShown?.labels.includes(said.label) ? said.label : "";
-  desk.radius = number(said.radius, [0.02, 1], 0.3);
+  desk.radius = number(said.radius, [0.01, 1], 0.15);
   desk.made = number(said.made, [0, 1e9], 0);
   desk.store.selected = Math.round(number(said.selected, [0, NUM_PADS - 1], 0));
   desk.store.reset(readState(said.state, (id) => desk.store.sounds.has(id)));

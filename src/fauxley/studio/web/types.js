@@ -90,6 +90,7 @@
  * @property {string} kept        where its keepers go
  * @property {string} shelf       where starred sounds are written; "" for nowhere
  * @property {boolean} can_invert
+ * @property {string[]} formats   of archives: "wav", and those of kits
  */
 
 /**
@@ -121,12 +122,13 @@
  * @property {(ask: Square & {rows?: number, columns: number}) => Promise<Sound[]>} morph
  * @property {(ask: Square & {x: number, y: number}) => Promise<Sound>} place
  * @property {(file: File, model: string) => Promise<{sound: Sound, recording: string, remark: string}>} record
- * @property {(ask: {model: string, recording: string, labels?: Record<string, number>}, onShare: (share: number) => void, signal: AbortSignal) => Promise<{sound: Sound, verdict: string}>} invert
+ * @property {(ask: {model: string, recording: string, labels?: Record<string, number>}, onShare: (share: number, stage: string) => void, signal: AbortSignal) => Promise<{sound: Sound, verdict: string}>} invert
  * @property {(name: string, sound: Sound, recording?: string) => Promise<{file: string, folder: string} | null>} shelve
  * @property {(file: string) => Promise<void>} unshelve
  * @property {() => Promise<FolderFile[]>} folder
  * @property {(file: FolderFile) => Promise<Sound>} load
  * @property {(files: number[]) => Promise<{copied: number, folder: string}>} keep
+ * @property {(ask: {format: string, name: string, sounds: {name: string, sound: Sound, recording?: string}[]}) => Promise<Blob>} kit
  * @property {(sound: Sound, name: string) => string} address   of a sound as a WAV file; "" where there is none
  */
 
