@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from fauxley.errors import FauxleyError, UsageError, printable
 from fauxley.export.general_midi import drum_keys
 from fauxley.export.kit import Layer, OneShot, Variations
+from fauxley.latents.moves import vary
 from fauxley.machine import in_memory
-from fauxley.models.draws import Draws
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.rendering.batches import SoundRequest
 from fauxley.serialization import parse_json, read_file, reading
@@ -174,7 +175,8 @@ def _sidecar(path: Path) -> dict[str, Any]:
 def _layers(synthesizer: Synthesizer, head: OneShot, variations: Variations, advance: Advance) -> list[Layer]:
     """The layers of a sound, found among variations of it; `head` brings its latent."""
     assert head.latent is not None
-    latents = np.concatenate([head.latent[None], _around(head.latent, variations)])
+    latent = torch.from_numpy(head.latent)
+    latents = torch.cat([latent[None], vary(latent.clamp(-1, 1), variations.sounds - 1, variations.radius)]).numpy()
     with in_memory("ask for fewer takes or layers"):
         labels = None if head.label_weights is None else np.tile(head.label_weights, (len(latents), 1))
         clips = synthesizer.generate(latents=latents, labels=labels).numpy()
@@ -186,14 +188,6 @@ def _layers(synthesizer: Synthesizer, head: OneShot, variations: Variations, adv
         for place, (clip, latent) in enumerate(zip(clips, latents, strict=True))
     ]
     return layered(shots, variations.takes, variations.layers)
-
-
-def _around(latent: NDArray[np.float32], variations: Variations) -> NDArray[np.float32]:
-    """Latents within a radius, and within the range that a model has learnt: (sounds - 1, latent_size)."""
-    count = variations.sounds - 1
-    seed = int.from_bytes(np.ascontiguousarray(latent).tobytes()[:8], "little") >> 1
-    steps = Draws(seed).latents(count, len(latent)).numpy() * (2 * variations.radius)
-    return np.clip(latent + steps, -1, 1).astype(np.float32)
 
 
 def layered(shots: Sequence[OneShot], takes: int, layers: int) -> list[Layer]:
