@@ -145,10 +145,10 @@ def check(steps: dict[tuple[str, str], Step]) -> None:
             torch.testing.assert_close(first["fast", kind][loss], first["plain", kind][loss], rtol=0.05, atol=0.05)
 
 
-class Flops(TorchDispatchMode):
+class Flops(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts floating-point operations; PyTorch's own counter cannot watch derivatives of derivatives."""
 
-    total = 0
+    total: int = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -159,7 +159,8 @@ class Flops(TorchDispatchMode):
 
 def count(step: Step) -> int:
     """The floating-point operations of a step."""
-    with Flops() as flops:
+    flops = Flops()  # type: ignore[no-untyped-call]
+    with flops:
         step(1)
     return flops.total
 
