@@ -40,6 +40,7 @@ _QUICK = {
     "curves.py a=RUN b=RUN --out PICTURE": "within one",
     "data_loading.py --quick": "specgan-small, ResidentReader",
     "data_parallel.py --quick": "exchange",
+    "default_step.py --quick": "plain / fast",
     "evaluation.py --quick --threads 1": "all features",
     "exports.py --quick": "int8",
     "fooling.py PACK --count 20": "copies 100 ms later",

@@ -456,3 +456,13 @@ def test_minutes_go_on_where_they_stopped(tmp_path, drums, clock):
     clock.now += 1e6  # between two sessions
     trainer = train(tmp_path / "run", drums, minutes=2.0)
     assert trainer.state.step == 12
+
+
+def test_checkpoints_and_previews_can_go_by_the_clock(tmp_path, drums, clock):
+    settings = {"save_minutes": 0.5, "checkpoint_every": 1, "preview_every": 1, "preview_count": 2}
+    train(tmp_path / "run", drums, minutes=1.4, keep_checkpoints=10, **settings)
+    saved = [0, 3, 6, 9]  # half a minute is three steps, and the last is always saved
+    assert [step_of(folder) for folder in Run(tmp_path / "run").checkpoints()] == saved
+    assert sorted(step_of(folder) for folder in (tmp_path / "run" / "samples").iterdir()) == saved[1:]
+    assert train(tmp_path / "run", drums, minutes=2.0, keep_checkpoints=10, **settings).state.step == 12
+    assert [step_of(folder) for folder in Run(tmp_path / "run").checkpoints()] == [*saved, 12]

@@ -45,7 +45,7 @@ from fauxley.models.phase_inversion import LearnedInversion, initialize_inversio
 
 _LAYERS = 5
 _FACTOR = 2**_LAYERS
-FRAMES = _FACTOR
+FRAMES: int = _FACTOR
 """The frames of a clip, beyond whose end lies silence if need be, are a multiple of this."""
 _SHUFFLED_LAYERS = 4
 _LEAST = {
