@@ -125,6 +125,7 @@ def test_a_dry_run_says_what_will_happen_and_makes_nothing(
     for part in (
         "16, at 16000 Hz, mono",
         "the beginning of each sound",
+        "about 16 clips is very little",
         "learns 8 labels",
         "kick 2",
         "d = 1:",

@@ -104,6 +104,7 @@ def test_of_a_dataset_of_long_sounds_a_clip_is_as_it_was_prepared(tmp_path: Path
     soundfile.write(tmp_path / "long" / "drone.wav", np.sin(np.arange(20 * 8000) / 5), 8000)
     dataset = pack(tmp_path / "long", tmp_path / "data", PackSettings(8000, clip_length=8192), n_jobs=1)
     assert dataset.info.slicing.mode == "random"
+    assert gather_facts(tmp_path / "long", n_jobs=1) == Facts(8000, 1, 1.0, "random")
     assert gather_facts(dataset.folder).seconds == pytest.approx(1.024)
 
 

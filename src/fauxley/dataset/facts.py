@@ -32,14 +32,12 @@ class Facts:
         channels: how many.
         seconds: nine of ten sounds are no longer, or what a clip of longer ones is to hold.
         slicing: how clips are cut of them: see `PackSettings.slicing`.
-        remarks: what there is to say about them, in words.
     """
 
     sample_rate: int
     channels: int
     seconds: float
     slicing: Literal["auto", "first", "random", "onsets"] = "auto"
-    remarks: tuple[str, ...] = ()
 
 
 def is_dataset(place: Path | str) -> bool:
@@ -84,7 +82,7 @@ def gather_facts(
 
 def facts_of(advice: Advice) -> Facts:
     """The facts on which the advice of a scan stands."""
-    return Facts(advice.sample_rate, advice.channels, advice.clip_seconds, advice.slicing, advice.remarks)
+    return Facts(advice.sample_rate, advice.channels, advice.clip_seconds, advice.slicing)
 
 
 def _advice(folder: Path, progress: Progress | None, n_jobs: int | None) -> Advice:

@@ -259,12 +259,12 @@ def _on_hits(hits: Sequence[HitSummary]) -> list[str]:
     typical = np.median([hit.median_seconds for hit in hits])
     takes = f"{len(hits)} long recordings" if len(hits) > 1 else "a long recording"
     found = f"{takes} of separate hits: about {count} would be cut, typically {typical:.2f} s long"
-    return [f"{found}; 'fauxley cut' writes them as files to look at", *_on_count(count)]
+    return [f"{found}; 'fauxley cut' writes them as files to look at", *on_count(count)]
 
 
 def _on_amount(seconds: np.ndarray, clip_seconds: float, one_shots: bool) -> list[str]:
     count = len(seconds) if one_shots else int(np.ceil(seconds / clip_seconds).sum())
-    remarks = _on_count(count)
+    remarks = on_count(count)
     longer = int((seconds > 1.25 * clip_seconds).sum())
     if one_shots and longer:
         remarks.append(
@@ -274,7 +274,8 @@ def _on_amount(seconds: np.ndarray, clip_seconds: float, one_shots: bool) -> lis
     return remarks
 
 
-def _on_count(count: int) -> list[str]:
+def on_count(count: int) -> list[str]:
+    """What there is to say about so many clips: whether they are few."""
     if count < 50:
         return [f"{_some_clips(count)} is very little: expect near copies of them; some hundreds are a start"]
     if count < 500:

@@ -6,7 +6,7 @@ import torch
 
 from fauxley.cli.shared.estimate import arithmetic_pace, step_cost, tried_pace
 from fauxley.dataset.facts import facts_of
-from fauxley.dataset.folder_report import Advice
+from fauxley.dataset.folder_report import Advice, on_count
 from fauxley.machine import format_bytes
 from fauxley.models.specgan import SpecGAN
 from fauxley.terminal.formatting import counted, duration
@@ -21,6 +21,7 @@ _CLIPS = {
     "onsets": "one hit each, cut from the recordings",
     "auto": "as the dataset was prepared",
 }
+_WHOLE = ("first", "auto")  # slicings of which a sound is a clip, or a dataset's counts are those of its clips
 
 
 def plan_words(config: TrainingConfig, counts: Mapping[str, int]) -> str:
@@ -32,9 +33,12 @@ def plan_words(config: TrainingConfig, counts: Mapping[str, int]) -> str:
     model, rate = config.architecture, config.data.sample_rate
     kind = " of bands" if isinstance(model, SpecGAN) and model.spectrogram == "bands" else ""
     size = model.training_cost().weights / 1e6
+    sounds = sum(counts.values())
+    # A recording holds many hits, and a long sound many stretches: how many is not known yet.
+    few = "".join(f"; {remark}" for remark in on_count(sounds) if config.data.slicing in _WHOLE)
     return _lines(
         {
-            "sounds": f"{sum(counts.values()):,}, at {rate} Hz, {_channels(model.channels)}",
+            "sounds": f"{sounds:,}, at {rate} Hz, {_channels(model.channels)}{few}",
             "a clip": f"{model.clip_length / rate:.2f} s ({model.clip_length} samples): {_CLIPS[config.data.slicing]}",
             "model": f"a {type(model).__name__}{kind}, d = {model.dim}: {size:.2g} million numbers to learn, "
             f"from {config.batch_size} clips a step",
@@ -95,7 +99,7 @@ def _channels(count: int) -> str:
 def _clips_words(seen: float, counts: Mapping[str, int], config: TrainingConfig) -> str:
     words = f"{counted(_rounded(seen), 'clip')} seen"
     total = sum(counts.values())
-    if config.data.slicing in ("first", "auto") and 0 < 2 * total < seen:
+    if config.data.slicing in _WHOLE and 0 < 2 * total < seen:
         words += f", each about {_rounded(seen / total):,} times"
     return words
 
