@@ -156,11 +156,20 @@ def test_keys_and_clicks_play_and_are_heard(player: Player) -> None:
     player.page.keyboard.press("ArrowUp")
     player.page.keyboard.press("Enter")
     assert player.ask("() => heard") == [[5, 1], [9, 1], [12, 0.5], [8, 1]]
+    # What the last 0.7 seconds held, however late the page is asked.
     player.ask(
-        "() => { window.loudest = 0; setInterval(() => loudest = Math.max(loudest, fauxley.desk.player.level()), 5); }"
+        """() => { const { mixer } = fauxley.desk.player;
+        window.ear = new AnalyserNode(mixer.context, { fftSize: 32768 }); mixer.meter.connect(ear); }"""
     )
-    player.page.keyboard.press("q")
-    player.page.wait_for_function("() => loudest > 0.001")
+    listen = "() => { const all = new Float32Array(32768); ear.getFloatTimeDomainData(all); return Math.max(...all); }"
+    loudest = 0.0
+    for _ in range(100):
+        player.page.keyboard.press("q")
+        player.page.wait_for_timeout(100)
+        loudest = max(loudest, player.ask(listen))
+        if loudest > 0.001:
+            break
+    assert loudest > 0.001
     assert player.page.locator(".pad[aria-current]").get_attribute("data-pad") == "4"
 
 
@@ -261,21 +270,42 @@ def test_a_loop_plays_each_step_when_it_is_due(player: Player) -> None:
     assert loud > 20 * quiet
 
 
-def test_the_sequencer_keeps_time_on_the_audio_clock(player: Player) -> None:
+def test_the_sequencer_looks_ahead_and_keeps_time(player: Player) -> None:
+    """On a clock that is set by hand: late by a third of a second in the middle, as a busy page is."""
     player.ask("() => fauxley.desk.store.change('test', { tempo: 240, swing: 0 })")
     for step in range(0, 16, 4):
         player.page.click(f".cell[data-pad='3'][data-step='{step}']")
-    player.ask(
-        """() => { const { player } = fauxley.desk; window.times = [];
-        const play = player.play; player.play = function (pad, sound, settings, velocity, when) {
-            times.push(when); return play.apply(this, arguments); }; }"""
-    )
+    script = """async () => {
+        const { Sequencer } = await import('./sequencer.js'), context = { currentTime: 0 }, hits = [];
+        let clock; window.Worker = class { constructor() { clock = this; } postMessage() {} };
+        const play = (pad, when, velocity) => hits.push([pad, when, velocity, context.currentTime]);
+        const sequencer = new Sequencer(() => fauxley.desk.store.state, play, () => {});
+        sequencer.start(context);
+        for (let tick = 0; tick < 200; tick++) {
+            context.currentTime += tick === 100 ? 0.33 : 0.025;
+            clock.onmessage();
+        }
+        sequencer.stop();
+        return hits;
+    }"""
+    pads, times, velocities, asked = np.array(player.ask(script)).T
+    assert (set(pads), set(velocities)) == ({3}, {0.85})
+    np.testing.assert_allclose(np.diff(times), 0.25, atol=1e-9)
+    late = times < asked
+    assert late.sum() <= 1  # what fell into the third of a second
+    assert (times - asked)[~late].max() < 0.2
+
+
+def test_play_and_stop(player: Player) -> None:
     player.page.click(".transport")
-    player.page.wait_for_function("() => times.length >= 6")
-    assert player.page.locator(".cell.now").count() == 16
+    player.page.wait_for_selector(".cell.now")
+    assert player.page.get_attribute(".transport", "aria-pressed") == "true"
     player.page.click(".transport")
-    times = np.array(player.ask("() => times"))
-    np.testing.assert_allclose(np.diff(times), 0.25, atol=1e-6)
+    assert player.page.locator(".cell.now").count() == 0
+    player.page.focus(".pad[tabindex='0']")
+    player.page.keyboard.press("Space")
+    player.page.wait_for_selector(".cell.now")
+    player.page.keyboard.press("Space")
     assert player.page.locator(".cell.now").count() == 0
 
 
