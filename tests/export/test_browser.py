@@ -1,4 +1,4 @@
-"""The page that makes sounds in a browser: in Chromium, from a plain static server, the sounds that Python makes."""
+"""The studio without a server: in Chromium, from a plain static server, it makes the sounds that Python makes."""
 
 import functools
 import http.server
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from fauxley.cli.main import main
 from fauxley.export.portable import agreement_of
@@ -25,9 +26,14 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get i
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 ISOLATION = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
-GENERATE = """async ({latents, labels}) => {
-  const sounds = await window.fauxley.model.generate(latents, labels);
-  return sounds.map((channels) => channels.map((samples) => Array.from(samples)));
+ASK = """async ([what, ask]) => (await window.fauxley.desk.engine[what](ask)).map(
+  ({ channels, facts, sampleRate }) => ({ audio: channels.map((each) => Array.from(each)), facts, sampleRate })
+)"""
+PADS = """() => {
+  const { store } = window.fauxley.desk;
+  return store.state.pads.map((_, pad) => store.soundOf(pad)).filter(Boolean).map(
+    ({ channels, facts }) => ({ audio: channels.map((each) => Array.from(each)), facts })
+  );
 }"""
 
 
@@ -72,7 +78,7 @@ def visit(browser) -> Iterator[Any]:
             "request", lambda asked: asked.url.startswith((address, "blob:", "data:")) or problems.append(asked.url)
         )
         page.goto(address)
-        page.wait_for_selector("body[data-ready=true]", timeout=60_000)
+        page.wait_for_selector("body[data-ready]", timeout=60_000)
         return page
 
     yield visit
@@ -90,55 +96,93 @@ def page_folder(model, tmp_path_factory) -> Path:
     return folder
 
 
-def test_a_page_makes_the_sounds_that_python_makes_by_seed_and_by_latent(model, page_folder, visit):
+def ask(page: Any, what: str, **question: Any) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """The audio (N, C, T) and the facts of sounds that the page's engine is asked for."""
+    sounds = page.evaluate(ASK, [what, {"model": "model", **question}])
+    return np.asarray([sound["audio"] for sound in sounds], np.float32), [sound["facts"] for sound in sounds]
+
+
+def difference(audio: np.ndarray, reference: Any) -> float:
+    return agreement_of(audio, reference.numpy()).largest_difference
+
+
+def test_the_page_makes_the_sounds_that_python_makes(model, page_folder, visit):
     synthesizer = Synthesizer.from_pretrained(model)
     page = visit(page_folder, {})
-    assert "one thread" in page.inner_text("#say")
-    assert page.inner_text("h1") == "drum-model"
-    assert "CC0" in page.inner_text("#about")
+    assert page.get_attribute("body", "data-ready") == "true"
+    assert page.get_attribute("body", "data-threads") == "1"
+    page.wait_for_function("() => document.querySelector('#say').textContent.includes('one thread')")
     for seed in (0, 7, 2**31 - 1, 2**32, 2**45 + 12345):
-        latent = page.evaluate("seed => Array.from(window.fauxley.model.latentOf(seed))", seed)
-        np.testing.assert_array_equal(np.float32(latent), synthesizer.latents([seed])[0].numpy())
-    latents = synthesizer.latents(range(40, 43)).numpy()
-    audio = page.evaluate(GENERATE, {"latents": latents.tolist(), "labels": []})
-    ours = synthesizer.generate(latents=latents).numpy()
-    assert agreement_of(np.float32(audio), ours).largest_difference < 1e-4
-    shown = page.evaluate("window.fauxley.pads.map((pad) => Array.from(pad.sound[0]))")
-    assert agreement_of(np.float32(shown), synthesizer.generate(8, seed=0)[:, 0].numpy()).largest_difference < 1e-4
+        audio, (facts,) = ask(page, "generate", seed=seed, count=1)
+        assert difference(audio, synthesizer.generate(1, seed=seed)) < 1e-4
+        np.testing.assert_array_equal(np.float32(facts["latent"]), synthesizer.latents([seed])[0].numpy())
+        assert (facts["seed"], facts["license"], facts["model_name"]) == (seed, "CC0", "drum-model")
+    latents = synthesizer.latents(range(40, 43))
+    audio, _ = ask(page, "render", latents=latents.tolist())
+    assert difference(audio, synthesizer.generate(latents=latents)) < 1e-4
+    page.wait_for_function("() => window.fauxley.desk.store.soundOf(15)")
+    for sound in page.evaluate(PADS):
+        ours = synthesizer.generate(1, seed=sound["facts"]["seed"])[0]
+        assert difference(np.float32(sound["audio"]), ours) < 1e-4
+
+
+def test_variations_and_morphs_are_made_without_a_server(model, page_folder, visit):
+    synthesizer = Synthesizer.from_pretrained(model)
+    page = visit(page_folder, {})
+    center, corners = synthesizer.latents([3])[0], synthesizer.latents(range(4))
+    audio, facts = ask(page, "vary", latent=center.tolist(), count=3, radius=0.1, seed=5)
+    latents = np.float32([each["latent"] for each in facts])
+    assert 0 < np.abs(latents - center.numpy()).max() <= 0.2 + 1e-6
+    assert np.abs(latents).max() <= 1
+    assert difference(audio, synthesizer.generate(latents=latents)) < 1e-4
+    _, facts = ask(page, "vary", latent=center.tolist(), count=50, radius=1, seed=6)
+    spread = np.float32([each["latent"] for each in facts])
+    assert np.abs(spread).max() <= 1
+    assert abs(spread.mean()) < 0.05  # uniform again: nothing piles up at the walls
+    assert abs(spread.var() - 1 / 3) < 0.03
+    _, facts = ask(page, "morph", corners=corners.tolist(), labels=[], rows=2, columns=2)
+    np.testing.assert_allclose(np.float32([each["latent"] for each in facts]), corners.numpy(), atol=1e-6)
+    audio, facts = ask(page, "morph", corners=corners[:2].tolist(), labels=[], columns=3)
+    np.testing.assert_allclose(facts[1]["latent"], _middle(*corners[:2].double().numpy()), atol=1e-5)
+
+
+def _middle(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """The middle of the arc: of the length that both have, in the direction of their sum (of unit vectors)."""
+    angle = np.arccos(start @ end / np.linalg.norm(start) / np.linalg.norm(end))
+    return np.clip(np.sin(angle / 2) / np.sin(angle) * (start + end), -1, 1)
 
 
 def test_labels_are_asked_for_on_the_page(labelled_model, tmp_path, visit):
     assert main(["export", str(labelled_model), "--to", "browser", "--out", str(tmp_path / "page"), "--quiet"]) == 0
     synthesizer = Synthesizer.from_pretrained(labelled_model)
     page = visit(tmp_path / "page", {})
-    assert "Ready" in page.inner_text("#say")
-    shown = page.evaluate("window.fauxley.pads.map((pad) => Array.from(pad.sound[0]))")
-    assert agreement_of(np.float32(shown), synthesizer.generate(8)[:, 0].numpy()).largest_difference < 1e-4
-    page.select_option("#label", "kick")
-    page.click("#fresh")
-    page.wait_for_function("() => window.fauxley.pads.every((pad) => pad.title.textContent.startsWith('kick-'))")
-    seed, sound = page.evaluate("[window.fauxley.pads[2].seed, Array.from(window.fauxley.pads[2].sound[0])]")
-    ours = synthesizer.generate(1, seed=seed, labels="kick")[0, 0].numpy()
-    assert agreement_of(np.float32(sound), ours).largest_difference < 1e-4
+    audio, facts = ask(page, "generate", seed=4, count=4)
+    assert difference(audio, synthesizer.generate(4, seed=4)) < 1e-4  # labels in turn
+    assert [list(each["labels"]) for each in facts] == [["hat_open"], ["kick"], ["hat_closed"], ["hat_open"]]
+    audio, _ = ask(page, "generate", seed=4, count=2, labels={"kick": 3, "hat_open": 1})
+    assert difference(audio, synthesizer.generate(2, seed=4, labels={"kick": 0.75, "hat_open": 0.25})) < 1e-4
+    corners, ends = synthesizer.latents(range(2)), [{"kick": 1}, {"hat_open": 1}]
+    _, facts = ask(page, "morph", corners=corners.tolist(), labels=ends, columns=3)
+    assert [each["labels"] for each in facts] == [{"kick": 1}, {"hat_open": 0.5, "kick": 0.5}, {"hat_open": 1}]
 
 
-def test_pads_play_renew_and_save(model, page_folder, visit):
+def test_a_recording_is_taken_and_what_needs_a_server_is_said(page_folder, visit, tmp_path):
+    tone = np.sin(np.arange(8000) / 5).astype(np.float32)
+    soundfile.write(tmp_path / "tone.wav", tone, 16000, subtype="FLOAT")
     page = visit(page_folder, {})
-    first = page.inner_text(".pad .play span")
-    page.click(".pad .play")
-    page.wait_for_selector(".pad .play.on")
-    with page.expect_download() as saved:
-        page.click(".pad a")
-    import soundfile
-
-    audio, rate = soundfile.read(saved.value.path(), dtype="float32")
-    assert saved.value.suggested_filename == f"{first}.wav"
-    assert rate == 16000
-    assert agreement_of(audio, Synthesizer.from_pretrained(model).generate(1)[0, 0].numpy()).largest_difference < 1e-4
-    page.click("#fresh")
-    page.wait_for_function("first => document.querySelector('.pad .play span').textContent !== first", arg=first)
-    page.keyboard.press("3")
-    page.wait_for_selector(".pad:nth-child(3) .play.on")
+    script = """async (bytes) => {
+      const { engine } = window.fauxley.desk;
+      const file = new File([new Uint8Array(bytes)], "tone.wav");
+      const { sound } = await engine.record(file, "model");
+      const refused = await engine.record(new File(["no sound"], "text.wav"), "model").catch((error) => error.message);
+      const inverted = await engine.invert({}, () => {}, new AbortController().signal).catch((error) => error.message);
+      return [Array.from(sound.channels[0]), sound.sampleRate, sound.facts.name, refused, inverted];
+    }"""
+    samples, rate, name, refused, inverted = page.evaluate(script, list((tmp_path / "tone.wav").read_bytes()))
+    np.testing.assert_allclose(samples, tone, atol=1e-4)
+    assert (rate, name) == (16000, "tone")
+    assert "cannot read text.wav" in refused
+    assert "fauxley studio" in inverted
 
 
 def test_threads_are_used_where_the_host_allows_them_and_a_spectrogram_model_sounds_the_same(tmp_path, visit):
@@ -149,21 +193,26 @@ def test_threads_are_used_where_the_host_allows_them_and_a_spectrogram_model_sou
     assert main([*command, "--out", str(tmp_path / "page"), "--quiet"]) == 0
     page = visit(tmp_path / "page", ISOLATION)
     assert page.evaluate("crossOriginIsolated")
-    assert "Ready" in page.inner_text("#say")
-    latents = synthesizer.latents(range(3)).numpy()
-    audio = page.evaluate(GENERATE, {"latents": latents.tolist(), "labels": []})
-    agreement = agreement_of(np.float32(audio), synthesizer.generate(latents=latents).numpy())
+    threads, cores = page.evaluate("[document.body.dataset.threads, navigator.hardwareConcurrency]")
+    assert int(threads) == min(4, cores)
+    latents = synthesizer.latents(range(3))
+    audio, _ = ask(page, "render", latents=latents.tolist())
+    agreement = agreement_of(audio, synthesizer.generate(latents=latents).numpy())
     assert agreement.signal_to_error_db > 20  # weights of 16 bits, and phases that depend on them
 
 
-def test_a_browser_that_computes_something_else_is_told_of(model, page_folder, tmp_path, visit):
+def test_a_browser_that_computes_something_else_is_told_of(page_folder, tmp_path, visit):
     folder = Path(shutil.copytree(page_folder, tmp_path / "page"))
     facts = (folder / "model.json").read_text()
     (folder / "model.json").write_text(facts.replace('"seed": 0', '"seed": 1'))
-    assert "computes other sounds" in visit(folder, {}).inner_text("#say")
+    page = visit(folder, {})
+    assert page.get_attribute("body", "data-ready") == "failed"
+    assert "computes other sounds" in page.inner_text("#say")
 
 
 def test_all_files_of_a_page_are_there_and_small_enough(page_folder):
     names = {path.relative_to(page_folder).as_posix() for path in page_folder.rglob("*") if path.is_file()}
     assert {"index.html", "model.onnx", "model.json", "README.md", "ort/LICENSE.txt", "_headers"} <= names
+    assert not {"engine-onnx.js", "tsconfig.json"} & names
+    assert "api/" not in (page_folder / "engine.js").read_text()
     assert sum(path.stat().st_size for path in page_folder.rglob("*")) < 16e6

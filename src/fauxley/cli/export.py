@@ -1,5 +1,6 @@
 """`fauxley export`: sounds and models for other programs."""
 
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
@@ -39,8 +40,8 @@ def export(
     DecentSampler), folder (numbered files with a table of keys, for any other sampler).
 
     A model to play elsewhere, one graph from latents to audio: onnx (for ONNX Runtime in any language), torchscript
-    (for audio hosts that embed PyTorch). Or browser: a page that makes sounds in the visitor's browser, a folder
-    for any web host.
+    (for audio hosts that embed PyTorch). Or browser: the studio's page, which makes sounds in the
+    visitor's browser, as a folder for any web host.
 
     Example, 16 sounds of a model: fauxley export runs/mine --to sfz --out kit
 
@@ -190,7 +191,7 @@ def _export_model(
     with Stages(quiet) as stages:
         stages.begin("exporting", 0)
         if to == "browser":
-            agreement = write_page(synthesizer, out, source.resolve().name, weights)
+            agreement = write_page(synthesizer, out, source.resolve().name, files("fauxley.studio") / "web", weights)
         elif to == "onnx":
             agreement = write_onnx(synthesizer, out, weights).agreement
         else:

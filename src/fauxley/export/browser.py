@@ -1,7 +1,8 @@
-"""A page that makes sounds in the visitor's browser: a folder of static files for any web host.
+"""The studio's page without a server: a folder of static files for any web host, which makes sounds by itself.
 
-The model is an ONNX graph, computed by ONNX Runtime's WebAssembly in a worker of the page. All files come from the
-folder itself. The page compares its first sound with samples of Python's, and says when a browser computes others.
+The page asks `engine.js` for sounds. Here that is another one, whose sounds the visitor's browser computes: the model
+is an ONNX graph, which ONNX Runtime's WebAssembly runs in a worker of the page. All files come from the folder itself.
+It compares its first sound with samples of Python's, and opens only if they agree.
 
 Browsers let WebAssembly use threads where the host sends two headers (COOP and COEP). Hosts that read a file `_headers`
 do so; elsewhere the page computes in one thread, and says so.
@@ -10,6 +11,7 @@ do so; elsewhere the page computes in one thread, and says so.
 import json
 import shutil
 from importlib.resources import as_file, files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +24,19 @@ from fauxley.storage import atomic_folder
 
 _CHECKED_SEED = 0
 _CHECKED_EVERY = 64  # samples
-_PAGE = files("fauxley.export") / "web"
+_FILES = files("fauxley.export") / "web"
+_ENGINE, _OWN_ENGINE = "engine.js", "engine-onnx.js"
+_PAGE_FILES = (".css", ".html", ".js", ".svg")
 
 
-def write_page(synthesizer: Synthesizer, out: Path, name: str, weights: Weights = "float32") -> Agreement:
+def write_page(
+    synthesizer: Synthesizer, out: Path, name: str, page: Traversable, weights: Weights = "float32"
+) -> Agreement:
     """Write the page of a model into a new folder, whole or not at all; gives how near its sounds are.
 
     Args:
-        name: shown as the title.
+        name: of the model, as the page shows it.
+        page: the folder of the studio's page.
 
     Raises:
         FileExistsError: there is something in the folder.
@@ -40,8 +47,12 @@ def write_page(synthesizer: Synthesizer, out: Path, name: str, weights: Weights 
     readme = _README.format(
         name=" ".join(name.split()), license=model.facts["license_of_training_data"] or "not stated"
     )
-    with atomic_folder(out) as partial, as_file(_PAGE) as page:
-        shutil.copytree(page, partial, dirs_exist_ok=True)
+    with atomic_folder(out) as partial, as_file(_FILES) as own:
+        for file in page.iterdir():
+            if file.name.endswith(_PAGE_FILES) and file.name != _ENGINE:
+                (partial / file.name).write_bytes(file.read_bytes())
+        shutil.copytree(own, partial, dirs_exist_ok=True)
+        (partial / _OWN_ENGINE).rename(partial / _ENGINE)
         (partial / "model.onnx").write_bytes(model.content)
         (partial / "model.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         (partial / "README.md").write_text(readme, encoding="utf-8")

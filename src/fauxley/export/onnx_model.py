@@ -107,14 +107,18 @@ def compare(content: bytes, synthesizer: Synthesizer, inputs: Inputs) -> Agreeme
 def _export(synthesizer: Synthesizer) -> "onnx.ModelProto":
     """The graph by PyTorch's exporter, without what that notes of where its operations come from."""
     model = PortableModel(synthesizer)
-    example = Inputs.of_seeds(synthesizer, range(2)).named
+    names, example = zip(*Inputs.of_seeds(synthesizer, range(2)).named.items(), strict=True)
+    example = tuple(value.to(synthesizer.device) for value in example)
     batch = torch.export.Dim("batch", min=1, max=_LARGEST_BATCH)
     with kernels.use("plain"), torch.no_grad(), _quietly():
+        model(
+            *example
+        )  # tables that are kept from their first use on must be of numbers, not of an exporter's stand-ins
         program = torch.onnx.export(
             model,
-            tuple(value.to(synthesizer.device) for value in example.values()),
+            example,
             dynamo=True,
-            input_names=list(example),
+            input_names=list(names),
             output_names=[AUDIO],
             dynamic_shapes=tuple({0: batch} for _ in example),
             opset_version=_OPSET,

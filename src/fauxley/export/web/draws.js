@@ -1,17 +1,17 @@
 // Latents of seeds, number for number those of `fauxley.models.draws`: the same seed is the same sound on this page.
 //
-// NumPy's SeedSequence makes a state of the key (1, seed); PyTorch's Mersenne Twister, seeded with it, draws numbers of
-// 24 bits that are uniform in [0, 1).
+// NumPy's SeedSequence makes a state of the key and its length; PyTorch's Mersenne Twister, seeded with it, draws numbers
+// of 24 bits that are uniform in [0, 1).
 
 const POOL = 4;
 
 /**
- * The latent of a seed: `size` numbers, uniform in [-1, 1].
- * @param {number} seed a whole number from 0 to 2^53 - 1
+ * The latent of a key, which for a sound's is its seed alone: `size` numbers, uniform in [-1, 1].
+ * @param {number[]} key whole numbers from 0 to 2^53 - 1
  * @param {number} size
  */
-export function latentOf(seed, size) {
-  const [low, high] = stateOf([1, ...words(seed)]);
+export function latentOf(key, size) {
+  const [low, high] = stateOf([key.length, ...key.flatMap(words)]);
   const draw = mersenneTwister(((low >>> 1) | ((high & 1) << 31)) >>> 0);
   return Float32Array.from({ length: size }, () => (draw() & 0xffffff) * 2 ** -23 - 1);
 }

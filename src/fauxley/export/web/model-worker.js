@@ -6,7 +6,7 @@ import * as ort from "./ort/ort.wasm.min.mjs";
 let session;
 
 /** Threads need memory that is shared, which browsers grant to pages of hosts that send COOP and COEP. */
-const threads = self.crossOriginIsolated ? Math.max(1, Math.min(4, (navigator.hardwareConcurrency || 2) - 1)) : 1;
+const threads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency || 2) : 1;
 
 /** @param {string} address of the model */
 async function open(address) {

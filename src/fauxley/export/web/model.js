@@ -51,7 +51,7 @@ export class Model {
 
   /** @param {number} seed */
   latentOf(seed) {
-    return latentOf(seed, this.about.latent_size);
+    return latentOf([seed], this.about.latent_size);
   }
 
   /**
