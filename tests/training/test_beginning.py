@@ -62,8 +62,8 @@ def test_labels_are_known_by_their_names_and_new_ones_begin_with_the_mean_of_all
     for label in ("kick", "snare"):
         assert torch.equal(play(state, architecture, z, label), source.generate(latents=z, labels=label))
     even = source.generator(z, torch.full((1, 3), 1 / 3))
-    for label in (0, 3):  # Griffin-Lim would make much of rounding, so features are compared
-        mine = state.generator(z, one_hot([label], 4))
+    for place in (0, 3):  # Griffin-Lim would make much of rounding, so features are compared
+        mine = state.generator(z, one_hot([place], 4))
         torch.testing.assert_close(mine, even, rtol=0, atol=1e-5)
 
 
