@@ -35,10 +35,10 @@ from fauxley.evaluation.figures import describe
 from fauxley.evaluation.metrics.signal_measures import MEASURES
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.pictures.sheet import write_sheet
-from fauxley.runs import CONFIG_FILE, LOG_FILE
 from fauxley.serialization import to_json
 from fauxley.shipped import CARD_FILE, CARD_VERSION, FOLDER, PAGE_FILE, Card, CardFigure, SoundSource
 from fauxley.storage import atomic_folder
+from fauxley.training.run import Run
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build" / "pretrained"
@@ -55,34 +55,16 @@ _SIGNALS = ("artefact_db", "level_db", "onset_s", "duration_s", "centroid_hz")
 
 
 class Pack(NamedTuple):
-    """What a model that ships learns from, and the flags that it is trained with."""
+    """What a model that ships learns from; how, the default recipe decides."""
 
     folder: str
     about: str
-    sample_rate: int
-    flags: tuple[str, ...]
 
 
-_BANDS = ("specgan-small", "--labels", "--spectrogram", "bands", "--griffin-lim-iterations", "32")
 PACKS = {
-    "drums": Pack(
-        "drums",
-        "one-shots of drums and percussion",
-        44100,
-        (*_BANDS, "--window-length", "1024", "--hop-length", "256", "--clip-length", "64768"),
-    ),
-    "words": Pack(
-        "commands",
-        "ten spoken words, by many speakers",
-        16000,
-        (*_BANDS, "--window-length", "512", "--hop-length", "128", "--clip-length", "16000"),
-    ),
-    "foley": Pack(
-        "foley",
-        "one-shots for film: footsteps, doors, impacts, water",
-        44100,
-        (*_BANDS, "--window-length", "1024", "--hop-length", "256", "--clip-length", "88200"),
-    ),
+    "drums": Pack("drums", "one-shots of drums and percussion"),
+    "words": Pack("commands", "ten spoken words, by many speakers"),
+    "foley": Pack("foley", "one-shots for film: footsteps, doors, impacts, water"),
 }
 
 
@@ -109,8 +91,7 @@ def main() -> None:
         model, training = given.model, given.training
         if given.what == "train":
             model = build / "run"
-            _fauxley("train", *pack.flags, "--data", prepare(build / "train", pack.sample_rate), "--run", model,
-                     "--sample-rate", pack.sample_rate, "--minutes", given.minutes)  # fmt: skip
+            _fauxley("train", "--data", build / "train", "--run", model, "--minutes", given.minutes)
             training = training or describe_training(model)
         if model is None:
             raise UsageError("give --model, the model or run whose card is to be written")
@@ -169,12 +150,11 @@ _COLLECTIONS = {
 }
 
 
-def prepare(sounds: Path, sample_rate: int, clip_length: int | None = None) -> Path:
-    """The dataset of a folder of chosen sounds."""
-    folder = sounds.with_name(f"{sounds.name}-{sample_rate}{f'-{clip_length}' if clip_length else ''}.dataset")
+def prepare(sounds: Path, sample_rate: int, clip_length: int) -> Path:
+    """The dataset of a folder of chosen sounds, as a model has them."""
+    folder = sounds.with_name(f"{sounds.name}-{sample_rate}-{clip_length}.dataset")
     if not folder.exists():
-        length = ("--clip-length", clip_length) if clip_length else ()
-        _fauxley("prepare", sounds, folder, "--sample-rate", sample_rate, *length)
+        _fauxley("prepare", sounds, folder, "--sample-rate", sample_rate, "--clip-length", clip_length)
     return folder
 
 
@@ -340,13 +320,12 @@ def draw(synthesizer: Synthesizer, path: Path) -> None:
 
 def describe_training(run: Path) -> str:
     """How a run was trained, from what it has recorded."""
-    config = json.loads((run / CONFIG_FILE).read_text(encoding="utf-8"))["config"]
-    lines = [json.loads(line) for line in (run / LOG_FILE).read_text(encoding="utf-8").splitlines()]
-    step = max((line["step"] for line in lines if "step" in line), default=0)
-    seen = step * config["batch_size"]
+    config, step = Run(run).read()[0], Synthesizer.from_pretrained(run).provenance.step
+    seen = step * config.batch_size * config.objective.num_batches
+    begun = f"from {config.origin.model}" if config.origin.model else "from scratch"
     return (
-        f"{config['minutes']:g} minutes on {_processor()}, from scratch: preset {config['preset']}, {step:,} steps of "
-        f"{config['batch_size']} clips, {seen:,} clips seen by each update of the critic in turn."
+        f"{config.minutes:g} minutes on {_processor()}, {begun}, by the recipe {config.preset!r}: {step:,} steps of "
+        f"{config.batch_size} clips, {seen:,} clips seen."
     )
 
 
