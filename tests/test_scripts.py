@@ -76,6 +76,11 @@ def pack(tmp_path):
     return folder
 
 
+def files(folder):
+    with (folder / "manifest.csv").open(newline="") as file:
+        return {row["file"] for row in csv.DictReader(file)}
+
+
 def test_a_card_names_whose_sounds_were_learnt_and_only_those(pack, tmp_path, monkeypatch):
     pretrained = script("pretrained")
     monkeypatch.setattr(pretrained, "PACKS", {"bursts": pretrained.Pack("bursts", "bursts of noise")})
@@ -96,8 +101,7 @@ def test_a_card_names_whose_sounds_were_learnt_and_only_those(pack, tmp_path, mo
     for told in ("A. Burst, of Bursts & Sons", "| CC0-1.0 | 33 |", "A minute.", "Copies", "sheet.png"):
         assert told in page
     assert "SA-4.0" not in page + (out / CARD_FILE).read_text()
-    learnt = {row["file"] for row in csv.DictReader((tmp_path / "build" / "bursts" / "train" / "manifest.csv").open())}
-    held_out = {row["file"] for row in csv.DictReader((tmp_path / "build" / "bursts" / "test" / "manifest.csv").open())}
+    learnt, held_out = (files(tmp_path / "build" / "bursts" / split) for split in ("train", "test"))
     assert len(learnt) == 66
     assert not learnt & held_out
     written = json.loads((out / "config.json").read_text())
