@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 
-.PHONY: demo test test-quick check format bench docs clean
+.PHONY: demo test test-quick check format bench docs pretrained card gallery clean
 
 demo: $(VENV)/.installed
 	$(BIN)/fauxley demo
@@ -46,6 +46,20 @@ docs: $(VENV)/.installed-dev
 	$(BIN)/python scripts/site/layout_page.py
 	$(MKDOCS) build --strict --quiet
 	@echo "open build/site/index.html"
+
+# A model that ships, from the data packs in FAUXLEY_DATA_DIR: make pretrained NAME=drums MINUTES=240
+NAME    ?= drums
+MINUTES ?= 240
+pretrained: $(VENV)/.installed
+	$(BIN)/python scripts/pretrained.py train $(NAME) --minutes $(MINUTES)
+
+# One that is trained already: make card NAME=drums MODEL=runs/drums TRAINING="240 minutes on ..."
+card: $(VENV)/.installed
+	$(BIN)/python scripts/pretrained.py card $(NAME) --model $(MODEL) --training "$(TRAINING)"
+
+# docs/gallery.md: make gallery SOURCES='"Real=FOLDER" "wavegan, 60 minutes=runs/a" "default, 60 minutes=runs/b"'
+gallery: $(VENV)/.installed
+	$(BIN)/python scripts/gallery.py $(SOURCES)
 
 clean:
 	rm -rf $(VENV)

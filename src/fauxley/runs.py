@@ -9,6 +9,8 @@
     RUN/best.json          which checkpoint is the best, once an evaluation has found out
     RUN/run.lock           held while a process trains the run
 
+The name of a model that ships (`fauxley.shipped`) is one of those paths, where nothing else is in its place.
+
 A run's newest checkpoint need not be its best. An evaluation of all checkpoints records what it finds; from
 then on the run means that checkpoint, as long as it exists.
 """
@@ -21,6 +23,7 @@ from pathlib import Path
 
 from fauxley.errors import FauxleyError
 from fauxley.serialization import parse_json, read_file, reading
+from fauxley.shipped import find_shipped, hint_at_shipped
 from fauxley.storage import atomic_file
 
 CONFIG_FILE = "config.json"
@@ -75,7 +78,9 @@ def holds_model(path: Path) -> bool:
 def model_folders(path: Path) -> list[Path]:
     """The model folders that `path` may mean, the one meant first.
 
-    Itself; or a run's checkpoints: the best if an evaluation has recorded one, then from the newest on.
+    Itself; or a run's checkpoints: the best if an evaluation has recorded one, then from the newest on. What is no
+    model here may be the name of one that ships: a folder `drums` of sounds does not stand in the way of it, but one of
+    a run or model does, whatever its state.
 
     Raises:
         FauxleyError: there is none.
@@ -83,11 +88,18 @@ def model_folders(path: Path) -> list[Path]:
     best = read_best(path)
     candidates = [path, *([best.checkpoint] if best else []), *reversed(checkpoints(path))]
     found = [folder for folder in dict.fromkeys(candidates) if is_model(folder)]
+    if not found and not (path / CONFIG_FILE).exists() and (shipped := find_shipped(path)):
+        return [shipped]
     if not path.exists():
-        raise FauxleyError(f"{path} does not exist; MODEL is a run folder or a model folder")
+        raise FauxleyError(f"{path} does not exist; {hint_at_shipped(path)}")
     if not found:
         raise FauxleyError(f"{path} holds no model; a run folder has one after its first checkpoint")
     return found
+
+
+def names_model(path: Path) -> bool:
+    """Whether a path means a model rather than sounds: a model folder, a run with a checkpoint, or one that ships."""
+    return is_model(path) or bool(checkpoints(path)) or (not path.exists() and find_shipped(path) is not None)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fauxley.cli.main import main
+from fauxley.signal.drumkit import INSTRUMENTS
 from fauxley.sounds.writing import write_audio
 from fauxley.training.presets import PRESETS
 
@@ -135,14 +136,15 @@ def test_bad_data_and_bad_folders_are_one_line(
 
 
 def test_the_demo_runs_from_kit_to_sounds_and_goes_on(tmp_path: Path) -> None:
-    command = [sys.executable, "-W", "error", "-m", "fauxley", "demo", "--out", str(tmp_path / "demo"), "--steps"]
-    for steps in ("1", "2"):
-        finished = subprocess.run([*command, steps], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-W", "error", "-m", "fauxley", "demo", "--out", str(tmp_path / "demo"), "--minutes"]
+    for minutes in ("1e-4", "2e-3"):
+        finished = subprocess.run([*command, minutes], capture_output=True, text=True, check=False)
         assert finished.returncode == 0, finished.stderr
     assert f"fauxley generate {tmp_path / 'demo' / 'run'}" in finished.stdout
     assert "resuming" in finished.stderr
-    assert len(list((tmp_path / "demo" / "generated").glob("*.wav"))) == 32
+    assert len(list((tmp_path / "demo" / "generated").glob("*.wav"))) == 8 * len(INSTRUMENTS)
     assert (tmp_path / "demo" / "sheet.png").stat().st_size > 10_000
+    assert (tmp_path / "demo" / "report" / "report.html").is_file()
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of TensorBoard's own

@@ -7,66 +7,113 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fauxley.cli.evaluate import evaluate
+from fauxley.cli.shared.options import Reference
 from fauxley.cli.train import train_run
+from fauxley.dataset.dataset import Dataset
+from fauxley.dataset.facts import gather_facts
 from fauxley.dataset.pack_settings import PackSettings
 from fauxley.dataset.packing import pack
+from fauxley.errors import UsageError
+from fauxley.evaluation.protocol import Protocol
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.pictures.sheet import write_sheet
 from fauxley.rendering.batches import from_seeds
 from fauxley.rendering.folder import write_sounds
 from fauxley.rendering.output import Output
+from fauxley.shipped import shipped_models
 from fauxley.signal.drumkit import INSTRUMENTS, write_kit
-from fauxley.training.presets import PRESETS
+from fauxley.training.recipe import recipe
+from fauxley.training.run import Run
 
-_, _PRESET = PRESETS["wavegan-tiny"]
+_MINUTES = 3.0
 _PER_INSTRUMENT = 48
-_GENERATED = 32
+_SECONDS = 0.5
+_OF_A_LABEL = 8  # sounds of each, generated and on the sheet
+_PLAYED = 40  # sounds of the model that ships, at most
+_JUDGED = 200
 
 
-def demo(out: Path = Path("fauxley-demo"), steps: int = _PRESET.steps) -> None:
-    """Synthesise a drum kit, learn it and make new drums: all that fauxley does, in a few minutes on a laptop.
+def demo(out: Path = Path("fauxley-demo"), minutes: float = _MINUTES) -> None:
+    """Play the drums that ship, then learn a small drum kit from scratch: all that fauxley does, in a few minutes.
 
     Example: fauxley demo --out my-demo
 
     Args:
-        out: Folder for everything. Run again to go on with an interrupted demo, or with more --steps.
-        steps: How long to train.
+        out: Folder for everything. Run again to go on with an interrupted demo, or with more --minutes.
+        minutes: How long to train.
     """
-    kit, dataset, run, sounds = (out / name for name in ("kit", "dataset", "run", "generated"))
-    config = dataclasses.replace(_PRESET, steps=steps)
-    model = config.architecture
+    if not 0 < minutes < 1e6:
+        raise UsageError(f"--minutes is how long to train, such as 3; got {minutes:g}")
+    kit, dataset, run, sounds, report = (out / name for name in ("kit", "dataset", "run", "generated", "report"))
+    _play_shipped(out)
 
-    _say(f"1/4  synthesising a drum kit: {', '.join(INSTRUMENTS)}")
-    paths = write_kit(kit, per_instrument=_PER_INSTRUMENT)
+    _say(f"1/5  synthesising a drum kit: {', '.join(INSTRUMENTS)}")
+    paths = write_kit(kit, per_instrument=_PER_INSTRUMENT, duration_seconds=_SECONDS)
     _say(f"     {len(paths)} sounds in {kit}")
 
-    _say("2/4  preparing it, as 'fauxley prepare' does")
-    prepared = pack(kit, dataset, PackSettings(clip_length=model.clip_length, slicing="first"))
+    begun = Run(run).begun_with()
+    config = dataclasses.replace(begun or recipe(gather_facts(kit)), minutes=minutes)
+    _say("2/5  preparing it, as 'fauxley prepare' does")
+    model = config.architecture
+    prepared = pack(kit, dataset, PackSettings(config.data.sample_rate, clip_length=model.clip_length, slicing="first"))
     _say(f"     {prepared.num_clips()} clips in {dataset}")
 
-    _say(f"3/4  training '{config.preset}' for {steps} steps")
+    _say(f"3/5  training for {minutes:g} minutes, as 'fauxley train --data {kit} --run {run}' does for an hour")
     if not train_run(config, dataset, run, torch.device("cpu"), tensorboard=False, quiet=False):
         _say(f"stopped; 'fauxley demo --out {out}' goes on from there")
         return
 
-    _say("4/4  making new drums, as 'fauxley generate' does")
-    synthesizer = Synthesizer.from_pretrained(run)
-    requests = from_seeds(synthesizer, range(_GENERATED))
-    write_sounds(synthesizer, run, requests, _GENERATED, sounds, Output(sheet=False, overwrite=True, quiet=True))
-    generated = synthesizer.generate(_GENERATED).numpy()
-    real = prepared.batch(0, _GENERATED, seed=0).astype(np.float32) / 32768
-    sheet = out / "sheet.png"
-    write_sheet(sheet, {"real": real, "generated": generated}, prepared.sample_rate)
+    _say("4/5  making new drums, as 'fauxley generate' does")
+    sheet, count = out / "sheet.png", _generate(run, sounds)
+    _draw(Synthesizer.from_pretrained(run), prepared, sheet)
+
+    _say("5/5  judging them, as 'fauxley evaluate' does")
+    evaluate(run, report, Reference(dataset), Protocol(count=_JUDGED), device="cpu", overwrite=True, quiet=True)
     print(f"""
-Look at    {sheet}   (real drums above, generated below)
-Listen to  {sounds}   ({_GENERATED} new drums)
+Look at    {sheet}   (of each family real drums above, generated below)
+Listen to  {sounds}   ({count} new drums)
+Read       {report / "report.html"}
 
 Next:
   fauxley generate {run} --out more-drums --count 100 --clean        as many as you like, ready for a sampler
+  fauxley generate {run} --out kicks --label {INSTRUMENTS[0]}                      of one family
   fauxley morph {run} --out morph --seeds 3 17                       from one drum to another
-  fauxley demo --out {out} --steps {2 * steps}                       train on: it gets better
+  fauxley demo --out {out} --minutes {2 * minutes:g}                        train on: it gets better
   fauxley scan MY-SOUNDS                                             then a model of your own:
   fauxley train --data MY-SOUNDS --run runs/mine""")
+
+
+def _play_shipped(out: Path) -> None:
+    """Make sounds of a model that ships, before anything that takes time."""
+    known = shipped_models()
+    if not known:
+        return
+    name = "drums" if "drums" in known else next(iter(known))
+    sounds = out / name
+    _say(f"0/5  playing {name!r}, a model that ships, as 'fauxley generate {name}' does")
+    count = _generate(Path(name), sounds, _PLAYED)
+    _say(f"     {count} sounds in {sounds}: listen while the rest goes on, and look at {sounds / 'sheet.png'}")
+
+
+def _generate(model: Path, out: Path, most: int | None = None) -> int:
+    """Write sounds of each of a model's labels in turn, with their sheet; return how many."""
+    synthesizer = Synthesizer.from_pretrained(model)
+    count = _OF_A_LABEL * max(1, len(synthesizer.labels))
+    count = count if most is None else min(most, count)
+    output = Output(overwrite=True, quiet=True)
+    write_sounds(synthesizer, model, from_seeds(synthesizer, range(count)), count, out, output)
+    return count
+
+
+def _draw(synthesizer: Synthesizer, data: Dataset, path: Path) -> None:
+    """Draw real sounds of each family, and generated ones below."""
+    rows = {}
+    clips, labels = np.concatenate([*data.once(64)]).astype(np.float32) / 32768, data.clip_labels()
+    for label in synthesizer.labels:
+        rows[f"{label}, real"] = clips[labels == data.labels.index(label)][:_OF_A_LABEL]
+        rows[f"{label}, generated"] = synthesizer.generate(_OF_A_LABEL, labels=label).numpy()
+    write_sheet(path, rows, data.sample_rate)
 
 
 def _say(text: str) -> None:

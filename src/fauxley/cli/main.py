@@ -32,6 +32,7 @@ COMMANDS = {
     "train": "train a model; run it again to resume",
     "train-inversion": "teach a SpecGAN to find the phases of its spectrograms",
     "generate": "make new sounds",
+    "models": "the models that ship, ready to play: what they know, their licences, their figures",
     "vary": "make variations of one of a model's sounds, or of a recording",
     "morph": "make the sounds between sounds",
     "knobs": "what a model's sounds can be turned to: brighter, longer, harder, and how far",
@@ -168,6 +169,7 @@ usage: fauxley COMMAND ...
 'fauxley COMMAND --help' explains a command; 'fauxley --version' prints the version.
 
 example:
+  fauxley generate drums --out new-drums --count 20
   fauxley train --data my-sounds --run runs/mine
   fauxley generate runs/mine --out new-sounds --count 20"""
 

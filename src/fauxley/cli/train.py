@@ -12,6 +12,7 @@ from shlex import quote
 from typing import Annotated, Any, Literal, TypeVar, cast
 
 import torch
+import tyro
 
 from fauxley.cli.shared.estimate import describe, step_cost
 from fauxley.cli.shared.options import Flat, Switch, describe_fit, with_seconds
@@ -24,10 +25,12 @@ from fauxley.dataset.packing import open_or_prepare
 from fauxley.errors import UsageError
 from fauxley.machine import Device, choose_device, in_memory, keep_freed_memory, prefer_speed, require_memory
 from fauxley.models.precision import Precision
+from fauxley.models.synthesizer import Synthesizer
 from fauxley.sounds.catalogue import list_sounds
-from fauxley.terminal.formatting import counted
+from fauxley.terminal.formatting import counted, duration
 from fauxley.terminal.progress import file_progress
 from fauxley.terminal.training_line import TerminalReporter
+from fauxley.training.beginning import alike_but_for_length, config_from, require_fitting
 from fauxley.training.config import TrainingConfig
 from fauxley.training.cuda_graphs import CudaGraphs, Recorder
 from fauxley.training.data import fingerprint, slicing_for
@@ -115,6 +118,7 @@ def _default(
     device: Device = "auto",
     dim: int | None = None,
     batch_size: int | None = None,
+    from_model: Annotated[Path | None, tyro.conf.arg(name="from", metavar="MODEL")] = None,
     tensorboard: Literal["auto", "on", "off"] = "auto",
     dry_run: Switch = False,
     quiet: Switch = False,
@@ -128,6 +132,8 @@ def _default(
     Example, what it will do and how far it will get here: fauxley train --data my-sounds --run runs/mine --dry-run
 
     Example, another hour on top: fauxley train --data my-sounds --run runs/mine --minutes 120
+
+    Example, from what a model that ships has learnt: fauxley train --data my-drums --run runs/mine --from drums
 
     A run keeps what it was begun with. More --minutes make it go on; the learning rate, which falls until the end, then
     goes on from the share of the new minutes that is done, which is higher than where it was.
@@ -150,6 +156,9 @@ def _default(
         device: Where to compute; auto takes a GPU if there is one.
         dim: Model size d: 16, on a GPU 32, if nothing is said. Less is faster and learns less.
         batch_size: Sounds in a step: 16, on a GPU 32, if nothing is said.
+        from_model: Begin from a model instead of random weights: one that ships (see 'fauxley models'), a run or a
+            model folder. Its sizes and sample rate are kept; labels that the sounds have too are known from the start;
+            its licences are passed on.
         tensorboard: Also write files for TensorBoard; auto does so if it is installed.
         dry_run: Say what will be done and how far it will get on this machine, and stop.
         quiet: Show only warnings.
@@ -157,8 +166,12 @@ def _default(
     board = _check(data, tensorboard)
     begun = Run(run).begun_with()
     wanted = {"dim": dim, "channels": channels}
+    source = None
     if begun is None:
         _check_wishes(minutes, seconds)
+        if from_model is not None:
+            source = Synthesizer.from_pretrained(from_model, choose_device(device))
+            sample_rate, channels = _of_the_model(source, sample_rate, channels)
         with file_progress("listening to the sounds", quiet) as progress:
             facts = gather_facts(data, sample_rate, channels, progress)
         config = recipe(
@@ -166,8 +179,10 @@ def _default(
             MINUTES if minutes is None else minutes,
             choose_device(device).type == "cuda",
         )
+        if source is not None:
+            config = _begin_from(config, source, str(from_model), seconds)
     else:
-        config = _as_begun(begun, run, data, minutes)
+        config = _as_begun(begun, run, data, minutes, from_model)
         if seconds is not None:
             rate = config.data.sample_rate if sample_rate is None else sample_rate
             wanted["clip_length"] = clip_length(seconds, rate)
@@ -178,6 +193,8 @@ def _default(
         precision=config.precision if precision == "auto" else precision,
     )
     config = _changed(config, batch_size=batch_size, seed=seed)
+    if source is not None:
+        require_fitting(config.architecture, source.architecture)
     with in_memory(_ADVICE), together(config, device) as (ranks, chosen):
         if ranks.world_size > 1:
             raise UsageError("several processes cannot go by the clock; name a preset, such as specgan-small")
@@ -190,9 +207,37 @@ def _default(
             print(f"labels:  {on_labels or 'none'}\n{prospect_words(planned, counts, chosen)}")
             return
         recorder = CudaGraphs(chosen) if chosen.type == "cuda" else None
-        finished = train_run(config, data, run, chosen, board, quiet, ranks, recorder)
+        finished = train_run(config, data, run, chosen, board, quiet, ranks, recorder, source)
     if not quiet:
         _say_what_is_next(run, finished, config)
+
+
+def _of_the_model(source: Synthesizer, sample_rate: int | None, channels: int | None) -> tuple[int, int]:
+    """The sample rate and channels of the model that a run begins from.
+
+    Raises:
+        UsageError: others are asked for.
+    """
+    known = {"sample-rate": source.sample_rate, "channels": source.architecture.channels}
+    for (name, value), wish in zip(known.items(), (sample_rate, channels), strict=True):
+        if wish not in (None, value):
+            raise UsageError(f"--{name} {wish} is not that of the model to begin from, {value}; leave it out")
+    return source.sample_rate, source.architecture.channels
+
+
+def _begin_from(config: TrainingConfig, source: Synthesizer, name: str, seconds: float | None) -> TrainingConfig:
+    """The configuration for a run that begins from a model, with clips as long as the sounds ask for if that can be.
+
+    Raises:
+        UsageError: a length is asked for, and the model can have no other than its own.
+    """
+    model, planned = source.architecture, config.architecture
+    if alike_but_for_length(model, planned):
+        return config_from(config, source, name, planned.clip_length)
+    if seconds is not None:
+        length = duration(model.clip_length / source.sample_rate)
+        raise UsageError(f"--seconds cannot be chosen: the clips of {name} have {length}, and so will those of the run")
+    return config_from(config, source, name)
 
 
 def _check_wishes(minutes: float | None, seconds: float | None) -> None:
@@ -202,12 +247,17 @@ def _check_wishes(minutes: float | None, seconds: float | None) -> None:
         raise UsageError(f"--seconds is how long a sound can be, such as 1.5; got {seconds:g}")
 
 
-def _as_begun(begun: TrainingConfig, run: Path, data: str, minutes: float | None) -> TrainingConfig:
+def _as_begun(
+    begun: TrainingConfig, run: Path, data: str, minutes: float | None, from_model: Path | None
+) -> TrainingConfig:
     """The configuration of a run that goes on, for as long as it was to take or for longer.
 
     Raises:
-        UsageError: it is a preset's run, or is to end earlier.
+        UsageError: it is a preset's run, is to end earlier, or was begun from something else.
     """
+    if from_model is not None and str(from_model) != begun.origin.model:
+        was = begun.origin.model or "random weights"
+        raise UsageError(f"{run} was begun from {was}, not from {from_model}; leave out --from, or begin another run")
     if begun.preset != NAME:
         raise UsageError(
             f"{run} was begun with a preset; go on with: "
@@ -270,6 +320,7 @@ def train_run(
     quiet: bool,
     ranks: Ranks = ONE,
     recorder: Recorder | None = None,
+    source: Synthesizer | None = None,
 ) -> bool:
     """Begin or resume a run and train it to its end; False if a signal stopped it before."""
     with ranks.in_turn():
@@ -296,7 +347,7 @@ def train_run(
             assess = assessor(
                 path, dataset, config.architecture.clip_length, config.evaluate_count, device, reporter.say
             )
-        trainer = Trainer(run, config, dataset, device, reporter, tensorboard, ranks, assess, recorder)
+        trainer = Trainer(run, config, dataset, device, reporter, tensorboard, ranks, assess, recorder, source)
         first, done = trainer.state.step, trainer.state.milliseconds / 60_000
         if resumed:
             at = f"minute {done:.1f} of {config.minutes:g}, " if config.minutes else ""

@@ -32,6 +32,7 @@ from fauxley.errors import FauxleyError, UsageError, printable
 from fauxley.models.precision import Settled
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.verified import checksum, load_verified
+from fauxley.runs import names_model
 from fauxley.serialization import parse_json, read_file
 from fauxley.sounds.catalogue import list_sounds
 from fauxley.sounds.finding import find_audio
@@ -388,7 +389,7 @@ def open_clips(path: Path, count: int, seed: int = 0) -> ClipSource:
     source: ClipSource
     if (path / INFO_FILE).is_file():
         source = DatasetClips(Dataset.open(path), title, count, seed)
-    elif (path / "config.json").is_file() or (path / "checkpoints").is_dir():
+    elif names_model(path) or (path / "config.json").is_file() or (path / "checkpoints").is_dir():
         # The clips of a model have consecutive seeds, of which two draws must share none.
         source = ModelClips(Synthesizer.from_pretrained(path), title, count, seed << 20)
     else:

@@ -85,6 +85,10 @@ class DenseStart(Generator):
         if self.num_labels:
             self.embed = LabelEmbedding(self.num_labels, self.dense.out_features)
 
+    def places_in(self, other: "DenseStart") -> Tensor:
+        """For each number of the first signal, its place in that of another generator of this kind: (out_features,)."""
+        return torch.arange(self.dense.out_features)
+
     def start(self, z: Tensor, labels: Tensor | None) -> Tensor:
         """The first signal (B, out_features).
 

@@ -222,6 +222,13 @@ class SpecGANGenerator(DenseStart):
         )
         self.add_embedding()
 
+    def places_in(self, other: DenseStart) -> Tensor:
+        """Of longer clips than the other's, the further frames are its last one again: after a sound, silence."""
+        assert isinstance(other, SpecGANGenerator)
+        (bins, frames), theirs = self.grid, other.grid[1]
+        places = torch.arange(other.dense.out_features).view(theirs, bins, -1)
+        return places[torch.arange(frames).clamp(max=theirs - 1)].flatten()
+
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         bins, frames = self.grid
         x = torch.unflatten(self.start(z, labels), 1, (frames, bins, -1)).transpose(1, 3)  # (B, 16 d, bins, frames)

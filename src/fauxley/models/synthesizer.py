@@ -47,6 +47,8 @@ class Provenance:
     dataset: str = ""
     license: str = ""
     fauxley_version: str = ""
+    begun_from: str = ""
+    """The model that its training began from, if it was not random weights."""
 
 
 @dataclass

@@ -53,6 +53,20 @@ class Data:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """The model whose weights a run began with instead of random ones; see `fauxley.training.beginning`."""
+
+    model: str = ""
+    """As it was named; "": none."""
+    sha256: str = ""
+    """Of its numbers."""
+    license: str = ""
+    """Of the sounds that it had learnt from."""
+    critic_first: int = 100
+    """Steps at most in which only the critic learns, which begins anew: it has first to find its feet."""
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """A model, how it is trained, and what is recorded on the way."""
 
@@ -62,6 +76,7 @@ class TrainingConfig:
     optimizer: AnyOptimizer = field(default_factory=Adam)
     averaging: Averaging = field(default_factory=Averaging)
     data: Data = field(default_factory=Data)
+    origin: Origin = field(default_factory=Origin)
     steps: int = 200_000
     """Generator updates in all. A finished run goes on when this is raised."""
     minutes: float = 0.0
@@ -137,6 +152,6 @@ class TrainingConfig:
 
 # The classes that a run's config.json may name.
 CLASSES = (
-    *(TrainingConfig, WaveGAN, SpecGAN, WaveNet, Averaging, Data, Adam, RMSProp),
+    *(TrainingConfig, WaveGAN, SpecGAN, WaveNet, Averaging, Data, Origin, Adam, RMSProp),
     *(NonSaturating, LeastSquares, Wasserstein, WassersteinGP, Relativistic, Hinge, MaximumLikelihood),
 )

@@ -22,6 +22,7 @@ from fauxley.models.draws import Purpose
 from fauxley.models.synthesizer import Provenance, Synthesizer
 from fauxley.runs import step_name
 from fauxley.stopping import stop_signals
+from fauxley.training.beginning import joined_licenses, share_beyond, take_over, waits
 from fauxley.training.checkpoint import read_state, write_checkpoint
 from fauxley.training.config import TrainingConfig
 from fauxley.training.cuda_graphs import RecordedUpdater, Recorder
@@ -33,6 +34,9 @@ from fauxley.training.run import Run
 from fauxley.training.state import TrainingState, update_average
 from fauxley.training.step import Updater, train_step
 from fauxley.training.watch import Watch
+
+_LOOKED_AT = 64  # clips, by which a run that begins from a model sees whether its sounds suit it
+_MUCH = 0.005  # of features beyond what a model can express
 
 
 class Reporter(Protocol):
@@ -71,6 +75,7 @@ class Trainer:
         ranks: the processes; rank 0 alone reads and writes the folder.
         assess: judges the sounds every `evaluate_every` steps, on rank 0 alone.
         recorder: records updates and repeats them; None: each update is carried out plainly.
+        source: the model that a new run begins from, as its configuration says; one that goes on needs none.
     """
 
     def __init__(
@@ -84,9 +89,11 @@ class Trainer:
         ranks: Ranks = ONE,
         assess: Assessor | None = None,
         recorder: Recorder | None = None,
+        source: Synthesizer | None = None,
     ) -> None:
         self.run = run
         self._recorder = recorder
+        self._source = source
         self.config = config = run.settle(config).settle(device)[0]
         self.reporter = reporter
         self.ranks = ranks
@@ -95,7 +102,11 @@ class Trainer:
             raise UsageError("several processes cannot go by the clock; give steps instead of minutes")
         self.data = RealAudio(dataset, config, device, ranks)
         self.provenance = Provenance(
-            config.preset, 0, fingerprint(config, dataset), licenses(dataset), fauxley.__version__
+            preset=config.preset,
+            dataset=fingerprint(config, dataset),
+            license=joined_licenses(licenses(dataset), config.origin.license),
+            fauxley_version=fauxley.__version__,
+            begun_from=config.origin.model,
         )
         averaged = config.averaging.half_life > 0
         self.state = TrainingState.new(
@@ -154,7 +165,8 @@ class Trainer:
         conditional = bool(config.architecture.known_labels)
         labels = [self.data.labels(number, state.attempt) for number in numbers] if conditional else []
         progress = self._progress()
-        state.set_learning_rate(config.optimizer.rate(state.step, progress))
+        waiting = "generator" if waits(config.origin, state.step, progress) else ""
+        state.set_learning_rate(config.optimizer.rate(state.step, progress), waiting)
         key = (Purpose.UPDATE, config.seed, state.attempt, state.step)
         draws = functools.partial(self.ranks.draws, *key)
         metrics = train_step(
@@ -194,7 +206,7 @@ class Trainer:
             return False
         self.ranks.check_same(self.state)
         then, self._clock = self._clock, (time.monotonic(), step)
-        values["learning_rate"] = next(iter(self.state.optimizers.values())).learning_rate
+        values["learning_rate"] = max(each.learning_rate for each in self.state.optimizers.values())
         values["steps_per_second"] = (step - then[1]) / max(self._clock[0] - then[0], 1e-9)
         if self.state.device.type == "cuda":
             values["peak_megabytes"] = torch.cuda.max_memory_allocated(self.state.device) / 1e6
@@ -240,7 +252,7 @@ class Trainer:
         self.reporter.begin(state.step, self._steps())
 
     def _restore(self) -> None:
-        """Take over the newest checkpoint that can be read; where there is none, fit the representation."""
+        """Take over the newest checkpoint that can be read; where there is none, begin."""
         if self.ranks.leads:
             self._read_or_fit()
         self.ranks.follow(self.state)
@@ -257,7 +269,30 @@ class Trainer:
                 self.reporter.warn(f"passing over a damaged checkpoint: {error}")
         if found:
             raise FauxleyError(f"{self.run.path}: no checkpoint can be read; move the folder away to begin again")
-        self.state.representation.fit(self.data.once())
+        if not self.config.origin.model:
+            self.state.representation.fit(self.data.once())
+        elif self._source is None:
+            raise UsageError(f"{self.run.path} has no checkpoint yet; give the model that it begins from again")
+        else:
+            self._begin_from(self._source)
+
+    def _begin_from(self, source: Synthesizer) -> None:
+        """Take over what a model has learnt, and warn if its representation does not hold these sounds.
+
+        Raises:
+            UsageError: it does not fit.
+        """
+        if source.sample_rate != self.data.sample_rate:
+            raise UsageError(
+                f"the model to begin from makes sounds at {source.sample_rate} Hz, and the data has "
+                f"{self.data.sample_rate} Hz; prepare it with the model's sample rate"
+            )
+        take_over(self.state, self.config.architecture, source)
+        if (beyond := share_beyond(self.state.representation, self.data.batch(0, size=_LOOKED_AT))) > _MUCH:
+            self.reporter.warn(
+                f"{beyond:.1%} of these sounds' features lie beyond what {self.config.origin.model} can express, and "
+                "will come out quieter; a training from scratch would measure them anew"
+            )
 
     def _synthesizer(self) -> Synthesizer:
         return Synthesizer(

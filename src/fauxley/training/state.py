@@ -126,10 +126,10 @@ class TrainingState:
         parts = {**self.networks, **optimizers, "representation": self.representation}
         return parts if self.average is None else {**parts, "average": self.average}
 
-    def set_learning_rate(self, rate: float) -> None:
-        """Set the learning rate of all networks for the next step."""
-        for optimizer in self.optimizers.values():
-            optimizer.learning_rate = rate
+    def set_learning_rate(self, rate: float, waiting: str = "") -> None:
+        """Set the learning rate of all networks for the next step, but 0 for the one that is `waiting`."""
+        for name, optimizer in self.optimizers.items():
+            optimizer.learning_rate = 0.0 if name == waiting else rate
 
     def is_finite(self) -> bool:
         """Whether all weights and statistics are finite numbers."""

@@ -25,7 +25,7 @@ from fauxley.evaluation.report.report import warnings_for
 from fauxley.evaluation.verdict import faults, remarks
 from fauxley.models.precision import Precision
 from fauxley.models.synthesizer import Synthesizer
-from fauxley.runs import Best, checkpoint_folder, checkpoints, is_model, read_best, record_best, step_of
+from fauxley.runs import Best, checkpoint_folder, checkpoints, names_model, read_best, record_best, step_of
 from fauxley.terminal.formatting import output_console
 
 
@@ -62,7 +62,7 @@ class Judge:
         self._progress = progress
         self._protocol = protocol
         rate, length = PackSettings.sample_rate, None
-        if is_run_or_model(like):
+        if names_model(like):
             model = Synthesizer.from_pretrained(like)
             rate, length = model.sample_rate, model.architecture.clip_length
         settings = PackSettings(sample_rate=rate, clip_length=length or PackSettings.clip_length)
@@ -90,7 +90,7 @@ class Judge:
     def _open(self, path: Path, title: str | None) -> ClipSource:
         title = title or printable(path.resolve().name)
         count, seed = self.evaluator.count, self._protocol.seed
-        if is_run_or_model(path):
+        if names_model(path):
             model = Synthesizer.from_pretrained(path, self._device, self._precision)
             step = f", step {model.provenance.step}" * (model.provenance.step > 0 and "step" not in title)
             computed = ", bfloat16" * (model.precision == "bfloat16")
@@ -106,11 +106,6 @@ class Judge:
     def judge(self, source: ClipSource) -> Judged:
         """Judge clips; see `Evaluator.evaluate`."""
         return Judged(source, self.evaluator.evaluate(source))
-
-
-def is_run_or_model(path: Path) -> bool:
-    """Whether a path is a run folder with a checkpoint, or a model folder."""
-    return is_model(path) or bool(checkpoints(path))
 
 
 def judge_all(judge: Judge, run: Path) -> dict[int, Judged]:

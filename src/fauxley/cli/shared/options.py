@@ -46,6 +46,7 @@ _FIELDS: dict[str, dict[str, tuple[Any, ...]]] = {
         "optimizer": _ONE_OF,
         "averaging": (Flat,),
         "data": (Flat,),
+        "origin": _TAKEN,
     },
     "WaveGAN": {"labels": _TAKEN},
     "SpecGAN": {
