@@ -98,8 +98,8 @@ def model_folders(path: Path) -> list[Path]:
 
 
 def names_model(path: Path) -> bool:
-    """Whether a path means a model rather than sounds: a model folder, a run with a checkpoint, or one that ships."""
-    return is_model(path) or bool(checkpoints(path)) or (not path.exists() and find_shipped(path) is not None)
+    """Whether a path means a model rather than sounds: it holds one, or only names one that ships."""
+    return holds_model(path) or (not path.exists() and find_shipped(path) is not None)
 
 
 @dataclass(frozen=True)
