@@ -28,7 +28,7 @@ def morph(
 ) -> None:
     """Make the sounds on the way from one sound to the next, both included: seeds, latents or recordings.
 
-    Of a recording the way goes through the nearest sound that the model makes; how near it is, is said.
+    A recording stands for the nearest sound that the model makes, through which the way goes; how near it is, is said.
 
     Example: fauxley morph runs/mine --out morph --seeds 3 17 --count 12
 

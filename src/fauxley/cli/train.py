@@ -151,7 +151,7 @@ def _default(
         channels: 1 for mono, 2 for stereo, instead of what most of the sounds have.
         labels: Learn the labels that the sounds have (names of sub-folders, or those in manifest.csv), all equally
             often, so that each can be asked for.
-        precision: Of the signals between the layers; auto takes bfloat16 where it is fast.
+        precision: How exactly to compute between the layers; auto takes bfloat16 where it is fast.
         seed: Decides the initial weights, the order of the sounds, and every random number; 0 if nothing is said.
         device: Where to compute; auto takes a GPU if there is one.
         dim: Model size d: 16, on a GPU 32, if nothing is said. Less is faster and learns less.

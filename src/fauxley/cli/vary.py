@@ -27,7 +27,7 @@ def vary(
 ) -> None:
     """Make variations of a sound: of a seed of the model, or of a recording, by way of the model's nearest sound.
 
-    Of a recording, OUT gets the part of it that was compared (original), the nearest sound that the model makes
+    OUT gets, for a recording, the part of it that was compared (original), the nearest sound that the model makes
     (resynthesis), and the variations. How near it came is said in words. All are equally loud, to be played in turn.
 
     Example: fauxley vary runs/mine 7 --out around-7

@@ -46,12 +46,12 @@ class Choice:
     pick: Pick | None = None
     """Take those that are the brightest, shortest, hardest, ... of so many."""
     pool: int | None = None
-    """How many sounds to choose from; by default ten times as many as are wanted, or as --keep says."""
+    """How many sounds to choose from; by default ten times as many as are wanted, or as the share to keep says."""
     keep: float | None = None
     """Keep this share of the sounds, the surest: without buzz and second hits, and, with a classifier, those in which
     it hears the label best. All that is dropped is said in the sidecars."""
     classifier: Path | None = None
-    """For --keep: a folder made by 'fauxley train-classifier'."""
+    """What hears labels where a share is kept: a folder made by 'fauxley train-classifier'."""
 
     def __post_init__(self) -> None:
         if self.keep is not None and not 0 < self.keep <= 1:

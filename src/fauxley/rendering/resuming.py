@@ -63,7 +63,7 @@ def require_place(out: Path, overwrite: bool) -> None:
     """
     check_folder_place(out)
     if out.exists() and not overwrite and _read(out) is None and not all(map(_is_nothing, out.iterdir())):
-        raise UsageError(f"{out} has something in it; choose another --out, or give --overwrite")
+        raise UsageError(f"{out} has something in it; choose another folder, or overwrite it")
 
 
 def _leave_nothing(out: Path) -> None:

@@ -35,7 +35,18 @@ class Curve:
         return y
 
 
-CURVES: tuple[Curve, ...] = ()
+CURVES: tuple[Curve, ...] = (
+    Curve(
+        "drums (773 one-shots of ten labels, 44.1 kHz)",
+        "share of the training sounds that it came near to, where other real drums reach 0.21:",
+        ((22.4, 0.146), (49.0, 0.291), (72.8, 0.326)),
+    ),
+    Curve(
+        "words (3,509 clips of ten words, 16 kHz)",
+        "inception score, as a share of that of real words:",
+        ((49.4, 0.63), (116.0, 0.785)),
+    ),
+)
 """Measured so far."""
 
 
