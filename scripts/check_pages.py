@@ -14,7 +14,7 @@ from fauxley.export.browser import copy_page
 
 _PAGE = Path(__file__).parents[1] / "src" / "fauxley" / "studio" / "web"
 _TYPESCRIPT = "typescript@5.9.3"
-_RUNTIME = "export const env: any, InferenceSession: any, Tensor: any;\n"  # what ONNX Runtime, which is not ours, offers
+_RUNTIME = "export const env: any, InferenceSession: any, Tensor: any;\n"  # as far as the page uses ONNX Runtime
 
 
 def main() -> int:
