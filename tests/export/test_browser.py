@@ -109,7 +109,7 @@ def difference(audio: np.ndarray, reference: Any) -> float:
 def test_the_page_makes_the_sounds_that_python_makes(model, page_folder, visit):
     synthesizer = Synthesizer.from_pretrained(model)
     page = visit(page_folder, {})
-    assert page.get_attribute("body", "data-ready") == "true"
+    assert page.get_attribute("body", "data-ready") == "true", page.inner_text("#say")
     assert page.get_attribute("body", "data-threads") == "1"
     page.wait_for_function("() => document.querySelector('#say').textContent.includes('one thread')")
     for seed in (0, 7, 2**31 - 1, 2**32, 2**45 + 12345):
@@ -176,13 +176,18 @@ def test_a_recording_is_taken_and_what_needs_a_server_is_said(page_folder, visit
       const { sound } = await engine.record(file, "model");
       const refused = await engine.record(new File(["no sound"], "text.wav"), "model").catch((error) => error.message);
       const inverted = await engine.invert({}, () => {}, new AbortController().signal).catch((error) => error.message);
-      return [Array.from(sound.channels[0]), sound.sampleRate, sound.facts.name, refused, inverted];
+      const kit = await engine.kit({}).catch((error) => error.message);
+      return [Array.from(sound.channels[0]), sound.sampleRate, sound.facts.name, refused, inverted, kit];
     }"""
-    samples, rate, name, refused, inverted = page.evaluate(script, list((tmp_path / "tone.wav").read_bytes()))
+    samples, rate, name, refused, inverted, kit = page.evaluate(script, list((tmp_path / "tone.wav").read_bytes()))
     np.testing.assert_allclose(samples, tone, atol=1e-4)
     assert (rate, name) == (16000, "tone")
     assert "cannot read text.wav" in refused
     assert "fauxley studio" in inverted
+    assert "fauxley studio" in kit
+    page.click("#open-menu")
+    assert page.is_visible("#menu")
+    assert not page.is_visible("#kit-row")
 
 
 def test_threads_are_used_where_the_host_allows_them_and_a_spectrogram_model_sounds_the_same(tmp_path, visit):

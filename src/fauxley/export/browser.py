@@ -47,16 +47,22 @@ def write_page(
     readme = _README.format(
         name=" ".join(name.split()), license=model.facts["license_of_training_data"] or "not stated"
     )
-    with atomic_folder(out) as partial, as_file(_FILES) as own:
-        for file in page.iterdir():
-            if file.name.endswith(_PAGE_FILES) and file.name != _ENGINE:
-                (partial / file.name).write_bytes(file.read_bytes())
-        shutil.copytree(own, partial, dirs_exist_ok=True)
-        (partial / _OWN_ENGINE).rename(partial / _ENGINE)
+    with atomic_folder(out) as partial:
+        copy_page(page, partial)
         (partial / "model.onnx").write_bytes(model.content)
         (partial / "model.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         (partial / "README.md").write_text(readme, encoding="utf-8")
     return model.agreement
+
+
+def copy_page(page: Traversable, folder: Path) -> None:
+    """Copy the files of the studio's page into an existing folder, with the engine that needs no server for its own."""
+    for file in page.iterdir():
+        if file.name.endswith(_PAGE_FILES) and file.name != _ENGINE:
+            (folder / file.name).write_bytes(file.read_bytes())
+    with as_file(_FILES) as own:
+        shutil.copytree(own, folder, dirs_exist_ok=True)
+    (folder / _OWN_ENGINE).rename(folder / _ENGINE)
 
 
 def _check(synthesizer: Synthesizer, difference: float) -> dict[str, Any]:

@@ -100,6 +100,7 @@ export async function openEngine() {
       kept: "",
       shelf: "",
       can_invert: false,
+      formats: [],
     },
     generate: ({ seed, count, labels }) =>
       make(Array.from({ length: count }, (_, n) => model.latentOf(seed + n)), mixtures(labels, count, seed), "new", seed),
@@ -142,6 +143,9 @@ export async function openEngine() {
       throw new EngineError("There is no folder here.");
     },
     keep: async () => ({ copied: 0, folder: "" }),
+    kit: async () => {
+      throw new EngineError("Kits for samplers need ‘fauxley studio’.");
+    },
     address: () => "",
   };
 }

@@ -221,7 +221,8 @@ function buildMenu(desk, sequencer) {
   const menu = byId("menu", HTMLDialogElement), help = byId("help", HTMLDialogElement);
   const rounds = h("select", { "aria-label": "Rounds of the loop" }, ...[1, 2, 4, 8].map((count) => h("option", { value: count }, count === 1 ? "1 round" : `${count} rounds`)));
   const kits = /** @type {Record<string, string>} */ ({ sfz: "SFZ", decentsampler: "DecentSampler", folder: "plain folders" });
-  const format = h("select", { "aria-label": "Format of the kit" }, ...desk.engine.studio.formats.filter((each) => each in kits).map((each) => h("option", { value: each }, kits[each])));
+  const offered = desk.engine.studio.formats.filter((each) => each in kits);
+  const format = h("select", { "aria-label": "Format of the kit" }, ...offered.map((each) => h("option", { value: each }, kits[each])));
   const rate = h("select", { "aria-label": "Sample rate of the loop" }, ...[44_100, 48_000].map((each) => h("option", { value: each }, `${each / 1000} kHz`)));
   /** @param {() => unknown} action */
   const then = (action) => async () => {
@@ -245,7 +246,7 @@ function buildMenu(desk, sequencer) {
     }),
     item("save", "Save this pad as WAV", () => savePad(desk, desk.store.selected)),
     item("save", "Save all pads as zip", () => saveArchive(desk)),
-    h("div", { class: "row loop-row", id: "kit-row" }, item("grid", "Save a kit for samplers", () => saveKit(desk, format.value)), format),
+    h("div", { class: "row loop-row", id: "kit-row", hidden: !offered.length }, item("grid", "Save a kit for samplers", () => saveKit(desk, format.value)), format),
     h("div", { class: "row loop-row" }, item("save", "Save loop as WAV", () => saveLoop(desk, Number(rounds.value), Number(rate.value))), rounds, rate),
     item("midi", "Connect MIDI", () => connectMidi((pad, velocity) => desk.play(pad, velocity))),
     item("keys", "Keys", () => help.showModal()),

@@ -90,7 +90,7 @@
  * @property {string} kept        where its keepers go
  * @property {string} shelf       where starred sounds are written; "" for nowhere
  * @property {boolean} can_invert
- * @property {string[]} formats   of archives: "wav", and those of kits
+ * @property {string[]} formats   of archives: "wav", and those of kits; empty where none are made
  */
 
 /**
@@ -113,7 +113,8 @@
  */
 
 /**
- * What makes the sounds. `engine.js` asks the server; another implementation could make them in the browser.
+ * What makes the sounds. `engine.js` asks the server; the one of an exported page makes them in the browser, see
+ * `fauxley.export.browser`. Both offer all of this.
  * @typedef {object} Engine
  * @property {Studio} studio
  * @property {(ask: {model: string, seed: number, count: number, labels?: Record<string, number>}) => Promise<Sound[]>} generate
