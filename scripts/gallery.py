@@ -25,7 +25,7 @@ from fauxley.models.synthesizer import Synthesizer
 from fauxley.pictures.sheet import write_sheet
 from fauxley.runs import names_model
 from fauxley.sounds.catalogue import list_sounds
-from fauxley.sounds.reading import read_audio
+from fauxley.sounds.reading import probe, read_audio
 from fauxley.sounds.writing import write_audio
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -96,8 +96,8 @@ def real(folder: Path, count: int) -> dict[str, list[Example]]:
     for sound in list_sounds(folder).sounds:
         row = found.setdefault(sound.label or _LABELLESS, [])
         if len(row) < count:
-            audio, rate = read_audio(folder / sound.file)
-            audio = audio[:, : round(_LONGEST * rate)]
+            rate = probe(folder / sound.file).sample_rate
+            audio = read_audio(folder / sound.file, longest=round(_LONGEST * rate))
             row.append(Example((audio / max(float(np.abs(audio).max()), 1e-9)).astype(np.float32), rate))
     return found
 
