@@ -3,9 +3,12 @@
 import json
 import os
 import re
+import shutil
 import signal
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -169,3 +172,26 @@ def sounds(tmp_path: Path) -> Path:
         suffix = ("wav", "flac")[index % 2]
         soundfile.write(folder / label / f"{index:02d}.{suffix}", np.clip(audio, -1, 1), 16000)
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A real browser without a window, in which the pages are tested."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install 'fauxley[dev]'")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("no chromium: apt-get install chromium")
+    flags = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--autoplay-policy=no-user-gesture-required",
+    ]
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=chromium, args=flags)
+        yield browser
+        browser.close()

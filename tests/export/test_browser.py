@@ -19,12 +19,9 @@ from fauxley.models.synthesizer import Synthesizer
 
 from .conftest import small
 
-playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install 'fauxley[dev]'")
 pytest.importorskip("onnxscript", reason="no onnxscript: pip install 'fauxley[onnx]'")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
+pytestmark = pytest.mark.slow
 
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 ISOLATION = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
 ASK = """async ([what, ask]) => (await window.fauxley.desk.engine[what](ask)).map(
   ({ channels, facts, sampleRate }) => ({ audio: channels.map((each) => Array.from(each)), facts, sampleRate })
@@ -49,14 +46,6 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         for name, value in self.more.items():
             self.send_header(name, value)
         super().end_headers()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
