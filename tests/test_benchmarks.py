@@ -56,6 +56,7 @@ _QUICK = {
     "percussive.py KIT KIT": "KIT",
     "round_trip.py --data DATASET --count 4 --threads 1 --repeats 1": "momentum 0.99",
     "scaling_on_paper.py": "WGAN-GP, 5 + 1 updates | 512",
+    "studio.py INVERSION --clients 2 --seconds 1": "requests",
     "startup.py --quick --dim 1 --only generate": "| module | own ms |",
     "train_step.py --quick": "plain / bfloat16",
     "train_step.py --quick --model specgan --objective relativistic": "plain / bfloat16",

@@ -329,7 +329,7 @@ def test_a_set_back_run_goes_another_way_and_can_recover(tmp_path, drums):
     trainer = trainer_of(tmp_path / "run", drums, steps=20)
     reached = []
 
-    def accident(step):
+    def accident(step, steps):
         reached.append(step)
         if reached.count(7) == 1 and step == 7:
             with torch.no_grad():
