@@ -168,6 +168,27 @@ def test_decentsampler_presets_have_what_its_guide_asks_for(tmp_path):
     assert played == {36: [(1, 127, 3)], 37: one, 38: [(1, 64, 2), (65, 127, 2)], 42: one, 46: one}
 
 
+@pytest.mark.filterwarnings("default:left out")
+def test_a_file_that_cannot_be_read_is_left_out_of_a_kit_and_named(tmp_path, capsys):
+    sounds = tmp_path / "sounds"
+    sounds.mkdir()
+    for name in ("kick.wav", "snare.wav"):
+        soundfile.write(sounds / name, tone(200).audio.T, RATE)
+    (sounds / "text.wav").write_text("no sound")
+    whole = (sounds / "kick.wav").read_bytes()
+    (sounds / "header.wav").write_bytes(whole[:16] + b"\xff" * 30)
+    soundfile.write(sounds / "empty.wav", np.zeros(0), RATE)
+    assert main(["export", str(sounds), "--to", "folder", "--out", str(tmp_path / "kit"), "--quiet"]) == 0
+    said = capsys.readouterr().err
+    assert all(name in said for name in ("text.wav", "header.wav", "empty.wav"))
+    assert len(list((tmp_path / "kit").rglob("*.wav"))) == 2
+    for name in ("kick.wav", "snare.wav"):
+        (sounds / name).unlink()
+    assert main(["export", str(sounds), "--to", "folder", "--out", str(tmp_path / "none")]) == 1
+    assert "can be read" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
 def test_plain_folders_have_a_table_of_keys(tmp_path):
     write_kit(drum_kit(), "folder", tmp_path / "kit")
     with (tmp_path / "kit" / "midi-map.csv").open(encoding="utf-8", newline="") as file:

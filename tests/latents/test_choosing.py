@@ -126,6 +126,9 @@ def test_wishes_say_how_many_to_choose_from():
     assert Choice(keep=0.5, pick="longest", pool=100).candidates(10) == 100
     with pytest.raises(UsageError):
         Choice(keep=0.5, pool=10).candidates(10)
+    for endless in (Choice(keep=1e-7), Choice(keep=1e-300), Choice(pick="longest", pool=10**12)):
+        with pytest.raises(UsageError, match="at most"):
+            endless.candidates(3)
     for wrong in ({"keep": 0}, {"keep": 1.5}, {"keep": float("nan")}, {"pool": 5}, {"classifier": "x"}):
         with pytest.raises(UsageError):
             Choice(**wrong)

@@ -7,7 +7,7 @@ import torch
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.latents import directions
 from fauxley.latents.descriptions import describe
-from fauxley.latents.directions import WORDS, Directions
+from fauxley.latents.directions import NAMES, WORDS, Directions
 from fauxley.models.draws import Draws
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.wavegan import WaveGAN
@@ -80,6 +80,10 @@ def test_moves_stay_among_latents_and_go_one_after_another(found):
 def test_knobs_that_there_are_not_are_refused(found, positions, hint):
     with pytest.raises(UsageError, match=hint):
         found.move(torch.zeros(6), positions)
+
+
+def test_the_knobs_that_there_are_are_known_before_any_search(found):
+    assert tuple(found.knobs) == NAMES
 
 
 def test_they_are_found_once(tones, found):

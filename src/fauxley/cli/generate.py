@@ -93,7 +93,7 @@ def generate(
         from fauxley.cli.shared.wishes import read_wishes
         from fauxley.models.synthesizer import Synthesizer
         from fauxley.rendering.batches import from_seeds
-        from fauxley.rendering.folder import write_sounds
+        from fauxley.rendering.folder import require_room, write_sounds
         from fauxley.rendering.resuming import require_place
 
     require_place(out, output.overwrite)
@@ -117,6 +117,7 @@ def generate(
         requests = _moved(synthesizer, requests, truncation, positions, of_label, output.quiet)
         made_from |= {"truncation": truncation, "knobs": positions}
     if choice:
+        require_room(synthesizer, count, out, output)
         requests = _chosen(synthesizer, requests, count, choice, output)
     made_from |= choice.facts(count)
     write_sounds(synthesizer, model, requests, count, out, output, made_from=made_from, cluster=cluster)
@@ -141,7 +142,7 @@ def _moved(
 ) -> "Iterator[SoundRequest]":
     """The requests with their latents drawn to the middle and their knobs turned."""
     from fauxley.latents import moves
-    from fauxley.latents.directions import Directions
+    from fauxley.latents.directions import Directions, check_positions
     from fauxley.terminal.progress import Stages
 
     if not 0 < truncation <= 1:
@@ -149,10 +150,10 @@ def _moved(
     facts: dict[str, Any] = {"truncation": truncation} if truncation < 1 else {}
     directions = None
     if positions:
+        check_positions(positions)
         facts["knobs"] = positions
         with Stages(quiet) as stages:
             directions = Directions.fit(synthesizer, of_label, progress=teller(stages))
-        directions.check(positions)
 
     def move(request: "SoundRequest") -> "SoundRequest":
         latent = moves.truncate(request.latent, truncation)

@@ -18,7 +18,7 @@ _LISTED = 6  # labels
 
 
 def models(
-    name: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")] = None,
+    name: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[NAME]")] = None,
     out: Path | None = None,
 ) -> None:
     """List the models that ship with fauxley, show the card of one, or copy it.

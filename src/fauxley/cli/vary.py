@@ -59,13 +59,14 @@ def vary(
     with importing():
         from fauxley.cli.shared.wishes import read_wishes
         from fauxley.latents import moves
-        from fauxley.latents.directions import Directions
+        from fauxley.latents.directions import Directions, check_positions
         from fauxley.models.synthesizer import Synthesizer
         from fauxley.rendering.batches import SoundRequest
         from fauxley.rendering.folder import require_room, write_sounds
         from fauxley.rendering.resuming import require_place
         from fauxley.terminal.progress import Stages
 
+    check_positions(positions)
     require_place(out, output.overwrite)
     synthesizer = Synthesizer.from_pretrained(model, choose_device(device))
     require_room(synthesizer, count + 2, out, output)

@@ -6,6 +6,7 @@ layer, and a sampler makes soft notes of it by level alone.
 """
 
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -25,7 +26,7 @@ from fauxley.models.synthesizer import Synthesizer
 from fauxley.rendering.batches import SoundRequest
 from fauxley.serialization import parse_json, read_file, reading
 from fauxley.sounds.catalogue import Sound, list_sounds
-from fauxley.sounds.reading import probe, read_audio
+from fauxley.sounds.reading import AudioFileError, probe, read_audio
 
 _LONGEST_SECONDS = 60.0  # of a sound on a pad
 _MOST_LISTING = 1 << 30  # bytes of sounds.jsonl
@@ -68,7 +69,7 @@ def sounds_of_model(
 def sounds_of_folder(
     folder: Path, synthesizer: Synthesizer | None, variations: Variations, advance: Advance = lambda _: None
 ) -> list[list[Layer]]:
-    """For each sound of a folder its layers, the softest first.
+    """For each sound of a folder its layers, the softest first. A file that cannot be read is left out with a warning.
 
     Args:
         folder: of sounds of any origin. What fauxley has written beside them (a .json for each, or sounds.jsonl) tells
@@ -77,7 +78,7 @@ def sounds_of_folder(
 
     Raises:
         UsageError: no folder, or more sounds than keys.
-        FauxleyError: no sounds there, one that cannot be read, or variations are to be made of one without a latent.
+        FauxleyError: no sounds there that can be read, or variations are to be made of one whose latent is of no use.
     """
     found = list_sounds(folder)
     if not found.sounds:
@@ -90,7 +91,11 @@ def sounds_of_folder(
     pads: list[list[Layer]] = []
     for sound in found.sounds:
         facts = listing.get(sound.file) or _sidecar(folder / sound.file)
-        shot = _read(folder / sound.file, sound, facts)
+        try:
+            shot = _read(folder / sound.file, sound, facts)
+        except AudioFileError as error:
+            warnings.warn(f"left out: {error}", stacklevel=2)
+            continue
         if synthesizer is None or shot.latent is None:
             pads.append([[shot]])
             advance(1)
@@ -99,12 +104,16 @@ def sounds_of_folder(
             raise FauxleyError(f"{printable(sound.file)} was made by another model: its latent has another size")
         weights = synthesizer.label_weights(_labels(facts) if synthesizer.labels else None, 1)[0].numpy()
         pads.append(_layers(synthesizer, replace(shot, label_weights=weights), variations, advance))
+    if not pads:
+        raise FauxleyError(f"no sounds in {printable(folder)} that can be read")
     return pads
 
 
 def _read(path: Path, sound: Sound, facts: Mapping[str, Any]) -> OneShot:
     info = probe(path)
     audio = read_audio(path, longest=round(_LONGEST_SECONDS * info.sample_rate))
+    if not audio.size:
+        raise AudioFileError(path, "holds no samples")
     latent, seed, told = facts.get("latent"), facts.get("seed"), facts.get("label")
     return OneShot(
         audio,

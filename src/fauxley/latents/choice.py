@@ -37,6 +37,7 @@ PICKS: Mapping[str, tuple[str, int]] = {
     "quietest": ("loudness", -1),
 }
 _TIMES = 10  # as many as are wanted, to pick from
+_MOST = 1_000_000  # sounds to make and hear: days on a CPU; what is more is a slip of the pen
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,14 @@ class Choice:
         """How many sounds to make in order to take `count`.
 
         Raises:
-            UsageError: the pool is too small.
+            UsageError: the pool is too small, or larger than anybody can mean.
         """
         if not self:
             return count
-        least = count if self.keep is None else -int(-count // self.keep)
+        least = count if self.keep is None else -int(max(-count // self.keep, -2 * _MOST))
         wanted = least * (_TIMES if self.pick is not None else 1) if self.pool is None else self.pool
+        if max(wanted, least) > _MOST:
+            raise UsageError(f"at most {_MOST:,} sounds are made to choose from; take fewer, or keep a larger share")
         if wanted < least:
             raise UsageError(f"{count} sounds cannot be chosen from {wanted}; choose from {least} or more")
         return wanted

@@ -47,12 +47,13 @@ WORDS: Mapping[str, tuple[Property, int]] = {
     "louder": ("loudness", 1),
 }
 FARTHEST = 1.0
+_PRINCIPAL = 8
+NAMES = (*WORDS, *(f"principal-{number}" for number in range(1, _PRINCIPAL + 1)))
 
 _SPAN = math.sqrt(3)  # three standard deviations of numbers uniform in [-1, 1]
 _SOUNDS_A_NUMBER, _FEWEST, _MOST = 4, 64, 512  # of the latent: sounds that knobs are found by
 _FRESH, _FRESH_SEED = 16, 2_000_003  # sounds that they are tried on, beyond those
 _PENALTIES = 10.0 ** np.arange(-3, 5)
-_PRINCIPAL = 8
 _NOTHING = 1e-9
 _FASTEST = 0.0005  # seconds of attack that are told apart
 
@@ -114,20 +115,6 @@ class Directions:
         found = kept(synthesizer, name, lambda: _find(player, label, work))
         return cls({knob.name: knob for knob in _read(found)})
 
-    def check(self, positions: Mapping[str, float]) -> None:
-        """Check that there are such knobs and that they go so far.
-
-        Raises:
-            UsageError: there is no such knob, or a position is out of range.
-        """
-        for name, position in positions.items():
-            if name not in self.knobs:
-                near = difflib.get_close_matches(name, self.knobs, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(self.knobs)}"
-                raise UsageError(f"there is no knob {name!r:.40}; {hint}")
-            if not abs(position) <= FARTHEST:
-                raise UsageError(f"a knob goes from -{FARTHEST:g} to {FARTHEST:g}; got {position:g} for {name}")
-
     def move(self, latents: Tensor, positions: Mapping[str, float]) -> Tensor:
         """Latents (N, Z) or one (Z,) with knobs turned to positions from -1 to 1: the same shape.
 
@@ -136,11 +123,26 @@ class Directions:
         Raises:
             UsageError: there is no such knob, or a position is out of range.
         """
-        self.check(positions)
+        check_positions(positions)
         moved = latents
         for name, position in positions.items():
             moved = moved + position * _SPAN * self.knobs[name].direction.to(latents)
         return moved.clamp(-1, 1)
+
+
+def check_positions(positions: Mapping[str, float]) -> None:
+    """Check that there are such knobs and that they go so far. All models have the same, so this needs no search.
+
+    Raises:
+        UsageError: there is no such knob, or a position is out of range.
+    """
+    for name, position in positions.items():
+        if name not in NAMES:
+            near = difflib.get_close_matches(name[:60], NAMES, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(NAMES)}"
+            raise UsageError(f"there is no knob {name!r:.40}; {hint}")
+        if not abs(position) <= FARTHEST:
+            raise UsageError(f"a knob goes from -{FARTHEST:g} to {FARTHEST:g}; got {position:g} for {name}")
 
 
 def scale_of(name: Property, values: NDArray[np.float64]) -> NDArray[np.float64]:

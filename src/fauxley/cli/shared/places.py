@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fauxley.cli.shared.values import read_path, read_real
+from fauxley.cli.shared.values import read_path, read_real, read_whole
 from fauxley.errors import FauxleyError, UsageError, printable
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ def places(synthesizer: "Synthesizer", where: str, wish: "LabelWish | None", sta
         UsageError: it means none.
         FauxleyError: the file cannot be read, or is silent.
     """
-    if re.fullmatch(r"[0-9_]+", where):
-        seed = int(where)
+    if re.fullmatch(r"[0-9][0-9_]*", where):
+        seed = read_whole(where)
         return [_own(synthesizer, synthesizer.latents([seed])[0], seed, f"seed-{seed:08d}", {"seed": seed}, wish)]
     path = read_path(where)
     if path.suffix.lower() == ".npy":

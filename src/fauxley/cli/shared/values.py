@@ -11,6 +11,7 @@ _NUMBER = re.compile(r"([+-]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:e[+-]?\d{1,3})?)
 _FACTORS = {"": 1, "k": 1000, "m": 1_000_000}
 _LARGEST = 2**63 - 1  # what arrays, files and tensors count with
 _LARGEST_REAL = 2**127  # about what float32 holds
+_LONGEST = 60  # characters of what was written that a message repeats
 
 
 class UnreadableError(FauxleyError):
@@ -19,7 +20,8 @@ class UnreadableError(FauxleyError):
     exit_code = 2
 
     def __init__(self, text: str, reason: str) -> None:
-        super().__init__(f"{text!r} {reason}")
+        shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+        super().__init__(f"{shown!r} {reason}")
         self.text = text
 
 
