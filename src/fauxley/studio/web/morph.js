@@ -54,7 +54,8 @@ export class MorphView {
   #looper = null;
   /** @type {Sound | null} */
   #sound = null;
-  #isAsking = false;
+  /** @type {Promise<void> | null} */
+  #asking = null;
   #isStale = true;
 
   get isPlaying() { return Boolean(this.#looper?.isPlaying); }
@@ -114,10 +115,13 @@ export class MorphView {
     this.#listen.setAttribute("aria-pressed", "false");
   }
 
-  /** Have the sound of the place made; one at a time, and the newest place last. */
-  async #ask() {
-    if (this.#isAsking) return;
-    this.#isAsking = true;
+  /** Have the sound of the place made; one at a time, and the newest place last. Ends when that is there. */
+  #ask() {
+    this.#asking ??= this.#make().finally(() => (this.#asking = null));
+    return this.#asking;
+  }
+
+  async #make() {
     try {
       while (this.#isStale) {
         this.#isStale = false;
@@ -129,8 +133,6 @@ export class MorphView {
     } catch (error) {
       this.stop();
       sayProblem(error);
-    } finally {
-      this.#isAsking = false;
     }
   }
 
@@ -188,7 +190,7 @@ export class MorphView {
   }
 
   async #putOnPad() {
-    if (!this.#sound) await this.moveTo(this.#x, this.#y);
+    await this.#ask(); // the sound of the newest place, not of one on the way to it
     if (!this.#sound) return;
     const pad = this.#desk.store.selected;
     this.#desk.put("morph", [pad], [this.#sound]);
