@@ -60,9 +60,8 @@ def test_the_installed_module_runs(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "fauxley", "generate", str(missing), "--out", str(tmp_path / "out")]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     assert finished.returncode == 1
-    assert finished.stderr.strip().splitlines() == [
-        f"fauxley: {missing} does not exist; MODEL is a run folder or a model folder"
-    ]
+    (line,) = finished.stderr.strip().splitlines()
+    assert line.startswith(f"fauxley: {missing} does not exist; MODEL is a run folder")  # and which models ship
     assert not (tmp_path / "out").exists()
 
 
