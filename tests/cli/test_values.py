@@ -10,7 +10,9 @@ from fauxley.cli.shared.options import _FIELDS
 from fauxley.cli.shared.values import UnreadableError, read_real, read_whole
 from fauxley.errors import FauxleyError
 from fauxley.machine import format_bytes, require_disk, require_memory
+from fauxley.latents.choice import Choice
 from fauxley.models.specgan import SpecGAN
+from fauxley.models.wavegan import WaveGAN
 from fauxley.rendering.output import Output
 from fauxley.terminal.formatting import counted, duration, waiting_time
 from fauxley.terminal.progress import progress_line
@@ -90,7 +92,7 @@ def test_a_line_of_progress_tells_rate_and_time_left() -> None:
 
 def test_fields_whose_flags_are_declared_are_there() -> None:
     """A field that is renamed would silently get flags of another shape."""
-    classes = {each.__name__: each for each in (TrainingConfig, SpecGAN, InversionTraining, Output)}
+    classes = {each.__name__: each for each in (TrainingConfig, WaveGAN, SpecGAN, InversionTraining, Choice, Output)}
     assert _FIELDS.keys() == classes.keys()
     for name, markers in _FIELDS.items():
         assert markers.keys() <= {field.name for field in dataclasses.fields(classes[name])}

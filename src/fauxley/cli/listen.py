@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from fauxley.cli.shared.options import Switch
+from fauxley.cli.shared.values import read_path
 from fauxley.errors import FauxleyError, UsageError, printable
 from fauxley.listening.questions import Rating
 from fauxley.listening.study import ANSWERS_FILE, TASKS, Design, Study, Task, read_study
@@ -267,8 +268,8 @@ def _named(text: str) -> tuple[str, Path]:
     """NAME=PATH, or a path that is named by its last part."""
     name, equals, path = text.partition("=")
     if equals and not Path(text).exists():
-        return name, Path(path)
-    return Path(text).resolve().name, Path(text)
+        return name, read_path(path)
+    return read_path(text).resolve().name, Path(text)
 
 
 @contextmanager
