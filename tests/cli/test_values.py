@@ -9,8 +9,8 @@ from fauxley.cli.main import main
 from fauxley.cli.shared.options import _FIELDS
 from fauxley.cli.shared.values import UnreadableError, read_real, read_whole
 from fauxley.errors import FauxleyError
-from fauxley.machine import format_bytes, require_disk, require_memory
 from fauxley.latents.choice import Choice
+from fauxley.machine import format_bytes, require_disk, require_memory
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
 from fauxley.rendering.output import Output
