@@ -82,11 +82,12 @@ class BandSpectrogram(LogSpectrogram):
 
         def watched() -> Iterator[Tensor]:
             for audio in batches:
-                torch.maximum(loudest, self._logarithm(audio).amax((0, 1, 2)), out=loudest)
+                logarithms = self._logarithm(audio)
+                torch.maximum(loudest, logarithms.amax((0, 1, 2)), out=loudest)
                 peaks.append(audio.abs().amax((1, 2)))
-                yield audio
+                yield logarithms
 
-        super().fit(watched())
+        self._fit_logarithms(watched())
         if peaks:
             all_peaks = torch.cat(peaks)
             self.peaks.copy_(torch.stack([all_peaks.quantile(_QUIET_SHARE), all_peaks.max()]))

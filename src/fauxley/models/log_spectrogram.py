@@ -65,15 +65,19 @@ class LogSpectrogram(Representation):
 
     @torch.no_grad()
     def fit(self, batches: Iterable[Tensor]) -> None:
-        """Measure each bin's mean and population standard deviation in one pass, merging batch after batch.
+        """Measure each bin's mean and population standard deviation."""
+        self._fit_logarithms(map(self._logarithm, batches))
+
+    def _fit_logarithms(self, batches: Iterable[Tensor]) -> None:
+        """Measure them in one pass over log-magnitudes (B, C, F, K + 1), merging batch after batch.
 
         Sums of squares would cancel; merging means and squared deviations does not (Chan, Golub and LeVeque 1979,
         equation 2.1).
         """
         count, mean = 0, torch.zeros_like(self.mean, dtype=torch.float64)
         deviations = torch.zeros_like(mean)
-        for audio in batches:
-            values = self._logarithm(audio).double().flatten(0, 2)  # (B·C·F, K + 1)
+        for logarithms in batches:
+            values = logarithms.double().flatten(0, 2)  # (B·C·F, K + 1)
             more, its_mean = len(values), values.mean(0)
             difference = its_mean - mean
             deviations += (values - its_mean).square().sum(0) + difference.square() * count * more / (count + more)
