@@ -19,7 +19,8 @@ from fauxley.cli.shared.options import Flat, Switch, describe_fit, with_seconds
 from fauxley.cli.shared.plan import plan_words, prospect_words
 from fauxley.cli.shared.torchrun import together
 from fauxley.dataset.dataset import Dataset
-from fauxley.dataset.facts import gather_facts, is_dataset
+from fauxley.dataset.facts import gather_facts
+from fauxley.dataset.format import is_dataset
 from fauxley.dataset.pack_settings import PackSettings
 from fauxley.dataset.packing import open_or_prepare
 from fauxley.errors import UsageError

@@ -11,8 +11,7 @@ import numpy as np
 
 from fauxley.dataset.dataset import Dataset
 from fauxley.dataset.folder_report import Advice, scan_folder
-from fauxley.dataset.format import INFO_FILE
-from fauxley.dataset.location import is_url
+from fauxley.dataset.format import is_dataset
 from fauxley.dataset.parts import complain
 from fauxley.dataset.shared_progress import Progress
 from fauxley.errors import FauxleyError, UsageError
@@ -38,11 +37,6 @@ class Facts:
     channels: int
     seconds: float
     slicing: Literal["auto", "first", "random", "onsets"] = "auto"
-
-
-def is_dataset(place: Path | str) -> bool:
-    """Whether sounds were prepared: a dataset's folder, or the URL of one."""
-    return is_url(place) or (Path(place) / INFO_FILE).is_file()
 
 
 def gather_facts(

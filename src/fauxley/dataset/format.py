@@ -34,7 +34,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from fauxley.dataset.cutting import Cutting
-from fauxley.dataset.location import Location
+from fauxley.dataset.location import Location, is_url
 from fauxley.dataset.slicing import HitSlicing, Slicing
 from fauxley.errors import FauxleyError, printable
 from fauxley.serialization import MOST_BYTES, from_json, parse_versioned, to_json
@@ -151,6 +151,11 @@ class DatasetEntry:
 
 
 _Row = TypeVar("_Row", DatasetEntry, Skipped)
+
+
+def is_dataset(place: Path | str) -> bool:
+    """Whether sounds were prepared: a dataset's folder, or the URL of one."""
+    return is_url(place) or (Path(place) / INFO_FILE).is_file()
 
 
 def shard_file(number: int) -> str:

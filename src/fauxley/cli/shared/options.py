@@ -146,11 +146,10 @@ def describe_fit(seconds: float, length: int, sample_rate: int) -> str:
 def with_seconds(config: "TrainingConfig", seconds: float, data: Path | str) -> "tuple[TrainingConfig, int]":
     """`config` for clips that hold `seconds` of the sounds at `data`, and their sample rate."""
     from fauxley.dataset.dataset import Dataset
-    from fauxley.dataset.format import INFO_FILE
-    from fauxley.dataset.location import is_url
+    from fauxley.dataset.format import is_dataset
 
     rate = config.data.sample_rate
-    if is_url(data) or (Path(data) / INFO_FILE).exists():
+    if is_dataset(data):
         rate = Dataset.open(data).sample_rate
     architecture = dataclasses.replace(config.architecture, clip_length=clip_length_for(seconds, rate))
     return dataclasses.replace(config, architecture=architecture), rate
