@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from fauxley.export.kit import Layer, OneShot, Variations
 from fauxley.latents.moves import vary
 from fauxley.machine import in_memory
 from fauxley.models.synthesizer import Synthesizer
-from fauxley.rendering.batches import SoundRequest
+from fauxley.rendering.batches import SoundRequest, require_finite
+from fauxley.rendering.resuming import LISTING_FILE
 from fauxley.serialization import parse_json, read_file, reading
 from fauxley.sounds.catalogue import Sound, list_sounds
 from fauxley.sounds.reading import AudioFileError, probe, read_audio
@@ -158,7 +160,7 @@ def _latent(value: Any, name: str) -> NDArray[np.float32]:
 
 def _listing(folder: Path) -> dict[str, dict[str, Any]]:
     """The lines of sounds.jsonl, by file; what is no such line is passed over."""
-    path = folder / "sounds.jsonl"
+    path = folder / LISTING_FILE
     if not path.is_file():
         return {}
     found = {}
@@ -189,8 +191,7 @@ def _layers(synthesizer: Synthesizer, head: OneShot, variations: Variations, adv
     with in_memory("ask for fewer takes or layers"):
         labels = None if head.label_weights is None else np.tile(head.label_weights, (len(latents), 1))
         clips = synthesizer.generate(latents=latents, labels=labels).numpy()
-    if not np.isfinite(clips).all():
-        raise FauxleyError("this model makes no sounds: what comes out of it are not finite numbers")
+    require_finite(clips)
     advance(len(clips))
     shots = [
         replace(head, audio=clip, latent=latent, seed=head.seed if place == 0 else None)
@@ -208,13 +209,15 @@ def layered(shots: Sequence[OneShot], takes: int, layers: int) -> list[Layer]:
         layers: as many at most; fewer if one would not be clearly brighter than the one below it.
     """
     first, *others = shots
-    by_brightness = sorted(others, key=_brightness)
+    home_level = _brightness(first)
+    ranked = sorted(((_brightness(shot), shot) for shot in others), key=itemgetter(0))
     for number in range(layers, 1, -1):
-        starts = [round(place * (len(by_brightness) - takes) / (number - 1)) for place in range(number)]
-        found = [by_brightness[start : start + takes] for start in starts]
-        levels = [float(np.mean([_brightness(shot) for shot in layer])) for layer in found]
+        starts = [round(place * (len(ranked) - takes) / (number - 1)) for place in range(number)]
+        parts = [ranked[start : start + takes] for start in starts]
+        levels = [float(np.mean([level for level, _ in part])) for part in parts]
         if all(brighter >= _BRIGHTER * darker for darker, brighter in pairwise(levels)):
-            home = int(np.argmin([abs(level - _brightness(first)) for level in levels]))
+            found = [[shot for _, shot in part] for part in parts]
+            home = int(np.argmin([abs(level - home_level) for level in levels]))
             found[home] = [first, *found[home][: takes - 1]]
             return list(found)
     return [[first, *others[: takes - 1]]]

@@ -190,6 +190,15 @@ def compute(synthesizer: Synthesizer, batch: Batch) -> np.ndarray:
     labels = torch.stack([request.labels for request in batch])
     with in_memory("lower the batch size"):
         clips = synthesizer.generate(latents=latents, labels=labels, batch_size=len(batch)).numpy()
-    if not np.isfinite(clips).all():
-        raise FauxleyError("this model makes no sounds: what comes out of it are not finite numbers")
+    require_finite(clips)
     return clips
+
+
+def require_finite(clips: np.ndarray, model: str = "this model") -> None:
+    """Check that what a model has made are sounds.
+
+    Raises:
+        FauxleyError: they are no finite numbers.
+    """
+    if not np.isfinite(clips).all():
+        raise FauxleyError(f"{model} makes no sounds: what comes out of it are not finite numbers")

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fauxley.errors import FauxleyError, UsageError, printable
+from fauxley.errors import UsageError, printable
 from fauxley.machine import in_memory
 from fauxley.models.architecture import AutoregressiveArchitecture
 from fauxley.models.synthesizer import Synthesizer
+from fauxley.rendering.batches import require_finite
 
 Float = NDArray[np.float32]
 Mixture = Mapping[str, float]
@@ -89,8 +90,7 @@ class Instrument:
         weights = torch.cat([self.synthesizer.label_weights(mixture or None, 1) for mixture in mixtures])
         with in_memory("ask for fewer sounds"):
             clips = self.synthesizer.generate(latents=torch.from_numpy(latents), labels=weights).numpy()
-        if not np.isfinite(clips).all():
-            raise FauxleyError(f"{self.name} makes no sounds: what comes out of it are not finite numbers")
+        require_finite(clips, self.name)
         return clips
 
 
