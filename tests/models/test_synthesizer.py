@@ -280,7 +280,7 @@ def test_damaged_and_hostile_folders_are_refused_in_one_line(folder, damage):
 def test_nothing_of_what_is_refused_is_read_into_memory(folder):
     sparse(folder)
     tracemalloc.start()
-    with pytest.raises(FauxleyError, match="has not the size"):
+    with pytest.raises(FauxleyError, match="size is not that"):
         Synthesizer.from_pretrained(folder)
     assert tracemalloc.get_traced_memory()[1] < 1 << 20
     tracemalloc.stop()
@@ -297,7 +297,7 @@ def test_weights_that_are_not_finite_are_refused_in_every_part_of_every_model(tm
     for number, name in enumerate(names):
         folder = shutil.copytree(good, tmp_path / str(number))
         rewrite(lambda t, name=name: t | {name: torch.full_like(t[name], torch.nan)})(folder)
-        with pytest.raises(FauxleyError, match="make no sense"):
+        with pytest.raises(FauxleyError, match="not finite"):
             Synthesizer.from_pretrained(folder)
         shutil.rmtree(folder)
 

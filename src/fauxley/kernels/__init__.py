@@ -1,8 +1,8 @@
-"""Fast ways to compute the networks, behind functions that say what is computed.
+"""Fast implementations of the networks' functions, behind plain definitions.
 
-Read `functions`: the convolutions, leaky ReLU and phase shuffle in plain PyTorch, and the switch between plain and
-fast, `use`. All other modules are about speed alone. `sweeps` computes whole critics with their gradients; `packing`
-keeps weights for generating; `torch_private` holds what PyTorch does not promise to keep.
+Read `functions` first: it defines the convolutions, leaky ReLU and phase shuffle in plain PyTorch, and `use`, which
+switches between plain and fast. All other modules are about speed only. `sweeps` computes whole critics with their
+gradients, `packing` lays out weights for generating, and `torch_private` wraps what PyTorch does not promise to keep.
 """
 
 from fauxley.kernels.functions import (

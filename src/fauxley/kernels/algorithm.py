@@ -1,15 +1,15 @@
-"""What a fast convolution is made of: an algorithm for its three products, and a plan that applies it to one shape.
+"""Building blocks of a fast convolution: an algorithm for its three products, and a plan that applies it to one shape.
 
-Whatever its stride and dimensions, a convolution y = x * w makes <y, g>, for any g of the shape of y, linear in each
-of x, w and g. So its value and its derivatives are three products:
+A convolution y = x * w, of any stride and dimension, defines <y, g>, for any g of y's shape, which is linear in each of
+x, w and g. So its value and its derivatives are three products:
 
     convolve   x, w → y
     transpose  y, w → x      the derivative of <y', y> by x', for y' = x' * w
     correlate  x, y → w      the derivative of <y', y> by w, for y' = x * w
 
-An `Algorithm` computes these. `accelerate` gives them to autograd as a function and its first derivative. A derivative
-of that derivative is rare (critics that the sweeps of `sweeps` cannot compute), so it is left to PyTorch, by way of the
-plain implementation in `functions`.
+An `Algorithm` computes these. `accelerate` makes a function for autograd of them, with its first derivative. Second
+derivatives are needed rarely (for critics that `sweeps` cannot compute); PyTorch derives them from the plain
+implementation in `functions`.
 """
 
 import math
@@ -27,26 +27,26 @@ Plain = Callable[[Tensor, Tensor, Tensor, int], Tensor]
 class Algorithm(ABC):
     """A way to compute the three products, without derivatives.
 
-    Each operand is first brought into the form in which this algorithm works with it. Who needs an operand twice keeps
-    that form. `correlate` gives a weight in its form; the other results are signals.
+    Each operand is first converted to the layout in which this algorithm works with it. A caller that needs an operand
+    twice keeps it in that layout. `correlate` returns a weight in that layout, the others return signals.
     """
 
     batch_dim: int
-    """The dimension of a prepared signal that counts the examples."""
+    """The dimension of a prepared signal that is the batch."""
     channel_dim: int
-    """The dimension of a signal that counts the channels."""
+    """The dimension of a signal that is the channels."""
 
     @abstractmethod
     def prepare(self, weight: Tensor) -> Tensor:
-        """Bring w into this algorithm's form: a linear function, differentiable."""
+        """Convert w to this algorithm's layout: a linear function, differentiable."""
 
     @abstractmethod
     def prepare_input(self, x: Tensor) -> Tensor:
-        """Bring x (B, ...) into this algorithm's form."""
+        """Convert x (B, ...) to this algorithm's layout."""
 
     @abstractmethod
     def prepare_output(self, y: Tensor) -> Tensor:
-        """Bring y (B, ...) into this algorithm's form."""
+        """Convert y (B, ...) to this algorithm's layout."""
 
     @abstractmethod
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -63,7 +63,7 @@ class Algorithm(ABC):
 
 @dataclass(frozen=True)
 class Transposed(Algorithm):
-    """The transposed convolution, computed by an algorithm for the convolution: x and y change places."""
+    """The transposed convolution, computed by the algorithm of a convolution with x and y exchanged."""
 
     algorithm: Algorithm
 
@@ -97,14 +97,14 @@ class Transposed(Algorithm):
 
 @dataclass(frozen=True)
 class Plan:
-    """How a convolution is computed for inputs of one shape.
+    """How to compute a convolution for inputs of one shape.
 
     Args:
         algorithm: computes it.
-        fold_weight: turns the layer's weight into the algorithm's, in the precision of the input.
-        input_shape, output_shape: x and y as the algorithm sees them: views of the layer's (polyphase), or the same.
-        shape: of y.
-        phases: how often the bias is repeated for the algorithm.
+        fold_weight: converts the layer's weight to the algorithm's, in the input's precision.
+        input_shape, output_shape: of x and y as the algorithm sees them: the layer's, or those of a polyphase view.
+        shape: of y as the layer returns it.
+        phases: how many times the bias is repeated for the algorithm.
     """
 
     algorithm: Algorithm
@@ -115,12 +115,12 @@ class Plan:
     phases: int = 1
 
     def prepare(self, weight: Tensor) -> Tensor:
-        """Fold a weight and bring it into the algorithm's form: a linear function, differentiable."""
+        """Fold a weight and convert it to the algorithm's layout: a linear function, differentiable."""
         return self.algorithm.prepare(self.fold_weight(weight))
 
 
 def accelerate(plain: Plain, plan: Plan, x: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
-    """Compute plain(x, weight, bias, stride) as planned, differentiable to any order, fast to the first."""
+    """Compute plain(x, weight, bias, stride) by a plan: fast up to first derivatives, differentiable to any order."""
     y: Tensor = _Accelerated.apply(  # type: ignore[no-untyped-call]
         x, plan.prepare(weight), bias.to(x.dtype), weight, plan, plain, stride
     )
@@ -128,7 +128,7 @@ def accelerate(plain: Plain, plan: Plan, x: Tensor, weight: Tensor, bias: Tensor
 
 
 class _Accelerated(torch.autograd.Function):
-    """Gradients reach the weight through its prepared form; where they are differentiated again, directly."""
+    """Autograd's function. First derivatives reach the weight by way of `prepared`, second ones by way of `weight`."""
 
     @staticmethod
     def forward(
@@ -163,7 +163,7 @@ class _Accelerated(torch.autograd.Function):
 
 
 def _plain_derivatives(ctx: Any, grad: Tensor, x: Tensor, bias: Tensor, weight: Tensor) -> list[Tensor | None]:
-    """The derivatives by x, bias and weight, as far as they are needed, which PyTorch can differentiate again."""
+    """The derivatives by x, bias and weight that are needed, computed plainly, so that they are differentiable."""
     operands, needed = (x, bias, weight), [ctx.needs_input_grad[place] for place in (0, 2, 3)]
     y = ctx.plain(x, weight, bias, ctx.stride)
     wanted = [operand for operand, need in zip(operands, needed, strict=True) if need]
@@ -172,10 +172,10 @@ def _plain_derivatives(ctx: Any, grad: Tensor, x: Tensor, bias: Tensor, weight: 
 
 
 def same_padding(kernel_length: int, stride: int) -> tuple[int, int]:
-    """Zeros in front and behind by TensorFlow's rule "same".
+    """The zeros in front and behind by TensorFlow's rule "same".
 
-    Of the max(k - s, 0) zeros that a stride needs, the smaller half goes in front. The number behind is negative where
-    windows do not reach the end.
+    There are max(k - s, 0) zeros; half of them, rounded down, go in front. The number behind is negative where windows
+    do not reach the end.
     """
     total = kernel_length - stride
     front = max(total, 0) // 2
@@ -183,5 +183,5 @@ def same_padding(kernel_length: int, stride: int) -> tuple[int, int]:
 
 
 def folded_radius(kernel_length: int, stride: int, front: int) -> int:
-    """Strides that taps reach to either side of the first one's, after `front` zeros: those of a polyphase kernel."""
+    """The radius, in strides, of a folded (polyphase) kernel whose first tap stands after `front` zeros."""
     return max(math.ceil(front / stride), (kernel_length - 1 - front) // stride)

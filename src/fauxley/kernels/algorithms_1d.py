@@ -3,8 +3,9 @@
     y[b, l, o] = sum over t, i of  x[b, l + t - R, i] · w[t, i, o]        taps T = 2R + 1, zeros outside x
 
 Which algorithm is fastest depends on the shape (`benchmarks/convolution.py`). `choose_1d` holds what was measured on
-CPUs: a transform that spares two thirds of the products where channels are many; one matrix product over all windows
-where there are few frames for many weights, which then nothing may copy or reorder; else PyTorch's own convolution.
+CPUs. With many channels it takes a transform that saves two thirds of the products. With few frames and many weights it
+takes one matrix product over all windows, because then copying or reordering the weights would cost most. Otherwise it
+takes PyTorch's own convolution.
 
 Letters: B batch, L frames, I and O channels in and out, T taps.
 """
@@ -23,13 +24,13 @@ from fauxley.kernels.torch_private import correlate_images
 # Numbers found by `benchmarks/convolution.py`.
 _TILE = 16
 _MANY_WEIGHTS = 2**20
-_FEW_FRAMES = 384  # too few to transform that many weights for
-_VERY_FEW_FRAMES = 256  # too few to transform fewer weights for
+_FEW_FRAMES = 384  # too few to pay for transforming that many weights
+_VERY_FEW_FRAMES = 256  # too few to pay for transforming fewer weights
 _LEAST_CHANNELS = 64
 
 
 def choose_1d(shape: tuple[int, ...], taps: int, outputs: int, on_gpu: bool) -> Algorithm:
-    """Choose the fastest way to convolve x (B, L, I), of this shape, with w (T, I, O), T odd."""
+    """Choose the fastest algorithm to convolve x (B, L, I) of this shape with w (T, I, O), T odd."""
     batch, length, inputs = shape
     frames = batch * length
     if on_gpu or taps == 1:
@@ -46,7 +47,7 @@ def choose_1d(shape: tuple[int, ...], taps: int, outputs: int, on_gpu: bool) -> 
 
 @dataclass(frozen=True)
 class DirectConvolution(Algorithm):
-    """PyTorch's own convolution. (B, L, I) passes, without a copy, as an image of height 1 with channels last."""
+    """PyTorch's own convolution of (B, L, I), viewed without a copy as an image of height 1 with channels last."""
 
     taps: int
     batch_dim = 0
@@ -74,7 +75,7 @@ class DirectConvolution(Algorithm):
 
 @dataclass(frozen=True)
 class WindowsConvolution(Algorithm):
-    """One matrix product of all windows of x with the weights as they lie in memory."""
+    """One matrix product of all windows of x with the weights, which stay as they lie in memory."""
 
     taps: int
     batch_dim = 0
@@ -122,23 +123,24 @@ def _signal(image: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class BilinearConvolution(Algorithm):
-    """A convolution with a third of the products: transforms, then matrix products, then a transform back.
+    """A convolution with a third of the products: transforms, then matrix products, then an inverse transform.
 
-    A short stretch of h outputs of a convolution of T taps is cyclic of length N = T + h - 1 in its input, so it can be
-    had from discrete Fourier transforms: products of spectra instead of T products an output. Written in real numbers,
-    with Gauss's three products for a complex one, all of it is a bilinear algorithm
+    Any h successive outputs of a convolution of T taps are part of a cyclic convolution of length N = T + h - 1, so
+    discrete Fourier transforms turn it into products of spectra. In real numbers, with Gauss's three products for a
+    complex one, this is a bilinear algorithm
 
         y = C [(B x) · (A w)]        A: M × T,  B: M × N,  C: h × M
 
-    of M products for each tile and pair of channels: M = 32 for T = 7, h = 16, where the direct way takes T h = 112.
-    With I inputs and O outputs, each of the M products is one matrix product (tiles × I) (I × O), so that large matrix
-    products do nearly all the work, and the transforms are small matrices, too. The derivatives are the same three
+    with M products for each tile and pair of channels: M = 32 for T = 7 and h = 16, where the direct way takes T h =
+    112. With I inputs and O outputs, each of the M products is a matrix product (tiles × I) (I × O). So large matrix
+    products do nearly all the work, and the transforms are small matrices, too. The derivatives use the same three
     matrices, transposed:
 
         x' = Bᵀ [(Cᵀ y) · (A w)]     A w' = (B x) · (Cᵀ y)
 
-    Unlike Winograd's points (Lavin and Gray 2016), those of the Fourier transform are as exact as a direct convolution
-    to a factor of two, for any h. Overlapping tiles: "overlap-save" (Oppenheim and Schafer, section 8.7.3).
+    Unlike Winograd's points (Lavin and Gray 2016), those of the Fourier transform are nearly as exact as a direct
+    convolution, to a factor of two, for any h. Overlapping tiles: "overlap-save" (Oppenheim and Schafer, section
+    8.7.3).
 
     Letters: h tile, K = L / h tiles, N = T + h - 1, M products.
 
@@ -158,7 +160,7 @@ class BilinearConvolution(Algorithm):
         return (of_weight @ weight.flatten(1)).view(-1, *weight.shape[1:])
 
     def prepare_input(self, x: Tensor) -> Tensor:
-        """Transform all windows of N frames, a tile apart: B x, (M, B, K, I)."""
+        """Transform the windows of N frames, one for each tile: B x, (M, B, K, I)."""
         batch, frames, channels = x.shape
         of_input = self._matrices(x)[1]
         padded = F.pad(x, (0, 0, self.taps // 2, self.taps // 2)).contiguous()
@@ -187,12 +189,12 @@ class BilinearConvolution(Algorithm):
         return torch.bmm(x.flatten(1, 2).transpose(1, 2), y.flatten(1, 2))
 
     def _overlap_add(self, windows: Tensor) -> Tensor:
-        """Add windows (B, K, N, I) up, each a tile behind the one before; leave out what lies outside: (B, L, I)."""
+        """Add overlapping windows (B, K, N, I), one tile apart, and cut off both ends: (B, L, I)."""
         batch, tiles, length, channels = windows.shape
-        reach = self.taps // 2  # of a window beyond its tile, on either side
+        reach = self.taps // 2  # frames of a window beyond its tile, on either side
         x = windows.new_empty(batch, tiles, self.tile, channels)
         x.copy_(windows[:, :, reach : reach + self.tile])
-        # What a window knows of the next tile lies behind its own, of the one before in front.
+        # The end of a window overlaps the next tile, its beginning the tile before.
         x[:, 1:, :reach] += windows[:, :-1, length - reach :]
         x[:, :-1, self.tile - reach :] += windows[:, 1:, :reach]
         return x.view(batch, tiles * self.tile, channels)
@@ -206,7 +208,7 @@ class BilinearConvolution(Algorithm):
 def bilinear_matrices(taps: int, tile: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     """The matrices A (M, T), B (M, N) and C (h, M).
 
-    They are kept, so they are made outside inference mode, whose tensors no training could use later.
+    They are cached, so they are made outside inference mode: training cannot use tensors that were made in it.
     """
     size = taps + tile - 1
     time = torch.arange(size, dtype=torch.float64)

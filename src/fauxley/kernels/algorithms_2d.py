@@ -2,10 +2,10 @@
 
     y[b, o, m, n] = sum over i, j, k of  x[b, i, s·m + j - front, s·n + k - front] · w[o, i, j, k]
 
-Unlike audio's 25 taps of stride 4, 5 × 5 taps of stride 2 gain nothing from a polyphase view (it would cost 1.44 times
-the arithmetic), so they go to PyTorch's convolutions as they are, which on a CPU run near its peak. Only where an image
-has hardly any channels, at the ends of both networks, most of a vector register would be empty; there it pays. And
-where weights are many for few pixels, in the deepest layers, one matrix product reads them best.
+A polyphase view gains nothing for 5 × 5 taps of stride 2 (it would cost 1.44 times the arithmetic), so these go to
+PyTorch's convolutions as they are, which run near the peak of a CPU. There are two exceptions. At the ends of both
+networks images have hardly any channels, and most of a vector register would be empty; there a polyphase view pays. In
+the deepest layers there are many weights for few pixels, and one matrix product reads them best.
 
 Letters: B batch, I and O channels in and out, k kernel length, s stride.
 """
@@ -43,7 +43,7 @@ def plan_up_2d(x: Tensor, weight: Tensor, stride: int) -> Plan:
 
 
 def choose_2d(kernel_length: int, stride: int, y: tuple[int, ...], inputs: int, on_gpu: bool) -> Algorithm:
-    """Choose the fastest way to convolve images with `inputs` channels to images (B, O, m, n), the shape of `y`."""
+    """Choose the fastest algorithm to convolve images of `inputs` channels to images of y's shape (B, O, m, n)."""
     if inputs <= _FEW_CHANNELS and stride > 1:
         return FewChannelsConvolution(kernel_length, stride)
     _, outputs, *size = y
@@ -54,9 +54,9 @@ def choose_2d(kernel_length: int, stride: int, y: tuple[int, ...], inputs: int, 
 
 @dataclass(frozen=True)
 class StridedConvolution(Algorithm):
-    """x (B, I, s·m, s·n) with w (O, I, k, k) to y (B, O, m, n), padded as TensorFlow's "same".
+    """PyTorch's convolution of x (B, I, s·m, s·n) with w (O, I, k, k) to y (B, O, m, n), padded by TensorFlow's "same".
 
-    Of the max(k - s, 0) zeros that it needs, half, rounded down, go in front: 1 and 2 for k = 5, s = 2.
+    There are max(k - s, 0) zeros; half of them, rounded down, go in front: for k = 5 and s = 2, 1 in front, 2 behind.
     """
 
     kernel_length: int
@@ -69,7 +69,7 @@ class StridedConvolution(Algorithm):
         return weight
 
     def prepare_input(self, x: Tensor) -> Tensor:
-        """Put zeros around x; where the windows do not reach its end, cut that off."""
+        """Pad x with zeros; where the windows do not reach its end, cut that off."""
         front, back = same_padding(self.kernel_length, self.stride)
         return F.pad(x, (front, back, front, back))
 
@@ -89,7 +89,7 @@ class StridedConvolution(Algorithm):
 
 @dataclass(frozen=True)
 class FewChannelsConvolution(StridedConvolution):
-    """The same for few channels: s columns of x count as channels, and so do the s · s phases of the transposed one.
+    """A convolution of few channels: s columns of x count as channels, as do the s · s phases of the transposed one.
 
     Letters: R radius and T = 2R + 1 taps of the folded kernel.
     """
@@ -112,7 +112,7 @@ class FewChannelsConvolution(StridedConvolution):
     def transpose(self, y: Tensor, weight: Tensor) -> Tensor:
         front, back = self._zeros
         outputs, _, height, taps = weight.shape
-        # Along the columns the kernel is folded already; along the rows in the same way.
+        # The kernel is folded along columns already; fold it along rows in the same way.
         columns = weight.view(outputs, self.stride, -1, height, taps)
         phases = F.pad(columns, (0, 0, front, back)).view(
             *columns.shape[:3], taps, self.stride, taps
@@ -130,7 +130,7 @@ class FewChannelsConvolution(StridedConvolution):
 
     @property
     def _zeros(self) -> tuple[int, int]:
-        """Zeros in front of the taps of a row and behind them, so that they fill an odd number of strides."""
+        """The zeros in front of and behind the taps of a row that make them fill an odd number of strides."""
         front, _ = same_padding(self.kernel_length, self.stride)
         radius = folded_radius(self.kernel_length, self.stride, front)
         before = self.stride * radius - front
@@ -139,7 +139,7 @@ class FewChannelsConvolution(StridedConvolution):
 
 @dataclass(frozen=True)
 class WindowsConvolution2d(StridedConvolution):
-    """One matrix product of all windows with all weights: for few pixels and many channels.
+    """One matrix product of all windows with all weights, for few pixels and many channels.
 
     Letters: m × n pixels of y.
     """
@@ -153,7 +153,7 @@ class WindowsConvolution2d(StridedConvolution):
         padded = super().prepare_input(x).permute(0, 2, 3, 1).contiguous()
         size, stride = self.kernel_length, self.stride
         windows = padded.unfold(1, size, stride).unfold(2, size, stride)  # (B, m, n, I, k, k)
-        # Windows of a single column lie in memory as they are wanted, over one another; each has to have its own.
+        # Where windows have a single column, the permuted view overlaps in memory yet counts as contiguous: copy it.
         return windows.permute(0, 1, 2, 4, 5, 3).flatten(3).contiguous()
 
     def prepare_output(self, y: Tensor) -> Tensor:

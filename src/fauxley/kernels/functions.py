@@ -1,9 +1,9 @@
-"""The convolutions and nonlinearities of the networks: what each one is, in plain PyTorch, and the switch to fast ones.
+"""The functions that networks are made of, defined in plain PyTorch, and the switch to fast implementations.
 
-A network calls these as it would call PyTorch's own functions. What they say is what is computed. Their fast
-implementations, in the other modules of this package, compute the same in another order, and tests compare the two.
+Networks call these like PyTorch's own functions. The definitions here say what is computed. The fast implementations in
+the other modules of this package compute the same in another order; tests compare both.
 
-    with use("plain"): ...          what is written here, for what runs inside
+    with use("plain"): ...          compute by these definitions inside the block
     FAUXLEY_KERNELS=plain           the same for a whole program; the default is fast
 
 Letters: B batch, L samples, H × W size, I and O channels, k kernel length, s stride.
@@ -35,7 +35,7 @@ _chosen: ContextVar[str | None] = ContextVar("kernels", default=None)
 
 @contextmanager
 def use(implementation: Implementation) -> Iterator[None]:
-    """Have all of these functions computed plainly, or fast, inside a `with` block.
+    """Compute all of these functions plainly, or fast, inside a `with` block.
 
     Raises:
         UsageError: there is no such implementation.
@@ -61,7 +61,7 @@ def _checked(name: str, what: str) -> str:
 
 @dataclass(frozen=True)
 class Convolution:
-    """A convolution: call it with x, a weight, a bias (O,) and a stride. It computes in the precision of x.
+    """A convolution, called with x, a weight, a bias (O,) and a stride. It computes in the precision of x.
 
     Args:
         plain: its definition.
@@ -78,14 +78,14 @@ class Convolution:
 
 
 def _down(x: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
-    """x (B, L, I) with a weight (k, I, O), every s samples, to (B, L/s, O). s must divide L."""
+    """Convolve x (B, L, I) with a weight (k, I, O) every s samples: (B, L/s, O). s must divide L."""
     padded = F.pad(x.transpose(1, 2), same_padding(len(weight), stride))
     kernel = weight.to(x.dtype).permute(2, 1, 0)
     return F.conv1d(padded, kernel, bias.to(x.dtype), stride).transpose(1, 2)
 
 
 def _up(x: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
-    """x (B, L, I), s - 1 zeros behind each sample, with a weight (k, I, O), to (B, s·L, O)."""
+    """Convolve x (B, L, I), with s - 1 zeros after each sample, with a weight (k, I, O): (B, s·L, O)."""
     front, _ = same_padding(len(weight), stride)
     kernel = weight.to(x.dtype).permute(1, 2, 0)
     missing = max(stride - len(weight), 0)
@@ -94,19 +94,19 @@ def _up(x: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
 
 
 def _up_nearest(x: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
-    """x (B, L, I), each sample s times over, with a weight (k, I, O), to (B, s·L, O)."""
+    """Convolve x (B, L, I), with each sample repeated s times, with a weight (k, I, O): (B, s·L, O)."""
     return _down(x.repeat_interleave(stride, dim=1), weight, bias, 1)
 
 
 def _images(x: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
-    """x (B, I, H, W) with a weight (O, I, k, k), every s pixels both ways, to (B, O, H/s, W/s)."""
+    """Convolve x (B, I, H, W) with a weight (O, I, k, k) every s pixels along both axes: (B, O, H/s, W/s)."""
     front, back = same_padding(weight.shape[-1], stride)
     padded = F.pad(x, (front, back, front, back))
     return F.conv2d(padded, weight.to(x.dtype), bias.to(x.dtype), stride)
 
 
 def _up_images(x: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
-    """x (B, I, H, W), s - 1 zeros behind each pixel both ways, with a weight (I, O, k, k), to (B, O, s·H, s·W)."""
+    """Convolve x (B, I, H, W), with s - 1 zeros after each pixel, with a weight (I, O, k, k): (B, O, s·H, s·W)."""
     front, _ = same_padding(weight.shape[-1], stride)
     missing = max(stride - weight.shape[-1], 0)
     y = F.conv_transpose2d(x, weight.to(x.dtype), bias.to(x.dtype), stride, output_padding=missing)
@@ -122,16 +122,16 @@ convolve_up_images = Convolution(_up_images, plan_up_2d)
 
 
 def leaky_relu(x: Tensor) -> Tensor:
-    """max(0.2 x, x)."""
+    """Leaky ReLU of slope 0.2: max(0.2 x, x)."""
     return F.leaky_relu(x, SLOPE)
 
 
 def phase_shuffle(x: Tensor, shifts: Tensor, radius: int, dim: int = 1) -> Tensor:
-    """Shift each example of x (B, ...) along `dim` and fill the gap by reflection (paper, section 3.3).
+    """Phase shuffle: shift each example of x (B, ...) along `dim`, filling the gap by reflection (paper, section 3.3).
 
     Args:
-        shifts: samples by which each example moves to later: int64 (B,).
-        radius: the largest shift, less than there are samples.
+        shifts: the samples by which each example is delayed, int64 (B,).
+        radius: the largest possible shift, less than the number of samples.
     """
     if is_fast() or not _are_known(shifts):
         return shift(x, shifts, radius, dim)
@@ -144,5 +144,5 @@ def phase_shuffle(x: Tensor, shifts: Tensor, radius: int, dim: int = 1) -> Tenso
 
 
 def _are_known(shifts: Tensor) -> bool:
-    """Whether shifts can be read here; a GPU's cannot without waiting for it, nor while a CUDA graph is recorded."""
+    """Whether shifts can be read here. Those on a GPU cannot without waiting, nor while a CUDA graph is recorded."""
     return not shifts.is_cuda

@@ -1,9 +1,10 @@
-"""Convolutions for generating: weights that no longer change are laid out once, as the processor likes them best.
+"""Convolutions for generating, with weights that no longer change and are laid out once as the processor likes best.
 
-A matrix product on a CPU begins by reordering its operands. For a large batch that is little; for a single clip, whose
-16 frames meet 15 million weights, it takes as long as the product. oneDNN, with which PyTorch computes, can keep
-weights in its own order, for one number of rows (for another it would reorder them on every call). So a batch is
-computed in groups of as many clips as the weights were laid out for: one by one if there are few. Rows and weights are
+A matrix product on a CPU begins by reordering its operands. In a large batch that hardly matters; for a single clip,
+whose 16 frames meet 15 million weights, it takes as long as the product. oneDNN, with which PyTorch computes, can keep
+weights in its own order, but for one number of rows only: for another it reorders them on every call. So a batch is
+computed in groups of as many clips as the weights were laid out for; if there are few clips, one by one. Rows and
+weights are
 
     few frames                  all windows of T frames        weights as they are        one product
     more frames, many channels  tiles, transformed (bilinear)  weights, transformed       M products, as M groups of
@@ -11,12 +12,12 @@ computed in groups of as many clips as the weights were laid out for: one by one
     few outputs                 q frames side by side          banded: T taps to fewer    a convolution
     images                      all windows of each phase      weights of each phase      four products
 
-The third is for the layer that makes audio: 4 outputs a frame leave most of a vector register empty, q · 4 do not.
+The third is for the layer that makes audio: 4 outputs a frame leave most of a vector register empty, 4 q do not.
 
-There are no derivatives here. Where PyTorch has no oneDNN, the algorithms that training uses take over.
+Nothing here has derivatives. Where PyTorch has no oneDNN, the algorithms that training uses take over.
 
 Letters: B batch, L frames, I and O channels, T taps, R = T // 2, h tile, K = L / h tiles, N = T + h - 1, M products,
-G clips in a group; of images, H × W size, k kernel length.
+G clips in a group; for images, H × W size, k kernel length.
 """
 
 from abc import ABC, abstractmethod
@@ -46,42 +47,42 @@ from fauxley.kernels.torch_private import (
     pack_matrix,
 )
 
-Packed = tuple[Any, Tensor]  # a weight in an order of its own, and a bias
+Packed = tuple[Any, Tensor]  # a weight in the algorithm's layout, and a bias
 
 # Numbers found by timing each layer for d from 2 to 64, one clip and many; see docs/experiments.md.
-_MANY_CLIPS = 8  # from which on groups are faster, though the last may be filled up with silence
+_MANY_CLIPS = 8  # from here on groups are faster, even if the last one has to be filled up with silence
 _MOST_CLIPS = 16  # in a group
 _ENOUGH_TILES = 64  # in a group
-_LEAST_TILES = 8  # in a clip by itself
-_MANY_WEIGHTS = 2**13  # for each frame, from which on reading them takes longer than computing with them
+_LEAST_TILES = 8  # in a group of one clip
+_MANY_WEIGHTS = 2**13  # for each frame; with more, reading them takes longer than computing with them
 _LEAST_BYTES = 256  # of a frame, in and out
 _VECTOR = 16  # numbers in a vector register
-_MANY_IMAGE_CHANNELS = 256  # with fewer, gathering windows takes longer than zeros between pixels
+_MANY_IMAGE_CHANNELS = 256  # with fewer, gathering windows takes longer than inserting zeros between pixels
 _FOLDS = {convolve_up: fold_transposed, convolve_up_nearest: fold_nearest}
 PACKABLE = (*_FOLDS, convolve_up_images)
 
 
 class PackedConvolution(ABC):
-    """A way to convolve x with a weight and add a bias (O,), both prepared: x (B, L, I) with (T, I, O) to (B, L, O)."""
+    """A way to convolve x (B, L, I) with a prepared weight (T, I, O) and to add a prepared bias (O,): (B, L, O)."""
 
     @abstractmethod
     def prepare(self, weight: Tensor, bias: Tensor) -> Packed:
-        """Lay out what is to be kept."""
+        """Lay out a weight and a bias, to be kept."""
 
     @abstractmethod
     def convolve(self, x: Tensor, packed: Packed) -> Tensor:
-        """y = x * w + b, new in memory."""
+        """Compute y = x * w + b in new memory."""
 
 
 @dataclass(frozen=True)
 class PackedPlan:
-    """How a convolution of kept weights is computed for inputs of one shape.
+    """How to compute a convolution with packed weights for inputs of one shape.
 
     Args:
         algorithm: computes it.
-        fold_weight: turns the layer's weight into the algorithm's.
-        phases: how often the bias is repeated for the algorithm.
-        shape: of the outcome.
+        fold_weight: converts the layer's weight to the algorithm's.
+        phases: how many times the bias is repeated for the algorithm.
+        shape: of the result.
     """
 
     algorithm: PackedConvolution
@@ -94,12 +95,12 @@ class PackedPlan:
         return self.algorithm.prepare(self.fold_weight(weight), bias.to(dtype).repeat(self.phases))
 
     def convolve(self, x: Tensor, packed: Packed) -> Tensor:
-        """Compute the outcome, new in memory."""
+        """Compute the result in new memory."""
         return self.algorithm.convolve(x, packed).reshape(self.shape)
 
 
 def plan_packed(convolution: Convolution, x: Tensor, weight: Tensor, stride: int) -> PackedPlan | None:
-    """Plan one of the PACKABLE convolutions of x with a weight that is kept; None where nothing is gained by it."""
+    """Plan one of the PACKABLE convolutions of x with a kept weight; None where packing is no gain."""
     if convolution == convolve_up_images:
         kernel_length = weight.shape[-1]
         if stride != 2 or not PackedPhases.suits(x, kernel_length):
@@ -114,7 +115,7 @@ def plan_packed(convolution: Convolution, x: Tensor, weight: Tensor, stride: int
 
 
 def choose_packed(x: Tensor, taps: int, outputs: int) -> PackedConvolution:
-    """Choose the fastest way to convolve x (B, L, I) with weights (T, I, O), T odd, that are kept."""
+    """Choose the fastest algorithm to convolve x (B, L, I) with kept weights (T, I, O), T odd."""
     batch, length, inputs = x.shape
     if x.device.type != "cpu" or taps == 1 or not has_packing(x.dtype):
         return Unpacked(choose_1d(tuple(x.shape), taps, outputs, x.is_cuda))
@@ -133,7 +134,7 @@ def choose_packed(x: Tensor, taps: int, outputs: int) -> PackedConvolution:
 
 @dataclass(frozen=True)
 class Unpacked(PackedConvolution):
-    """Any other algorithm, its weights prepared once."""
+    """Another algorithm, with weights that are prepared once."""
 
     algorithm: Algorithm
 
@@ -147,7 +148,7 @@ class Unpacked(PackedConvolution):
 
 @dataclass(frozen=True)
 class PackedWindows(PackedConvolution):
-    """One matrix product a clip, of all its windows.
+    """One matrix product for each clip, of all its windows.
 
     Args:
         taps: T.
@@ -168,12 +169,12 @@ class PackedWindows(PackedConvolution):
 
 @dataclass(frozen=True)
 class PackedBilinear(PackedConvolution):
-    """A third of the products, or a half for small tiles (see `bilinear`), some clips at a time.
+    """A third of the products, or half for small tiles (see `BilinearConvolution`), for groups of clips.
 
     Args:
         taps: T.
         tile: h.
-        clips: G, in a group; if the last lacks some, they are computed from zeros.
+        clips: G, in a group; a group that lacks some is filled up with zeros.
         tiles: K, in a clip.
     """
 
@@ -184,7 +185,7 @@ class PackedBilinear(PackedConvolution):
 
     def prepare(self, weight: Tensor, bias: Tensor) -> Packed:
         transformed = BilinearConvolution(self.taps, self.tile).prepare(weight)  # (M, I, O)
-        # Frequency 0 of the output is its sum over N frames.
+        # Frequency 0 of the output is its sum over N frames, so that is where the bias goes.
         first = torch.zeros_like(transformed[:, 0])
         first[0] = bias * (self.taps + self.tile - 1)
         return pack_matrices(transformed, self.clips * self.tiles), first.flatten()
@@ -205,7 +206,7 @@ class PackedBilinear(PackedConvolution):
 
 @dataclass(frozen=True)
 class PackedFrames(PackedConvolution):
-    """A convolution of q frames at a time: q times the channels in and out, fewer taps, which cover T and some zeros.
+    """A convolution of q frames at a time: q times the channels, and fewer taps, which cover T taps and some zeros.
 
     Args:
         taps: T.
@@ -218,7 +219,7 @@ class PackedFrames(PackedConvolution):
     def prepare(self, weight: Tensor, bias: Tensor) -> Packed:
         wider, reach = self.wider, self.taps // 2
         radius = -(-reach // wider)
-        # Frame p of a group sees frame p + t - R by tap t; frames are counted from the first group in reach.
+        # In frame p of a group, tap t reads frame p + t - R; frames are counted from the first group within reach.
         bands = [
             F.pad(weight, (0, 0, 0, 0, radius * wider + p - reach, (radius + 1) * wider - 1 - p - reach))
             for p in range(wider)
@@ -235,9 +236,9 @@ class PackedFrames(PackedConvolution):
 
 @cache
 def has_packing(dtype: torch.dtype) -> bool:
-    """Whether this PyTorch packs weights of this type on this processor: found by trying, and looking at the outcome.
+    """Whether this PyTorch can pack weights of this type on this processor, found by trying and checking the result.
 
-    The functions are those that PyTorch's own compiler uses; they are no promise of any version.
+    PyTorch's compiler uses these functions, but no version promises to keep them.
     """
     if dtype not in (torch.float32, torch.bfloat16):
         return False
@@ -259,12 +260,12 @@ def has_packing(dtype: torch.dtype) -> bool:
 
 @dataclass(frozen=True)
 class PackedPhases(PackedConvolution):
-    """SpecGAN's transposed convolution: x (B, I, H, W) with a weight (I, O, k, k) to y (B, O, 2H, 2W), "same".
+    """SpecGAN's transposed convolution: x (B, I, H, W) with a weight (I, O, k, k) to y (B, O, 2H, 2W), "same" padding.
 
         y[2m + r] = sum over d of  x[m - d] · w[2d + r + front]
 
-    along both axes, so that each of the four phases of an output is a convolution of stride 1, of 3 × 3, 3 × 2, 2 × 3
-    and 2 × 2 taps for k = 5: together the 25 that there are. No zeros are put between pixels, to be multiplied.
+    along both axes. So each of the four phases of the output is a convolution of stride 1, with 3 × 3, 3 × 2, 2 × 3 and
+    2 × 2 of the 25 taps for k = 5, and no zeros between pixels are multiplied.
 
     Args:
         kernel_length: k, at least 2.
@@ -276,7 +277,7 @@ class PackedPhases(PackedConvolution):
 
     @staticmethod
     def suits(x: Tensor, kernel_length: int) -> bool:
-        """Whether weights can be packed for x, and if so, whether that is faster."""
+        """Whether weights can be packed for x and packing is faster."""
         least = _MANY_IMAGE_CHANNELS if len(x) < _MANY_CLIPS else 2 * _MANY_IMAGE_CHANNELS
         return x.device.type == "cpu" and kernel_length >= 2 and x.shape[1] >= least and has_packing(x.dtype)
 
@@ -296,7 +297,7 @@ class PackedPhases(PackedConvolution):
         padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, *reach, *reach)).contiguous()  # (B, H + ., W + ., I)
         y = x.new_empty(len(x), height, 2, width, 2, len(bias))
         for number, (weight, (down, across)) in enumerate(zip(weights, self._phases(), strict=True)):
-            # The first pixel of a window is where its last tap lies.
+            # The first pixel of a window is the one that its last tap meets.
             row, column = (reach[0] - self._taps(phase)[1] for phase in divmod(number, 2))
             shape = (len(x), height, width, len(down), len(across), x.shape[1])
             strides = (*padded.stride()[:3], *padded.stride()[1:])
@@ -308,7 +309,7 @@ class PackedPhases(PackedConvolution):
         return y.view(len(x), 2 * height, 2 * width, -1).permute(0, 3, 1, 2)
 
     def _phases(self) -> Iterator[tuple[list[int], list[int]]]:
-        """The taps of each phase along both axes, in the order of the pixels that they meet."""
+        """The taps of each phase along both axes, in the order of the pixels that they are multiplied with."""
         front, _ = same_padding(self.kernel_length, 2)
         taps = []
         for phase in (0, 1):
@@ -319,6 +320,6 @@ class PackedPhases(PackedConvolution):
                 yield down, across
 
     def _taps(self, phase: int) -> tuple[int, int]:
-        """The least and the greatest d of a phase."""
+        """The smallest and the largest d of a phase."""
         front, _ = same_padding(self.kernel_length, 2)
         return -((phase + front) // 2), (self.kernel_length - 1 - phase - front) // 2

@@ -1,10 +1,10 @@
-"""The one convolution all of WaveGAN is made of: resampling convolutions as ones of stride 1 with more channels.
+"""Polyphase views: WaveGAN's resampling convolutions as convolutions of stride 1 with more channels.
 
-Signals are (B, L, C), channels last. Then the s samples of a stride lie side by side in memory, and (B, L, C) *is*
-(B, L/s, s·C) without moving anything. In this polyphase view a convolution of stride s becomes one of stride 1 with
-fewer taps and s times the channels, and so do a transposed convolution and a convolution after nearest-neighbour
-upsampling. Weights come in one layout, TensorFlow's (width, in, out), in which the strided layer's polyphase kernel is
-a view, too, save for a few taps of zeros at the ends. They are folded on use.
+Signals are (B, L, C), channels last, so the s samples of a stride lie side by side in memory, and (B, L, C) *is*
+(B, L/s, s·C) without a copy. In this polyphase view a convolution of stride s becomes one of stride 1 with fewer taps
+and s times the channels; so do a transposed convolution and a convolution after nearest-neighbour upsampling. Weights
+are (width, in, out), TensorFlow's layout, in which the strided layer's polyphase kernel is a view, too, except for a
+few taps of zeros at the ends. Weights are folded when they are used.
 
 Letters: B batch, L samples, I and O channels, k kernel length, s stride, M radius and T = 2M + 1 taps of the folded
 kernel.
@@ -23,7 +23,7 @@ from fauxley.kernels.algorithms_1d import choose_1d
 
 def plan_down(x: Tensor, weight: Tensor, stride: int) -> Plan:
     """Plan a convolution of stride s for x (B, L, I) and a weight (k, I, O)."""
-    # y[m] = sum over j of w[j] x[s·m + j - front]; with j - front = s·d + r, tap d of phase r.
+    # y[m] = sum over j of w[j] x[s·m + j - front]. With j - front = s·d + r, j is tap d of phase r.
     front, _ = same_padding(len(weight), stride)
     radius = folded_radius(len(weight), stride, front)
 
@@ -42,7 +42,7 @@ def plan_up(x: Tensor, weight: Tensor, stride: int) -> Plan:
 
 
 def plan_up_nearest(x: Tensor, weight: Tensor, stride: int) -> Plan:
-    """Plan a convolution after each sample was repeated s times, for x (B, L, I) and a weight (k, I, O)."""
+    """Plan a convolution of x (B, L, I), each sample repeated s times, with a weight (k, I, O)."""
     return _plan_up(x, weight, stride, *fold_nearest(len(weight), stride, x.dtype))
 
 
@@ -55,7 +55,7 @@ def _plan_up(x: Tensor, weight: Tensor, stride: int, taps: int, fold: Callable[[
 
 
 def fold_transposed(kernel_length: int, stride: int, dtype: torch.dtype) -> tuple[int, Callable[[Tensor], Tensor]]:
-    """T, and what makes a kernel (T, I, s·O), phases slow, channels fast, of a transposed convolution's weight."""
+    """T, and a function that folds a transposed convolution's weight to (T, I, s·O), phases slow, channels fast."""
     # y[s·i + j - front] += x[i] w[j]; the first `front` samples of the full result are dropped. So phase r of output
     # frame m is the sum over d of x[m - d] w[s·d + r + front]: taps in reverse order.
     front, _ = same_padding(kernel_length, stride)
@@ -68,10 +68,10 @@ def fold_transposed(kernel_length: int, stride: int, dtype: torch.dtype) -> tupl
 
 
 def fold_nearest(kernel_length: int, stride: int, dtype: torch.dtype) -> tuple[int, Callable[[Tensor], Tensor]]:
-    """T, and what makes a kernel (T, I, s·O) of the weight of a convolution after each sample was repeated s times.
+    """T, and a function that folds the weight of a convolution after nearest-neighbour upsampling to (T, I, s·O).
 
-    Samples that are equal are added before they are multiplied, not after, which makes it s times cheaper than
-    convolving the long signal: the kernel is folded by summing its taps in groups, a different grouping for each phase.
+    Equal samples are multiplied once: the kernel is folded by summing its taps in groups, a different grouping for each
+    phase. That is s times cheaper than convolving the upsampled signal.
     """
     front = (kernel_length - 1) // 2
     last = stride - 1 + kernel_length - 1 - front
@@ -93,18 +93,18 @@ def fold_taps(
 ) -> Tensor:
     """Split the taps of `weight` (k, I, O) into frames of one stride each: (T, s, I, O), differentiable once.
 
-    Tap j stands for the displacement j - front, from -s·M on; what has no tap is zero.
+    Tap j stands for the displacement j - front. Displacements start at -s·M; those without a tap are zero.
 
     Args:
         dtype: of the result.
-        upsampling: frames in reverse order, (T, I, s, O).
+        upsampling: whether to return the frames in reverse order, as (T, I, s, O).
     """
     frames: Tensor = _FoldTaps.apply(weight, front, radius, stride, dtype, upsampling)  # type: ignore[no-untyped-call]
     return frames
 
 
 class _FoldTaps(torch.autograd.Function):
-    """Either way is one pass over what may be tens of megabytes; to pad, convert, flip and transpose takes four."""
+    """Both directions take one pass over tens of megabytes; padding, converting, flipping and transposing take four."""
 
     @staticmethod
     def forward(
@@ -133,7 +133,7 @@ class _FoldTaps(torch.autograd.Function):
 def _frames(
     frames: Tensor, count: int, front: int, radius: int, stride: int, upsampling: bool
 ) -> Iterator[tuple[Tensor, slice, tuple[Tensor, Tensor]]]:
-    """For each frame: the part of it that has taps (., I, O), which taps these are, and the parts that have none."""
+    """For each frame: its part with taps (., I, O), the slice of these taps, and its two parts without."""
     for number in range(2 * radius + 1):
         frame = frames[2 * radius - number].transpose(0, 1) if upsampling else frames[number]  # (s, I, O)
         start = stride * (number - radius) + front  # tap of its first phase

@@ -1,12 +1,12 @@
-"""How phase shuffle moves examples: the map of `functions.phase_shuffle`, and its transposed map.
+"""The shift of phase shuffle, and its transposed map.
 
     y[b, l] = x[b, mirror(l - s_b)],    mirror(m) = -m before the start, 2 (L - 1) - m after the end, else m
 
-The edge sample itself is not repeated. The map and its transposed map are each other's derivatives. A CPU moves slices;
-a GPU gathers by shifts that it alone knows, so that a CUDA graph can hold it, and the transposed map gathers as well:
-what became of a sample can be told, so nothing is summed in an order left to chance.
+The sample at the edge is not repeated. The map and its transposed map are each other's derivatives. A CPU copies
+slices. A GPU, where only the device knows the shifts, gathers, so that a CUDA graph can hold it. The transposed map
+gathers, too, because it is known where each sample went; nothing is summed in an order left to chance.
 
-Letters: B batch, L samples or frames, s shifts (B,), r radius: no shift is larger.
+Letters: B batch, L samples or frames, s shifts (B,), r radius, the largest shift.
 """
 
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ from torch import Tensor
 
 
 def shift(x: Tensor, shifts: Tensor, radius: int, dim: int = 1) -> Tensor:
-    """Shift each example of x (B, ...) along `dim`, differentiable to any order.
+    """Shift each example of x (B, ...) along `dim`; differentiable to any order.
 
     Args:
-        shifts: s, int64, one for each example; positive is later.
+        shifts: s, int64, one for each example; positive delays.
         radius: r < L.
     """
     y: Tensor = _Shift.apply(x, shifts, radius, dim, False)  # type: ignore[no-untyped-call]
@@ -28,7 +28,7 @@ def shift(x: Tensor, shifts: Tensor, radius: int, dim: int = 1) -> Tensor:
 
 
 def shift_transposed(y: Tensor, shifts: Tensor, radius: int, dim: int = 1) -> Tensor:
-    """The transposed map: what went to two places comes back as their sum. Differentiable to any order."""
+    """Apply the transposed map: a sample that went to two places gets the sum of both. Differentiable to any order."""
     x: Tensor = _Shift.apply(y, shifts, radius, dim, True)  # type: ignore[no-untyped-call]
     return x
 
@@ -49,7 +49,7 @@ class _Shift(torch.autograd.Function):
 
 
 def shift_by_slices(x: Tensor, shifts: Tensor, radius: int, dim: int) -> Tensor:
-    """The map, for shifts known here; runs of equal ones are moved as one."""
+    """The map, for shifts on the CPU; successive examples with equal shifts are moved together."""
     result = torch.empty_like(x)
     for source, y, shift in _runs(x, result, shifts):
         moved, gap = x.shape[dim] - abs(shift), abs(shift)
@@ -63,7 +63,7 @@ def shift_by_slices(x: Tensor, shifts: Tensor, radius: int, dim: int) -> Tensor:
 
 
 def shift_transposed_by_slices(y: Tensor, shifts: Tensor, radius: int, dim: int) -> Tensor:
-    """The transposed map, for shifts known here."""
+    """The transposed map, for shifts on the CPU."""
     result = torch.empty_like(y)
     for source, x, shift in _runs(y, result, shifts):
         moved, gap = y.shape[dim] - abs(shift), abs(shift)
@@ -98,16 +98,16 @@ def shift_transposed_by_gathering(y: Tensor, shifts: Tensor, radius: int, dim: i
     y, length = y.movedim(dim, 1), y.shape[dim]
     places = torch.arange(length, device=y.device)
     x = _take(y, (places + shifts[:, None]).clamp(0, length - 1))
-    for end in (slice(0, radius + 1), slice(length - 1 - radius, length)):  # only there it is not that alone
+    for end in (slice(0, radius + 1), slice(length - 1 - radius, length)):  # reflection reaches only the ends
         x[:, end] = _sources(y, places[end], shifts[:, None])
     return x.movedim(1, dim)
 
 
 def _sources(y: Tensor, places: Tensor, shifts: Tensor) -> Tensor:
-    """The sum of all of y (B, L, ...) that came from `places`: (B, places, ...)."""
+    """The sum of all values of y (B, L, ...) that came from `places`: (B, places, ...)."""
     last = y.shape[1] - 1
     moved = places + shifts  # (B, places)
-    # A shift to later mirrors at the start, one to earlier at the end.
+    # A positive shift reflects at the start, a negative one at the end.
     mirrored = torch.where(shifts > 0, shifts - places, 2 * last + shifts - places)
     reflected = torch.where(shifts > 0, (places > 0) & (mirrored >= 0), (places < last) & (mirrored <= last))
     direct = _take(y, moved.clamp(0, last)) * _like((moved >= 0) & (moved <= last), y)
@@ -115,10 +115,10 @@ def _sources(y: Tensor, places: Tensor, shifts: Tensor) -> Tensor:
 
 
 def _take(x: Tensor, places: Tensor) -> Tensor:
-    """x (B, L, ...) at places (B, P): (B, P, ...)."""
+    """The values of x (B, L, ...) at places (B, P): (B, P, ...)."""
     return x[torch.arange(len(x), device=x.device)[:, None], places]
 
 
 def _like(mask: Tensor, y: Tensor) -> Tensor:
-    """A mask (B, P), to be multiplied with (B, P, ...)."""
+    """A mask (B, P), shaped to be multiplied with (B, P, ...)."""
     return mask.to(y.dtype).view(*mask.shape, *[1] * (y.dim() - 2))

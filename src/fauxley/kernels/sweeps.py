@@ -1,19 +1,19 @@
 """Scores of a piecewise linear critic, their gradients by the examples, and the derivatives of both by its weights.
 
-With leaky ReLUs and phase shuffle between its convolutions, a critic D is linear around each example x. So wherever it
-has derivatives, they are sums of products of what four sweeps through its layers find. Each sweep makes every layer
-compute one product for the whole batch:
+With leaky ReLUs and phase shuffle between its convolutions, a critic D is linear around each example x. So its scores,
+their gradients and the derivatives of both are sums of products of what four sweeps through its layers find. In a sweep
+every layer computes one product for the whole batch:
 
-    forward   h ← S σ(A h + b)       from x;  D(x) = <r, h> + o at the end
-    back      δ ← σ' Sᵀ δ, Aᵀ δ      from r;  the gradient g = ∂D/∂x at the end
-    along     u ← S σ' A u           from v, a direction: <v, g> = <r, u> at the end
+    forward   h ← S σ(A h + b)       from x;  at the end D(x) = <r, h> + o
+    back      δ ← σ' Sᵀ δ, Aᵀ δ      from r;  at the end the gradient g = ∂D/∂x
+    along     u ← S σ' A u           from v, a direction;  at the end <v, g> = <r, u>
     weights   ∂/∂A = (c h + u) δᵀ    of c D(x) + <v, g>, with h and u those before the layer
 
-A a layer's convolution, b its bias, σ the leaky ReLU, σ' its slopes at this example, S the shuffle, r and o the readout
-at the end. A loss of scores and gradients, such as one with a gradient penalty (paper, section 2.1), is known here by
-its own derivatives c, by the score, and v, by the gradient. Automatic differentiation, applied twice to the critic's
-definition, would find the same (tests compare), but with three products where this makes one larger one, more copies,
-and second derivatives that are zero.
+A is a layer's convolution, b its bias, σ the leaky ReLU, σ' its slopes at this example, S the shuffle, r and o the
+readout. A loss of scores and gradients, such as one with a gradient penalty (paper, section 2.1), appears here only by
+its derivatives: c, by the score, and v, by the gradient. Automatic differentiation, applied twice to the critic's
+definition, finds the same (tests compare), but with three products for one larger one here, more copies, and second
+derivatives that are zero.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,19 +31,19 @@ from fauxley.kernels.shifting import shift, shift_transposed
 from fauxley.kernels.torch_private import leaky_relu_slopes
 
 SWEPT = convolve_down, convolve_images
-"""The convolutions that a stage can have here."""
+"""The convolutions that a stage may have."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A convolution, its bias, a leaky ReLU, and perhaps phase shuffle.
+    """A convolution, its bias, a leaky ReLU, and possibly phase shuffle.
 
     Args:
         convolution: one of SWEPT.
         weight, bias, stride: of the convolution.
-        shifts: of phase shuffle, (B,); None: no shuffle.
-        radius: no shift is larger.
-        time_dim: the dimension of a signal in which it is shifted.
+        shifts: of phase shuffle, (B,); None for no shuffle.
+        radius: the largest possible shift.
+        time_dim: the dimension of a signal along which it is shifted.
     """
 
     convolution: Convolution
@@ -58,17 +58,17 @@ class Stage:
 def sweep(
     x: Tensor, stages: Sequence[Stage], readout: Tensor, offset: Tensor, differentiated: int
 ) -> tuple[Tensor, Tensor]:
-    """Score examples, and differentiate the scores of the last `differentiated` ones by them.
+    """Score examples, and differentiate the scores of the last `differentiated` examples by these examples.
 
     Args:
         x: the examples (B, ...), in the precision in which to compute.
         stages: the critic.
-        readout: r, one for all examples (1, n) or one for each (B, n), of the last signal's n numbers, time slowest,
-            channels fastest; its precision is that of the scores.
+        readout: r, weights for the n numbers of the last signal, time slowest and channels fastest: (1, n) for all
+            examples, or (B, n) for each its own. Scores have the precision of r.
         offset: o, (1,) or (B,).
 
     Returns:
-        Scores (B,) and gradients (differentiated, ...), which can be differentiated once, by the weights and readouts,
+        Scores (B,) and gradients (differentiated, ...). Both can be differentiated once by the weights and readouts,
         and the scores by the examples, too.
     """
     plans, weights, shape = [], [], x
@@ -76,7 +76,7 @@ def sweep(
         plan = stage.convolution.plan(shape, stage.weight, stage.stride)
         plans.append(plan)
         weights += [plan.prepare(stage.weight), stage.bias.to(x.dtype)]
-        shape = x.new_empty(1).expand(plan.shape)  # no numbers, but a shape
+        shape = x.new_empty(1).expand(plan.shape)  # a shape without storage
     rows = shape.transpose(1, stages[-1].time_dim)
     readout = readout.view(len(readout), *rows.shape[1:]).transpose(1, stages[-1].time_dim)
     result: tuple[Tensor, Tensor] = _Sweep.apply(  # type: ignore[no-untyped-call]
@@ -106,7 +106,7 @@ class _Sweep(torch.autograd.Function):
         ctx.offset_shape = offset.shape
         if not differentiated:
             return sweeps.scores + offset, readout.new_empty(0, *x.shape[1:])
-        # The factors of the other examples are known only once the loss is: they are multiplied in later.
+        # The factors of the examples that are only scored depend on the loss: `multiply_scored` multiplies them in.
         sweeps.sweep_back(torch.ones_like(sweeps.scores))
         return sweeps.scores + offset, sweeps.gradients(sweeps.scored).to(readout.dtype)
 
@@ -131,7 +131,7 @@ class _Sweep(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class _Layer:
-    """A stage with its plan, and its weight and bias prepared."""
+    """A stage with its plan and its prepared weight and bias."""
 
     algorithm: Algorithm
     plan: Plan
@@ -155,9 +155,9 @@ class _Layer:
 
 
 class _Sweeps:
-    """A batch on its way through the layers, with what the later sweeps need of the earlier.
+    """A batch on its way through the layers, with what later sweeps need of earlier ones.
 
-    The first `scored` examples count by their scores alone, the others by their gradients, too.
+    The first `scored` examples contribute only scores to the loss, the others gradients, too.
     """
 
     def __init__(self, x: Tensor, layers: Sequence[_Layer], readout: Tensor, differentiated: int) -> None:
@@ -165,7 +165,7 @@ class _Sweeps:
         self._layers, self._readout = layers, readout
         self._inputs, self._outputs = [], []  # h before each layer, prepared; σ(A h + b)
         self._shape = x.shape
-        if differentiated:  # `weight_gradients` writes into the prepared inputs; the examples are not ours
+        if differentiated:  # `weight_gradients` writes into the prepared inputs, which must not be the caller's
             x = x.clone()
         for layer in layers:
             self._inputs.append(layer.prepare_input(x))
@@ -173,14 +173,14 @@ class _Sweeps:
             self._outputs.append(h)
             x = layer.shuffle(h)
         self._last = x
-        # Summed in pairs, not as a matrix product: scores are small differences of large sums.
+        # Multiplied and summed, not a matrix product: scores are small differences of large sums.
         self.scores = (x * readout).flatten(1).sum(1)
 
     def sweep_back(self, factors: Tensor) -> None:
-        """Go back from the readout, each example's multiplied by a factor (B,)."""
+        """Sweep back from the readout, multiplied by a factor for each example (B,)."""
         signal = _factors(factors, self._last, 0) * self._readout.to(self._last.dtype)
         self._deltas: list[Tensor] = [signal] * len(self._layers)  # prepared
-        self._of_bias: list[Tensor] = [signal] * len(self._layers)  # of each example: (B, O)
+        self._of_bias: list[Tensor] = [signal] * len(self._layers)  # gradients of the bias by example: (B, O)
         for number in reversed(range(len(self._layers))):
             layer, h = self._layers[number], self._outputs[number]
             delta = leaky_relu_slopes(layer.shuffle_back(signal), h, SLOPE)
@@ -198,7 +198,7 @@ class _Sweeps:
         return layer.algorithm.transpose(delta, layer.weight).reshape(-1, *self._shape[1:])
 
     def multiply_scored(self, by_score: Tensor) -> None:
-        """Multiply the factors of the examples that are only scored in."""
+        """Multiply the factors of the examples that are only scored into what `sweep_back` found."""
         for layer, delta in zip(self._layers, self._deltas, strict=True):
             part = delta.narrow(layer.algorithm.batch_dim, 0, self.scored)
             part *= _factors(by_score[: self.scored], part, layer.algorithm.batch_dim)
@@ -206,7 +206,7 @@ class _Sweeps:
             sums *= by_score[:, None]
 
     def weight_gradients(self, by_score: Tensor, direction: Tensor) -> Iterator[Tensor]:
-        """The derivatives by r, and by weight and bias of each layer; go along `direction` (differentiated, ...)."""
+        """The derivatives by r and by each layer's weight and bias; sweeps along `direction` (differentiated, ...)."""
         factors = by_score[self.scored :]
         found = []
         u = direction.to(self._last.dtype)
@@ -227,7 +227,7 @@ class _Sweeps:
 
 
 def _factors(values: Tensor, signal: Tensor, batch_dim: int) -> Tensor:
-    """A value for each example, as a factor of a signal, in its precision: mixed ones are slow."""
+    """A value for each example, shaped to multiply a signal, in its precision: mixed precisions are slow."""
     shape = [1] * signal.dim()
     shape[batch_dim] = -1
     return values.to(signal.dtype).view(shape)

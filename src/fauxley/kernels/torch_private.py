@@ -1,6 +1,6 @@
-"""What PyTorch has but does not promise to keep: each behind one function, with a way to do without it.
+"""Functions of PyTorch that it does not promise to keep, each behind one function here with a fallback.
 
-The rest of the program calls these and no private or low-level name of PyTorch itself.
+The rest of the program uses no private or low-level name of PyTorch directly.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,14 +17,14 @@ _HOOKS = "_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backwa
 def correlate_images(
     x: Tensor, y: Tensor, kernel: tuple[int, int], stride: tuple[int, int] = (1, 1), padding: tuple[int, int] = (0, 0)
 ) -> Tensor:
-    """The derivative of a convolution by its weight: x (B, I, H, W), y (B, O, m, n) to w (O, I, *kernel)."""
+    """The derivative of a convolution by its weight, from x (B, I, H, W) and y (B, O, m, n): (O, I, *kernel)."""
     shape = (y.shape[1], x.shape[1], *kernel)
     weight: Tensor = nn.grad.conv2d_weight(x, shape, y, stride, padding)  # type: ignore[attr-defined]
     return weight
 
 
 def leaky_relu_slopes(signal: Tensor, output: Tensor, slope: float) -> Tensor:
-    """A signal times the slopes of the leaky ReLU whose output, or input, which has the same sign, is given."""
+    """Multiply a signal by the slopes of a leaky ReLU, given its output, or its input, which has the same sign."""
     try:
         fused = torch.ops.aten.leaky_relu_backward
     except AttributeError:
@@ -34,9 +34,9 @@ def leaky_relu_slopes(signal: Tensor, output: Tensor, slope: float) -> Tensor:
 
 
 def is_unaltered(module: nn.Module, forward: Callable[..., Any]) -> bool:
-    """Whether calling `module` runs this `forward` of its class, and nothing else: no override, no hooks.
+    """Whether calling `module` runs exactly this `forward` of its class: no override, no hooks.
 
-    Where PyTorch keeps hooks in other places than we know of, the answer is no.
+    The answer is no where this version of PyTorch keeps hooks in unknown places.
     """
     try:
         hooked = any(getattr(module, hooks) for hooks in _HOOKS) or torch_module._has_any_global_hook()  # type: ignore[no-untyped-call]
@@ -46,7 +46,7 @@ def is_unaltered(module: nn.Module, forward: Callable[..., Any]) -> bool:
 
 
 def may_have_bfloat16() -> bool:
-    """Whether this processor may have instructions for bfloat16; where PyTorch does not tell, it may."""
+    """Whether this processor may have instructions for bfloat16; True where PyTorch does not tell."""
     try:
         return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     except (AttributeError, RuntimeError):
@@ -62,10 +62,10 @@ def fused_adam(
     betas: tuple[float, float],
     epsilon: float,
 ) -> None:
-    """Move weights by Adam's rule without its corrections, which are in the rate: w -= rate · m / (√v + ε).
+    """Update weights by Adam's rule without bias correction, which is in the rate: w -= rate · m / (√v + ε).
 
     PyTorch's kernel takes one pass over memory. It is told that infinitely many updates went before, which makes its
-    own corrections 1.
+    own bias correction 1.
     """
     infinite = [torch.full_like(rate, torch.inf)] * len(weights)
     beta1, beta2 = betas
@@ -95,22 +95,22 @@ def fused_adam(
     )
 
 
-# The next four are oneDNN's, as PyTorch's compiler calls it. `packing.has_packing` finds out whether they are there and
+# The next four are oneDNN's, as PyTorch's compiler calls it. `packing.has_packing` finds out whether they exist and are
 # right; where they are not, nothing is packed.
 
 
 def pack_matrix(weight: Tensor, rows: int) -> Tensor:
-    """Lay out a weight (O, I) for products with as many rows of inputs."""
+    """Lay out a weight (O, I) for products with this number of rows of inputs."""
     return cast(Tensor, torch.ops.mkldnn._reorder_linear_weight(weight, rows))
 
 
 def multiply_packed_matrix(rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Compute rows (R, I) times a packed weight, plus a bias (O,): (R, O)."""
+    """Multiply rows (R, I) by a packed weight and add a bias (O,): (R, O)."""
     return cast(Tensor, torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], ""))
 
 
 def pack_matrices(weights: Tensor, rows: int) -> Tensor:
-    """Lay out M weights (M, I, O) for products with as many matrices (rows, I)."""
+    """Lay out M weights (M, I, O) for products with matrices (rows, I)."""
     products, inputs, outputs = weights.shape
     images = weights.transpose(1, 2).reshape(products * outputs, inputs, 1, 1)
     shape = (1, products * inputs, 1, rows)
@@ -119,7 +119,7 @@ def pack_matrices(weights: Tensor, rows: int) -> Tensor:
 
 
 def multiply_packed_matrices(matrices: Tensor, packed: Sequence[Tensor]) -> Tensor:
-    """Compute product m of each row with packed weight m, and add a bias (M·O,): (rows, M, I) to (rows, M, O)."""
+    """Multiply row m of each sample with packed weight m and add a bias (M·O,): (rows, M, I) to (rows, M, O)."""
     rows, products, _ = matrices.shape
     image = matrices.view(1, 1, rows, -1).permute(0, 3, 1, 2)  # a row of pixels, channels last
     y: Tensor = torch.ops.mkldnn._convolution_pointwise(image, *packed, *_ONE_TAP, products, "none", [], "")

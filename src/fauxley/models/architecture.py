@@ -1,7 +1,7 @@
-"""What every model offers to training and synthesis, whatever is inside.
+"""The interface of all models to training and synthesis.
 
-`Architecture` is a frozen dataclass of sizes with factories, the only place where one model differs from another for
-the rest of the program.
+An `Architecture` is a frozen dataclass of sizes with factories for the networks and the representation. Nothing else in
+the program depends on which model it is.
 """
 
 from abc import ABC, abstractmethod
@@ -18,7 +18,7 @@ from fauxley.models.representations import Representation
 
 @dataclass(frozen=True)
 class Architecture(ABC):
-    """Sizes of a generator and of what else it takes to train it."""
+    """The sizes of a model: of its generator and of everything that training it needs."""
 
     clip_length: int
     channels: int
@@ -30,42 +30,42 @@ class Architecture(ABC):
 
     @property
     def known_labels(self) -> tuple[str, ...]:
-        """The labels that sounds can be asked for; none: the model is not conditional."""
-        labels: tuple[str, ...] = getattr(self, "labels", ())  # not every architecture can learn any
+        """The labels that a conditional model knows; empty for an unconditional one."""
+        labels: tuple[str, ...] = getattr(self, "labels", ())  # some architectures are never conditional
         return labels
 
     @property
     def mixes_examples(self) -> bool:
-        """Whether what becomes of an example depends on the others in its batch (batch normalisation)."""
+        """Whether outputs for an example depend on the others in its batch (batch normalisation)."""
         return False
 
     @property
     def most_seconds(self) -> int:
-        """How long one clip may take to make, about, on one core: a stranger's model may ask for a year."""
+        """About how many seconds one clip may take on one core; models from strangers that need more are refused."""
         return 60
 
     @abstractmethod
     def representation(self) -> Representation:
-        """What turns audio into the networks' features and back; not yet fitted."""
+        """A new representation, which converts audio to features and back; not yet fitted."""
 
     @abstractmethod
     def generator(self, draws: Draws | None = None) -> Generator:
-        """A new generator; without `draws`, its weights are yet to be loaded."""
+        """A new generator; without `draws` its weights are not initialised, for loading."""
 
     @abstractmethod
     def generator_cost(self) -> Cost:
-        """What the generator takes for one clip."""
+        """The cost of generating the features of one clip."""
 
     def representation_cost(self) -> Cost:
-        """What the way from its features to audio takes: nothing where they are the audio."""
+        """The cost of converting the features of one clip to audio; none if they are audio."""
         return Cost()
 
     @abstractmethod
     def training_cost(self) -> Cost:
-        """What it takes for one clip to pass through each of the networks once, with the signals of all layers kept."""
+        """The cost of passing one clip through each network once, with the outputs of all layers kept in memory."""
 
     def networks(self, seed: int) -> dict[str, Network]:
-        """New networks for training, by name: "generator", and whatever else it needs."""
+        """New networks for training, by name: "generator", and "critic" if there is one."""
         return {"generator": self.generator(Draws(Purpose.GENERATOR_WEIGHTS, seed))}
 
 
@@ -75,15 +75,15 @@ class AdversarialArchitecture(Architecture):
 
     @abstractmethod
     def critic(self, draws: Draws | None = None) -> Critic:
-        """A new critic; without `draws`, its weights are yet to be loaded."""
+        """A new critic; without `draws` its weights are not initialised, for loading."""
 
     @property
     @abstractmethod
     def pyramid(self) -> Pyramid:
-        """The sizes that follow from one another, layer by layer."""
+        """The sizes of all layers, from which costs follow."""
 
     def critic_cost(self) -> Cost:
-        """What it takes to score one clip."""
+        """The cost of scoring one clip."""
         return self.pyramid.critic_cost
 
     def training_cost(self) -> Cost:
@@ -97,22 +97,22 @@ class AdversarialArchitecture(Architecture):
 
 @dataclass(frozen=True)
 class AutoregressiveArchitecture(Architecture):
-    """Sizes of a generator that makes one sample after another; it is trained alone."""
+    """Sizes of a generator that draws one sample after another. It is trained by likelihood, without a critic."""
 
     @property
     def most_seconds(self) -> int:
-        return 900  # a WaveNet of usual size takes about 16 for a second of sound
+        return 900  # a WaveNet of usual size takes about 16 seconds for a second of sound
 
     @abstractmethod
     def generator(self, draws: Draws | None = None) -> AutoregressiveGenerator:
-        """A new generator; without `draws`, its weights are yet to be loaded."""
+        """A new generator; without `draws` its weights are not initialised, for loading."""
 
 
 def require_at_least(architecture: Architecture, least: Mapping[str, int]) -> None:
-    """Check sizes against their smallest sensible values.
+    """Check that sizes are not below their smallest sensible values.
 
     Raises:
-        UsageError: one is too small.
+        UsageError: a size is too small.
     """
     for name, bound in least.items():
         if getattr(architecture, name) < bound:
@@ -120,10 +120,10 @@ def require_at_least(architecture: Architecture, least: Mapping[str, int]) -> No
 
 
 def require_at_most(architecture: Architecture, most: Mapping[str, int]) -> None:
-    """Check sizes against their largest sensible values.
+    """Check that sizes are not above their largest sensible values.
 
     Raises:
-        UsageError: one is too large.
+        UsageError: a size is too large.
     """
     for name, bound in most.items():
         if getattr(architecture, name) > bound:

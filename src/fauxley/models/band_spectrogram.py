@@ -1,25 +1,29 @@
-"""Log-magnitude spectrograms as the default model has them: finer where pitch is heard, and with the attack whole.
+"""The default model's representation: spectrograms in bands, finer where pitch is heard, with intact attacks.
 
     x'  = a lead of N - H zero samples, then the clip
     M   = |STFT x'|, N samples a frame, H from frame to frame
     X   = ln(sqrt(mean of M² over the bins of each band) + 0.003)
-    features = clip((X - mean) / s / 3, -1, 1),    s = max(std, (max - mean) / 3), each of a band over the data
+    features = clip((X - mean) / s / 3, -1, 1),    s = max(std, (max - mean) / 3)
 
-It is `LogSpectrogram` with some differences, each for a fault that was heard or measured (docs/experiments.md):
+Mean, standard deviation and maximum are those of a band over the data.
 
-- Bands. The lowest quarter of the bins stand alone, the next quarter in pairs, the upper half in fours: N/4 bands, not
-  N/2. So windows are twice as long, and pitch twice as fine, at the same cost of the networks. Two judges hear no
-  difference between real drums and words that came back from it and those that came back from all bins.
-- A lead. A clip that begins with its attack would begin where windows are near zero, and the inverse would divide by
-  that. With the lead every sample of the clip lies under full windows, and since the way back knows that the lead is
-  silent, attacks are as steep as they were.
-- A floor of 0.003, 90 to 100 dB below a sine at full scale: with the paper's 1e-6 most of the range is spent on
-  differences in silence. The way back takes it off again, so silence is silence.
-- No clipping. Three standard deviations hold speech, but of drums, most of which is silence, a third of the energy lies
-  beyond: the attacks.
-- A level. Nothing keeps a spectrogram's phases from adding up to more than full scale, or a generator from a whisper:
-  a clip whose peak lies outside of what the data's clips have is turned up or down, as a whole, to the nearest that it
-  has. Where all of the data has one peak, so has all that is made.
+It differs from `LogSpectrogram` in five points, each of which mends a fault that was heard or measured
+(docs/experiments.md):
+
+- Bands. In the lowest quarter of the bins each bin is a band, in the next quarter each pair, in the upper half each
+  group of four: N/4 bands instead of N/2 bins. So windows can be twice as long, which resolves pitch twice as finely,
+  at the same cost of the networks. Two automatic judges rated drums and words resynthesised from bands like those
+  resynthesised from all bins.
+- A lead of silence. Without it, a clip that begins with its attack would begin where windows are near zero, and the
+  inverse transform would divide by them. With it, every sample of the clip lies under full windows; and because
+  Griffin-Lim knows that the lead is silent, attacks stay as steep as they were.
+- A floor of 0.003, which is 90 to 100 dB below a sine at full scale. With the paper's 1e-6 most of the range would be
+  spent on differences in silence. The conversion to audio subtracts the floor, so silence stays silent.
+- No clipping. Three standard deviations are enough for speech; but drums are mostly silence, and a third of their
+  energy, the attacks, would be clipped.
+- Peak levels. Phases can add up to peaks above full scale, and a generator can make sounds that are too soft. A clip
+  whose peak is outside the range of the data's peaks is scaled to the nearest end of that range. If all of the data
+  have the same peak, so have all generated clips.
 
 Letters: B batch, C channels, T samples, N window length, H hop length, F frames, K = N/2 + 1 bins, R = N/4 bands.
 """
@@ -36,23 +40,23 @@ from fauxley.models.phase_inversion import LearnedInversion
 from fauxley.signal.stft import stft
 
 _FLOOR = 3e-3
-_QUIET_SHARE = 0.05  # of the data's clips have lower peaks than any that is made
-_SILENCE = 1e-3  # a peak below which a clip is not turned up
-_PARTS = ((4, 1), (4, 2), (2, 4))  # shares of all bins, one in so many, and how many of them make a band
+_QUIET_SHARE = 0.05  # this share of the data's clips, the softest, does not count for the range of peaks
+_SILENCE = 1e-3  # clips with a lower peak are not amplified
+_PARTS = ((4, 1), (4, 2), (2, 4))  # (n, w): of 1/n of the bins, w make a band
 
 
 class BandSpectrogram(LogSpectrogram):
-    """Audio (B, C, T) to features (B, C, R, F) and back.
+    """Converts audio (B, C, T) to features (B, C, R, F) and back.
 
-    Its buffers are each band's mean and scale (R,), and the least and the largest peak of a clip (2,).
+    Its buffers are the mean and scale of each band (R,) and the smallest and largest peak of a clip (2,).
 
     Args:
         clip_length: T.
-        frames: F; beyond the clip's end there is silence.
+        frames: F; frames beyond the clip's end are silent.
         window_length: N, a multiple of 16.
         hop_length: H.
-        iterations, momentum: of `griffin_lim`.
-        inversion: what makes audio of magnitudes instead of `griffin_lim`.
+        iterations, momentum: see `griffin_lim`.
+        inversion: a network that converts magnitudes to audio instead of `griffin_lim`.
     """
 
     peaks: Tensor
@@ -108,7 +112,7 @@ class BandSpectrogram(LogSpectrogram):
         logarithm = features.transpose(2, 3) * CLIP * self.std + self.mean
         _, spreading = _matrices(self.window_length // 2, logarithm.device)
         magnitude = (torch.exp(logarithm @ spreading.to(logarithm.dtype)) - _FLOOR).clamp(min=0)
-        return F.pad(magnitude, (0, 1))  # nothing at half the sample rate
+        return F.pad(magnitude, (0, 1))  # the bin at half the sample rate is 0
 
     def spectrograms(self, audio: Tensor) -> list[Tensor]:
         return [self._spectrum(audio)[..., : self._heard, :].abs()]
@@ -118,7 +122,7 @@ class BandSpectrogram(LogSpectrogram):
 
     @property
     def _heard(self) -> int:
-        """The frames that begin before the clip ends; what a generator makes of later ones is cut off."""
+        """The number of frames that begin before the clip ends. Later frames are cut off the audio."""
         return -(-(self.lead + self.clip_length) // self.hop_length)
 
     def _spectrum(self, audio: Tensor) -> Tensor:
@@ -132,17 +136,18 @@ class BandSpectrogram(LogSpectrogram):
 
 @lru_cache(maxsize=4)
 def _matrices(num_bins: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """From bins to bands and back, on a device.
+    """The matrices from bins to bands and from bands to bins, on a device.
 
-    Not the module's: what a stranger's file asks for is built without storage, and no file has to hold them.
+    They are no buffers: modules of a stranger's file are built without storage, and no file has to hold constants.
     """
-    with torch.inference_mode(False), torch.device("cpu"):  # whoever asks first may be generating, the next training
+    # Training cannot use tensors made in inference mode, and the first caller may be generating.
+    with torch.inference_mode(False), torch.device("cpu"):
         averaging = band_averages(num_bins)
         return averaging.to(device), _interpolation(averaging).to(device)
 
 
 def band_averages(num_bins: int) -> Tensor:
-    """The matrix that averages power over the bins of each band: (R, N/2), rows sum to 1.
+    """The matrix that averages power over the bins of each band: (R, N/2). Its rows sum to 1.
 
     Args:
         num_bins: N/2, a multiple of 8.
@@ -153,12 +158,12 @@ def band_averages(num_bins: int) -> Tensor:
 
 
 def _interpolation(averaging: Tensor) -> Tensor:
-    """The matrix that gives every bin a value on the line between the centres of the bands around it: (R, N/2)."""
+    """The matrix that interpolates linearly between the centres of bands to give a value for each bin: (R, N/2)."""
     bins = torch.arange(averaging.shape[1], dtype=torch.float32)
     centres = averaging @ bins
     upper = torch.searchsorted(centres, bins).clamp(1, len(centres) - 1)
     left, right = centres[upper - 1], centres[upper]
-    share = ((bins - left) / (right - left)).clamp(0, 1)  # beyond the outermost centres values stay level
+    share = ((bins - left) / (right - left)).clamp(0, 1)  # constant beyond the outermost centres
     matrix = torch.zeros_like(averaging)
     columns = torch.arange(len(bins))
     matrix[upper - 1, columns] = 1 - share

@@ -1,13 +1,13 @@
-"""Labels: what a conditional model is told besides its latent, and the weights by which its networks hear it.
+"""Labels of conditional models: how users name them, and how both networks receive them.
 
-A label is a word, such as `snare`. A sound is asked for by weights of all L labels that sum to 1: one of them 1 for a
-label itself, several for a mixture. The generator adds an embedding of them to its dense layer's output; the critic
-reads the score out of its last signal in another way for each label (projection, Miyato & Koyama 2018, equation 2):
+A label is a word, such as `snare`. Networks receive a weight for each of the L labels; the weights of a sound sum to 1.
+A single label has weight 1, a mixture several weights. The generator adds an embedding of the weights to its dense
+layer's output; the critic has a readout for each label (projection, Miyato & Koyama 2018, equation 2):
 
     generator    dense(z) + labels @ E
-    critic       D(x, labels) = <w + labels @ V, h> + b + labels @ c      V: of each channel, the same at every place
+    critic       D(x, labels) = <w + labels @ V, h> + b + labels @ c      V: one weight a channel, for all places
 
-V and c are 0 at first. E begins larger than other weights: with those of a usual dense layer, labels are learnt late.
+V and c start at 0. E starts 3 times larger than Glorot's rule says: otherwise labels are learnt late.
 
 Letters: B batch, L labels, C channels.
 """
@@ -26,27 +26,27 @@ MOST_LABELS = 1000
 _LONGEST = 100  # characters
 _LONGEST_WORD = 100  # bytes, in the name of a file
 _LISTED = 20  # labels in a message
-_GAIN = 3.0  # of the embedding's first weights
-_TOLERANCE = 1e-3  # within which weights sum to 1
+_GAIN = 3.0  # of the embedding's initial weights
+_TOLERANCE = 1e-3  # of sums of weights that should be 1
 
 Labels = str | Sequence[str] | Mapping[str, float] | Tensor | np.ndarray
-"""Which labels sounds are to have; see `label_weights`."""
+"""Labels of sounds, in any of the forms that `label_weights` accepts."""
 
 
 class LabelEmbedding(nn.Linear):
-    """Weights of labels (B, L) to what is added to a generator's first signal (B, out)."""
+    """Maps labels (B, L) to what is added to a generator's first signal (B, out)."""
 
     def __init__(self, num_labels: int, out_features: int) -> None:
         super().__init__(num_labels, out_features, bias=False)
 
     @torch.no_grad()
     def begin(self) -> None:
-        """Enlarge weights that were drawn as any layer's."""
+        """Enlarge the weights, which were drawn by the rule for all layers."""
         self.weight.mul_(_GAIN)
 
 
 class LabelProjection(nn.Module):
-    """What a critic's readout and its bias are moved by for each label, begun at 0."""
+    """What each label adds to a critic's readout and to its bias; 0 at the start."""
 
     def __init__(self, num_labels: int, channels: int) -> None:
         super().__init__()
@@ -60,13 +60,13 @@ class LabelProjection(nn.Module):
         return scores
 
     def readouts(self, weight: Tensor, labels: Tensor) -> Tensor:
-        """The readout of each example, of weights (1, places · C) and what its labels add to them: (B, places · C)."""
+        """The readout of each example: the common weight (1, places · C) plus its labels' part. (B, places · C)."""
         places = weight.view(1, -1, self.weight.shape[1])
         return (places + (labels @ self.weight)[:, None]).flatten(1)
 
     @torch.no_grad()
     def begin(self) -> None:
-        """Set the weights to 0, whatever was drawn."""
+        """Set the weights to 0, which were drawn by the rule for all layers."""
         self.weight.zero_()
         self.bias.zero_()
 
@@ -88,7 +88,7 @@ def check_labels(labels: Sequence[str]) -> None:
 
 
 def reason_against(label: str) -> str:
-    """The reason why a word cannot be a model's label; "" if it can."""
+    """Why a word cannot be a model's label; "" if it can."""
     if not 1 <= len(label) <= _LONGEST:
         return f"must have from 1 to {_LONGEST} characters"
     if not label.isprintable() or "/" in label or "\\" in label:
@@ -97,20 +97,21 @@ def reason_against(label: str) -> str:
 
 
 def label_weights(labels: Labels | None, known: Sequence[str], count: int, first: int = 0) -> Tensor:
-    """The weights (count, L) of the labels that sounds are to have.
+    """Convert labels as users give them to weights (count, L).
 
     Args:
-        labels: a label, for all; a sequence of labels, one for each sound; a mapping from labels to the shares of a
-            mixture, for all; or an array of weights (count, L). None, or "all": the known ones in turn.
-        known: the model's labels, L; none: nothing can be asked for, and the weights have no columns.
-        first: number of the first sound: sound n has label n modulo L, where they take turns.
+        labels: one label for all sounds; a sequence with a label for each sound; a mapping from labels to the shares of
+            a mixture, for all sounds; or an array of weights (count, L). None or "all" takes the known labels in turn.
+        known: the model's L labels. An unconditional model has none, and its weights have no columns.
+        count: the number of sounds.
+        first: the number of the first sound. Where labels take turns, sound n has label n modulo L.
 
     Raises:
-        UsageError: a label that is not known, or another number of labels or shape of weights.
+        UsageError: a label is not known, or the number of labels or the shape of the weights does not fit.
     """
     if not known:
         if labels is not None and not (isinstance(labels, (Tensor, np.ndarray)) and tuple(labels.shape)[1:] == (0,)):
-            raise UsageError("this model has learnt no labels; leave them out")
+            raise UsageError("this model has no labels; leave them out")
         return torch.zeros(count, 0)
     if labels is None or (isinstance(labels, str) and labels == "all" and "all" not in known):
         return one_hot([(first + number) % len(known) for number in range(count)], len(known))
@@ -129,7 +130,7 @@ def label_mixture(shares: Mapping[str, float], known: Sequence[str]) -> Tensor:
     """The weights (L,) of a mixture of labels, in proportion to the shares.
 
     Raises:
-        UsageError: a label that is not known, or shares that are not positive numbers.
+        UsageError: a label is not known, or a share is not a positive number.
     """
     weights = torch.zeros(len(known))
     for label, share in shares.items():
@@ -142,10 +143,10 @@ def label_mixture(shares: Mapping[str, float], known: Sequence[str]) -> Tensor:
 
 
 def find_label(label: str, known: Sequence[str]) -> int:
-    """The place of a label among the known ones.
+    """The index of a label among the known ones.
 
     Raises:
-        UsageError: it is not known; the message names the nearest, and what there is.
+        UsageError: the label is not known; the message suggests the nearest and lists the known ones.
     """
     if label in known:
         return list(known).index(label)
@@ -156,20 +157,20 @@ def find_label(label: str, known: Sequence[str]) -> int:
 
 
 def enumerated(labels: Collection[str]) -> str:
-    """Labels as a message lists them."""
+    """The labels, separated by commas, for a message; of very many only the first."""
     more = len(labels) - _LISTED
     return ", ".join(list(labels)[:_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def file_word(label: str) -> str:
-    """A label as it stands in the name of a file, on any system; two labels may come to the same."""
+    """A label in a form that any system allows in a file name; two labels may get the same form."""
     word = "".join(letter if letter.isalnum() or letter in "-_.+ " else "_" for letter in label)
     short = word.encode()[:_LONGEST_WORD].decode(errors="ignore")  # names of files are short everywhere
     return short.strip(" .") or "_"
 
 
 def one_hot(numbers: Sequence[int], num_labels: int) -> Tensor:
-    """Weights (N, L) of one label each, by its place; one of -1, which has no label, counts as all in equal parts."""
+    """Weights (N, L) of one label for each sound, given by index. Index -1, no label, becomes equal parts of all."""
     places = torch.as_tensor(numbers, dtype=torch.int64)
     weights = torch.zeros(len(places), num_labels)
     weights[torch.arange(len(places)), places.clamp(min=0)] = 1.0

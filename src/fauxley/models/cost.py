@@ -1,8 +1,8 @@
-"""What a model costs, from its sizes alone: nothing is built, drawn or allocated to find out.
+"""The cost of a model, computed from its sizes alone, before anything is built or allocated.
 
-A stranger's model folder, like a mistyped size on a command line, can ask for more than any machine has. No size is
-too large by itself; what they come to together is. So every architecture says what its networks take for one clip, and
-a model from elsewhere is refused beyond the limits here, which leave room for any that somebody could want.
+A stranger's model folder, or a mistyped size on a command line, can ask for more than any machine has. No size is too
+large by itself; their products are. So every architecture computes what its networks cost for one clip, and models
+beyond the limits here are refused. The limits leave room for any model of practical use.
 """
 
 from collections.abc import Callable
@@ -13,25 +13,25 @@ from fauxley.dataset.format import MOST_CHANNELS, MOST_VALUES, SAMPLE_RATES
 from fauxley.errors import UsageError
 
 _MOST_SECONDS = 600
-_MOST_RESAMPLED = 1 << 26  # values of a clip at another rate
+_MOST_RESAMPLED = 1 << 26  # values of a resampled clip
 _MOST_WEIGHTS = 1 << 31
 _MOST_NUMBERS = 1 << 27  # half a gigabyte
 _WORK_A_SECOND = 10**10
-_MOST_WORK_A_SAMPLE = 5 * 10**7  # a WaveNet of 64 channels and 40 layers takes 10^7
+_MOST_WORK_A_SAMPLE = 5 * 10**7  # a WaveNet of 64 channels and 40 layers needs 10^7
 _OPERATION = 50_000  # multiplications in the time that the smallest operation takes
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What networks take for one clip.
+    """What networks need for one clip.
 
     Attributes:
-        weights: numbers that are kept.
-        multiply_adds: multiplications that direct convolutions and matrices cannot do without.
-        operations: what has to happen one after another, each of which takes microseconds however small it is.
-        numbers: in the signals that are in memory at the same time, about.
-        surplus: multiplications of large matrices in the time by which some of `multiply_adds` take longer than those:
-            by a filter of one channel, or in transforms.
+        weights: numbers stored in the model.
+        multiply_adds: multiplications of direct convolutions and matrix products.
+        operations: sequential operations, each of which takes microseconds however small it is.
+        numbers: about how many numbers of signals are in memory at the same time.
+        surplus: extra time, counted in multiplications of large matrix products, of `multiply_adds` that run slower
+            than those: filters of one channel, and transforms.
     """
 
     weights: int = 0
@@ -41,7 +41,7 @@ class Cost:
     surplus: int = 0
 
     def __add__(self, other: "Cost") -> "Cost":
-        """The cost of both, one after the other."""
+        """The cost of one after the other."""
         return Cost(
             self.weights + other.weights,
             self.multiply_adds + other.multiply_adds,
@@ -52,25 +52,25 @@ class Cost:
 
     @property
     def work(self) -> int:
-        """Multiplications that take about as long as all of it; 10^10 are about a second of a processor."""
+        """The time of all of it, counted in multiplications; 10^10 take a processor about a second."""
         return self.multiply_adds + self.surplus + _OPERATION * self.operations
 
 
 @dataclass(frozen=True)
 class Pyramid:
-    """The sizes of a critic whose layers leave fewer and fewer points, of more and more channels, and of its generator.
+    """The sizes of a critic whose layers reduce the number of points and add channels, and of its generator.
 
-    The generator is its mirror image, with a dense layer from the latent in front.
+    The generator is the critic's mirror image, with a dense layer from the latent in front.
 
     Args:
         latent_size: numbers in a latent vector.
-        points: samples, or pixels, of what the critic sees.
-        channels: of what the critic sees.
-        taps: of each convolution, of each pair of channels.
-        widths: channels behind each of the critic's layers.
-        factors: by which each of the critic's layers divides the number of points.
+        points: samples or pixels of the critic's input.
+        channels: of the critic's input.
+        taps: of each convolution, for each pair of channels.
+        widths: output channels of each of the critic's layers.
+        factors: the factors by which the critic's layers divide the number of points.
         batch_norm: whether there is batch normalisation.
-        num_labels: that both networks are told, or 0.
+        num_labels: number of labels, or 0.
     """
 
     latent_size: int
@@ -84,7 +84,7 @@ class Pyramid:
 
     @property
     def critic_cost(self) -> Cost:
-        """What it takes to score one clip."""
+        """The cost of scoring one clip."""
         before, points, weights, products, signals = self.channels, self.points, 0, 0, 0
         for number, (after, factor) in enumerate(zip(self.widths, self.factors, strict=True)):
             signals += points * before
@@ -97,12 +97,12 @@ class Pyramid:
         return Cost(weights + dense + 1 + of_labels, products + dense + of_labels, numbers=signals + dense)
 
     def generator_cost(self, used_taps: Callable[[int], int], copies: int = 1, counters: int = 0) -> Cost:
-        """What it takes to make one clip.
+        """The cost of generating one clip.
 
         Args:
-            used_taps: multiplications of a layer by its factor, for each point before it and pair of channels.
-            copies: of each point that are convolved.
-            counters: numbers of a batch normalisation besides four for each channel.
+            used_taps: a layer's multiplications for each of its input points and pair of channels, given its factor.
+            copies: how many points are convolved for each input point.
+            counters: numbers that a batch normalisation stores besides four for each channel.
         """
         width, points = self.widths[-1], self.points
         for factor in self.factors:
@@ -118,7 +118,7 @@ class Pyramid:
 
 
 class Costly(Protocol):
-    """What costs something: an architecture."""
+    """Anything with a cost: an architecture."""
 
     @property
     def clip_length(self) -> int:
@@ -130,20 +130,20 @@ class Costly(Protocol):
 
     @property
     def most_seconds(self) -> int:
-        """How long one clip may take to make."""
+        """How many seconds one clip may take to generate."""
 
     def generator_cost(self) -> Cost:
-        """What the generator takes for one clip."""
+        """The cost of generating the features of one clip."""
 
     def representation_cost(self) -> Cost:
-        """What the way from its features to audio takes."""
+        """The cost of converting the features of one clip to audio."""
 
 
 def require_affordable(model: Costly) -> None:
-    """Check what the sizes of a model come to.
+    """Check that a model is not too expensive.
 
     Raises:
-        UsageError: too much; the message says of what.
+        UsageError: it is; the message says in which respect.
     """
     values = model.clip_length * model.channels
     if model.channels > MOST_CHANNELS:
@@ -161,14 +161,14 @@ def require_affordable(model: Costly) -> None:
         ("multiplications for one sample", cost.work // model.clip_length, _MOST_WORK_A_SAMPLE),
     ):
         if asked > most:
-            raise UsageError(f"these sizes come to {_short(asked)} {what}, at most {_short(most)} are possible")
+            raise UsageError(f"these sizes need {_short(asked)} {what}; at most {_short(most)} are possible")
 
 
 def require_playable(clip_length: int, channels: int, sample_rate: int, output_rate: int | None = None) -> None:
-    """Check how long a clip (C, T) is at a sample rate, and how much it is at the rate of its file.
+    """Check the sample rate, the duration of a clip (C, T), and its size at the sample rate of its file.
 
     Raises:
-        UsageError: no sensible rate, or too long, or too much.
+        UsageError: a rate is not sensible, or the clip is too long.
     """
     for rate in (sample_rate, sample_rate if output_rate is None else output_rate):
         if rate not in SAMPLE_RATES:

@@ -1,18 +1,17 @@
-"""Critics: what they are, and the two ways in which their scores and gradients are computed.
+"""Critics, and the two ways to compute their scores and gradients.
 
-`Critic` is any network that scores clips; automatic differentiation of its `forward` finds gradients. The critics of
-WaveGAN and SpecGAN are a `ConvolutionalCritic`, a list of stages and a readout:
+A `Critic` is any network that scores clips; its gradients come from automatic differentiation of `forward`. The critics
+of WaveGAN and SpecGAN are `ConvolutionalCritic`s, a list of stages and a readout:
 
-    h ← phase_shuffle(leaky_relu(norm(layer(h))))       for each layer; the first `shuffled_layers` are shuffled
+    h ← phase_shuffle(leaky_relu(norm(layer(h))))       for each layer; only the first `shuffled_layers` are shuffled
     D(x) = dense(h)
 
-Its `forward` says so. Without norms there is a faster way, `kernels.sweep`, which computes the same from the same
-layers. It does not call `forward`, so it is taken only while the critic is as it was defined: where someone has
-overridden the critic's `forward` or a layer's, replaced a layer or hung a hook on one, automatic differentiation takes
-over, and what was added is trained.
+That is `forward`. For critics without norms `kernels.sweep` computes the same from the same layers, faster. It does not
+call `forward`, so it is used only as long as the critic is unaltered: if the `forward` of the critic or of a layer is
+overridden, a layer is replaced, or a hook is registered, automatic differentiation takes over and trains the addition.
 
-The critic of a conditional model is also told the labels (B, L) of what it scores (see `conditioning`): batches that
-are scored together, real and generated, have the same ones.
+The critic of a conditional model also receives the labels (B, L) of the examples that it scores (see `conditioning`).
+Batches that are scored together, real and generated, have the same labels.
 """
 
 from abc import abstractmethod
@@ -33,13 +32,13 @@ from fauxley.models.network import Network
 
 
 class Critic(Network):
-    """A network that gives features one score a clip.
+    """A network that maps the features of each clip to one score.
 
     Args:
         shuffled_layers: number of layers followed by phase shuffle.
-        shuffle_radius: largest shift in samples or frames.
-        shuffle_per_example: a shift for each example, not one for each batch.
-        mixes_examples: an example's score depends on the others in the batch (batch normalisation).
+        shuffle_radius: largest shift, in samples or frames.
+        shuffle_per_example: whether each example has a shift of its own; otherwise a batch has one shift.
+        mixes_examples: whether an example's score depends on the others in the batch (batch normalisation).
     """
 
     def __init__(
@@ -56,23 +55,23 @@ class Critic(Network):
         """Score a batch: (B,). `shifts` holds, for each shuffled layer, the shift of each example: (layers, B)."""
 
     def given(self, labels: Tensor) -> "LabelledCritic":
-        """This critic for batches whose labels are these (B, L)."""
+        """This critic, bound to the labels (B, L) of the batches that it is to score."""
         return LabelledCritic(self, labels)
 
     def score(self, *batches: Tensor, draws: Draws, labels: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Score several batches, each with phase shuffle drawn for itself, in one pass wherever that is the same."""
+        """Score several batches, each with its own phase shuffle; in one pass, unless examples are mixed."""
         return self.score_with_gradients(*batches, penalized=(), draws=draws, labels=labels)[0]
 
     def score_with_gradients(
         self, *batches: Tensor, penalized: Sequence[Tensor], draws: Draws, labels: Tensor | None = None
     ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """Score several batches and then those `penalized`, and differentiate the scores of the latter by them.
+        """Score `batches` and `penalized`, and differentiate the scores of the penalized batches by their examples.
 
         Args:
-            labels: (B, L), the same for each of the batches, of a conditional model.
+            labels: (B, L), the same for each batch; only for a conditional model.
 
         Returns:
-            Scores (B,), batch by batch, and gradients like the batches `penalized`.
+            The scores (B,) of all batches in order, and a gradient of the shape of each penalized batch.
         """
         together = (*batches, *penalized)
         sizes = [len(batch) for batch in together]
@@ -90,28 +89,28 @@ class Critic(Network):
     def differentiate(
         self, features: Tensor, shifts: Tensor, count: int, labels: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Score examples, whose labels are (B, L), and differentiate the scores of the last `count` ones by them.
+        """Score a batch, and differentiate the scores of its last `count` examples by these examples.
 
         Returns:
-            Scores (B,) and gradients (count, ...). Both can be differentiated by the weights, and the scores by the
-            features.
+            Scores (B,) and gradients (count, ...). Both are differentiable by the weights, and the scores by the
+            features, too.
         """
         return self.differentiate_by_autograd(features, shifts, count, labels)
 
     def differentiate_by_autograd(
         self, features: Tensor, shifts: Tensor, count: int, labels: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Do what `differentiate` does, by automatic differentiation of `forward`."""
+        """`differentiate`, by automatic differentiation of `forward`."""
         first = len(features) - count
 
-        def told(rows: slice) -> tuple[Tensor, ...]:  # critics that know no labels need not take any
+        def told(rows: slice) -> tuple[Tensor, ...]:  # a critic without labels need not have that parameter
             return (shifts[:, rows],) if labels is None else (shifts[:, rows], labels[rows])
 
         if not count:
             return self(features, *told(slice(None))), features[first:]
         scores = [self(features[:first], *told(slice(first)))] if first else []
         others = features[first:].detach().requires_grad_()
-        with kernels.use("plain"):  # whose derivatives can be differentiated again
+        with kernels.use("plain"):  # the fast kernels have no second derivatives
             scores.append(self(others, *told(slice(first, None))))
             (gradients,) = torch.autograd.grad(scores[-1].sum(), others, create_graph=True)
         return torch.cat(scores), gradients
@@ -119,7 +118,7 @@ class Critic(Network):
 
 @dataclass(frozen=True)
 class LabelledCritic:
-    """A conditional critic with the labels (B, L) of the batches that it is to score: used as others are."""
+    """A conditional critic bound to the labels (B, L) of its batches; it is used like an unconditional one."""
 
     critic: Critic
     labels: Tensor
@@ -138,7 +137,8 @@ class LabelledCritic:
 class Readout(nn.Linear):
     """A dense layer from signals (B, in) to scores (B,).
 
-    It sums in pairs, not as a matrix product, for scores are small differences of large sums.
+    It multiplies and sums (pairwise summation) instead of using a matrix product, because scores are small differences
+    of large sums.
     """
 
     def __init__(self, in_features: int) -> None:
@@ -149,16 +149,16 @@ class Readout(nn.Linear):
 
 
 class ConvolutionalCritic(Critic):
-    """A critic of convolutions, each followed by a norm, a leaky ReLU and perhaps phase shuffle, and a readout.
+    """A critic of convolutions, each followed by a norm, a leaky ReLU and possibly phase shuffle; then a readout.
 
     Args:
         layers: the convolutions.
-        norms: what stands behind each; `nn.Identity` for nothing.
-        dense: reads the score out of the last signal (B, in), time slowest, channels fastest.
+        norms: the norm after each convolution; `nn.Identity` for none.
+        dense: maps the flattened last signal (B, in), time slowest and channels fastest, to the score.
         time_dim: the dimension of a signal that is time.
-        shuffled_layers, shuffle_radius, shuffle_per_example, mixes_examples: see `Critic`; a radius of 0: no shuffle.
-        num_labels: L; 0: it is not conditional.
-        channels: of the last signal, for labels to be read out of.
+        shuffled_layers, shuffle_radius, shuffle_per_example, mixes_examples: see `Critic`; radius 0: no phase shuffle.
+        num_labels: L; 0 for an unconditional critic.
+        channels: of the last signal; the projection of labels needs them.
     """
 
     def __init__(
@@ -186,11 +186,11 @@ class ConvolutionalCritic(Critic):
 
     @abstractmethod
     def to_signal(self, features: Tensor) -> Tensor:
-        """Bring features into the layout of the first layer's input."""
+        """Convert features to the layout of the first layer's input."""
 
     @abstractmethod
     def to_features(self, signal: Tensor) -> Tensor:
-        """Bring a signal in the layout of the first layer's input into that of features."""
+        """Convert a signal in the layout of the first layer's input to the layout of features."""
 
     def forward(self, features: Tensor, shifts: Tensor, labels: Tensor | None = None) -> Tensor:
         self._check(labels)
@@ -211,7 +211,7 @@ class ConvolutionalCritic(Critic):
 
     @property
     def is_swept(self) -> bool:
-        """Whether sweeps may compute what `forward` does: fast kernels are in use, the critic is as it was defined."""
+        """Whether sweeps compute what `forward` would: fast kernels are in use, and the critic is unaltered."""
         return (
             kernels.is_fast()
             and is_unaltered(self, _CRITIC)
@@ -250,6 +250,6 @@ class ConvolutionalCritic(Critic):
         return scores, self.to_features(gradients)
 
 
-# The definitions that the sweeps were written for; a class that is altered later has another.
+# The definitions that the sweeps reproduce, taken at import: a class that is patched later has another `forward`.
 _CRITIC, _LAYER = ConvolutionalCritic.forward, ConvolutionLayer.forward
 _NOTHING, _READOUT, _PROJECTION = nn.Identity.forward, Readout.forward, LabelProjection.forward

@@ -1,7 +1,7 @@
-"""Every random number is a function of a seed and of what it is for, never of what was drawn before elsewhere.
+"""Random numbers as functions of a seed and a purpose, independent of any other draws.
 
-That makes resuming exact without saving any generator's state, gives the same numbers on every device, and lets one
-process of many compute the whole batch's numbers and take its share.
+So resuming is exact without a saved generator state, every device sees the same numbers, and each of many processes can
+compute the whole batch's numbers and take its share.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 class Purpose(IntEnum):
-    """What random numbers are for: the first number of a key, so that no two purposes ever draw the same."""
+    """What random numbers are for. It is the first number of a key, so no two purposes share a stream."""
 
     GENERATOR_WEIGHTS = 0
     CRITIC_WEIGHTS = 1
@@ -27,13 +27,13 @@ class Draws:
     """Random numbers, drawn on the CPU.
 
     Args:
-        key: what the numbers are a function of: a purpose, the seed, and whatever else tells occasions apart, such as
-            the step. The latent of a sound has a key of one number, its seed.
+        key: determines the numbers: a purpose, the seed, and whatever else distinguishes occasions, such as the step.
+            The latent of a sound has a key of a single number, its seed.
     """
 
     def __init__(self, *key: int) -> None:
-        # SeedSequence's hash is fixed by NumPy's compatibility policy; PyTorch's own mixing of seeds is weak.
-        # It takes (1,) and (1, 0) for the same, so the length goes in front.
+        # NumPy's compatibility policy fixes SeedSequence's hash; PyTorch's own mixing of seeds is weak.
+        # SeedSequence treats (1,) and (1, 0) alike, so the length of the key goes in front.
         (state,) = np.random.SeedSequence((len(key), *key)).generate_state(1, np.uint64)
         self._generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
 
@@ -42,15 +42,15 @@ class Draws:
         return torch.rand(count, size, generator=self._generator) * 2 - 1
 
     def uniform(self, shape: torch.Size, limit: float) -> Tensor:
-        """Uniform in [-limit, limit]: initial weights."""
+        """Numbers uniform in [-limit, limit], for initial weights."""
         return (torch.rand(shape, generator=self._generator) * 2 - 1) * limit
 
     def happens(self, probability: float) -> bool:
-        """Whether something of this probability happens, to the whole batch."""
+        """True with this probability; one draw for the whole batch."""
         return float(torch.rand(1, generator=self._generator)) < probability
 
     def interpolation(self, count: int) -> Tensor:
-        """Where between a real and a generated example the gradient penalty looks, uniform in [0, 1]: (count,)."""
+        """Positions between a real and a generated example for the gradient penalty, uniform in [0, 1]: (count,)."""
         return torch.rand(count, generator=self._generator)
 
     def shifts(self, layers: int, count: int, radius: int, per_example: bool) -> Tensor:
@@ -64,9 +64,9 @@ class Draws:
 
 @dataclass(frozen=True)
 class Share:
-    """What process `rank` of `world_size` computes of a batch of `whole` examples: every `world_size`-th row.
+    """The examples of process `rank` out of `world_size` in a batch of `whole` examples: every `world_size`-th row.
 
-    Rows are dealt so, not in blocks, because datasets in shards deal their shards to the rows of a batch in turn.
+    Rows are interleaved, not in blocks, because datasets in shards assign their shards to the rows of a batch in turn.
     """
 
     rank: int
@@ -82,11 +82,11 @@ class Share:
 
 
 class SharedDraws(Draws):
-    """The numbers of a whole batch, of which a process is given those of its own examples.
+    """Random numbers for one process's share of a batch: those that `Draws` gives for the same rows of the whole batch.
 
     Args:
-        key: as of `Draws`; the same for all processes.
-        share: the examples.
+        key: see `Draws`; the same in all processes.
+        share: the process's examples.
     """
 
     def __init__(self, *key: int, share: Share) -> None:

@@ -1,11 +1,11 @@
 """The layers of WaveGAN and SpecGAN: resampling convolutions with TensorFlow's padding, and batch normalisation.
 
-Sounds inside the networks are (B, L, C), channels last, and their weights (width, in, out), as TensorFlow has them.
-Images are (B, C, bins, frames), and their weights PyTorch's. A layer holds a weight and a bias; what it computes with
-them is the function of `fauxley.kernels` that it names.
+Audio inside the networks is (B, L, C), channels last, and its weights are (width, in, out), as in TensorFlow. Images
+are (B, C, bins, frames), and their weights are in PyTorch's layout. A layer holds a weight and a bias; the function of
+`fauxley.kernels` named in its class computes its output from them.
 
-TensorFlow's "same" padding is asymmetric: of the max(k - s, 0) zeros that a stride needs, half, rounded down, go in
-front. With k = 25, s = 4 that is 10 and 11, which no symmetric `padding` argument expresses.
+TensorFlow's "same" padding is asymmetric: it adds max(k - s, 0) zeros, half of them, rounded down, in front. For k = 25
+and s = 4 that is 10 in front and 11 behind, which no symmetric `padding` argument can express.
 
 Letters: B batch, L samples, C channels, H × W size, k kernel length, s stride.
 """
@@ -20,10 +20,10 @@ from fauxley import kernels
 
 
 class ConvolutionLayer(nn.Module):
-    """A convolution with a weight of its own, and a bias (out,)."""
+    """A convolution with a learned weight and a learned bias (out,)."""
 
     convolution: ClassVar[kernels.Convolution]
-    """What it computes."""
+    """The function that computes the layer's output."""
 
     def __init__(self, weight_shape: tuple[int, ...], out_channels: int, stride: int) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class ConvolutionLayer(nn.Module):
 
     @property
     def operands(self) -> tuple[kernels.Convolution, Tensor, Tensor, int]:
-        """Convolution, weight, bias and stride."""
+        """The convolution and its weight, bias and stride."""
         return self.convolution, self.weight, self.bias, self.stride
 
     def forward(self, x: Tensor) -> Tensor:
@@ -41,32 +41,32 @@ class ConvolutionLayer(nn.Module):
 
 
 class ResamplingLayer(ConvolutionLayer):
-    """A convolution of sounds that changes their rate by a factor of s."""
+    """A convolution of audio that changes its rate by a factor of s."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_length: int, stride: int) -> None:
         super().__init__((kernel_length, in_channels, out_channels), out_channels, stride)
 
 
 class Downsampling(ResamplingLayer):
-    """Convolution of stride s: (B, L, in) to (B, L/s, out). s must divide L. The critic's layer (paper, Table 4)."""
+    """Convolution of stride s: (B, L, in) to (B, L/s, out). s must divide L. Layer of the critic (paper, Table 4)."""
 
     convolution = kernels.convolve_down
 
 
 class TransposedUpsampling(ResamplingLayer):
-    """Zeros between the samples, then a filter: (B, L, in) to (B, s·L, out) (the paper's generator, Table 3)."""
+    """Transposed convolution of stride s: (B, L, in) to (B, s·L, out). Layer of the generator (paper, Table 3)."""
 
     convolution = kernels.convolve_up
 
 
 class NearestUpsampling(ResamplingLayer):
-    """Each sample s times over, then a filter: (B, L, in) to (B, s·L, out) (Appendix A: fewer artefacts)."""
+    """Repeats each sample s times, then filters: (B, L, in) to (B, s·L, out). Fewer artefacts (paper, Appendix A)."""
 
     convolution = kernels.convolve_up_nearest
 
 
 class Downsampling2d(ConvolutionLayer):
-    """Convolution that halves an image: (B, in, H, W) to (B, out, H/2, W/2). SpecGAN's critic's layer."""
+    """Convolution of stride 2: (B, in, H, W) to (B, out, H/2, W/2). Layer of SpecGAN's critic."""
 
     convolution = kernels.convolve_images
 
@@ -75,7 +75,7 @@ class Downsampling2d(ConvolutionLayer):
 
 
 class TransposedUpsampling2d(ConvolutionLayer):
-    """Transposed convolution that doubles an image: (B, in, H, W) to (B, out, 2H, 2W) (the paper's generator)."""
+    """Transposed convolution of stride 2: (B, in, H, W) to (B, out, 2H, 2W). Layer of the paper's generator."""
 
     convolution = kernels.convolve_up_images
 
@@ -84,11 +84,11 @@ class TransposedUpsampling2d(ConvolutionLayer):
 
 
 class ResizedUpsampling2d(ConvolutionLayer):
-    """A resize by two, then a convolution of stride 1: (B, in, H, W) to (B, out, 2H, 2W)."""
+    """Doubles an image's size by interpolation, then convolves: (B, in, H, W) to (B, out, 2H, 2W)."""
 
     convolution = kernels.convolve_images
     neighbours: ClassVar[tuple[float, ...]]
-    """Weights of the neighbours, an even number of them, that make up a new pixel between two old ones."""
+    """Weights of the old pixels around a new one, an even number of them, from left to right."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_length: int) -> None:
         super().__init__((out_channels, in_channels, kernel_length, kernel_length), out_channels, stride=1)
@@ -97,7 +97,7 @@ class ResizedUpsampling2d(ConvolutionLayer):
         return super().forward(self.resize(x))
 
     def resize(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, C, 2H, 2W) by TensorFlow 1's rule: old pixels stay, no shift by half a pixel."""
+        """Double the size by TensorFlow 1's rule, without a shift by half a pixel: (B, C, H, W) to (B, C, 2H, 2W)."""
         return self._double(self._double(x, 2), 3)
 
     def _double(self, x: Tensor, dim: int) -> Tensor:
@@ -111,13 +111,13 @@ class ResizedUpsampling2d(ConvolutionLayer):
 
 
 class NearestUpsampling2d(ResizedUpsampling2d):
-    """Each pixel four times."""
+    """Nearest neighbour: repeats each pixel twice along both axes."""
 
     neighbours = (1.0, 0.0)
 
 
 class LinearUpsampling2d(ResizedUpsampling2d):
-    """Bilinear: the mean of both neighbours."""
+    """Bilinear: a new pixel is the mean of its two neighbours."""
 
     neighbours = (0.5, 0.5)
 
@@ -131,11 +131,11 @@ class CubicUpsampling2d(ResizedUpsampling2d):
 class BatchNorm(nn.Module):
     """Batch normalisation per channel of (B, L, C), with the official code's constants and update rule.
 
-    TensorFlow 1's derivative treats the mean inside the variance as a constant. First derivatives are the same;
-    those of the gradient penalty are not, and matching the official numbers needs the same choice.
+    TensorFlow 1 treats the mean inside the variance as a constant when it differentiates. That leaves first derivatives
+    as they are but changes second ones, which the gradient penalty needs; so we do the same.
 
     Args:
-        track: keep moving statistics and use them in `eval` mode. The official critic has none.
+        track: whether to keep moving statistics and use them in `eval` mode. The official critic does not.
     """
 
     moving_mean: Tensor
@@ -163,10 +163,10 @@ class BatchNorm(nn.Module):
 
 
 class PostFilter(nn.Module):
-    """A learned linear filter per channel, "same" length, no bias: (B, C, T) to (B, C, T), not clipped.
+    """A learned linear filter per channel, without bias or clipping: (B, C, T) to (B, C, T).
 
-    To remove the noise of upsampling (paper, Appendix A). The official code maps all channels to one, which breaks
-    stereo; one filter a channel is the same thing for mono.
+    It removes noise that upsampling makes (paper, Appendix A). The official code maps all channels to one, which breaks
+    stereo; one filter per channel is the same for mono.
     """
 
     def __init__(self, channels: int, taps: int) -> None:

@@ -2,10 +2,10 @@
 
     X = ln(|STFT| + 1e-6);   features = clip((X - mean) / std / 3, -1, 1),   mean and std of each bin over the data
 
-The bin at half the sample rate is dropped, which leaves a power of two. On the way back it takes its mean, and the
-phases are found by Griffin-Lim, or by a network if the model has one.
+The bin at half the sample rate is dropped, which leaves a power of two. The conversion to audio sets it to its mean and
+estimates the phases by Griffin-Lim, or by a network if the model has one.
 
-Letters: B batch, C channels, T samples, K = N/2 bins without the last, F frames.
+Letters: B batch, C channels, T samples, N window length, K = N/2 bins without the last, F frames.
 """
 
 from collections.abc import Iterable
@@ -25,14 +25,14 @@ CLIP = 3.0  # standard deviations
 
 
 class LogSpectrogram(Representation):
-    """Audio (B, C, T) to features (B, C, K, F) and back.
+    """Converts audio (B, C, T) to features (B, C, K, F) and back.
 
     Args:
-        clip_length: T of the audio that `to_audio` gives.
+        clip_length: T of the audio that `to_audio` returns.
         window_length: N, samples in a frame.
-        hop_length: samples from frame to frame.
-        iterations, momentum, compensate: of `griffin_lim`.
-        inversion: what makes audio of magnitudes instead of `griffin_lim`.
+        hop_length: samples from one frame to the next.
+        iterations, momentum, compensate: see `griffin_lim`.
+        inversion: a network that converts magnitudes to audio instead of `griffin_lim`.
     """
 
     mean: Tensor
@@ -59,7 +59,7 @@ class LogSpectrogram(Representation):
         self.inversion = inversion
         self.lead = 0
         self.resolutions = ((window_length, hop_length),)
-        # Of every bin, the dropped one too.
+        # Of all bins, including the dropped one.
         self.register_buffer("mean", torch.zeros(window_length // 2 + 1))
         self.register_buffer("std", torch.ones(window_length // 2 + 1))
 
@@ -69,10 +69,10 @@ class LogSpectrogram(Representation):
         self._fit_logarithms(map(self._logarithm, batches))
 
     def _fit_logarithms(self, batches: Iterable[Tensor]) -> None:
-        """Measure them in one pass over log-magnitudes (B, C, F, K + 1), merging batch after batch.
+        """Measure mean and deviation in one pass over log-magnitudes (B, C, F, K + 1), merging batch after batch.
 
-        Sums of squares would cancel; merging means and squared deviations does not (Chan, Golub and LeVeque 1979,
-        equation 2.1).
+        Sums of squares would lose precision by cancellation; merging means and squared deviations does not (Chan, Golub
+        and LeVeque 1979, equation 2.1).
         """
         count, mean = 0, torch.zeros_like(self.mean, dtype=torch.float64)
         deviations = torch.zeros_like(mean)
@@ -85,7 +85,7 @@ class LogSpectrogram(Representation):
             count += more
         if count:
             self.mean.copy_(mean)
-            # A bin that never changes must not be divided by zero.
+            # A bin that never changes must not lead to a division by zero.
             self.std.copy_((deviations / count).sqrt().clamp(min=1e-6))
 
     def to_features(self, audio: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class LogSpectrogram(Representation):
         return self.to_clip(self._griffin_lim(magnitude) if self.inversion is None else self.inversion(magnitude))
 
     def to_clip(self, audio: Tensor) -> Tensor:
-        """The clip (B, C, clip_length) in what the inverse transform of all frames gives."""
+        """Cut the clip (B, C, clip_length) out of the inverse transform of all frames."""
         return audio[..., : self.clip_length]
 
     def use_griffin_lim(self) -> None:
@@ -107,7 +107,7 @@ class LogSpectrogram(Representation):
         return [self.to_magnitude(features)]
 
     def to_magnitude(self, features: Tensor) -> Tensor:
-        """The spectrogram's magnitudes: (B, C, K, F) to (B, C, F, K + 1)."""
+        """Convert features to magnitudes: (B, C, K, F) to (B, C, F, K + 1)."""
         normal = F.pad(features.transpose(2, 3), (0, 1))
         return torch.exp(normal * CLIP * self.std + self.mean)
 
@@ -127,11 +127,11 @@ class LogSpectrogram(Representation):
 
 
 def inversion_cost(clip_length: int, channels: int, window_length: int, hop_length: int, iterations: int) -> Cost:
-    """What it takes to find the audio of one clip's spectrogram in so many iterations."""
+    """The cost of Griffin-Lim for one clip."""
     bins, frames, pieces = window_length // 2 + 1, clip_length // hop_length, -(-window_length // hop_length)
-    cells = 2 * channels * frames * window_length  # complex spectra of bins, and frames of samples
+    cells = 2 * channels * frames * window_length  # complex spectra, and frames of samples
     overlapping = channels * pieces * (frames + pieces) * hop_length
     transforms = 2 + iterations
     products = transforms * (cells * window_length.bit_length() + overlapping)
-    # Transforms, and what goes through memory between them: 3e9 products a second were measured.
+    # With the traffic to memory between the transforms, 3e9 products a second were measured.
     return Cost(2 * bins, products, transforms * (20 + pieces), 3 * cells + overlapping, surplus=2 * products)

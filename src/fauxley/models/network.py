@@ -1,4 +1,4 @@
-"""What every network offers to training and synthesis, and how its weights begin."""
+"""The base classes of generators and critics, and the initialisation of their weights."""
 
 import math
 from abc import ABC, abstractmethod
@@ -16,10 +16,10 @@ ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 class Network(nn.Module):
-    """A network whose convolutions can be computed in less precision than its weights are kept in.
+    """A network whose convolutions may run in lower precision than its weights are stored in.
 
     Attributes:
-        precision: of the signals between the layers; everything before the first and after the last is in float32.
+        precision: of the signals between the layers. Inputs, outputs and the dense layers at the ends are float32.
     """
 
     def __init__(self) -> None:
@@ -27,16 +27,16 @@ class Network(nn.Module):
         self.precision = torch.float32
 
     def _narrow(self, x: Tensor) -> Tensor:
-        """A signal on its way into the convolutions."""
+        """Convert a signal to the convolutions' precision."""
         return x if self.precision == torch.float32 else x.to(self.precision)
 
     def _widen(self, x: Tensor) -> Tensor:
-        """A signal that leaves them."""
+        """Convert a signal that leaves the convolutions back to float32."""
         return x if self.precision == torch.float32 else x.float()
 
 
 class Generator(Network, ABC):
-    """A network that turns latents (B, latent_size), and weights of labels if it knows any, into features."""
+    """A network that turns latents (B, latent_size), and labels (B, L) in a conditional model, into features."""
 
     def __init__(self, latent_size: int) -> None:
         super().__init__()
@@ -44,16 +44,16 @@ class Generator(Network, ABC):
 
     @abstractmethod
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Features of latents (B, latent_size); of a conditional model with labels (B, L)."""
+        """Generate the features of latents (B, latent_size), and of labels (B, L) in a conditional model."""
 
     def given(self, labels: Tensor) -> "LabelledGenerator":
-        """This generator for latents whose labels are these (B, L)."""
+        """This generator, bound to the labels (B, L) of a batch of latents."""
         return LabelledGenerator(self, labels)
 
 
 @dataclass(frozen=True)
 class LabelledGenerator:
-    """A conditional generator with the labels (B, L) of a batch: a function of latents alone, as others are."""
+    """A conditional generator bound to the labels (B, L) of a batch; it is used like an unconditional one."""
 
     generator: Generator
     labels: Tensor
@@ -68,11 +68,12 @@ class LabelledGenerator:
 
 
 class DenseStart(Generator):
-    """A generator that begins with a dense layer, to whose output a conditional one adds the labels' embedding.
+    """A generator that begins with a dense layer, to whose output a conditional one adds an embedding of its labels.
 
     Args:
+        latent_size: numbers in a latent vector.
         out_features: of the dense layer.
-        num_labels: L; 0: it is not conditional.
+        num_labels: L; 0 for an unconditional generator.
     """
 
     def __init__(self, latent_size: int, out_features: int, num_labels: int) -> None:
@@ -81,19 +82,19 @@ class DenseStart(Generator):
         self.num_labels = num_labels
 
     def add_embedding(self) -> None:
-        """Add the embedding, behind all other layers, so that these begin as they would without."""
+        """Create the label embedding, after all other layers, so that their initial weights are those without it."""
         if self.num_labels:
             self.embed = LabelEmbedding(self.num_labels, self.dense.out_features)
 
     def places_in(self, other: "DenseStart") -> Tensor:
-        """For each number of the first signal, its place in that of another generator of this kind: (out_features,)."""
+        """For each feature of the first signal, the index of the matching one in another generator: (out_features,)."""
         return torch.arange(self.dense.out_features)
 
     def start(self, z: Tensor, labels: Tensor | None) -> Tensor:
-        """The first signal (B, out_features).
+        """The first signal, dense layer plus label embedding: (B, out_features).
 
         Raises:
-            UsageError: labels of another number than the model has.
+            UsageError: the labels have not as many columns as the model has labels.
         """
         columns = 0 if labels is None else labels.shape[1]
         if columns != self.num_labels:
@@ -103,24 +104,25 @@ class DenseStart(Generator):
 
 
 class AutoregressiveGenerator(Generator):
-    """A generator of sample after sample, each drawn from a distribution given those before.
+    """A generator that draws one sample after another, each from a distribution given the samples before it.
 
-    The latent (B, T) is what each of T samples is drawn by: any T, not only the clip's length.
+    The latent (B, T) holds the random number by which each of T samples is drawn. T may differ from the clip's length.
     """
 
     @abstractmethod
     def bits_per_sample(self, features: Tensor) -> Tensor:
-        """Mean negative log₂ likelihood of the samples of real features (B, ...), each given all before it: (B,)."""
+        """Mean negative log₂ likelihood of each clip's samples, each given all samples before it: (B, ...) to (B,)."""
 
     @abstractmethod
     def naive(self, z: Tensor) -> Tensor:
-        """What `forward` gives, with everything computed anew for each sample: to compare with."""
+        """`forward` without caching: everything is recomputed for each sample. A reference for tests."""
 
 
 def initialize(module: ModuleT, draws: Draws | None) -> ModuleT:
-    """Set weights as TensorFlow 1 does by default: Glorot's uniform distribution, biases zero.
+    """Initialise weights by TensorFlow 1's default: Glorot's uniform distribution; biases are zero.
 
-    The variance is 2 / (fan_in + fan_out), both counted over all taps, whatever the direction of the convolution.
+    The variance is 2 / (fan_in + fan_out), both counted over all taps, for transposed convolutions as for others.
+    Without `draws` the module is returned as it is.
     """
     if draws is None:
         return module
@@ -138,7 +140,7 @@ def initialize(module: ModuleT, draws: Draws | None) -> ModuleT:
 
 
 def _fans(shape: torch.Size) -> int:
-    """Connections in and out of a weight, added: dense (out, in), audio's (width, in, out), images' (·, ·, k, k)."""
+    """fan_in + fan_out of a weight: dense (out, in), audio (width, in, out) or images (·, ·, k, k)."""
     if len(shape) == 3:
         return shape[0] * (shape[1] + shape[2])
     return (shape[0] + shape[1]) * math.prod(shape[2:])

@@ -1,12 +1,12 @@
-"""Generators as a synthesizer plays them: copies whose layers' weights are laid out once for the processor.
+"""Copies of generators whose weights are packed, laid out once for the processor, with which a synthesizer plays.
 
-Layers know nothing of it. `PackedLayers.copy` gives a copy of a generator that shares everything with it but its
-convolutions, whose weights are packed (see `kernels.packing`) and kept from one sound to the next. Whether they are
-still those of the generator is looked at before every batch, by reading all of them once: PyTorch counts some of the
-ways in which a tensor can be written to, but not those by way of `data` or of NumPy. For 20 million weights
-that adds two fifths to the time of a single clip, and 3 % in batches; packing anew would take twice the time.
+The layers themselves know nothing of packing. `PackedLayers.copy` returns a copy of a generator that shares everything
+with it except its convolutions, whose weights are packed (see `kernels.packing`) and kept from one sound to the next.
+Before every batch a fingerprint of all weights shows whether they have changed: PyTorch's version counters do not
+notice writes by way of `data` or NumPy. For 20 million weights that adds two fifths to the time of a single clip, and
+3 % in batches; packing again every time would take twice as long.
 
-A generator or a layer of which `forward` was overridden, or that has hooks, is played as it is; so are all where plain
+A generator or a layer with an overridden `forward` or with hooks is played as it is; so are all generators while plain
 kernels are in use.
 """
 
@@ -27,11 +27,11 @@ from fauxley.models.wavegan import WaveGANGenerator
 PackedT = TypeVar("PackedT")
 _GENERATORS = WaveGANGenerator.forward, SpecGANGenerator.forward
 _LAYER = ConvolutionLayer.forward
-_ROW = 4096  # weights that a fingerprint has a number for
+_ROW = 4096  # weights for each number of a fingerprint
 
 
 class PackedLayer(nn.Module):
-    """A layer with its weights packed, to be used without gradients."""
+    """A layer with packed weights, for use without gradients."""
 
     def __init__(self, layer: ConvolutionLayer) -> None:
         super().__init__()
@@ -47,14 +47,14 @@ class PackedLayer(nn.Module):
         return plan.convolve(x, self._once((plan.algorithm, x.dtype), lambda: plan.prepare(weight, bias, x.dtype)))
 
     def forget_if_changed(self) -> None:
-        """Forget what is packed if the layer's weights are no longer those that it was made of."""
+        """Forget the packed weights if the layer's weights have changed since they were packed."""
         now, before = [fingerprint(each) for each in (self._layer.weight, self._layer.bias)], self._packed_from
         if not before or not all(map(torch.equal, now, before)):
-            self._packed = {}  # a new one: another thread may be using the old
+            self._packed = {}  # a new dictionary, because another thread may be using the old one
             self._packed_from = now
 
     def _once(self, key: Hashable, prepare: Callable[[], PackedT]) -> PackedT:
-        """What `prepare` gives the first time; oneDNN's order may depend on the number of threads, too."""
+        """Call `prepare` once for each key and keep the result. oneDNN's layout may depend on the number of threads."""
         packed, key = self._packed, (key, torch.get_num_threads())
         if key not in packed:
             packed[key] = prepare()
@@ -63,15 +63,15 @@ class PackedLayer(nn.Module):
 
 
 class PackedLayers:
-    """The packed layers of one generator, kept from one use to the next. Copies of it begin empty."""
+    """The packed layers of one generator, kept from one use to the next. A copy or pickle of it starts empty."""
 
     def __init__(self) -> None:
         self._packed: dict[nn.Module, PackedLayer] = {}
 
     def copy(self, generator: nn.Module) -> nn.Module:
-        """A generator that makes what `generator` makes now, to be used at once; itself, where nothing can be packed.
+        """A packed copy of `generator` as it is now, for immediate use; `generator` itself where packing is no gain.
 
-        Only CPUs gain by it.
+        Only CPUs gain by packing.
         """
         on_cpu = all(parameter.device.type == "cpu" for parameter in generator.parameters())
         known = any(is_unaltered(generator, forward) for forward in _GENERATORS)
@@ -83,7 +83,7 @@ class PackedLayers:
             if _can_be_packed(layer):
                 self._packed[layer] = before.get(layer) or PackedLayer(cast(ConvolutionLayer, layer))
                 self._packed[layer].forget_if_changed()
-        twin = copy.copy(generator)  # parameters and buffers are the very same
+        twin = copy.copy(generator)  # it shares parameters and buffers
         twin._modules = {**generator._modules, "layers": nn.ModuleList(self._packed.get(each, each) for each in layers)}
         return twin
 
@@ -96,7 +96,7 @@ def _can_be_packed(layer: nn.Module) -> bool:
 
 
 def fingerprint(values: Tensor) -> Tensor:
-    """What is another for other numbers, but for changes by rounding errors: each 4096 of them, times fixed weights."""
+    """Numbers that change if any of `values` changes by more than rounding: a fixed projection of each 4096 values."""
     flat = values.detach().flatten()
     if flat.dtype != torch.float64:
         flat = flat.float()

@@ -1,16 +1,16 @@
-"""A learned way from magnitudes back to audio, in the manner of Vocos (Siuzdak 2023).
+"""A network that estimates the phases of a magnitude spectrogram, in the manner of Vocos (Siuzdak 2023).
 
-The network works on frames, not on samples: log-magnitudes go through ConvNeXt blocks along time (Liu et al. 2022), a
-head gives every cell a phase, and the inverse STFT makes all samples at once. Magnitudes stay as they are given, for
-the phase is what a spectrogram lacks.
+The network works on frames, not on samples: log-magnitudes pass through ConvNeXt blocks along time (Liu et al. 2022), a
+head estimates the phase of every cell, and the inverse STFT makes all samples at once. The magnitudes are kept as
+given.
 
-Phases count from a frame's centre, N/2 samples after its beginning, so that zero in all bins is a click where the
+Phases count from a frame's centre, N/2 samples after its start, so that zero phase in all bins is a click where the
 window is largest:
 
     phase[n, k] = angle of the head's vector - πk
 
-What this cannot do: the same input gives the same phases wherever it stands, but a perfectly steady tone turns from
-frame to frame. Some iterations of Griffin-Lim behind the network mend that; so does what surrounds real tones.
+A limit: equal input gives equal phases at any time, but the phase of a perfectly steady tone advances from frame to
+frame. A few iterations of Griffin-Lim after the network mend that. Real tones are rarely so steady.
 
 Letters: B batch, C channels, F frames, K = N/2 + 1 bins, N window length, H hop length, d width of the network.
 """
@@ -23,22 +23,22 @@ from fauxley.models.cost import Cost
 from fauxley.models.draws import Draws
 from fauxley.signal.griffin_lim import griffin_lim
 
-_FLOOR = 1e-4  # 80 dB below the clip's root mean square, where phases hardly matter
-_SPREAD = 3.0  # of log-magnitudes, roughly
-_TAPS = 7  # frames that a block sees
+_FLOOR = 1e-4  # 80 dB below the clip's root mean square; phases hardly matter there
+_SPREAD = 3.0  # rough standard deviation of log-magnitudes
+_TAPS = 7  # frames that a block's filter spans
 _EXPANSION = 3
 
 
 class LearnedInversion(nn.Module):
-    """Magnitudes (B, C, F, K) to audio (B, C, (F - 1) H + N), channel by channel.
+    """Converts magnitudes (B, C, F, K) to audio (B, C, (F - 1) H + N), channel by channel.
 
-    Twice the magnitudes give twice the audio, for the network sees levels relative to the clip's own.
+    Doubled magnitudes give doubled audio, because the network sees levels relative to the clip's own.
 
     Args:
         window_length, hop_length: of the spectrogram.
         dim: d, channels of the network.
-        layers: number of blocks; each widens what a phase is found from by 3 frames on either side.
-        iterations: of accelerated Griffin-Lim that follow, beginning from the network's phases.
+        layers: number of blocks; each widens the receptive field by 3 frames on either side.
+        iterations: of fast Griffin-Lim after the network, starting from its phases.
     """
 
     def __init__(self, window_length: int, hop_length: int, dim: int, layers: int, iterations: int = 0) -> None:
@@ -57,12 +57,12 @@ class LearnedInversion(nn.Module):
         return self.invert(magnitude, self.phase(magnitude))
 
     def phase(self, magnitude: Tensor) -> Tensor:
-        """The phase of every cell, in radians: (B, C, F, K) to the same."""
+        """Estimate the phase of every cell, in radians, from magnitudes (B, C, F, K): the same shape."""
         vectors = self.vectors(magnitude)
         return torch.atan2(vectors[..., 1, :], vectors[..., 0, :])
 
     def vectors(self, magnitude: Tensor) -> Tensor:
-        """For every cell a vector in the complex plane whose angle is the phase: (B, C, F, K) to (B, C, F, 2, K)."""
+        """Estimate for every cell a vector in the complex plane whose angle is its phase: (B, C, F, 2, K)."""
         level = magnitude.square().mean((-2, -1), keepdim=True).clamp(min=1e-12).sqrt()
         x = torch.log(magnitude / level + _FLOOR) / _SPREAD + 1
         x = self.embed(x.flatten(0, 1).transpose(1, 2)).transpose(1, 2)  # (B·C, F, d)
@@ -74,7 +74,7 @@ class LearnedInversion(nn.Module):
         return turned.view(*magnitude.shape[:-1], *turned.shape[-2:])
 
     def invert(self, magnitude: Tensor, phase: Tensor) -> Tensor:
-        """Audio of magnitudes and phases: the inverse STFT, or as many iterations of Griffin-Lim as there are."""
+        """Convert magnitudes and phases to audio: the inverse STFT, then the iterations of Griffin-Lim."""
         return griffin_lim(
             magnitude,
             self.window_length,
@@ -87,10 +87,11 @@ class LearnedInversion(nn.Module):
 
 
 class ConvNeXtBlock(nn.Module):
-    """Each channel filtered along frames, then each frame's channels mixed, added to the input: (B, F, d) to the same.
+    """Filters each channel along frames, mixes the channels of each frame, and adds the result to its input (B, F, d).
 
     Args:
-        scale: of what is added, at first; it is learnt for each channel.
+        dim: d.
+        scale: initial scale of the added part; it is learned for each channel.
     """
 
     def __init__(self, dim: int, scale: float) -> None:
@@ -108,9 +109,10 @@ class ConvNeXtBlock(nn.Module):
 
 
 def initialize_inversion(inversion: LearnedInversion, draws: Draws | None) -> LearnedInversion:
-    """Set weights as ConvNeXt does, with a standard deviation of 0.02, biases zero.
+    """Initialise weights as ConvNeXt does: standard deviation 0.02, biases zero.
 
-    `architecture.initialize` does not suit: Glorot's rule reads a filter along frames as if it connected all channels.
+    `network.initialize` would not do: Glorot's rule would treat a filter of one channel as if it connected all
+    channels.
     """
     if draws is None:
         return inversion
@@ -126,7 +128,7 @@ def initialize_inversion(inversion: LearnedInversion, draws: Draws | None) -> Le
 def learned_inversion_cost(
     clip_length: int, channels: int, window_length: int, hop_length: int, dim: int, layers: int
 ) -> Cost:
-    """What it takes to find the phases of one clip's spectrogram with a network of these sizes."""
+    """The cost of estimating the phases of one clip with a network of these sizes."""
     bins, positions = window_length // 2 + 1, channels * (clip_length // hop_length)
     block = _TAPS * dim + 2 * _EXPANSION * dim**2 + _EXPANSION * dim + 5 * dim
     weights = _TAPS * bins * dim + 5 * dim + layers * block + 2 * bins * (dim + 1)

@@ -1,11 +1,11 @@
-"""Which precision to compute in: bfloat16 where this machine is fast in it, else float32.
+"""The choice of precision: bfloat16 on machines where it is fast, otherwise float32.
 
-Signals between the layers may be rounded to 8 bits of mantissa. Processors and GPUs with instructions for that are
-about twice as fast then; all others imitate it, up to twenty times slower. So `auto` asks first whether there are such
-instructions, then for how long a layer takes either way: a moment, once for each kind of machine and PyTorch, kept in
-the user's cache folder.
+In bfloat16, signals between the layers have 8 bits of mantissa. Processors and GPUs with instructions for it are about
+twice as fast; all others emulate it, up to twenty times slower than float32. So `auto` first asks whether there are
+such instructions and then times a layer in both precisions. That takes a moment, once for each kind of machine and
+version of PyTorch; the result is kept in the user's cache folder.
 
-    FAUXLEY_PRECISION   what auto means on this machine, float32 or bfloat16, without trying
+    FAUXLEY_PRECISION   what auto means on this machine, float32 or bfloat16; nothing is timed then
 """
 
 import json
@@ -32,11 +32,11 @@ from fauxley.user_cache import cache_folder
 Precision = Literal["auto", "float32", "bfloat16"]
 Settled = Literal["float32", "bfloat16"]
 DTYPES: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-_LEAST_GAIN = 1.2  # below which bfloat16 is not worth its rounding
+_LEAST_GAIN = 1.2  # a smaller gain of bfloat16 is not worth its rounding
 _ROUNDS = 4
-# Of this thread alone: other work on the machine shall not decide. Windows counts it in ticks longer than the work.
+# Time of this thread alone, so that other work on the machine does not matter. On Windows its resolution is too coarse.
 _clock = time.perf_counter if sys.platform == "win32" else time.thread_time
-_ISA = "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY"  # what may keep PyTorch from what there is
+_ISA = "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY"  # these limit the instructions PyTorch uses
 _FILE = Path("measures", "precision.json")
 
 
@@ -45,8 +45,8 @@ class Choice:
     """A precision to compute in.
 
     Attributes:
-        precision: it.
-        warning: one line on what speaks against it; empty, where nothing does.
+        precision: the precision.
+        warning: a line that says why it is a bad choice here; empty if it is not.
     """
 
     precision: Settled
@@ -54,7 +54,7 @@ class Choice:
 
 
 def choose_precision(asked: Precision, device: torch.device) -> Choice:
-    """The precision asked for; for "auto" the faster one, as far as it is known or can be found out.
+    """Return the precision asked for, and for "auto" the faster one on this device.
 
     Raises:
         UsageError: there is no such precision.
@@ -72,7 +72,7 @@ def choose_precision(asked: Precision, device: torch.device) -> Choice:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether a device may have instructions for bfloat16, and PyTorch may use them."""
+    """Whether a device may have instructions for bfloat16 that PyTorch may use."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":
@@ -84,12 +84,12 @@ def has_bfloat16(device: torch.device) -> bool:
         ):
             return False
     if platform.machine().lower() not in ("x86_64", "amd64"):
-        return True  # let time tell
+        return True  # unknown: timing will show
     return may_have_bfloat16()
 
 
 def bfloat16_gain(device: torch.device) -> float:
-    """How many times as fast bfloat16 is as float32: measured once for each kind of machine and PyTorch."""
+    """The speed of bfloat16 relative to float32, measured once for each kind of machine and version of PyTorch."""
     return _gain(_machine(device), device)
 
 
@@ -104,20 +104,20 @@ def _gain(machine: str, device: torch.device) -> float:
 
 
 def measure_gain(device: torch.device) -> float:
-    """Time a layer, forward and back, in both precisions, taking turns: the quotient of the shortest times.
+    """Time a layer, forward and backward, in both precisions in turn, and return the ratio of the shortest times.
 
-    On a CPU one thread computes; with more, the machine's other work would be measured, too.
+    On a CPU only one thread computes: more threads would have to compete with other work on the machine.
     """
     with torch.inference_mode(False), torch.enable_grad(), _one_thread():
         layer = Downsampling(128, 256, 25, 4).to(device)
         for parameter in layer.parameters():
             parameter.data.fill_(0.01)
-        batch = 2 if device.type == "cpu" else 256  # a GPU has to have something to do
+        batch = 2 if device.type == "cpu" else 256  # a small batch would not occupy a GPU
         inputs = {dtype: torch.ones(batch, 256, 128, device=device, dtype=dtype) for dtype in DTYPES.values()}
         times: dict[torch.dtype, list[float]] = {dtype: [] for dtype in inputs}
         for number in range(_ROUNDS + 1):
             for dtype, x in inputs.items():
-                with _timed(device, times[dtype] if number else []):  # the first one also pays for setting up
+                with _timed(device, times[dtype] if number else []):  # the first round includes setup
                     torch.autograd.grad(layer(x.requires_grad_()).sum(), [x, *layer.parameters()])
     return min(times[torch.float32]) / min(times[torch.bfloat16])
 
@@ -143,7 +143,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _machine(device: torch.device) -> str:
-    """What the measure depends on."""
+    """A name for everything that the measurement depends on."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     limits = [f"{name}={os.environ[name]}" for name in _ISA if os.environ.get(name)]
     return ", ".join([name, f"PyTorch {torch.__version__}", *limits])
@@ -156,11 +156,11 @@ def _processor() -> str:
     except (OSError, StopIteration):
         found = platform.processor()
     capability = torch.backends.cpu.get_cpu_capability()
-    return f"{found or platform.machine()}, {capability}"  # virtual machines have names that tell little
+    return f"{found or platform.machine()}, {capability}"  # names on virtual machines say little
 
 
 def _read() -> dict[str, float]:
-    """What has been measured; nothing, where nothing can be read."""
+    """The measurements so far; none if they cannot be read."""
     try:
         content = json.loads((cache_folder() / _FILE).read_text(encoding="utf-8"))
         gains = {str(machine): float(gain) for machine, gain in content.items()}
@@ -176,4 +176,4 @@ def _write(gains: dict[str, float]) -> None:
         with atomic_file(file) as partial:
             partial.write_text(json.dumps(gains, indent=2) + "\n", encoding="utf-8")
     except (OSError, RuntimeError, FauxleyError):
-        pass  # measured anew next time
+        pass  # it is measured again next time

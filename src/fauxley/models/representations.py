@@ -1,7 +1,7 @@
-"""What the networks see of audio, and the way back.
+"""Representations: conversions from audio to the features that networks work on, and back.
 
-A representation is the pair `to_features` / `to_audio` together with whatever it had to fit on the data, kept as
-buffers so that it travels in the same weight file as the generator. Nothing else asks which representation it is.
+A representation is the pair `to_features` / `to_audio`, with statistics of the data as buffers, so that these are saved
+in the same weight file as the generator. No other code depends on which representation a model has.
 """
 
 from abc import ABC, abstractmethod
@@ -14,17 +14,17 @@ from fauxley.signal.stft import stft
 
 
 class Representation(nn.Module, ABC):
-    """Audio (B, C, T) in [-1, 1] to features in [-1, 1] and back.
+    """Converts audio (B, C, T) in [-1, 1] to features in [-1, 1] and back.
 
     Attributes:
-        resolutions: of `spectrograms`, window and hop length in samples: fine in time, then fine in frequency.
+        resolutions: window and hop length, in samples, of each of the `spectrograms`: fine in time, then in frequency.
     """
 
     resolutions: tuple[tuple[int, int], ...] = ((512, 128), (2048, 512))
 
     @abstractmethod
     def fit(self, batches: Iterable[Tensor]) -> None:
-        """Measure what is needed on batches of audio (B, C, T)."""
+        """Measure the statistics of batches of audio (B, C, T) that the conversion needs."""
 
     @abstractmethod
     def to_features(self, audio: Tensor) -> Tensor:
@@ -35,27 +35,27 @@ class Representation(nn.Module, ABC):
         """Features to audio (B, C, T)."""
 
     def spectrograms(self, audio: Tensor) -> list[Tensor]:
-        """Magnitudes (B, C, F, K) of audio (B, C, T), one tensor for each of `resolutions`."""
+        """The magnitudes (B, C, F, K) of audio (B, C, T), one tensor for each of `resolutions`."""
         return [stft(audio, window, hop).abs() for window, hop in self.resolutions]
 
     def to_spectrograms(self, features: Tensor) -> list[Tensor]:
-        """What `spectrograms` gives for the sound of features; differentiable.
+        """The `spectrograms` of the sound that features stand for, without estimating phases; differentiable.
 
-        Sounds are compared by it while a latent is sought, so no phases are to be found on the way.
+        The search for a latent compares sounds by these.
         """
         return self.spectrograms(self.to_audio(features))
 
     def use_griffin_lim(self) -> None:
-        """From now on find phases by Griffin-Lim, with or without a network for it.
+        """From now on estimate phases by Griffin-Lim, even if the model has a network for it.
 
         Raises:
-            UsageError: there are no phases to find.
+            UsageError: the model does not estimate phases.
         """
         raise UsageError("Griffin-Lim is for models of spectrograms, such as SpecGAN; this model makes samples")
 
 
 class Waveform(Representation):
-    """The samples themselves: WaveGAN's features (B, C, T)."""
+    """WaveGAN's representation: the features (B, C, T) are the samples themselves."""
 
     def fit(self, batches: Iterable[Tensor]) -> None:
         """Nothing to measure."""

@@ -1,7 +1,7 @@
 """SpecGAN: a DCGAN on log-magnitude spectrograms (paper, section 3.2 and Tables 5 and 6).
 
-The spectrogram of a clip of 16384 samples is an image of 128 bins × 128 frames, and the networks are those of images;
-what makes them a model of sound is the representation. For d = 64:
+The log-magnitude spectrogram of a clip of 16384 samples is an image of 128 bins × 128 frames. The networks are ordinary
+image networks; `LogSpectrogram` and `BandSpectrogram` turn audio into images and back. For d = 64:
 
     generator                              critic
     z                    (B, 100)          x                    (B, 1, 128, 128)
@@ -12,7 +12,7 @@ what makes them a model of sound is the representation. For d = 64:
     5 × 5 × 2, ReLU      (B, 64, 64, 64)   5 × 5 / 2, LReLU     (B, 1024, 4, 4)
     5 × 5 × 2, tanh      (B, 1, 128, 128)  dense                (B,)
 
-Longer clips and longer windows begin from a longer or taller grid than 4 × 4. Images are (B, C, bins, frames).
+For longer clips or longer windows the generator starts from more than 4 × 4 pixels. Images are (B, C, bins, frames).
 """
 
 import math
@@ -46,7 +46,7 @@ from fauxley.models.phase_inversion import LearnedInversion, initialize_inversio
 _LAYERS = 5
 _FACTOR = 2**_LAYERS
 FRAMES: int = _FACTOR
-"""The frames of a clip, beyond whose end lies silence if need be, are a multiple of this."""
+"""The number of frames of a clip is a multiple of this; a spectrogram of bands is padded with silence to reach one."""
 _SHUFFLED_LAYERS = 4
 _LEAST = {
     "channels": 1,
@@ -62,8 +62,8 @@ _LEAST = {
     "inversion_iterations": 0,
 }
 _MOST = {
-    "inversion_layers": 64,  # a module each, made before a stranger's file is known to hold their weights
-    "griffin_lim_iterations": 10_000,  # nobody hears what further ones change
+    "inversion_layers": 64,  # each is a module, built before we know that a stranger's file holds its weights
+    "griffin_lim_iterations": 10_000,  # more iterations change nothing audible
     "inversion_iterations": 10_000,
 }
 _UPSAMPLING: dict[str, type[TransposedUpsampling2d | ResizedUpsampling2d]] = {
@@ -79,7 +79,7 @@ class SpecGAN(AdversarialArchitecture):
     """Sizes and options of a SpecGAN. Defaults are the paper's."""
 
     clip_length: int = 16384
-    """Samples in a clip: a multiple of 32 hops; in bands any."""
+    """Samples in a clip: a multiple of 32 hops for a spectrogram of bins, any number for one of bands."""
     channels: int = 1
     """Audio channels."""
     latent_size: int = 100
@@ -89,34 +89,36 @@ class SpecGAN(AdversarialArchitecture):
     kernel_length: int = 5
     """Height and width of every filter."""
     upsampling: Literal["zeros", "nearest", "linear", "cubic"] = "zeros"
-    """How the generator enlarges images: transposed convolution (the paper), or a resize, then convolution."""
+    """How the generator enlarges images: a transposed convolution (zeros, the paper), or a resize and a convolution."""
     batch_norm: bool = False
-    """Batch normalisation in both networks; the paper's WGAN-GP models go without."""
+    """Use batch normalisation in both networks. The paper's WGAN-GP models do not."""
     phase_shuffle: int = 0
-    """Largest shift, in frames, of phase shuffle along time; 0: none. The paper tried it and advises against."""
+    """Largest shift, in frames, of phase shuffle along time. 0: no phase shuffle. The paper tried it and advises
+    against it."""
     phase_shuffle_per_example: bool = False
-    """Draw a shift for every example, not one for the whole batch."""
+    """Draw one shift for each example, not one for the whole batch."""
     spectrogram: Literal["bins", "bands"] = "bins"
-    """What an image shows: all bins (the paper), or bands of 1, 2 and 4 bins, twice as fine where pitch is heard."""
+    """What a pixel stands for: one bin (the paper), or a band of 1, 2 or 4 bins, with a resolution twice as fine where
+    pitch is heard."""
     window_length: int = 256
-    """Samples in a frame of the spectrogram, twice the number of bins: a multiple of 64, in bands of 128."""
+    """Samples in a frame of the spectrogram, twice the number of bins: a multiple of 64, or of 128 with bands."""
     hop_length: int = 128
     """Samples from one frame to the next."""
     griffin_lim_iterations: int = 16
-    """Iterations of Griffin-Lim, which finds the phases."""
+    """Iterations of Griffin-Lim, which estimates the phases."""
     griffin_lim_momentum: float = 0.0
-    """Momentum of Griffin-Lim (fast Griffin-Lim); 0.99 gets further in as many iterations."""
+    """Momentum of Griffin-Lim (fast Griffin-Lim). 0.99 comes closer in the same number of iterations."""
     compensate_windows: bool = False
-    """Even out the ripple that overlapping windows leave in the level; the official code does not."""
+    """Remove the ripple in level that overlapping windows leave. The official code does not."""
     labels: tuple[str, ...] = ()
-    """What sounds can be asked for; none: the model is not conditional."""
-    # Set by `fauxley train-inversion`, whose weights come later; so no flags of `fauxley train`.
+    """Labels that the model learns. Empty: an unconditional model."""
+    # Only `fauxley train-inversion` sets the next three, after training; they are no options of `fauxley train`.
     inversion_dim: int = 0
-    """Channels of the network that finds the phases instead of Griffin-Lim; 0: none."""
+    """Channels of a network that estimates the phases instead of Griffin-Lim. 0: no network."""
     inversion_layers: int = 6
-    """Its layers."""
+    """Layers of that network."""
     inversion_iterations: int = 0
-    """Iterations of accelerated Griffin-Lim that follow it."""
+    """Iterations of fast Griffin-Lim after that network."""
 
     def __post_init__(self) -> None:
         require_at_least(self, _LEAST)
@@ -142,7 +144,7 @@ class SpecGAN(AdversarialArchitecture):
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Rows and frames before the generator's first upsampling and after the critic's last downsampling."""
+        """Rows and frames of the image before the generator's first layer and after the critic's last."""
         if self.spectrogram == "bins":
             return self.window_length // 2 // _FACTOR, self.clip_length // self.hop_length // _FACTOR
         with_lead = self.clip_length + self.window_length - self.hop_length
@@ -150,7 +152,7 @@ class SpecGAN(AdversarialArchitecture):
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Channels behind each of the critic's layers; the generator's in front of each, backwards."""
+        """Output channels of each of the critic's layers; reversed, input channels of each of the generator's."""
         return tuple(self.dim * 2**layer for layer in range(_LAYERS))
 
     @property
@@ -174,7 +176,11 @@ class SpecGAN(AdversarialArchitecture):
         )
 
     def inversion(self, draws: Draws | None = None) -> LearnedInversion | None:
-        """A new network that finds phases, if there is to be one; without `draws`, its weights are yet to be loaded."""
+        """A new network that estimates phases, or None if there is to be none.
+
+        Args:
+            draws: of the initial weights; None leaves them uninitialised, to be loaded.
+        """
         if not self.inversion_dim:
             return None
         sizes = (self.window_length, self.hop_length, self.inversion_dim, self.inversion_layers)
@@ -188,7 +194,7 @@ class SpecGAN(AdversarialArchitecture):
         return initialize(SpecGANCritic(self), draws)
 
     def generator_cost(self) -> Cost:
-        copies = 1 if self.upsampling == "zeros" else 4  # images are convolved after they are enlarged
+        copies = 1 if self.upsampling == "zeros" else 4  # a resized image has 4 times the pixels to convolve
         return self.pyramid.generator_cost(lambda _: copies * self.kernel_length**2, copies, counters=1)
 
     def representation_cost(self) -> Cost:
@@ -196,7 +202,7 @@ class SpecGAN(AdversarialArchitecture):
         samples = self.grid[1] * _FACTOR * self.hop_length
         sizes = samples, self.channels, self.window_length, self.hop_length
         cost = inversion_cost(*sizes, iterations)
-        if self.spectrogram == "bands":  # two matrices, and what multiplying by one of them takes
+        if self.spectrogram == "bands":  # two matrices, and a product with one of them
             entries = (self.window_length // 4) * (self.window_length // 2)
             cost += Cost(0, self.channels * self.grid[1] * _FACTOR * entries, 1, cost.numbers + 2 * entries)
         if not self.inversion_dim:
@@ -205,12 +211,12 @@ class SpecGAN(AdversarialArchitecture):
 
 
 class SpecGANGenerator(DenseStart):
-    """Latents (B, latent_size), and labels (B, L) where there are any, to spectrograms (B, C, bins, frames)."""
+    """Turns latents (B, latent_size), and labels (B, L) in a conditional model, into images (B, C, bins, frames)."""
 
     def __init__(self, architecture: SpecGAN) -> None:
         upsampling = _UPSAMPLING[architecture.upsampling]
         widths = (*reversed(architecture.widths), architecture.channels)
-        # The dense layer's output is read as (frames, bins, widths[0]): channels are the fastest index.
+        # The dense layer's output is reshaped to (frames, bins, widths[0]): the channel is the fastest index.
         out_features = math.prod(architecture.grid) * widths[0]
         super().__init__(architecture.latent_size, out_features, len(architecture.labels))
         self.grid = architecture.grid
@@ -223,7 +229,7 @@ class SpecGANGenerator(DenseStart):
         self.add_embedding()
 
     def places_in(self, other: DenseStart) -> Tensor:
-        """Of longer clips than the other's, the further frames are its last one again: after a sound, silence."""
+        """As in `DenseStart`. If this generator's clips are longer, further frames repeat the last: mostly silence."""
         assert isinstance(other, SpecGANGenerator)
         (bins, frames), theirs = self.grid, other.grid[1]
         places = torch.arange(other.dense.out_features).view(theirs, bins, -1)
@@ -239,7 +245,7 @@ class SpecGANGenerator(DenseStart):
 
 
 class SpecGANCritic(ConvolutionalCritic):
-    """Spectrograms (B, C, bins, frames), and labels (B, L) where there are any, to scores (B,)."""
+    """Scores images (B, C, bins, frames), given labels (B, L) in a conditional model: (B,)."""
 
     def __init__(self, architecture: SpecGAN) -> None:
         (bins, frames), widths = architecture.grid, (architecture.channels, *architecture.widths)
@@ -260,12 +266,12 @@ class SpecGANCritic(ConvolutionalCritic):
         )
 
     def to_signal(self, features: Tensor) -> Tensor:
-        return features.contiguous(memory_format=torch.channels_last)  # (B, C, bins, frames); fastest for convolutions
+        return features.contiguous(memory_format=torch.channels_last)  # the fastest layout for convolutions
 
     def to_features(self, signal: Tensor) -> Tensor:
         return signal
 
 
 def _batch_norm(width: int, track: bool) -> nn.BatchNorm2d:
-    """With the official code's constants; like it, PyTorch keeps the unbiased variance."""
+    """Batch normalisation with the official code's constants. Both use the unbiased variance for the moving average."""
     return nn.BatchNorm2d(width, eps=1e-3, momentum=0.01, track_running_stats=track)

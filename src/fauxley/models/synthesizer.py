@@ -1,8 +1,7 @@
-"""A synthesizer is all that making a sound needs: generator, representation and sample rate.
+"""The synthesizer: generator, representation and sample rate, which is all that making sounds needs.
 
-It is what is saved, shared and served, as a folder of two files: `config.json` says what it is, and
-`model.safetensors` holds the weights, which are data and nothing else. Whoever opens a stranger's folder runs none of
-the stranger's code.
+A model is saved and shared as a folder of two files: `config.json` with its sizes and origin, and `model.safetensors`
+with its weights. Both hold data only: opening a stranger's folder never runs the stranger's code.
 """
 
 import json
@@ -40,7 +39,7 @@ _MOST_CONFIG = 1 << 20  # bytes
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a model comes from; travels with it and with every sound it makes."""
+    """The origin of a model. It is saved with the model and beside every sound that the model makes."""
 
     preset: str = ""
     step: int = 0
@@ -48,18 +47,19 @@ class Provenance:
     license: str = ""
     fauxley_version: str = ""
     begun_from: str = ""
-    """The model that its training began from, if it was not random weights."""
+    """The model that training started from; empty if it started from random weights."""
 
 
 @dataclass
 class Synthesizer:
-    """Makes sounds from latents, and from labels if the model has learnt any.
+    """Makes sounds from latents, and from labels if the model is conditional.
 
     Args:
-        architecture: sizes of the networks.
-        generator: latents (B, latent_size) to features.
-        representation: features to audio.
+        architecture: the sizes of the networks.
+        generator: turns latents (B, latent_size) into features.
+        representation: turns features into audio.
         sample_rate: of the audio, in Hz.
+        provenance: the origin of the model.
     """
 
     architecture: Architecture
@@ -74,24 +74,25 @@ class Synthesizer:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels that sounds can be asked for; none: the model is not conditional."""
+        """The labels that a conditional model knows; empty for an unconditional one."""
         return self.architecture.known_labels
 
     @property
     def device(self) -> torch.device:
-        """Where sounds are computed."""
+        """The device on which sounds are computed."""
         return next(self.generator.parameters()).device
 
     def to(self, device: torch.device | str | None = None, *, precision: Precision | None = None) -> "Synthesizer":
-        """Move the networks to a device, or choose how exactly the generator computes, and return self.
+        """Move the networks to a device, or choose the generator's precision, and return self.
 
         Args:
-            precision: of the signals between the generator's layers. "bfloat16" takes half the time on processors that
-                have it and makes nearly the same sounds, not the very same; weights stay as they are. "auto" is
-                bfloat16 where it is fast, else float32: which one, `precision` tells.
+            device: to compute on; None leaves it as it is.
+            precision: of the signals between the generator's layers; None leaves it as it is. "bfloat16" takes half the
+                time on processors that support it and makes nearly, not exactly, the same sounds; weights stay in
+                float32. "auto" chooses bfloat16 where it is fast, otherwise float32.
 
         Raises:
-            UsageError: no such precision, or not for this model.
+            UsageError: there is no such precision, or the model does not support it.
         """
         if device is not None:
             self.generator.to(device)
@@ -102,7 +103,7 @@ class Synthesizer:
 
     @property
     def precision(self) -> Settled:
-        """What the signals between the generator's layers are computed in."""
+        """The precision of the signals between the generator's layers."""
         narrow = isinstance(self.generator, Network) and self.generator.precision == torch.bfloat16
         return "bfloat16" if narrow else "float32"
 
@@ -110,7 +111,7 @@ class Synthesizer:
         if isinstance(self.generator, AutoregressiveGenerator):
             if precision not in ("auto", "float32"):
                 raise UsageError(
-                    "models that make one sample after another compute in float32 only; leave precision out"
+                    "models that draw one sample after another compute in float32 only; leave precision out"
                 )
             return
         choice = choose_precision(precision, self.device)
@@ -130,21 +131,20 @@ class Synthesizer:
     ) -> Tensor:
         """Make sounds: (N, C, T) float32 on the CPU.
 
-        Sound n is a function of `seed + n` and its label alone, so the same seed is the same sound however many are
-        asked for.
+        Sound n depends only on `seed + n` and its label, so a seed gives the same sound however many are made at once.
 
         Args:
-            count: N; without it, one sound for each row of `latents` or each of a sequence of labels, or one.
+            count: N. By default one sound for each row of `latents` or each label of a sequence, otherwise one.
             seed: of the first sound, 0 or more.
             latents: (N, latent_size), instead of seeds.
-            labels: of the sounds, if the model has learnt any: a label for all, a sequence of N labels, a mapping from
-                labels to the shares of a mixture for all, or weights (N, L) whose rows sum to 1. None, or "all": the
-                labels in turn, by seed or row, so that seed s has label s modulo L.
-            batch_size: sounds computed at a time; changes memory and speed, and sounds by rounding errors alone. 16
+            labels: for a conditional model: one label for all sounds, a sequence of N labels, a mapping from labels to
+                the shares of a mixture for all sounds, or weights (N, L) whose rows sum to 1. None or "all" takes the
+                labels in turn, by seed or row: seed s has label s modulo L.
+            batch_size: sounds computed at a time. It affects memory and speed, and sounds only by rounding errors. 16
                 suits a CPU, more suits a GPU.
 
         Raises:
-            UsageError: a negative count or seed, latents of another shape, or labels that the model does not have.
+            UsageError: count or seed is negative, latents have a wrong shape, or the model does not have a label.
         """
         if latents is None:
             if count is None:
@@ -158,7 +158,7 @@ class Synthesizer:
     def stream(
         self, latents: Tensor | np.ndarray, batch_size: int = 16, labels: Labels | None = None
     ) -> Iterator[Tensor]:
-        """`generate` for any number of latents (N, latent_size) in constant memory: audio (<= batch_size, C, T)."""
+        """Make the sounds of latents (N, latent_size) in constant memory, batch by batch: (<= batch_size, C, T)."""
         z = self.check_latents(latents)
         weights = self.label_weights(labels, len(z))
         _at_least(1, batch_size, "batch_size")
@@ -171,32 +171,35 @@ class Synthesizer:
             yield audio.cpu()
 
     def label_weights(self, labels: Labels | None, count: int, first: int = 0) -> Tensor:
-        """The weights (count, L) of the labels of sounds, of which `first` is the first one's seed.
+        """Convert labels to weights (count, L).
 
         Args:
             labels: see `generate`.
+            count: the number of sounds.
+            first: the seed of the first sound.
 
         Raises:
-            UsageError: labels that the model does not have.
+            UsageError: the model does not have a label.
         """
         return label_weights(labels, self.labels, count, first)
 
     def latents(self, seeds: Sequence[int]) -> Tensor:
-        """The latent of each seed: (N, latent_size)."""
+        """The latents of seeds: (N, latent_size)."""
         if any(seed < 0 for seed in seeds):
             raise UsageError(f"seeds must be 0 or more; got {min(seeds)}")
         size = self.architecture.latent_size
         return torch.cat([torch.empty(0, size), *(Draws(seed).latents(1, size) for seed in seeds)])
 
     def save(self, folder: Path | str, stored: Stored = "float32") -> Path:
-        """Write a model folder, whole or not at all.
+        """Write a model folder, completely or not at all.
 
         Args:
-            stored: how weights are kept in the file; float16 halves it and makes nearly the same sounds.
+            folder: a new or empty folder.
+            stored: the precision of the weights in the file; float16 halves it and makes nearly the same sounds.
 
         Raises:
-            FileExistsError: `folder` has something in it.
-            FauxleyError: weights too large for float16.
+            FileExistsError: `folder` is not empty.
+            FauxleyError: a weight is too large for float16.
         """
         with atomic_folder(Path(folder)) as partial:
             self.write(partial, stored)
@@ -225,8 +228,8 @@ class Synthesizer:
             precision: see `to`.
 
         Raises:
-            FauxleyError: nothing there, another format version, or damaged files.
-            UsageError: no such precision, or not for this model.
+            FauxleyError: there is no model, it has another format version, or its files are damaged.
+            UsageError: there is no such precision, or the model does not support it.
         """
         candidates = model_folders(Path(path))
         for folder in candidates[:-1]:
@@ -240,10 +243,10 @@ class Synthesizer:
         return _read(candidates[-1]).to(device, precision=precision)
 
     def check_latents(self, latents: Tensor | np.ndarray) -> Tensor:
-        """The latents as float32 (N, latent_size).
+        """Check latents and convert them to float32 (N, latent_size).
 
         Raises:
-            UsageError: another shape, or numbers that are not finite.
+            UsageError: the shape is another, or a number is not finite.
         """
         z = torch.as_tensor(latents)
         size = self.architecture.latent_size
@@ -256,20 +259,19 @@ class Synthesizer:
 
 
 def load(path: Path | str, device: torch.device | str = "cpu", precision: Precision = "auto") -> Synthesizer:
-    """Load a model: a run folder (its best checkpoint if one is recorded, else the newest) or a model folder.
+    """Load a model from a run folder (its best checkpoint if one is recorded, otherwise the newest) or a model folder.
 
-    It computes in bfloat16 where that is fast, which makes nearly the same sounds in half the time, else in float32.
-    Give `precision="float32"` for sounds that are the same on every machine but for rounding errors; see
-    `Synthesizer.to`.
+    The model computes in bfloat16 where that is fast, which makes nearly the same sounds in half the time. With
+    `precision="float32"` its sounds are the same on every machine, except for rounding errors. See `Synthesizer.to`.
     """
     return Synthesizer.from_pretrained(path, device, precision)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """`config.json` of a model folder, checked to be of a version this program reads.
+    """Read `config.json` of a model folder.
 
     Raises:
-        FauxleyError: it is damaged, or of another version.
+        FauxleyError: it is damaged, or this program does not read its version.
     """
     return read_versioned(folder / MODEL_CONFIG_FILE, "model", (FORMAT_VERSION,), _MOST_CONFIG)
 
@@ -284,7 +286,7 @@ def _read(folder: Path) -> Synthesizer:
             raise FauxleyError(f"sample_rate must be a whole number; got {sample_rate!r:.60}")
         require_playable(architecture.clip_length, architecture.channels, sample_rate)
         provenance: Provenance = from_json(config["provenance"], (Provenance,))
-        # Without storage: what a stranger's sizes ask for is allocated only if the weight file holds as much.
+        # No storage yet: what a stranger's sizes ask for is allocated only if the weight file holds as much.
         with torch.device("meta"):
             generator, representation = architecture.generator(), architecture.representation()
         modules, stored = _modules(generator, representation), config.get("weights", "float32")

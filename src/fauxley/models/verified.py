@@ -1,4 +1,4 @@
-"""A model as another process loads it: from the same folder, and of the same numbers."""
+"""Loading a model in another process, with a check that it is the same model."""
 
 import hashlib
 from functools import lru_cache
@@ -9,7 +9,7 @@ from fauxley.models.synthesizer import Synthesizer
 
 
 def checksum(synthesizer: Synthesizer) -> str:
-    """SHA-256 of all numbers of a model, in whatever folder it is."""
+    """The SHA-256 of a model's sizes and weights, independent of its folder."""
     digest = hashlib.sha256(repr((synthesizer.architecture, synthesizer.sample_rate)).encode())
     for module in (synthesizer.generator, synthesizer.representation):
         for name, value in module.state_dict().items():
@@ -20,14 +20,14 @@ def checksum(synthesizer: Synthesizer) -> str:
 
 @lru_cache(maxsize=1)
 def load_verified(model: Path, sha256: str) -> Synthesizer:
-    """The model in a folder, read once in each process.
+    """Load the model in a folder, once in each process.
 
     Raises:
-        FauxleyError: its checksum is another.
+        FauxleyError: its checksum is not `sha256`.
     """
     synthesizer = Synthesizer.from_pretrained(model)
     if checksum(synthesizer) != sha256:
         raise FauxleyError(
-            f"{model} is another model on a worker, or has changed; give a checkpoint's or model's folder"
+            f"{model} has changed, or is another model on a worker; give the folder of a checkpoint or of a model"
         )
     return synthesizer

@@ -1,7 +1,7 @@
 """WaveGAN: a DCGAN flattened to one dimension (paper, section 3.1 and Tables 3 and 4).
 
-Image networks of 5 × 5 filters and stride 2 × 2 become ones of 25 taps and stride 4, so that each layer has as many
-weights and resamples by the same factor. For a clip of 16384 samples, d = 64:
+DCGAN's filters of 5 × 5 pixels with stride 2 × 2 become filters of 25 taps with stride 4. Each layer thus keeps its
+number of weights and its resampling factor. For a clip of 16384 samples and d = 64:
 
     generator                              critic
     z                    (B, 100)          x                    (B, 16384, C)
@@ -12,8 +12,8 @@ weights and resamples by the same factor. For a clip of 16384 samples, d = 64:
     25 taps × 4, ReLU    (B, 4096, 64)     25 taps / 4, LReLU   (B, 16, 1024)
     25 taps × 4, tanh    (B, 16384, C)     dense                (B,)
 
-Other lengths follow from the same rule: 16 samples grow by a factor of 4 a layer, and by 2 in the last if need be;
-every layer halves the channels.
+Other clip lengths follow the same rule: the generator starts from 16 samples, each layer multiplies the length by 4
+(the last one by 2, if needed) and halves the channels.
 """
 
 import math
@@ -35,7 +35,7 @@ from fauxley.models.layers import BatchNorm, Downsampling, NearestUpsampling, Po
 from fauxley.models.network import DenseStart, initialize
 from fauxley.models.representations import Waveform
 
-_FRAMES = 16  # samples before the generator's first upsampling and after the critic's last downsampling
+_FRAMES = 16  # length before the generator's first layer and after the critic's last
 _CLIP_LENGTHS = tuple(2**power for power in range(12, 19))
 _LEAST = {
     "channels": 1,
@@ -63,17 +63,17 @@ class WaveGAN(AdversarialArchitecture):
     latent_size: int = 100
     """Numbers in a latent vector."""
     upsampling: Literal["zeros", "nearest"] = "zeros"
-    """How the generator lengthens signals: zeros between samples (the paper), or each sample repeated."""
+    """How the generator upsamples: insert zeros between samples (the paper), or repeat each sample."""
     batch_norm: bool = False
-    """Batch normalisation in both networks; the paper's WGAN-GP models go without."""
+    """Use batch normalisation in both networks. The paper's WGAN-GP models do not."""
     post_filter_length: int = 0
-    """Taps of a learned filter behind the generator's output; 0: none. The paper tried 512."""
+    """Taps of a learned filter after the generator's output. 0: no filter. The paper tried 512."""
     phase_shuffle: int = 2
-    """Largest shift, in samples, of the critic's phase shuffle; 0: none."""
+    """Largest shift, in samples, of the critic's phase shuffle. 0: no phase shuffle."""
     phase_shuffle_per_example: bool = False
-    """Draw a shift for every example, not one for the whole batch as the official code."""
+    """Draw one shift for each example. The official code draws one for the whole batch."""
     labels: tuple[str, ...] = ()
-    """What sounds can be asked for; none: the model is not conditional."""
+    """Labels that the model learns. Empty: an unconditional model."""
 
     def __post_init__(self) -> None:
         if self.clip_length not in _CLIP_LENGTHS:
@@ -81,7 +81,7 @@ class WaveGAN(AdversarialArchitecture):
             raise UsageError(f"clip_length must be {choices} or {_CLIP_LENGTHS[-1]}; got {self.clip_length}")
         require_at_least(self, _LEAST)
         check_labels(self.labels)
-        # Reflection can fill at most the length of the shortest shuffled signal.
+        # Phase shuffle fills by reflection, so a shift must be shorter than the shortest signal that is shuffled.
         shortest = self.clip_length // math.prod(self.strides[: self.shuffled_layers])
         if self.phase_shuffle >= shortest:
             raise UsageError(f"phase_shuffle must be less than {shortest}; got {self.phase_shuffle}")
@@ -90,18 +90,18 @@ class WaveGAN(AdversarialArchitecture):
 
     @property
     def strides(self) -> tuple[int, ...]:
-        """Factor of each resampling layer, in the critic's order for the critic and the same for the generator."""
+        """The resampling factor of each layer, first to last: the same list for both networks."""
         quarterings, rest = divmod((self.clip_length // _FRAMES).bit_length() - 1, 2)
         return (4,) * quarterings + (2,) * rest
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Channels behind each of the critic's layers; the generator's in front of each, backwards."""
+        """Output channels of each of the critic's layers; reversed, input channels of each of the generator's."""
         return tuple(self.dim * 2**layer for layer in range(len(self.strides)))
 
     @property
     def shuffled_layers(self) -> int:
-        """How many of the critic's layers are followed by phase shuffle: the first four, never the last."""
+        """The number of critic layers followed by phase shuffle: the first four, but never the last."""
         return min(4, len(self.strides) - 1)
 
     @property
@@ -123,22 +123,22 @@ class WaveGAN(AdversarialArchitecture):
         return initialize(WaveGANCritic(self), draws)
 
     def generator_cost(self) -> Cost:
-        nearest = self.upsampling == "nearest"  # then taps reach other copies of a sample
+        nearest = self.upsampling == "nearest"  # its folded kernel has up to stride - 1 more taps
         cost = self.pyramid.generator_cost(lambda stride: self.kernel_length + (stride - 1) * nearest)
         filtered = self.post_filter_length * self.channels
         products = filtered * self.clip_length
-        # A filter alone in its channel is slow: 4e8 to 3e9 products a second were measured, as PyTorch chooses its way.
+        # A filter of one channel is slow: 4e8 to 3e9 products a second were measured.
         numbers = 2 * self.channels * self.clip_length
         return cost + Cost(filtered, products, numbers=numbers, surplus=24 * products)
 
 
 class WaveGANGenerator(DenseStart):
-    """Latents (B, latent_size), and labels (B, L) where there are any, to audio (B, C, T) in [-1, 1]."""
+    """Turns latents (B, latent_size), and labels (B, L) in a conditional model, into audio (B, C, T) in [-1, 1]."""
 
     def __init__(self, architecture: WaveGAN) -> None:
         upsampling = _UPSAMPLING[architecture.upsampling]
         widths = (*reversed(architecture.widths), architecture.channels)
-        # The dense layer's output is read as (16, widths[0]): channels are the fastest index.
+        # The dense layer's output is reshaped to (16, widths[0]): the channel is the fastest index.
         super().__init__(architecture.latent_size, _FRAMES * widths[0], len(architecture.labels))
         self.layers = nn.ModuleList(
             upsampling(before, after, architecture.kernel_length, stride)
@@ -160,7 +160,7 @@ class WaveGANGenerator(DenseStart):
 
 
 class WaveGANCritic(ConvolutionalCritic):
-    """Audio (B, C, T), and labels (B, L) where there are any, to scores (B,)."""
+    """Scores audio (B, C, T), given labels (B, L) in a conditional model: (B,)."""
 
     def __init__(self, architecture: WaveGAN) -> None:
         widths, kernel_length = (architecture.channels, *architecture.widths), architecture.kernel_length

@@ -1,7 +1,7 @@
-"""WaveNet: sample after sample, each from a distribution given the samples before (van den Oord et al. 2016).
+"""WaveNet: draws one sample after another, each from a distribution given those before (van den Oord et al. 2016).
 
-The baseline that the paper's models are measured against: trained by likelihood instead of a critic, in parallel, but
-generating in as many steps as a clip has samples. With d = 32, of 20 layers in two cycles:
+It is the baseline that the paper's models are compared with. It is trained by likelihood, without a critic and on all
+samples in parallel, but generating takes as many steps as a clip has samples. With d = 32 and 20 layers in two cycles:
 
     levels of the samples before    (B, T)            μ-law, 8 bits (section 2.2)
     table                           (B, 32, T)        a causal convolution of one-hot vectors
@@ -9,15 +9,17 @@ generating in as many steps as a clip has samples. With d = 32, of 20 layers in 
     sum of their skip outputs       (B, 64, T)        (section 2.4)
     ReLU, 1 × 1, ReLU, 1 × 1        (B, 256, T)       logits of each sample's level
 
-Silence precedes every clip. A layer's response to it is the same at any time, so the first position, whose input is
-silence, stands for all before it: convolutions are padded by repeating it.
+Silence precedes every clip. A layer's response to silence is constant in time, so convolutions are padded by repeating
+the first position, whose input is silence.
 
-Generating is cached: O(layers) of work for a sample (Paine et al. 2016, "Fast Wavenet Generation"). A layer's other tap
-reaches back `dilation` samples, so each layer keeps that many of its inputs in a ring. What the old inputs contribute
-is known before a sample begins, and is computed for all layers at once; what remains in the sequence of layers is four
-small operations each, into memory that is reused. A sample that falls just on the other side of a level's edge changes
-all that follow. Hence float64: rounding, which differs with the size of a batch and the device, then hardly ever
-decides, and a latent is the same sound everywhere.
+Generation is cached, so that a sample takes O(layers) of work (Paine et al. 2016, "Fast Wavenet Generation"). A layer's
+older tap reaches back `dilation` samples, so each layer keeps that many of its inputs in a ring buffer. The
+contributions of the older taps are known before a sample is begun and are computed for all layers at once; each layer
+then needs only four small operations, which write to memory that is reused.
+
+Sampling computes in float64. A rounding error, which depends on the batch size and the device, can move a draw across
+the edge between two levels and so change all later samples. In float64 that hardly ever happens, and a latent gives the
+same sound everywhere.
 
 Letters: B clips, T samples, L layers, d channels, S places in all rings.
 """
@@ -46,7 +48,7 @@ _MOST = {"clip_length": 2**20, "layers": 512, "cycle": 14, "levels": 2**16}  # s
 
 @dataclass(frozen=True)
 class WaveNet(AutoregressiveArchitecture):
-    """Sizes of a WaveNet. Defaults are about the paper's: it looks back a quarter of a second at 16 kHz."""
+    """Sizes of a WaveNet. Defaults are about the paper's: a receptive field of a quarter of a second at 16 kHz."""
 
     clip_length: int = 16384
     """Samples in a clip, from 256 to 1048576."""
@@ -55,13 +57,13 @@ class WaveNet(AutoregressiveArchitecture):
     dim: int = 64
     """Model size d: channels between the layers."""
     skip_dim: int = 256
-    """Channels of the layers' sum, from which the distribution is computed."""
+    """Channels of the skip connections' sum, from which the distribution is computed."""
     layers: int = 40
     """Dilated convolutions."""
     cycle: int = 10
-    """Layers after which the distance between taps, doubled by each, begins at 1 again."""
+    """Layers in a cycle: each layer doubles the distance between taps, and every cycle starts again at 1."""
     levels: int = 256
-    """Levels of a sample, spaced by the μ-law."""
+    """Quantisation levels of a sample, spaced by the μ-law."""
 
     def __post_init__(self) -> None:
         require_at_least(self, _LEAST)
@@ -71,7 +73,7 @@ class WaveNet(AutoregressiveArchitecture):
 
     @property
     def latent_size(self) -> int:
-        """A number for each sample, by which it is drawn from its distribution."""
+        """The latent has one number for each sample, by which the sample is drawn from its distribution."""
         return self.clip_length
 
     @property
@@ -81,7 +83,7 @@ class WaveNet(AutoregressiveArchitecture):
 
     @property
     def receptive_field(self) -> int:
-        """Samples before it that a sample depends on."""
+        """The number of earlier samples that a sample depends on."""
         return 1 + sum(self.dilations)
 
     def representation(self) -> Waveform:
@@ -94,11 +96,11 @@ class WaveNet(AutoregressiveArchitecture):
         return generator
 
     def generator_cost(self) -> Cost:
-        """Of drawing all samples, one after another; judging all of a clip at once takes as many multiplications."""
+        """The cost of drawing all samples in sequence. Scoring a clip in parallel takes as many multiplications."""
         d, skips, layers, places = self.dim, self.skip_dim, self.layers, self.receptive_field - 1
         matrices = layers * (5 * d**2 + d * skips) - d**2 + skips**2 + skips * self.levels
         weights = matrices + self.levels * d + layers * 2 * d + 2 * skips + self.levels
-        # Float64 takes two places, and each entry of a ring is an object of its own.
+        # A float64 counts as two numbers, and each entry of a ring buffer is a Python object.
         kept = 4 * weights + places * (2 * d + 100) + 2 * layers * max(self.dilations) + 2 * self.clip_length
         operations = places + self.clip_length * (4 * layers + 10)
         return Cost(weights, self.clip_length * (matrices + 10 * self.levels), operations, kept)
@@ -146,12 +148,12 @@ class WaveNetGenerator(AutoregressiveGenerator):
 
     @torch.no_grad()
     def order_levels(self, draws: Draws) -> None:
-        """Add to the new table a slope along the levels: what neighbours have in common need not be learnt."""
+        """Add a slope along the levels to the new table, so that neighbouring levels start with similar embeddings."""
         slope = draws.uniform(self.table.weight[0].shape, 1.0)
         self.table.weight.add_(torch.linspace(-1, 1, self.levels)[:, None] * slope)
 
     def predict(self, levels: Tensor) -> Tensor:
-        """Logits (B, levels, T) of the sample that follows each of `levels` (B, T)."""
+        """The logits (B, levels, T) of the sample after each of `levels` (B, T)."""
         x = self.table(levels).transpose(1, 2)  # (B, d, T)
         skips = self.skip_bias[:, None]
         for layer in self.layers:
@@ -169,11 +171,11 @@ class WaveNetGenerator(AutoregressiveGenerator):
 
 
 class GatedUnit(nn.Module):
-    """A dilated causal convolution through a gate, into the next layer and into the sum (equation 2, figure 4).
+    """A gated dilated causal convolution with a residual and a skip output (equation 2, figure 4).
 
-        z = tanh(f) · σ(g),  (f, g) = W₀ x[t - dilation] + W₁ x[t] + b;  x + V z goes on, U z into the sum.
+        z = tanh(f) · σ(g),  (f, g) = W₀ x[t - dilation] + W₁ x[t] + b;  next layer's input: x + V z;  skip output: U z
 
-    V and U go without biases: a constant in `x` is one in the next layer's b, and the sum has its own.
+    V and U have no biases: the next layer's b and the bias of the sum of skip outputs serve for them.
     """
 
     def __init__(self, dim: int, skip_dim: int, dilation: int, last: bool) -> None:
@@ -181,7 +183,7 @@ class GatedUnit(nn.Module):
         self.dilation = dilation
         self.weight = nn.Parameter(torch.zeros(2, dim, 2 * dim))
         self.bias = nn.Parameter(torch.zeros(2 * dim))
-        self.residual = None if last else Pointwise(dim, dim, bias=False)  # nobody hears what follows the last
+        self.residual = None if last else Pointwise(dim, dim, bias=False)  # nothing follows the last layer
         self.skip = Pointwise(dim, skip_dim, bias=False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -200,10 +202,10 @@ class Pointwise(nn.Linear):
 
 
 def draw_levels(logits: Tensor, z: Tensor) -> Tensor:
-    """The level at which the cumulative distribution of logits (B, levels) exceeds u = (z + 1) / 2: (B,).
+    """Draw levels (B,) from the distributions of logits (B, levels), by inverse transform sampling.
 
-    With z uniform in [-1, 1], a level's chance is its softmax (inverse transform sampling). What lies outside counts
-    as the nearest end.
+    A level is the first at which the cumulative distribution exceeds u = (z + 1) / 2. With z uniform in [-1, 1], each
+    level has the probability that softmax gives it. z outside of [-1, 1] is clamped.
     """
     u = ((z.double() + 1) / 2).clamp(0, _BELOW_ONE)
     cumulative = torch.softmax(logits.double(), 1).cumsum(1)
@@ -212,18 +214,18 @@ def draw_levels(logits: Tensor, z: Tensor) -> Tensor:
 
 @dataclass(slots=True)
 class _Layer:
-    """One layer's weights, and views of the memory that it works in."""
+    """One layer's weights, and views of the memory that it writes to."""
 
     now: Tensor  # (d, 2d), of the newer tap
     residual: Tensor | None  # (d, d)
-    gates: Tensor  # (B, 2d), beginning as what the older tap contributes
+    gates: Tensor  # (B, 2d), initially the older tap's contribution
     filtered: Tensor  # (B, d), their first half
     gate: Tensor  # (B, d), their second half
     product: Tensor  # (B, d)
-    onward: list[Tensor]  # places of the next layer's inputs, (B, d) each
+    onward: list[Tensor]  # the next layer's ring buffer, (B, d) each
 
     def activate(self, x: Tensor) -> None:
-        """Compute the product for inputs (B, d)."""
+        """Compute `product` from inputs (B, d)."""
         self.gates.addmm_(x, self.now).tanh_()
         torch.addcmul(self.filtered, self.filtered, self.gate, out=self.product)
 
@@ -231,8 +233,8 @@ class _Layer:
 class CachedSampler:
     """Draws a batch of clips, sample after sample.
 
-    With σ(g) = (1 + tanh(g / 2)) / 2, one tanh serves filter and gate: gates' weights are halved beforehand, and so are
-    those that follow the product.
+    Since σ(g) = (1 + tanh(g / 2)) / 2, one tanh serves filter and gate: the gates' weights are halved beforehand, and
+    so are the weights that the product is multiplied with.
     """
 
     def __init__(self, generator: WaveNetGenerator, count: int) -> None:
@@ -251,7 +253,7 @@ class CachedSampler:
         dilations = torch.tensor([unit.dilation for unit in units], device=device)
         starts = dilations.cumsum(0) - dilations
         times = torch.arange(math.lcm(*dilations.tolist()), device=device)[:, None]
-        self._due = list((starts + times % dilations).unbind())  # by time, the oldest place of each ring: (L,)
+        self._due = list((starts + times % dilations).unbind())  # at each time, the oldest place in each ring: (L,)
         rings = table.new_empty(int(dilations.sum()), count, dim)
         self._rings = rings  # (S, B, d)
         self._past = table.new_empty(len(units), count, dim)
@@ -277,10 +279,10 @@ class CachedSampler:
         self._fill()
 
     def run(self, z: Tensor) -> Tensor:
-        """Levels (B, T) drawn by latents (B, T).
+        """Draw levels (B, T) by latents (B, T).
 
         Raises:
-            FauxleyError: the weights, finite as they are, lead to distributions that are not.
+            FauxleyError: logits are not finite, although the weights are.
         """
         drawn, total = [], self._table.new_zeros(())
         for time, column in enumerate(z.unbind(1)):
@@ -288,12 +290,12 @@ class CachedSampler:
             total = total + logits.sum()
             self._level = draw_levels(logits, column)
             drawn.append(self._level)
-        if not torch.isfinite(total):  # of which the drawn levels would show nothing
+        if not torch.isfinite(total):  # the drawn levels would not show it
             raise FauxleyError("this WaveNet's distributions are not finite numbers; its weights are of no use")
         return torch.stack(drawn, 1)
 
     def _step(self, time: int) -> Tensor:
-        """Logits (B, levels) of the sample after the last one drawn."""
+        """The logits (B, levels) of the sample after the last one drawn."""
         torch.index_select(self._rings, 0, self._due[time % len(self._due)], out=self._past)
         torch.baddbmm(self._bias, self._past, self._before, out=self._gates)
         x = torch.index_select(self._table, 0, self._level, out=self._first[time % len(self._first)])
@@ -311,7 +313,7 @@ class CachedSampler:
         return x
 
     def _fill(self) -> None:
-        """Silence so far: every ring holds its layer's response to it."""
+        """Fill every ring with its layer's response to silence."""
         x, ring = self._table[self._level], self._first
         for layer, before, bias in zip(self._layers, self._before, self._bias, strict=True):
             for place in ring:

@@ -1,11 +1,10 @@
-"""Files of weights: safetensors, which are numbers and nothing else, read only if they are exactly what is expected.
+"""Weight files: safetensors, which hold numbers and no code, and are read only if they match a model exactly.
 
-The rule: a file holds the tensors of the modules it is for, by name and shape, no more and no less. All numbers are
-float32; or all are float16, which halves the file, if whoever reads it was told so (`config.json` says it). They are
-finite, and widened to float32 when they are read. Nothing else is accepted, so that what a file makes sounds of never
-depends on it. Counters that belong to a module are whole numbers as it has them.
+A file must hold exactly the tensors of the model's modules, by name and shape. All numbers are float32, or all are
+float16, which halves the file; `config.json` says which. They must be finite, and are converted to float32 when they
+are read. Integer counters, such as those of batch normalisation, keep their type. Nothing else is accepted.
 
-The header is compared with what is expected before a weight is read: what it promises is never allocated.
+The header is checked before any weight is read, so that nothing is allocated because a header says so.
 """
 
 import hashlib
@@ -25,12 +24,17 @@ from fauxley.serialization import parse_json, reading
 Stored = Literal["float32", "float16"]
 _STORED: dict[str, torch.dtype] = {"float32": torch.float32, "float16": torch.float16}
 _CODES = {torch.float32: "F32", torch.float16: "F16", torch.int64: "I64"}
-_HEADER = 4096  # bytes at most, and for each tensor
-_ENTRY = 300
+_HEADER = 4096  # bytes that a header may have,
+_ENTRY = 300  # and more bytes for each tensor
 
 
 def write_weights(path: Path, modules: Mapping[str, nn.Module], stored: Stored = "float32") -> str:
-    """Write the weights and buffers of modules, under their names, into a new file, and return its SHA-256.
+    """Write the weights and buffers of modules to a new file, and return its SHA-256.
+
+    Args:
+        path: of the file.
+        modules: the modules by name; the name precedes the names of the module's tensors.
+        stored: the precision in the file.
 
     Raises:
         FauxleyError: a number is too large for float16.
@@ -41,7 +45,7 @@ def write_weights(path: Path, modules: Mapping[str, nn.Module], stored: Stored =
 
 
 def pack_weights(modules: Mapping[str, nn.Module], stored: Stored = "float32") -> bytes:
-    """The content of such a file.
+    """The bytes that `write_weights` writes.
 
     Raises:
         FauxleyError: a number is too large for float16.
@@ -50,14 +54,14 @@ def pack_weights(modules: Mapping[str, nn.Module], stored: Stored = "float32") -
     for name, value in tensors.items():
         if stored == "float16" and not torch.isfinite(value).all():
             raise FauxleyError(f"{name} holds numbers that are too large for float16; store float32")
-    return save(tensors)  # not `save_file`, for which a full disk is no OSError
+    return save(tensors)  # not `save_file`, which raises no OSError when the disk is full
 
 
 def read_weights(path: Path, modules: Mapping[str, nn.Module], sha256: str, stored: str = "float32") -> None:
-    """Give modules on the "meta" device, which have no storage yet, the weights in a file.
+    """Load weights from a file into modules on the "meta" device, which have no storage yet.
 
     Raises:
-        FauxleyError: the file is damaged, or not exactly that of these modules, or has another SHA-256.
+        FauxleyError: the file is damaged, does not match the modules exactly, or has another SHA-256.
     """
     if stored not in _STORED:
         raise FauxleyError(f"weights are float32 or float16; got {stored!r:.60}")
@@ -73,7 +77,7 @@ def read_weights(path: Path, modules: Mapping[str, nn.Module], sha256: str, stor
             raise FauxleyError(f"it is damaged: {error}") from error
         for name, value in tensors.items():
             if not (torch.isfinite(value).all() if value.is_floating_point() else (value >= 0).all()):
-                raise FauxleyError(f"{name} holds numbers that make no sense")
+                raise FauxleyError(f"{name} holds numbers that are not finite, or negative counters")
         for prefix, module in modules.items():
             start = prefix + "."
             mine = {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
@@ -82,7 +86,7 @@ def read_weights(path: Path, modules: Mapping[str, nn.Module], sha256: str, stor
 
 
 def _check(path: Path, expected: Mapping[str, Tensor]) -> None:
-    """Compare a file's size and header with the tensors that it is to hold."""
+    """Compare a file's size and header with the tensors that it should hold."""
     if not path.is_file():
         raise FauxleyError("it is not a file")
     size = path.stat().st_size
@@ -92,7 +96,7 @@ def _check(path: Path, expected: Mapping[str, Tensor]) -> None:
             raise FauxleyError("it is damaged: its header cannot be that of these weights")
         header: Any = parse_json(file.read(length))
     if not isinstance(header, dict):
-        raise FauxleyError("it is damaged: its header is none")
+        raise FauxleyError("it is damaged: its header is not a JSON object")
     header.pop("__metadata__", None)
     for name in (*expected.keys() - header.keys(), *header.keys() - expected.keys()):
         raise FauxleyError(f"it {'lacks' if name in expected else 'should not hold'} {name!r:.80}")
@@ -102,7 +106,7 @@ def _check(path: Path, expected: Mapping[str, Tensor]) -> None:
         if (kind, shape) != (_CODES[value.dtype], list(value.shape)):
             raise FauxleyError(f"{name} is {kind!r:.20} {shape!r:.60}, not {_CODES[value.dtype]} {list(value.shape)}")
     if size != 8 + length + sum(math.prod(value.shape) * value.itemsize for value in expected.values()):
-        raise FauxleyError("it is damaged: it has not the size of these weights")
+        raise FauxleyError("it is damaged: its size is not that of these weights")
 
 
 def _named(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
