@@ -153,7 +153,7 @@ class WindowsConvolution2d(StridedConvolution):
         padded = super().prepare_input(x).permute(0, 2, 3, 1).contiguous()
         size, stride = self.kernel_length, self.stride
         windows = padded.unfold(1, size, stride).unfold(2, size, stride)  # (B, m, n, I, k, k)
-        # Where windows have a single column, the permuted view overlaps in memory yet counts as contiguous: copy it.
+        # With a single column of windows `flatten` returns a view whose rows overlap in memory: copy it.
         return windows.permute(0, 1, 2, 4, 5, 3).flatten(3).contiguous()
 
     def prepare_output(self, y: Tensor) -> Tensor:

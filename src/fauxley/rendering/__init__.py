@@ -1,1 +1,1 @@
-"""Many sounds to a folder: in batches, resumable, each with a name and a sidecar."""
+"""Rendering of many sounds to a folder: in batches, resumable, with a name and a sidecar for each."""

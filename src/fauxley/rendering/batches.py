@@ -1,7 +1,7 @@
 """Computing batches of sounds and writing their files, in this process or on a cluster.
 
-A sound may differ by a rounding error when others surround it in its batch. So a batch is always the same sounds, and
-is made anew as a whole: a job that was interrupted, or spread over a cluster, ends in the same bytes as any other.
+A sound may change by a rounding error when other sounds share its batch. So a batch always consists of the same sounds
+and is always recomputed as a whole: a job that was interrupted, or ran on a cluster, produces the same bytes.
 """
 
 from collections import deque
@@ -26,10 +26,10 @@ from fauxley.rendering.output import LOUDEST_PEAK, Output
 from fauxley.signal.cleaning import at_loudness
 from fauxley.sounds.writing import write_audio
 
-_WRITERS = 4  # threads: they wait for the disk more than they compute
-_WAITING = 8  # batches at most, between computing and the disk
-_BATCHES_A_TASK = 4  # of a worker of a cluster
-_IN_SIDECAR = 1024  # numbers of a latent; a WaveNet has one for each sample: those are in latents.npy only
+_WRITERS = 4  # threads, because writers mostly wait for the disk
+_WAITING = 8  # computed batches that may wait for the disk
+_BATCHES_A_TASK = 4  # for a worker of a cluster
+_IN_SIDECAR = 1024  # longer latents (a WaveNet's has a number for each sample) are in latents.npy only
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class SoundRequest:
 
     Attributes:
         latent: (latent_size,).
-        name: its file's, without ending.
-        facts: what its sidecar adds.
-        labels: weights (L,) of the labels that it is to have; of a model without labels there are none.
-        group: the row of the sheet that it belongs to.
+        name: of its file, without the ending.
+        facts: what its sidecar adds to the facts of all.
+        labels: weights (L,) of its labels; empty for a model without labels.
+        group: the row of the sheet on which it is drawn.
     """
 
     latent: Tensor
@@ -56,23 +56,23 @@ Batch = Sequence[SoundRequest]
 
 @dataclass(frozen=True)
 class LabelWish:
-    """A label, or a mixture of labels, that sounds are to have: its name, weights (L,), and shares by label."""
+    """A label, or a mixture of labels, for sounds to make: a name, weights (L,), and shares by label."""
 
     name: str
     weights: Tensor
     shares: Mapping[str, float]
 
     def request(self, latent: Tensor, number: str, facts: Mapping[str, Any]) -> SoundRequest:
-        """A request for a sound of this label, whose name ends in a number."""
+        """A request for a sound with this label; `number` ends its name."""
         told = {"label": self.name} if len(self.shares) == 1 else {"labels": dict(self.shares)}
         return SoundRequest(latent, f"{file_word(self.name)}-{number}", {**told, **facts}, self.weights, self.name)
 
 
 def wish(shares: Mapping[str, float], known: Sequence[str]) -> LabelWish:
-    """A wish for a mixture of labels, in proportion to the shares; for one of them, if it is the only one.
+    """A wish for a mixture of labels in proportion to the shares; a mixture of one is that label.
 
     Raises:
-        UsageError: a label that the model does not know, or shares that are not positive numbers.
+        UsageError: the model does not know a label, or a share is not a positive number.
     """
     weights = label_mixture(shares, known)
     told = {label: round(float(weights[find_label(label, known)]), 6) for label in shares}
@@ -80,15 +80,15 @@ def wish(shares: Mapping[str, float], known: Sequence[str]) -> LabelWish:
 
 
 def in_turn(known: Sequence[str]) -> tuple[LabelWish, ...]:
-    """A wish for each of the labels."""
+    """One wish for each of the labels."""
     return tuple(wish({label: 1.0}, known) for label in known)
 
 
 def from_seeds(synthesizer: Synthesizer, seeds: range, wishes: Sequence[LabelWish] = ()) -> Iterator[SoundRequest]:
-    """One request per seed, named by it; of a conditional model, by its label and by it.
+    """One request for each seed, named after the seed and, in a conditional model, the label.
 
     Args:
-        wishes: the labels that the sounds of a conditional model take in turn, by seed; none: all that it knows.
+        wishes: the labels that the sounds of a conditional model have in turn, by seed; by default all labels.
     """
     wishes = wishes or in_turn(synthesizer.labels)
     for seed in seeds:
@@ -101,10 +101,10 @@ def from_seeds(synthesizer: Synthesizer, seeds: range, wishes: Sequence[LabelWis
 
 @dataclass(frozen=True)
 class Destination:
-    """The folder that sounds go to, the form that they are written in, and the facts for all their sidecars.
+    """The folder for sounds, the form of their files, and the facts for all their sidecars.
 
     Attributes:
-        loudness: to bring all to, in LKFS, as far as their peaks allow; None: as the model makes them.
+        loudness: in LKFS, which all sounds get as far as their peaks allow; None leaves levels as they are.
     """
 
     out: Path
@@ -113,11 +113,11 @@ class Destination:
     loudness: float | None = None
 
     def files(self, request: SoundRequest) -> list[str]:
-        """The names of the files that a sound consists of."""
+        """The names of the files of a sound."""
         return [f"{request.name}.{suffix}" for suffix in (self.output.format, *self.output.sidecar_suffixes)]
 
     def facts(self, request: SoundRequest) -> dict[str, Any]:
-        """The facts in a sidecar."""
+        """The content of a sound's sidecar."""
         latent = {"latent": request.latent.tolist()} if len(request.latent) <= _IN_SIDECAR else {}
         level = {} if self.loudness is None else {"loudness_lkfs": round(self.loudness, 2)}
         return {**self.about, **request.facts, **level, **latent}
@@ -128,7 +128,7 @@ class Destination:
             self.write_clip(request.name, clip, sample_rate, self.facts(request))
 
     def write_clip(self, name: str, clip: np.ndarray, sample_rate: int, facts: Mapping[str, Any] | None) -> None:
-        """Write one clip (C, T), with a sidecar of these facts if sidecars are wanted."""
+        """Write one clip (C, T), and these facts beside it if there are any and sidecars are wanted."""
         audio, rate = self.output.finish(clip, sample_rate)
         if self.loudness is not None:
             audio = at_loudness(audio, rate, self.loudness, LOUDEST_PEAK)
@@ -138,7 +138,7 @@ class Destination:
 
 
 def describe(synthesizer: Synthesizer, model: Path) -> dict[str, Any]:
-    """The facts in the sidecars of all sounds of a model."""
+    """The facts for the sidecars of all sounds of a model."""
     source = synthesizer.provenance
     return {
         "model": str(model),
@@ -151,7 +151,7 @@ def describe(synthesizer: Synthesizer, model: Path) -> dict[str, Any]:
 
 
 def render_here(batches: Iterable[Batch], synthesizer: Synthesizer, destination: Destination) -> Iterator[int]:
-    """Compute one batch after the other, and write each while the next ones are computed; gives their sizes."""
+    """Compute batches one after another, while threads write those before; yields the size of each finished batch."""
     waiting: deque[Future[None]] = deque()
     with ThreadPoolExecutor(_WRITERS) as writers:
         for batch in batches:
@@ -165,7 +165,7 @@ def render_here(batches: Iterable[Batch], synthesizer: Synthesizer, destination:
 
 
 def render_on_cluster(batches: Iterable[Batch], model: Path, sha256: str, destination: Destination) -> Iterator[int]:
-    """The same by joblib's workers, who write the files themselves, so that no one machine is the limit."""
+    """Compute batches by joblib's workers, which also write the files, so that no single machine is the bottleneck."""
 
     def tasks() -> Iterator[tuple[list[Batch], Path, str, Destination]]:
         pending = iter(batches)
@@ -181,10 +181,10 @@ def _render(batches: list[Batch], model: Path, sha256: str, destination: Destina
 
 
 def compute(synthesizer: Synthesizer, batch: Batch) -> np.ndarray:
-    """The clips (B, C, T) of a batch.
+    """Compute the clips (B, C, T) of a batch.
 
     Raises:
-        FauxleyError: they are no finite numbers, or memory is too small.
+        FauxleyError: samples are not finite, or there is not enough memory.
     """
     latents = np.stack([request.latent.numpy() for request in batch])
     labels = torch.stack([request.labels for request in batch])
@@ -195,10 +195,10 @@ def compute(synthesizer: Synthesizer, batch: Batch) -> np.ndarray:
 
 
 def require_finite(clips: np.ndarray, model: str = "this model") -> None:
-    """Check that what a model has made are sounds.
+    """Check that all samples of a model's sounds are finite.
 
     Raises:
-        FauxleyError: they are no finite numbers.
+        FauxleyError: they are not.
     """
     if not np.isfinite(clips).all():
-        raise FauxleyError(f"{model} makes no sounds: what comes out of it are not finite numbers")
+        raise FauxleyError(f"{model} makes no sounds: its samples are not finite numbers")

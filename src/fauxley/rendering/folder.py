@@ -35,9 +35,9 @@ from fauxley.terminal.formatting import counted
 from fauxley.terminal.progress import Stages
 
 _ON_SHEET = 32
-_OF_A_LABEL, _ROWS = 8, 64  # on a sheet of labels
-_BYTES_A_SAMPLE = 8  # in memory: as it is computed, and as it is written
-_LEAST_BYTES = 4096  # of a file, however short its sound: a block of most disks
+_OF_A_LABEL, _ROWS = 8, 64  # sounds in a row, and rows, on a sheet of labels
+_BYTES_A_SAMPLE = 8  # in memory: computed, and converted for writing
+_LEAST_BYTES = 4096  # of a file, however short its sound: a block on most disks
 _SHEET = "sheet.png"
 
 
@@ -54,18 +54,18 @@ def write_sounds(
     one_loudness: bool = False,
     beside: Mapping[str, np.ndarray] | None = None,
 ) -> None:
-    """Make the sounds of `count` requests and write them, `latents.npy` and a sheet into the folder `out`.
+    """Make the sounds of `count` requests and write them, `latents.npy` and a sheet to the folder `out`.
 
     Args:
-        made_from: facts that decide the requests, such as their seeds. With it, an interrupted job is resumed when it
-            is asked for again; without, nothing is known of what a folder holds.
+        made_from: facts that determine the requests, such as their seeds. With them, an interrupted job can be resumed
+            by repeating the call; without them it cannot.
         cluster: address of a cluster to compute on, whose machines all see `model` and `out`; see `fauxley.parallel`.
-        one_loudness: bring all sounds to one loudness, as far as their peaks allow; they are made twice for it.
-        beside: other clips (C, T) at the model's rate, by name, to be written, and shown before the first sound.
+        one_loudness: give all sounds one loudness, as far as their peaks allow; this computes all sounds twice.
+        beside: other clips (C, T) at the model's rate, by name, to be written and drawn before the first sound.
 
     Raises:
-        UsageError: `out` has something else in it and is not to be overwritten, or the sounds are too long at the
-            sample rate that is asked for.
+        UsageError: `out` has other content and is not to be overwritten, or sounds would be too long at the sample rate
+            of the files.
     """
     sizes = synthesizer.architecture
     require_playable(sizes.clip_length, sizes.channels, synthesizer.sample_rate, output.sample_rate)
@@ -114,10 +114,10 @@ def write_sounds(
 
 
 def require_room(synthesizer: Synthesizer, count: int, out: Path, output: Output) -> None:
-    """Check by arithmetic that the disk holds `count` sounds, and memory a batch of them.
+    """Check by arithmetic that the disk has room for `count` sounds, and memory for a batch of them.
 
     Raises:
-        FauxleyError: one of them does not.
+        FauxleyError: there is not enough room.
     """
     architecture = synthesizer.architecture
     samples = architecture.channels * architecture.clip_length
@@ -134,8 +134,8 @@ def require_room(synthesizer: Synthesizer, count: int, out: Path, output: Output
 def _recording(
     requests: Iterable[SoundRequest], destination: Destination, shape: tuple[int, int]
 ) -> Generator[SoundRequest, None, None]:
-    """Pass requests on; write their latents to latents.npy and, if that is wanted, a line of each to sounds.jsonl."""
-    # A line is on its way to the disk before its sound is: one that is there is never without.
+    """Pass requests on; write their latents to latents.npy and, if a listing is wanted, a line each to sounds.jsonl."""
+    # A line is flushed to the disk before its sound is written, so a sound that is there always has its line.
     listing = (
         (destination.out / LISTING_FILE).open("w", buffering=1, encoding="utf-8", errors="backslashreplace")
         if destination.output.listing
@@ -166,7 +166,7 @@ def _heard(
 
 
 def _names_by_row(requests: Iterable[SoundRequest], names: dict[str, list[str]]) -> Iterator[SoundRequest]:
-    """Pass requests on; add the names of those that may go onto the sheet, by row."""
+    """Pass requests on; add the names of those that go onto the sheet to `names`, by row."""
     for request in requests:
         row = names.get(request.group, [])
         if len(row) < _ON_SHEET and (row or len(names) < _ROWS):
@@ -177,7 +177,7 @@ def _names_by_row(requests: Iterable[SoundRequest], names: dict[str, list[str]])
 def _unfinished(
     requests: Iterable[SoundRequest], destination: Destination, done: Container[str], passed: Callable[[int], None]
 ) -> Iterator[Batch]:
-    """The batches of which something is missing; tells of the others."""
+    """The batches in which a sound is missing; `passed` is told the sizes of the others."""
     pending = iter(requests)
     while batch := list(islice(pending, destination.output.batch_size)):
         if any(file not in done for request in batch for file in destination.files(request)):
@@ -187,7 +187,7 @@ def _unfinished(
 
 
 def _draw_sheet(out: Path, names: Mapping[str, Sequence[str]], suffix: str) -> None:
-    """A sheet of what was written, with a row for each label: the files are read back."""
+    """Draw a sheet of the files that were written, with a row for each label."""
     rows, rate, most = {}, 0, max(_OF_A_LABEL, _ON_SHEET // len(names))
     for title in sorted(names):
         clips = []

@@ -1,4 +1,4 @@
-"""One loudness for sounds that are to be played in turn: round robins, the steps of a morph."""
+"""A common loudness for sounds that are played in turn: round robins, the steps of a morph."""
 
 from collections.abc import Iterable
 
@@ -7,14 +7,14 @@ import numpy as np
 from fauxley.rendering.output import LOUDEST_PEAK, Output
 from fauxley.signal.cleaning import loudest_at
 
-_LOWERED_DB = 12.0  # at most, so that a single click does not make all the others faint
+_LOWERED_DB = 12.0  # at most, so that a single click does not make all other sounds faint
 
 
 def common_loudness(clips: Iterable[np.ndarray], sample_rate: int, output: Output) -> float | None:
     """A loudness, in LKFS, that all clips (C, T) can have when they are written; None if all are silent.
 
-    It is the greatest that the sound with the sharpest peaks reaches, but no more than 12 dB below what half of them
-    reach: a click that is softer than the others then stays so.
+    It is the greatest loudness that the clip with the sharpest peaks can reach, but at most 12 dB below what half of
+    the clips can reach: then a click stays softer than the others.
     """
     reached = np.array([loudest_at(*output.finish(clip, sample_rate), LOUDEST_PEAK) for clip in clips])
     reached = reached[np.isfinite(reached)]

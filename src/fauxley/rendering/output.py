@@ -1,4 +1,4 @@
-"""How generated sounds become files: the options that all commands which make sounds share."""
+"""How generated sounds become files: options that all commands which make sounds share."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -11,7 +11,7 @@ from fauxley.serialization import to_json
 from fauxley.signal.cleaning import Cleaning
 
 LOUDEST_PEAK = 10 ** (-1 / 20)
-"""The largest |x| of sounds that are brought to one loudness: 1 dB below full scale, with room for encoders."""
+"""The largest |x| of sounds that get a common loudness: 1 dB below full scale, which leaves room for encoders."""
 
 
 @dataclass(frozen=True)
@@ -19,30 +19,30 @@ class Output:
     """How sounds become files."""
 
     format: Literal["wav", "flac", "ogg"] = "wav"
-    """Kind of file."""
+    """Format of the files."""
     subtype: Literal["PCM_16", "PCM_24", "FLOAT", "VORBIS"] | None = None
-    """How samples are stored; by default 16 bits, or Vorbis for ogg."""
+    """Sample format of the files; by default 16 bits, or Vorbis for ogg."""
     sample_rate: int | None = None
     """Sample rate of the files in Hz, such as 44.1k; by default the model's."""
     clean: bool = False
-    """Make usable one-shots: offset removed, silence trimmed, end faded, peak at -1 dB."""
+    """Make usable one-shots: remove the offset, trim silence, fade the end, set the peak to -1 dB."""
     cleaning: Cleaning = field(default_factory=Cleaning)
-    """How sounds are made usable, if they are."""
+    """How sounds are cleaned, with clean."""
     sheet: bool = True
     """Draw the first sounds on sheet.png."""
     sidecars: bool = True
     """Write a JSON file beside each sound: model, seed, latent, licence."""
     listing: bool = False
-    """Write all that into one file, sounds.jsonl, instead, a line for each sound: quicker for very many."""
+    """Write these facts to one file, sounds.jsonl, with a line for each sound: faster for very many sounds."""
     batch_size: int = 32
-    """Sounds computed at a time. Changes speed and memory; sounds only by rounding."""
+    """Sounds computed at a time. It affects speed and memory, and sounds only by rounding errors."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Precision to compute in; bfloat16 takes half the time where the processor has it, for nearly the same sounds.
-    auto takes it only where it is fast. Ask for float32 to have a seed be the same sound on other machines, too."""
+    """Precision to compute in. bfloat16 takes half the time where the processor supports it and makes nearly the same
+    sounds; auto uses it only where it is fast. With float32 a seed gives the same sound on other machines, too."""
     overwrite: bool = False
-    """Write into a folder that has something else in it, replacing files of the same name."""
+    """Write into a folder that is not empty, replacing files of the same name."""
     quiet: bool = False
-    """Say nothing."""
+    """Print nothing."""
 
     def __post_init__(self) -> None:
         if self.sample_rate is not None and not 1000 <= self.sample_rate <= 384_000:
@@ -52,18 +52,18 @@ class Output:
 
     @property
     def sidecar_suffixes(self) -> tuple[str, ...]:
-        """Endings of the files beside each sound."""
+        """The endings of the files beside each sound."""
         return ("json",) if self.sidecars and not self.listing else ()
 
     def decisive(self) -> dict[str, Any]:
-        """The options that change what is written."""
+        """The options that affect what is written."""
         options: dict[str, Any] = to_json(self)
         return {name: value for name, value in options.items() if name not in ("type", "overwrite", "quiet")}
 
     def finish(self, clip: np.ndarray, sample_rate: int) -> tuple[np.ndarray, int]:
-        """A generated clip (C, T) as it is to be written, and its sample rate.
+        """Convert a generated clip (C, T) to what is written, and return it with its sample rate.
 
-        Cleaned last: resampling moves peaks, and rings into silence.
+        Cleaning comes last, because resampling changes peaks and rings into silence.
         """
         if self.sample_rate is not None and self.sample_rate != sample_rate:
             clip = soxr.resample(clip.T, sample_rate, self.sample_rate, quality="HQ").T
@@ -72,5 +72,5 @@ class Output:
 
     @property
     def ceiling(self) -> float | None:
-        """The largest |x| that a written file may hold, full scale being 1; None: any."""
+        """The largest |x| that a written file may hold, full scale being 1; None for no limit."""
         return self.cleaning.ceiling if self.clean else None

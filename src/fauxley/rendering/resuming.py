@@ -1,7 +1,7 @@
-"""Resuming: `generate.json` says what a folder of sounds is made from, so that only the same command goes on in it.
+"""Resuming of rendering: `generate.json` in a folder says what its sounds are made from, and only the same job resumes.
 
-`generate.json` is written before the first sound. A command that finds it there goes on if everything in it is what
-it would write itself, and passes over the sounds that are there; files appear whole, so being there is being done.
+`generate.json` is written before the first sound. A job that finds it in its folder resumes if its own would be the
+same, and skips the sounds that are there. Files appear whole, so a sound that is there is complete.
 """
 
 import json
@@ -21,11 +21,11 @@ _BESIDE_SOUNDS = (JOB_FILE, LATENTS_FILE, LISTING_FILE)
 
 @contextmanager
 def begin_or_resume(out: Path, job: Mapping[str, Any], resumable: bool, overwrite: bool) -> Iterator[set[str]]:
-    """Hold the folder `out` for `job`; gives the names of the files that are done.
+    """Hold the folder `out` for `job`; yields the names of the files that are complete.
 
     Raises:
-        UsageError: there is something else in it, and it is not to be overwritten.
-        FauxleyError: another process is at work in it.
+        UsageError: the folder has other content and is not to be overwritten.
+        FauxleyError: another process is at work in the folder.
     """
     check_folder_place(out)
     job = json.loads(json.dumps(job))
@@ -56,10 +56,10 @@ def begin_or_resume(out: Path, job: Mapping[str, Any], resumable: bool, overwrit
 
 
 def require_place(out: Path, overwrite: bool) -> None:
-    """Check that sounds could go into `out`, before anything long is done for them.
+    """Check that sounds can be written to `out`, before anything slow is done for them.
 
     Raises:
-        UsageError: a file is in its way, or it has something else in it, and that is not to be overwritten.
+        UsageError: `out` is a file, or a folder with other content that is not to be overwritten.
     """
     check_folder_place(out)
     if out.exists() and not overwrite and _read(out) is None and not all(map(_is_nothing, out.iterdir())):
@@ -67,14 +67,14 @@ def require_place(out: Path, overwrite: bool) -> None:
 
 
 def _leave_nothing(out: Path) -> None:
-    """Undo what a job began that ended before its first sound, so that another may begin here."""
+    """Undo what a job began that ended before its first sound, so that another may use the folder."""
     if all(entry.name in (*_BESIDE_SOUNDS, LOCK_FILE) for entry in out.iterdir()):
         for name in _BESIDE_SOUNDS:
             (out / name).unlink(missing_ok=True)
 
 
 def begun_precision(out: Path) -> Literal["float32", "bfloat16"] | None:
-    """The precision of the sounds that are being made in a folder, with which they go on; None where there are none."""
+    """The precision of the sounds that a job began to write to a folder; None where there is no job."""
     options = (_read(out) or {}).get("options")
     found = options.get("precision") if isinstance(options, dict) else None
     return found if found in ("float32", "bfloat16") else None
@@ -89,7 +89,7 @@ def _read(out: Path) -> dict[str, Any] | None:
 
 
 def _contradiction(begun: dict[str, Any] | None, job: Mapping[str, Any]) -> str:
-    """The reason why `job` cannot go on in a folder in which `begun` was begun."""
+    """Why `job` cannot resume in a folder in which `begun` was begun."""
     other = [name for name in job if begun is not None and begun.get(name) != job[name]]
     if begun is None or not other:
         return "has something in it"

@@ -1,12 +1,11 @@
-"""Cleans generated sounds for a sampler: no offset, no dead air, no click at the end, a known level.
+"""Cleaning of generated sounds for a sampler: no offset, no silence at the ends, no click at the end, a known level.
 
-- The offset is one constant a channel, so that subtracting it changes no shape. It is not the mean of the clip, which
-  a lopsided sound would draw away from the silence around it, but that of blocks of 50 ms, each weighted by one over
-  its variance (the best estimate of a mean common to measurements of differing precision): the quieter, the surer.
-- Loudness is that of ITU-R BS.1770-4, in LKFS (the same as LUFS): the K-weighted mean square over blocks of 400 ms,
-  gated. The standard gives its filter for 48 kHz; here its response is read off at each bin's frequency in Hz, which
-  makes it the same filter at every sample rate, applied as a gain on the Fourier transform of the padded clip.
-
+- The offset is one constant for each channel, so subtracting it changes no shape. It is not the mean of the clip, which
+  an asymmetric sound would shift away from the silence around it, but the mean of blocks of 50 ms, each weighted by the
+  inverse of its variance: the best estimate of a common mean from measurements of different precision.
+- Loudness is measured after ITU-R BS.1770-4 in LKFS (the same as LUFS): the gated K-weighted mean square over blocks of
+  400 ms. The standard gives its filter for 48 kHz. Here its response at each bin's frequency in Hz is applied as a gain
+  to the Fourier transform of the padded clip, which is the same filter at every sample rate.
 Letters: C channels, T samples, K bins.
 """
 
@@ -23,12 +22,12 @@ Clip = NDArray[np.floating[Any]]
 
 Normalization = Literal["none", "peak", "loudness"]
 
-_SILENCE = 2.0**-15  # one step of 16 bits: what never leaves it is not worth amplifying
+_SILENCE = 2.0**-15  # one step of 16 bits: a sound that never exceeds it is not amplified
 _OFFSET_BLOCK_SECONDS, _LEVEL_SECONDS = 0.05, 0.005
 _BLOCK_SECONDS, _HOP_SECONDS = 0.4, 0.1
 _ABSOLUTE_GATE_LKFS, _RELATIVE_GATE_LU = -70.0, -10.0
 
-# BS.1770-4, tables 1 and 2, at 48 kHz: a shelf for the head, then a high-pass for the ear's deafness to the lows.
+# BS.1770-4, tables 1 and 2, at 48 kHz: a shelf for the head, then a high-pass because the ear hardly hears lows.
 _K_RATE = 48_000
 _K_WEIGHTING = (
     ((1.53512485958697, -2.69169618940638, 1.19839281085285), (1.0, -1.69065929318241, 0.73248077421585)),
@@ -38,23 +37,23 @@ _K_WEIGHTING = (
 
 @dataclass(frozen=True)
 class Cleaning:
-    """How to make a usable one-shot. The defaults suit drums and effects; they leave the attack as it is."""
+    """How a sound becomes a usable one-shot. The defaults suit drums and effects; they leave the attack as it is."""
 
     remove_dc: bool = True
-    """Take out a constant offset."""
+    """Remove a constant offset."""
     trim_db: float | None = -50.0
-    """Cut both ends where they stay below this level relative to the loudest 5 ms, in dB. None keeps the length."""
+    """Trim both ends where they stay below this level relative to the loudest 5 ms, in dB. None keeps the length."""
     pre_roll_seconds: float = 0.002
-    """How much to keep ahead of the first sound, faded in."""
+    """Time to keep before the sound begins, faded in."""
     fade_out_seconds: float = 0.01
-    """Length of the fade to zero at the end, over what is below the threshold where there is enough of it."""
+    """Length of the fade-out at the end. Where enough of the end is below the threshold, the fade stays within that."""
     normalize: Normalization = "peak"
-    """none: leave the level. peak: every sound reaches the same peak. loudness: all are equally loud, as far as their
-    peaks allow."""
+    """none: leave the level. peak: give every sound the same peak. loudness: make all sounds equally loud, as far as
+    their peaks allow."""
     peak_dbfs: float = -1.0
-    """The peak to reach, or for loudness not to exceed, in dB relative to full scale."""
+    """The peak to reach, or for loudness the peak not to exceed, in dB relative to full scale."""
     loudness_lkfs: float = -24.0
-    """The loudness to reach, after ITU-R BS.1770, in LKFS (LUFS)."""
+    """The loudness to reach, by ITU-R BS.1770, in LKFS (LUFS)."""
 
     def __post_init__(self) -> None:
         if self.trim_db is not None and not self.trim_db < 0:
@@ -73,17 +72,17 @@ class Cleaning:
 
     @property
     def ceiling(self) -> float | None:
-        """The largest |x| that is promised, full scale being 1; None: levels are left as they are."""
+        """The largest |x| of cleaned sounds, full scale being 1; None if levels are left as they are."""
         return None if self.normalize == "none" else 10 ** (self.peak_dbfs / 20)
 
     def apply(self, clip: Clip, sample_rate: int) -> NDArray[np.float32]:
-        """Clean one clip, (C, T) to (C, T') with 1 <= T' <= T.
+        """Clean one clip: (C, T) to (C, T') with 1 <= T' <= T.
 
-        Channels stay together: they are cut alike and share one gain. Samples that are not finite count as 0. What
-        is silent comes back at its full length, neither cut nor amplified.
+        All channels are cut alike and share one gain. Samples that are not finite count as 0. A silent clip comes back
+        at its full length and is not amplified.
 
         Raises:
-            UsageError: the clip is not (C, T), is empty, or the rate is not positive.
+            UsageError: the clip is empty or not (C, T), or the rate is not positive.
         """
         _check(clip, sample_rate)
         audio = _finite(clip)
@@ -100,7 +99,7 @@ class Cleaning:
             pre_roll = min(pre_roll, first)
             audio = audio[:, first - pre_roll : last + 1 + fade_out].copy()
             audio[:, :pre_roll] *= _ramp(pre_roll)
-        fade_out = min(fade_out, audio.shape[1] // 2)  # a click of a few samples is not faded away
+        fade_out = min(fade_out, audio.shape[1] // 2)  # so that a click of a few samples is not faded away
         audio[:, audio.shape[1] - fade_out :] *= _ramp(fade_out)[::-1]
         return (self._gain(audio, sample_rate) * audio).astype(np.float32)
 
@@ -111,20 +110,20 @@ class Cleaning:
         to_peak = 10 ** (self.peak_dbfs / 20) / peak
         if self.normalize == "peak":
             return to_peak
-        # From the peak one can only go down, so no sound clips, and a faint one is measured above the gate.
+        # Measured at a peak of 1: a loud sound does not clip, and a faint one passes the gate.
         excess = loudness(to_peak * audio, sample_rate) - self.loudness_lkfs
         return float(to_peak * 10 ** (-max(0.0, excess) / 20))
 
 
 def loudness(clip: Clip, sample_rate: int) -> float:
-    """The gated loudness of a clip, (C, T), in LKFS; -inf if nothing passes the gate of -70 LKFS.
+    """The gated loudness of a clip (C, T), in LKFS; -inf if nothing passes the gate at -70 LKFS.
 
-    All channels weigh the same, as left, right and centre do in the standard. A clip shorter than a block of 400 ms
-    is measured as one block that ends in silence: to the ear, too, a short sound is softer than a long one. Samples
-    that are not finite count as 0.
+    All channels have the same weight, as left, right and centre have in the standard. A clip shorter than a block of
+    400 ms is measured as one block that ends in silence, since the ear, too, hears a short sound as softer than a long
+    one. Samples that are not finite count as 0.
 
     Raises:
-        UsageError: as `Cleaning.apply`.
+        UsageError: see `Cleaning.apply`.
     """
     _check(clip, sample_rate)
     block, hop = (max(1, round(seconds * sample_rate)) for seconds in (_BLOCK_SECONDS, _HOP_SECONDS))
@@ -140,12 +139,12 @@ def loudness(clip: Clip, sample_rate: int) -> float:
 
 
 def at_loudness(clip: Clip, sample_rate: int, lkfs: float, peak: float = 1.0) -> NDArray[np.float32]:
-    """A clip, (C, T), at a gated loudness in LKFS, or as near below it as a largest |x| of `peak` allows.
+    """Scale a clip (C, T) to a gated loudness in LKFS, or as near below it as a largest |x| of `peak` allows.
 
-    What is silent stays as it is.
+    A silent clip stays as it is.
 
     Raises:
-        UsageError: as `Cleaning.apply`.
+        UsageError: see `Cleaning.apply`.
     """
     loudest = loudest_at(clip, sample_rate, peak)
     audio = _finite(clip)
@@ -159,11 +158,11 @@ def loudest_at(clip: Clip, sample_rate: int, peak: float = 1.0) -> float:
     """The loudness, in LKFS, that a clip (C, T) has when its largest |x| is `peak`; -inf for silence.
 
     Raises:
-        UsageError: as `Cleaning.apply`.
+        UsageError: see `Cleaning.apply`.
     """
     _check(clip, sample_rate)
     largest = float(np.abs(_finite(clip)).max())
-    # At full scale, where a faint sound passes the gate, too.
+    # Measured at full scale, where a faint sound passes the gate, too.
     return (
         -np.inf if largest <= _SILENCE else loudness(_finite(clip) / largest, sample_rate) + 20 * float(np.log10(peak))
     )
@@ -174,10 +173,10 @@ def _lkfs(power: NDArray[np.float64] | np.floating[Any]) -> NDArray[np.float64]:
 
 
 def _k_weighted(audio: NDArray[np.float64], sample_rate: int, at_least: int) -> NDArray[np.float64]:
-    """Filter a clip, (C, T) to (C, max(T, at_least))."""
+    """Apply the K-weighting filter: (C, T) to (C, max(T, at_least))."""
     num_samples = max(audio.shape[1], at_least)
-    num_padded = num_samples + sample_rate // 2  # the filter rings for less than that, so nothing wraps around
-    # Above 24 kHz the standard's filter has no response of its own; it goes on flat, as the shelf is up there.
+    num_padded = num_samples + sample_rate // 2  # the filter rings for less than half a second: nothing wraps around
+    # Above 24 kHz the standard's filter is not defined; its shelf is flat up there, so it is continued flat.
     frequency = np.minimum(np.fft.rfftfreq(num_padded, 1 / sample_rate), _K_RATE / 2)  # (K,)
     delay = np.exp(-2j * np.pi * frequency / _K_RATE)  # z⁻¹
     spectrum = np.fft.rfft(audio, num_padded)
@@ -196,16 +195,17 @@ def _offset(audio: NDArray[np.float64], sample_rate: int) -> NDArray[np.float64]
 
 
 def _heard(audio: NDArray[np.float64], sample_rate: int, threshold_db: float) -> tuple[int, int]:
-    """The first and last sample of what rises above a level relative to the loudest.
+    """The first and last sample of what exceeds a level relative to the loudest.
 
-    The level is the root mean square over 5 ms, since single peaks of a network's noise reach 12 dB above it. The
-    first window to rise does so for its last sample, and the last one for its first, so a click is found exactly.
+    The level is the root mean square over 5 ms, because single peaks of a network's noise exceed it by 12 dB. The first
+    window above the threshold is there because of its last sample, the last window because of its first, so a click is
+    found exactly.
     """
     window = max(1, min(audio.shape[1], round(_LEVEL_SECONDS * sample_rate)))
     energy = np.cumsum(np.pad(np.square(audio).sum(axis=0), (window, window - 1)))
-    level = energy[window:] - energy[:-window]  # (T + window - 1,), of the samples up to t and before t + 1 - window
+    level = energy[window:] - energy[:-window]  # (T + window - 1,); level[t] covers the `window` samples up to t
     risen = np.flatnonzero(level >= 10 ** (threshold_db / 10) * level.max())
-    first, last = sorted((int(risen[0]), int(risen[-1]) - window + 1))  # a lone window has them the other way round
+    first, last = sorted((int(risen[0]), int(risen[-1]) - window + 1))  # reversed if only one window exceeds it
     return first, last
 
 
@@ -214,12 +214,12 @@ def _finite(clip: Clip) -> NDArray[np.float64]:
 
 
 def _ramp(length: int) -> NDArray[np.float64]:
-    """From 0 towards 1 along half a cosine, (T,)."""
+    """A ramp from 0 towards 1 along half a cosine: (T,)."""
     return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.arange(length) / max(1, length)))
 
 
 def _check(clip: Clip, sample_rate: int) -> None:
     if clip.ndim != 2 or not clip.size:
-        raise UsageError(f"a clip must be (C, T), neither of them 0; got {clip.shape}")
+        raise UsageError(f"a clip must be (C, T), and not empty; got {clip.shape}")
     if sample_rate <= 0:
         raise UsageError(f"sample_rate must be above 0; got {sample_rate}")

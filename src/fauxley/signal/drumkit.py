@@ -1,14 +1,14 @@
 """The built-in sounds: a small labelled drum kit, synthesised on the spot for the demo and the tests.
 
-The recipes follow the analogue drum machines of the early eighties: a handful of oscillators and noise, each
-filtered and given a decay. Every parameter that a player would reach for is drawn from a range that stays
-musical, so that a seed is a drum: it sounds the same at every sample rate and for every clip length.
+The recipes follow the analogue drum machines of the early eighties: a few oscillators and noise, each filtered and
+given a decay. Every parameter that a player would adjust is drawn from a musical range, so a seed is a drum: it sounds
+the same at every sample rate and for every clip length.
 
-What holds throughout:
+All recipes follow these rules:
 
-- Sounds are made at 48 kHz, where they die away within 1.024 s, and only then resampled and cut or padded.
-- Filters are applied to stationary signals, envelopes afterwards. A filter is then just a gain on the bins of one
-  Fourier transform, without phase: what it would smear ahead of an onset, the envelope removes.
+- Sounds are made at 48 kHz, where they die away within 1.024 s, and are then resampled and cut or padded.
+- Filters are applied to stationary signals, envelopes afterwards. So a filter is a gain, without phase, on the bins of
+  one Fourier transform: the envelope removes what the filter smears ahead of an onset.
 - A decay is given as the time T in which a sound falls by 60 dB: its envelope is 10^(-3 t/T) = e^(-6.91 t/T).
 - A swept oscillator is the sine of its integrated frequency. For f(t) = f₁ + (f₀ - f₁) e^(-t/τ), in Hz, that is
   the phase φ(t) = f₁ t + (f₀ - f₁) τ (1 - e^(-t/τ)), in cycles.
@@ -29,33 +29,34 @@ from fauxley.errors import UsageError
 from fauxley.storage import atomic_file
 
 Signal = NDArray[np.float64]
-"""A signal in time at 48 kHz, (T,)."""
+"""A signal at 48 kHz, (T,)."""
 
 PEAK = 0.98
-"""Largest absolute sample of every sound: full scale less 0.2 dB, so that 16 bits and resampling have room."""
+"""Largest absolute sample of every sound: 0.2 dB below full scale, which leaves room for 16 bits and resampling."""
 
 _RATE = 48_000
-_LENGTH = 3 << 14  # 1.024 s, a quick size for the Fourier transform and 16384 samples at 16 kHz
+_LENGTH = 3 << 14  # 1.024 s: a fast size for the Fourier transform, and 16384 samples at 16 kHz
 _FADE_SECONDS = 0.005
 
 
 def synthesize(
     instrument: str, seed: int, sample_rate: int = 16_000, duration_seconds: float = 1.024
 ) -> NDArray[np.float32]:
-    """One drum sound, (1, T) with T = `duration_seconds` × `sample_rate`, rounded; a function of its arguments.
+    """Synthesise one drum sound: (1, T) with T = `duration_seconds` × `sample_rate`, rounded.
 
-    It starts at once, peaks at `PEAK` and ends in silence: shorter durations cut the tail with a fade of 5 ms.
+    The sound is a function of the arguments. It starts at once, peaks at `PEAK` and ends in silence; shorter durations
+    cut the tail with a fade of 5 ms.
 
     Raises:
         UsageError: the instrument is unknown, the seed negative, or the rate or duration not positive.
     """
     if instrument not in _VOICES:
-        raise UsageError(f"no instrument {instrument!r} in the kit; choose from {', '.join(INSTRUMENTS)}")
+        raise UsageError(f"the kit has no instrument {instrument!r}; choose from {', '.join(INSTRUMENTS)}")
     if seed < 0:
         raise UsageError(f"seed must be 0 or more; got {seed}")
     num_samples = round(duration_seconds * sample_rate)
     if sample_rate <= 0 or num_samples <= 0:
-        raise UsageError(f"no sound lasts {duration_seconds} s at {sample_rate} Hz; both must be positive")
+        raise UsageError(f"a sound of {duration_seconds} s at {sample_rate} Hz has no samples; both must be positive")
     rng = np.random.default_rng([*instrument.encode(), seed])
     t = np.arange(_LENGTH) / _RATE
     sound = soxr.resample(_VOICES[instrument](t, rng), _RATE, sample_rate, quality="HQ")  # (T',)
@@ -76,14 +77,14 @@ def write_kit(
 ) -> list[Path]:
     """Write `folder/LABEL/LABEL-0001.wav` (16 bits) and so on, then `manifest.csv` with file, label and license.
 
-    Writing the same kit again replaces it by itself, so a run cut short needs no care. Kits whose seeds differ
-    share no sound.
+    Writing the same kit again replaces its files by the same ones, so an interrupted call can simply be repeated. Kits
+    of different seeds share no sound.
 
     Returns:
-        The sounds' paths, instrument by instrument.
+        The paths of the sounds, instrument by instrument.
 
     Raises:
-        UsageError: `per_instrument` is not positive, or as `synthesize`.
+        UsageError: `per_instrument` is not positive, or see `synthesize`.
     """
     if per_instrument < 1:
         raise UsageError(f"per_instrument must be 1 or more; got {per_instrument}")
@@ -103,11 +104,11 @@ def write_kit(
     return written
 
 
-# The instruments. Frequencies in Hz, times in seconds.
+# The instruments. Frequencies are in Hz, times in seconds.
 
 
 def _kick(t: Signal, rng: np.random.Generator) -> Signal:
-    """A sine that falls to its pitch within tens of milliseconds, driven a little, and the click of the beater."""
+    """A sine whose pitch falls within tens of milliseconds, slightly overdriven, and the click of the beater."""
     pitch = rng.uniform(42, 62)
     body = _swept_sine(t, pitch * rng.uniform(2.5, 6), pitch, _log_uniform(rng, 0.005, 0.02))
     body = np.tanh(_log_uniform(rng, 1, 3) * body * _decay(t, _log_uniform(rng, 0.3, 0.9)))
@@ -116,7 +117,7 @@ def _kick(t: Signal, rng: np.random.Generator) -> Signal:
 
 
 def _snare(t: Signal, rng: np.random.Generator) -> Signal:
-    """The head's two lowest modes, which drop a little as the strike lets go, and the rattle of the wires."""
+    """The two lowest modes of the head, which drop a little in pitch, and the rattle of the wires."""
     pitch = rng.uniform(155, 230)
     decay = rng.uniform(0.1, 0.25)
     bend = rng.uniform(1.05, 1.5)
@@ -150,7 +151,7 @@ def _clap(t: Signal, rng: np.random.Generator) -> Signal:
 
 
 def _tom(t: Signal, rng: np.random.Generator) -> Signal:
-    """A tom: as the kick, but higher, with a shallower fall, and the skin's noise at the strike."""
+    """Like the kick, but higher, with a smaller fall in pitch, and the noise of the skin."""
     pitch = _log_uniform(rng, 75, 210)
     decay = _log_uniform(rng, 0.35, 0.95)
     body = _swept_sine(t, pitch * rng.uniform(1.3, 2), pitch, rng.uniform(0.02, 0.05)) * _decay(t, decay)
@@ -159,7 +160,7 @@ def _tom(t: Signal, rng: np.random.Generator) -> Signal:
 
 
 def _cowbell(t: Signal, rng: np.random.Generator) -> Signal:
-    """Two squares near 540 and 800 Hz, not quite a fifth apart; a hard stroke, then a ring."""
+    """Two square waves near 540 and 800 Hz, almost a fifth apart; a hard stroke, then a ring."""
     tuning = _log_uniform(rng, 0.85, 1.2)
     low, high = 540 * tuning * rng.uniform(0.98, 1.02), 800 * tuning * rng.uniform(0.98, 1.02)
     bell = _square(t, low, rng.random()) + _square(t, high, rng.random())
@@ -168,7 +169,7 @@ def _cowbell(t: Signal, rng: np.random.Generator) -> Signal:
 
 
 def _rim(t: Signal, rng: np.random.Generator) -> Signal:
-    """Stick on metal: two short modes, overdriven, and a tick."""
+    """A stick on metal: two short modes, overdriven, and a tick."""
     decay = _log_uniform(rng, 0.035, 0.12)
     low = np.cos(2 * np.pi * rng.uniform(400, 560) * t) * _decay(t, decay)
     high = np.cos(2 * np.pi * rng.uniform(1400, 2000) * t) * _decay(t, decay * rng.uniform(0.4, 0.9))
@@ -191,11 +192,11 @@ INSTRUMENTS: tuple[str, ...] = tuple(_VOICES)
 """The labels of the kit."""
 
 
-# What they are made of.
+# The building blocks.
 
 
 def _metal(t: Signal, rng: np.random.Generator) -> Signal:
-    """Six squares in no simple ratio, of which only the thicket of high partials is let through, and some hiss."""
+    """Six square waves in no simple ratio, high-passed to a thicket of partials, and some hiss."""
     tuning = _log_uniform(rng, 0.8, 1.35)
     frequencies = (205.3, 304.4, 369.6, 522.7, 540, 800)  # the TR-808's
     squares = np.sum([_square(t, tuning * frequency, rng.random()) for frequency in frequencies], axis=0)
@@ -210,9 +211,9 @@ def _swept_sine(t: Signal, start: float, end: float, seconds: float) -> Signal:
 
 
 def _square(t: Signal, frequency: float, phase: float) -> Signal:
-    """A square wave averaged over each sample period, which keeps its aliases down.
+    """A square wave averaged over each sample period, which reduces aliasing.
 
-    The average is the difference of the integral, a triangle, at both ends of the period.
+    The average is the difference of the integral, a triangle wave, at both ends of the period.
     """
     cycles = frequency * np.append(t, t[-1] + 1 / _RATE) + phase
     triangle = np.abs(2 * (cycles - np.floor(cycles)) - 1)  # a slope of ±2 a cycle
@@ -220,25 +221,25 @@ def _square(t: Signal, frequency: float, phase: float) -> Signal:
 
 
 def _noise(rng: np.random.Generator, low: float, high: float, order: int = 2) -> Signal:
-    """White noise between two frequencies, of unit standard deviation."""
+    """White noise between two frequencies, with a standard deviation of 1."""
     noise = _band(rng.standard_normal(_LENGTH), low, high, order)
     return noise / float(noise.std())
 
 
 def _band(signal: Signal, low: float, high: float, order: int = 2) -> Signal:
-    """Let pass what lies between two frequencies, with the magnitude of Butterworth filters of some order."""
+    """A bandpass with the magnitude response of Butterworth filters of some order."""
     frequency = np.fft.rfftfreq(len(signal), 1 / _RATE)
-    frequency[0] = frequency[1] / 2  # DC has no logarithm; it is stopped all the same
+    frequency[0] = frequency[1] / 2  # avoids a division by zero; the filter stops DC all the same
     gain = 1 / np.sqrt((1 + (low / frequency) ** (2 * order)) * (1 + (frequency / high) ** (2 * order)))
     return np.fft.irfft(gain * np.fft.rfft(signal), len(signal))
 
 
 def _decay(t: Signal, seconds: float, onset: float = 0) -> Signal:
-    """Silence until the onset, then an envelope that falls by 60 dB in some seconds."""
+    """An envelope: silence until the onset, then a decay by 60 dB in some seconds."""
     since = np.maximum(t - onset, 0)
     return np.asarray(np.exp(-3 * np.log(10) / seconds * since) * (t >= onset))  # thrice as fast as a power of 10
 
 
 def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    """Even in octaves, as the ear hears pitches and durations."""
+    """A number uniform in octaves, as the ear hears pitches and durations."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))

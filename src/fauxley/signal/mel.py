@@ -1,12 +1,11 @@
-"""The mel scale, and bands that are even on it: the official code's matrices from Fourier bins to mel bands.
+"""The mel scale, and the official code's matrices from Fourier bins to mel bands.
 
     mel(f) = 1127 ln(1 + f / 700 Hz)
 
-Band b is a triangle, linear in mel, that rises from the centre of band b - 1 to 1 at its own and falls to the centre of
-band b + 1; the centres are evenly spaced between two frequencies. Triangles are not divided by their area, and bin 0,
-the constant part, goes to no band. (librosa's default differs in all three: another scale, areas of 1, bin 0 as any
-other.)
-
+Band b is a triangle, linear in mel, that rises from 0 at the centre of band b - 1 to 1 at its own centre and falls to 0
+at the centre of band b + 1. The centres are evenly spaced in mel between two frequencies. Triangles are not divided by
+their area, and bin 0, the constant part, belongs to no band. (librosa's default differs in all three: another mel
+scale, areas of 1, and bin 0 treated like any other.)
 Letters: K bins, M bands.
 """
 
@@ -19,13 +18,13 @@ from fauxley.errors import UsageError
 def mel_matrix(
     num_bins: int, sample_rate: float, num_bands: int = 128, low: float = 40.0, high: float = 7800.0
 ) -> NDArray[np.float64]:
-    """The share of each bin that goes to each band, (K, M), between 0 and 1.
+    """The weight of each bin in each band, between 0 and 1: (K, M).
 
     Args:
         num_bins: K = N/2 + 1 of a transform of N samples; the last bin is half the sample rate.
         sample_rate: in Hz.
         num_bands: M.
-        low, high: Hz, where the first triangle begins and the last one ends.
+        low, high: frequencies in Hz where the first triangle begins and the last one ends.
 
     Raises:
         UsageError: the frequencies are not 0 <= low < high <= sample_rate / 2.
@@ -44,10 +43,10 @@ def mel_matrix(
 
 
 def hertz_to_mel(frequency: ArrayLike) -> NDArray[np.float64]:
-    """Frequencies in Hz on the mel scale, of the same shape."""
+    """Convert frequencies in Hz to mel, in the same shape."""
     return np.asarray(1127 * np.log1p(np.asarray(frequency, np.float64) / 700))
 
 
 def mel_to_hertz(mel: ArrayLike) -> NDArray[np.float64]:
-    """Frequencies in Hz from the mel scale; the inverse of `hertz_to_mel`."""
+    """Convert mel to frequencies in Hz; the inverse of `hertz_to_mel`."""
     return np.asarray(700 * np.expm1(np.asarray(mel, np.float64) / 1127))

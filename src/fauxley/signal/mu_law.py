@@ -1,7 +1,7 @@
-"""Companding by the μ-law (ITU-T G.711; van den Oord et al. 2016, section 2.2): few levels, fine where sound is quiet.
+"""Companding by the μ-law (ITU-T G.711; van den Oord et al. 2016, section 2.2): few levels, dense where sound is quiet.
 
-With 256 levels the step between neighbours is 1.7e-4 at silence and 0.043 at full scale. There is none at zero itself:
-silence is the level half a step above it, at -81 dB.
+With 256 levels, neighbours differ by 1.7e-4 at silence and by 0.043 at full scale. No level is exactly zero: silence is
+half a step above it, at -81 dB.
 """
 
 import math
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def compress(audio: Tensor, levels: int) -> Tensor:
-    """Samples in [-1, 1] to levels 0 ... levels - 1, int64 of the same shape. What exceeds full scale is clipped."""
+    """Quantise samples in [-1, 1] to levels 0 ... levels - 1, int64 of the same shape; others are clipped first."""
     mu = levels - 1
     audio = audio.clamp(-1, 1)
     bent = audio.sign() * torch.log1p(mu * audio.abs()) / math.log1p(mu)
@@ -19,7 +19,7 @@ def compress(audio: Tensor, levels: int) -> Tensor:
 
 
 def expand(level: Tensor, levels: int) -> Tensor:
-    """The sample in [-1, 1] that each level stands for, float32."""
+    """Convert levels to the samples in [-1, 1] that they stand for, float32."""
     mu = levels - 1
     bent = 2 * level.double() / mu - 1
     return (bent.sign() * torch.expm1(bent.abs() * math.log1p(mu)) / mu).float()

@@ -1,21 +1,21 @@
-"""Where hits begin in a long recording: footsteps, claps, drums, anything that strikes and dies away.
+"""Detection of hits in long recordings: footsteps, claps, drums, anything that strikes and dies away.
 
-The way from samples to onsets, all of it per channel-summed power, so that antiphase loses nothing:
+Onsets are found in five steps. Power is summed over channels, so that channels in antiphase do not cancel.
 
-1. Frames of 12 ms every 3 ms, each less its own mean (so an offset is nothing), become the power in 16 bands, even in
-   steps of pitch above 100 Hz.
-2. Each band is compared with its own floor, what it holds in the quietest tenth of half a minute:
-   L = 10 log₁₀(P + 4 floor). Steady noise and hum, however coloured, stay level in L, and gain cancels.
-3. The onset strength of a frame is the mean over the bands of how far L has risen in 9 ms, in dB (spectral flux; a
-   band is compared with the loudest of itself and its neighbours, so a gliding tone does not rise: Böck and Widmer,
-   "Maximum filter vibrato suppression for onset detection", DAFx 2013).
-4. An onset is a local maximum that exceeds the median of its surroundings by a threshold; half a second long, what
-   follows a hit must stand out of it to be another.
-5. Its start is found in an envelope of steps of 1 ms, going back from the peak of the attack to where that rises out
-   of what was before.
+1. Frames of 12 ms every 3 ms, each without its own mean (so an offset does not matter), become the power in 16 bands,
+   evenly spaced in pitch above 100 Hz.
+2. Each band is compared with its own floor, the level that it has in the quietest tenth of half a minute:
+   L = 10 log₁₀(P + 4 floor). Steady noise and hum of any colour stay level in L, and gain cancels.
+3. The onset strength of a frame is the mean over the bands of how far L has risen in 9 ms, in dB (spectral flux). A
+   band is compared with the loudest of itself and its neighbours, so a gliding tone does not count as a rise (Böck and
+   Widmer, "Maximum filter vibrato suppression for onset detection", DAFx 2013).
+4. An onset is a local maximum that exceeds the median of its surroundings by a threshold. For half a second after a
+   hit, another must stand out from the hit's own rattle.
+5. The start of an attack is found in an envelope of steps of 1 ms, going back from the peak of the attack to where it
+   rises out of what was before.
 
-All of it works in half minutes at fixed places, whatever blocks it is fed with: the same file gives the same onsets,
-and ten hours need hardly more memory than a minute.
+Recordings are processed in half minutes at fixed places, however the samples are divided into blocks: the same file
+gives the same onsets, and ten hours need hardly more memory than a minute.
 
 Letters: n samples in a block, C channels, N frames, B bands, K bins, S steps of the envelope.
 """
@@ -33,20 +33,20 @@ _STEP_SECONDS = 0.001  # of the envelope; everything else is a multiple of it
 _HOP, _WINDOW = 3, 12  # steps
 _LEVEL = 20  # steps: one period of 50 Hz, so that hum is as steady as it sounds
 _CHUNK = 32 * _HOP * _LEVEL  # steps that are turned into features at a time
-_SEGMENT = 15  # chunks that are searched at a time; one more is seen on either side
+_SEGMENT = 15  # chunks that are searched at a time; one more on either side serves as context
 _BANDS = 16
 _LOWEST_BAND, _HIGHEST_BAND = 60.0, 16_000.0  # Hz
 _LAG = 3  # frames
 _FLOOR_BLOCK, _FLOOR_SHARE = 16, 0.1  # frames averaged; share of these that are as quiet as the floor
 _FLOOR_FACTOR = 4.0
-_FAINTEST = 1e-8  # of the loudest so far: what is fainter is no more than rounding
+_FAINTEST = 1e-8  # of the loudest power so far: anything fainter is rounding
 _THRESHOLD_DB = 5.0
 _SURROUNDINGS = 80  # frames on either side
-_PEAK = 8  # frames on either side over which an onset is the strongest
-_MASKING_SECONDS = 0.5  # after a hit, during which what would be another must stand out of its rattle:
+_PEAK = 8  # an onset is the strongest frame within so many on either side
+_MASKING_SECONDS = 0.5  # after a hit, during which another one must stand out from its rattle:
 _MASKING_SHARE, _MASKING_RISE_DB, _MASKING_PEAK_DB = 0.4, 30.0, -25.0  # by strength, by rise in level, by level
-_FAINT_DB = -40.0  # below the louder hits of the recording: what is fainter is the background's
-_BACK, _AHEAD = 60, 25  # steps from an onset's frame, within which its attack lies
+_FAINT_DB = -40.0  # below the louder hits of the recording: anything fainter belongs to the background
+_BACK, _AHEAD = 60, 25  # steps around an onset's frame in which its attack is sought
 
 
 class Onsets(NamedTuple):
@@ -54,8 +54,8 @@ class Onsets(NamedTuple):
 
     Attributes:
         start: (N,) first sample of each attack.
-        peak: (N,) power at the height of the attack, of all channels.
-        before: (N,) power just before it.
+        peak: (N,) power at the height of the attack, over all channels.
+        before: (N,) power just before the attack.
         attack: (N,) seconds from `start` to the height.
         strength: (N,) onset strength in dB.
     """
@@ -68,12 +68,12 @@ class Onsets(NamedTuple):
 
 
 class OnsetDetector:
-    """Finds onsets in blocks that stream past.
+    """Finds onsets in audio that arrives in blocks.
 
     Args:
         sample_rate: in Hz.
-        min_gap_seconds: hits that follow one another closer than this are one.
-        sensitivity: 1; twice as much finds hits of half the onset strength.
+        min_gap_seconds: hits that follow another within this time count as part of it.
+        sensitivity: 1 by default; 2 finds hits of half the onset strength.
     """
 
     def __init__(self, sample_rate: int, min_gap_seconds: float = 0.1, sensitivity: float = 1.0) -> None:
@@ -88,14 +88,14 @@ class OnsetDetector:
         self._chunk, self._margin = self.step * _CHUNK, self.step * _WINDOW // 2  # samples
         self._pending: Float | None = None
         self._features: list[tuple[Array, Array]] = []  # band powers (N, B) and envelope (S,) of chunks still needed
-        self._first = 0  # the number of the first of those
-        self._next = 0  # the first chunk that has not been searched
+        self._first = 0  # the number of the first chunk in `_features`
+        self._next = 0  # the number of the first chunk not yet searched
         self._loudest = 0.0
         self._levels: list[Array] = []  # of all chunks
         self._found: list[Onsets] = []
 
     def add(self, block: Float) -> None:
-        """Take the next samples, `(n, C)`, into account; they must be finite."""
+        """Process the next samples (n, C), which must be finite."""
         if not len(block):
             return
         self.num_samples += len(block)
@@ -108,7 +108,7 @@ class OnsetDetector:
         self._pending = samples
 
     def finish(self) -> Onsets:
-        """The onsets of all that was added."""
+        """Process the rest, and return the onsets in everything that was added."""
         if self._pending is not None:
             missing = self._chunk + 2 * self._margin - len(self._pending)
             self._take(np.pad(self._pending, ((0, missing), (0, 0)), mode="edge"))
@@ -121,15 +121,15 @@ class OnsetDetector:
         return _only(found, _unmasked(found, self._masking, self._sensitivity))
 
     def levels(self) -> Array:
-        """The power, less the mean, of each `level_step` samples, which shows where hits end; after `finish`."""
+        """The power, without the mean, of each `level_step` samples, for finding where hits end; after `finish`."""
         return np.concatenate([np.zeros(0), *self._levels])[: -(-self.num_samples // self.level_step)]
 
     def _take(self, samples: Float) -> None:
-        """Turn a chunk, with half a window on either side, into features; search when there are enough."""
+        """Convert a chunk, with half a window on either side, to features; search when there are enough chunks."""
         if samples.any():
             power, envelope = _band_power(samples, self.step, self._bands), _envelope(samples, self.step)
             levels = _variances(samples[self._margin : -self._margin], self.level_step)
-        else:  # hours of it, where a recorder was left running or a file has holes, are passed over quickly
+        else:  # digital silence, perhaps hours of it, is passed over quickly
             power, envelope = np.zeros((_CHUNK // _HOP, self._bands.shape[1])), np.zeros(_CHUNK)
             levels = np.zeros(self._chunk // self.level_step)
         self._features.append((power, envelope))
@@ -140,9 +140,9 @@ class OnsetDetector:
             self._search(seen - 1)
 
     def _search(self, end: int) -> None:
-        """Search the chunks from the next one to `end`, and forget what is not needed any more."""
+        """Search the chunks from the next one to `end`, and forget those that are no longer needed."""
         power, envelope = (np.concatenate(column) for column in zip(*self._features, strict=True))
-        # The last chunk is filled up, with what must not pass for the floor.
+        # The last chunk is filled up with zeros, which must not pass for the floor.
         left = -(-(self.num_samples - self._first * self._chunk) // self.step)
         power, envelope = power[: -(-left // _HOP)], envelope[:left]
         strength = _onset_strength(power, _FAINTEST * self._loudest)
@@ -168,10 +168,10 @@ def _only(onsets: Onsets, which: NDArray[np.integer] | NDArray[np.bool_]) -> Ons
 
 
 def _triangles(sample_rate: int, window: int) -> Array:
-    """The share of each bin that goes to each band, (K, B)."""
+    """The weight of each bin in each band: (K, B)."""
     fft = 1 << (window - 1).bit_length()
     frequency = np.arange(fft // 2 + 1) * sample_rate / fft
-    width = 2 * sample_rate / window  # to the first zero of the window: narrower bands would repeat one another
+    width = 2 * sample_rate / window  # to the window's first zero: narrower bands would repeat each other
     edges = np.geomspace(_LOWEST_BAND, min(_HIGHEST_BAND, 0.48 * sample_rate), _BANDS + 2)
     low, centre, high = edges[:-2], edges[1:-1], edges[2:]
     rise, fall = np.maximum(centre - low, width), np.maximum(high - centre, width)
@@ -180,7 +180,7 @@ def _triangles(sample_rate: int, window: int) -> Array:
 
 
 def _band_power(samples: Float, step: int, bands: Array) -> Array:
-    """(N, B) of a chunk with its margins, one frame a hop."""
+    """The band powers (N, B) of a chunk with its margins, one frame a hop."""
     window = _WINDOW * step
     frames = np.lib.stride_tricks.sliding_window_view(samples, window, axis=0)[
         : _CHUNK * step : _HOP * step
@@ -195,28 +195,28 @@ def _band_power(samples: Float, step: int, bands: Array) -> Array:
 
 
 def _envelope(samples: Float, step: int) -> Array:
-    """The power in each step of a chunk with its margins, of what changes within four steps, (S,)."""
+    """The power in each step of a chunk with its margins, of what changes within four steps: (S,)."""
     wide, margin = 4 * step, _WINDOW * step // 2
     sums = np.cumsum(np.pad(samples, ((1, 0), (0, 0))), axis=0, dtype=np.float64)
-    mean = (sums[wide:] - sums[:-wide]) / wide  # mean[i] is that of the samples from i on
+    mean = (sums[wide:] - sums[:-wide]) / wide  # mean[i] is the mean of the samples from i on
     size = len(samples) - 2 * margin
     quick = samples[margin : margin + size] - mean[margin - wide // 2 : margin - wide // 2 + size]
     return np.asarray(np.square(quick).sum(axis=1).reshape(-1, step).mean(axis=1))
 
 
 def _variances(samples: Float, size: int) -> Array:
-    """The power, less the mean, in each `size` samples, of all channels."""
+    """The power without the mean in each `size` samples, over all channels."""
     return np.asarray(np.var(samples.reshape(-1, size, samples.shape[1]), axis=1, dtype=np.float64).sum(axis=1))
 
 
 def _onset_strength(power: Array, faintest: float) -> Array:
-    """(N,) in dB, from band powers (N, B)."""
+    """The onset strength (N,) in dB, from band powers (N, B)."""
     size = min(_FLOOR_BLOCK, len(power))
     whole = power[: len(power) // size * size]
     blocks = whole.reshape(-1, size, power.shape[1]).mean(axis=1)
     floor = np.quantile(blocks, _FLOOR_SHARE, axis=0)
     level = 10 * np.log10(power + _FLOOR_FACTOR * floor + faintest + np.finfo(np.float64).tiny)
-    # Before the beginning there is what is there at the floor.
+    # Before the first frame the level is taken to be the floor's.
     resting = 10 * np.log10((1 + _FLOOR_FACTOR) * floor + faintest + np.finfo(np.float64).tiny)
     before = np.concatenate([np.tile(resting, (_LAG, 1)), level])[: len(level)]
     wide = np.pad(before, ((0, 0), (1, 1)), mode="edge")
@@ -225,7 +225,7 @@ def _onset_strength(power: Array, faintest: float) -> Array:
 
 
 def _peaks(strength: Array, threshold: float) -> NDArray[np.int64]:
-    """Frames whose strength is the highest around and stands out of what is around."""
+    """The frames whose strength is the highest nearby and exceeds the median of the surroundings."""
     width = 2 * _PEAK + 1
     highest = np.lib.stride_tricks.sliding_window_view(np.pad(strength, _PEAK), width).max(axis=1)
     candidates = np.flatnonzero((strength == highest) & (strength >= threshold))
@@ -236,7 +236,7 @@ def _peaks(strength: Array, threshold: float) -> NDArray[np.int64]:
 
 
 def _attacks(envelope: Array, near: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], Array, Array]:
-    """The start and the height of the attack near each of the given steps, and the power there and just before."""
+    """The start and height of the attack near each of the given steps, and the power there and just before."""
     padded = np.pad(envelope, (_BACK, _AHEAD))
     around = padded[near[:, None] + np.arange(_BACK + _AHEAD)]  # (N, steps); column _BACK is the step itself
     late = around[:, _BACK - 15 :]
@@ -253,7 +253,7 @@ def _attacks(envelope: Array, near: NDArray[np.int64]) -> tuple[NDArray[np.int64
 
 
 def _merged(onsets: Onsets, gap: float) -> Onsets:
-    """Onsets with those as one that follow the first of them within `gap` samples: a heel and what it rolls over."""
+    """Merge onsets within `gap` samples of the first of them, such as a heel and the sole that follows."""
     firsts: list[int] = []
     for index, start in enumerate(onsets.start):
         if not firsts or start - onsets.start[firsts[-1]] >= gap:
@@ -265,9 +265,9 @@ def _merged(onsets: Onsets, gap: float) -> Onsets:
 
 
 def _unmasked(onsets: Onsets, decay: float, sensitivity: float) -> NDArray[np.int64]:
-    """Which are hits of their own, and not what belongs to the one before: a toe after a heel, gravel, a rattle.
+    """The onsets that are hits of their own and do not belong to the one before: a toe after a heel, gravel, a rattle.
 
-    What a hit demands of the next falls to nothing within `decay` samples.
+    A hit raises the threshold for the next ones; that falls to nothing within `decay` samples.
     """
     kept: list[int] = []
     rise_db = _decibels(onsets.peak, onsets.before)
