@@ -1,1 +1,1 @@
-"""Ways through the latents of a model: variations, paths, the latent of a real sound, knobs, choosing the best."""
+"""Tools for a model's latents: variations, paths, the latent nearest to a real sound, knobs, choosing among sounds."""

@@ -1,8 +1,8 @@
-"""What a model's own sounds are like, taken together: where to begin looking for one, and how far apart they are.
+"""An atlas of a model's own sounds: where to start a search for a sound, and how far apart the model's sounds are.
 
-An atlas holds the points (see `likeness.py`) of the sounds of the model's first seeds. The nearest of them are where a
-search for a real sound begins. And distances mean something only beside those between the model's own sounds: how far
-two of them usually are apart, and how far a new one is from the nearest of the others.
+An atlas holds the points (see `likeness.py`) of the sounds of the model's first seeds. The search for a real sound
+starts from the nearest of them. And they give distances a scale: how far apart two of the model's sounds usually are,
+and how far a sound usually is from its nearest neighbour.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Atlas:
     Attributes:
         latents: of the sounds, (N, Z).
         weights: of their labels, (N, L).
-        points: (N, P), float16, which is far more exact than the ear.
+        points: (N, P), float16, which is far more precise than the ear.
     """
 
     latents: Tensor
@@ -34,13 +34,13 @@ class Atlas:
 
     @property
     def typical(self) -> float:
-        """How far two of the sounds usually are apart: the median, in dB."""
+        """The median distance between two of the sounds, in dB."""
         count = len(self.points)
         return float(self._distances()[torch.triu(torch.ones(count, count), 1).bool()].median())
 
     @property
     def neighbour(self) -> float:
-        """How far a sound usually is from the nearest of the others: the median, in dB."""
+        """The median distance from a sound to its nearest neighbour, in dB."""
         return float(self._distances().fill_diagonal_(torch.inf).amin(1).median())
 
     def _distances(self) -> Tensor:
@@ -48,11 +48,14 @@ class Atlas:
 
 
 def atlas_of(player: Player, likeness: Likeness, wanted: Wanted, work: Work) -> Atlas:
-    """The atlas of a model's sounds of all labels, or of those asked for.
+    """Make, or take from the user's cache, the atlas of a model's sounds.
+
+    Args:
+        wanted: the labels of the sounds; None for all.
 
     Raises:
-        UsageError: labels that the model does not have.
-        CalledOffError: the work is no longer wanted.
+        UsageError: the model does not have a label.
+        CalledOffError: the work was cancelled.
     """
     count = max(_SOUNDS, _A_LABEL * len(player.labels)) if wanted is None else _SOUNDS
     latents, weights = player.synthesizer.latents(range(count)), player.weights(wanted, count)
@@ -70,5 +73,5 @@ def atlas_of(player: Player, likeness: Likeness, wanted: Wanted, work: Work) -> 
 
 
 def distances(first: Tensor, second: Tensor) -> Tensor:
-    """How unlike points (N, P) and (M, P) are, in dB: (N, M)."""
+    """The distances between points (N, P) and (M, P), in dB: (N, M)."""
     return torch.cdist(first.float().cpu(), second.float().cpu())

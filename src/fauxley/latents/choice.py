@@ -1,4 +1,4 @@
-"""Which of a model's sounds are wanted: the surest share of them, the most extreme of so many."""
+"""Which of a model's sounds are wanted: a share of them that is surest to be good, or the most extreme of many."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ Pick = Literal[
     "loudest",
     "quietest",
 ]
-# Word → property of `Description`, and whether more of it is wanted.
+# Each word's property of `Description`, and whether more of it (1) or less (-1) is wanted.
 PICKS: Mapping[str, tuple[str, int]] = {
     "brightest": ("brightness", 1),
     "darkest": ("brightness", -1),
@@ -36,53 +36,53 @@ PICKS: Mapping[str, tuple[str, int]] = {
     "loudest": ("loudness", 1),
     "quietest": ("loudness", -1),
 }
-_TIMES = 10  # as many as are wanted, to pick from
-_MOST = 1_000_000  # sounds to make and hear: days on a CPU; what is more is a slip of the pen
+_TIMES = 10  # candidates for each wanted sound, by default
+_MOST = 1_000_000  # candidates; they take days on a CPU, and asking for more must be a mistake
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which sounds are taken of more that are made and heard."""
+    """How sounds are chosen from candidates, all of which are made and analysed."""
 
     pick: Pick | None = None
-    """Take those that are the brightest, shortest, hardest, ... of so many."""
+    """Choose the sounds that are the brightest, shortest, hardest, ... of the candidates."""
     pool: int | None = None
-    """How many sounds to choose from; by default ten times as many as are wanted, or as the share to keep says."""
+    """Number of candidates; by default ten times as many as are wanted, or as many as the share to keep requires."""
     keep: float | None = None
-    """Keep this share of the sounds, the surest: without buzz and second hits, and, with a classifier, those in which
-    it hears the label best. All that is dropped is said in the sidecars."""
+    """Keep this share of the candidates: those without buzz or second hits and, with a classifier, with the clearest
+    label. Sidecars say how each sound was chosen."""
     classifier: Path | None = None
-    """What hears labels where a share is kept: a folder made by 'fauxley train-classifier'."""
+    """The classifier that judges labels when a share is kept: a folder made by 'fauxley train-classifier'."""
 
     def __post_init__(self) -> None:
         if self.keep is not None and not 0 < self.keep <= 1:
             raise UsageError(f"the share to keep must be above 0 and at most 1; got {self.keep:g}")
         if self.classifier is not None and self.keep is None:
-            raise UsageError("a classifier helps to keep the surest share of the sounds; say which share")
+            raise UsageError("a classifier helps to keep a share of the sounds; say which share")
         if self.pool is not None and self.pick is None and self.keep is None:
-            raise UsageError("say what to choose by from so many sounds: what to pick, or which share to keep")
+            raise UsageError("a pool is for choosing from it; say what to pick, or which share to keep")
 
     def __bool__(self) -> bool:
         return self.pick is not None or self.keep is not None
 
     def candidates(self, count: int) -> int:
-        """How many sounds to make in order to take `count`.
+        """The number of candidates to make in order to choose `count`.
 
         Raises:
-            UsageError: the pool is too small, or larger than anybody can mean.
+            UsageError: the pool is too small, or unreasonably large.
         """
         if not self:
             return count
         least = count if self.keep is None else -int(max(-count // self.keep, -2 * _MOST))
         wanted = least * (_TIMES if self.pick is not None else 1) if self.pool is None else self.pool
         if max(wanted, least) > _MOST:
-            raise UsageError(f"at most {_MOST:,} sounds are made to choose from; take fewer, or keep a larger share")
+            raise UsageError(f"at most {_MOST:,} sounds are made to choose from; ask for fewer, or keep a larger share")
         if wanted < least:
             raise UsageError(f"{count} sounds cannot be chosen from {wanted}; choose from {least} or more")
         return wanted
 
     def facts(self, count: int) -> dict[str, Any]:
-        """What is to be said of sounds that were chosen so; nothing of others."""
+        """The facts for the sidecar of a sound that was chosen so; empty if nothing is chosen."""
         if not self:
             return {}
         classifier = None if self.classifier is None else self.classifier.name

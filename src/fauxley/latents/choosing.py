@@ -1,14 +1,14 @@
-"""Choosing among a model's sounds: the surest share of them, and the most extreme of so many.
+"""Choosing among a model's sounds: a share that is surest to be good, and the most extreme of many.
 
-A model that is saved has no critic, so how sure a sound is has to be heard from the sound:
+A saved model has no critic, so the quality of a sound must be measured on the sound itself:
 
 - **Buzz**: tones that upsampling leaves, `artefact_db` of `evaluation/metrics/signal_measures.py`.
-- **A second hit**: a level that rises again after it has fallen. It counts where most of the sounds have none; in words
-  and long recordings it is no fault.
-- **The label**, by a classifier: the probability of the one that was asked for, or of any, if none was.
+- **A second hit**: a level that rises again after it has fallen. It counts only where most of the sounds have none; in
+  words and long recordings it is no fault.
+- **The label**, by a classifier: the probability of the label that was asked for, or of the likeliest label.
 
-Sounds are ranked by each, and the worst of a sound's ranks counts; that of the label is added to it. It is a ranking
-and no judgement: of bad sounds, too, a share is kept.
+Sounds are ranked by each. A sound's score is the worst of its first two ranks, plus its rank by label. It is a ranking,
+not a judgement: if all sounds are bad, the same share is kept.
 
 Letters: N sounds, C channels, T samples, F frames, K labels of a classifier.
 """
@@ -42,12 +42,12 @@ _AT_ONCE = 16
 
 @dataclass(frozen=True)
 class Chosen:
-    """Sounds that were chosen.
+    """The sounds that were chosen.
 
     Attributes:
-        indices: of the candidates, the best first, (M,).
-        facts: what is to be said of each, by index.
-        criteria: what the surest were chosen by, in words.
+        indices: of the chosen candidates, the best first, (M,).
+        facts: what to write beside each, by index.
+        criteria: in words, by what a share was kept.
     """
 
     indices: list[int]
@@ -57,7 +57,7 @@ class Chosen:
 
 @dataclass
 class _Heard:
-    """What was heard of candidates, a number each."""
+    """The measurements of candidates, one number each."""
 
     property: list[float] = field(default_factory=list)
     buzz: list[float] = field(default_factory=list)
@@ -77,18 +77,18 @@ def choose(
     progress: Callable[[str, int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Chosen:
-    """Choose `count` of the sounds of latents (N, Z). First the surest are kept, then the most extreme are picked.
+    """Choose `count` of the sounds of latents (N, Z): keep the share that is surest, then pick the most extreme.
 
-    Of a model with labels the surest are kept of each label, the most extreme picked of all.
+    In a model with labels the share is kept of each label; the most extreme are picked from all.
 
     Args:
-        labels: weights (N, L) of the labels of the sounds; None for a model without.
-        asked: the labels that a classifier is to hear, one a sound; None: any.
+        labels: weights (N, L) of the labels of the sounds; None for a model without labels.
+        asked: for each sound, the label that the classifier should hear; None for any.
         progress, cancelled: see `inversion.invert`.
 
     Raises:
         UsageError: the classifier does not know a label.
-        FauxleyError: fewer than `count` of the sounds are no silence.
+        FauxleyError: fewer than `count` sounds are not silent.
     """
     work = Work(progress, cancelled)
     classifier = None if choice.classifier is None else Classifier.load(choice.classifier)
@@ -119,7 +119,7 @@ def choose(
             facts[int(index)][name] = float(f"{values[index]:.5g}")
     if len(left) < count:
         raise FauxleyError(
-            f"only {len(left)} of {len(latents)} sounds are no silence; ask for fewer, or choose from more"
+            f"only {len(left)} of {len(latents)} sounds are not silent; ask for fewer, or choose from more"
         )
     indices = [int(index) for index in left[:count]]
     return Chosen(indices, {index: facts[index] for index in indices}, criteria)
@@ -128,9 +128,9 @@ def choose(
 def second_hit_db(clips: NDArray[np.floating[Any]], sample_rate: int) -> NDArray[np.float64]:
     """By how much the level of clips (N, T) rises again after it has fallen, in dB: (N,).
 
-    From the first frame of 10 ms within 6 dB of the loudest: the level over the lowest since then, neither of which
-    counts as less than 40 dB below the loudest. A sound that dies away has 0, a second hit as loud as the first up to
-    40.
+    Starting from the first frame of 10 ms within 6 dB of the loudest, this is the largest ratio of a frame's level to
+    the lowest level since then. Levels are limited to 40 dB below the loudest. A sound that only dies away has 0, one
+    with a second hit as loud as the first up to 40.
     """
     frame = max(1, round(_FRAME_SECONDS * sample_rate))
     padded = np.pad(np.asarray(clips, np.float64), ((0, 0), (0, -clips.shape[1] % frame)))
@@ -183,17 +183,17 @@ def _play(synthesizer: Synthesizer, latents: Tensor, weights: Tensor) -> NDArray
 def _surest(
     heard: _Heard, left: NDArray[np.intp], weights: NDArray[np.float32], share: float
 ) -> tuple[NDArray[np.intp], tuple[str, ...]]:
-    """The surest share of each label of the sounds `left`, the best of all labels first; and what that was told by."""
+    """The share to keep of the sounds `left`, by label; the best of all labels first. And the criteria in words."""
     criteria = ["little buzz"]
     one_hit = bool(np.median(np.array(heard.rise)[left]) < _SEVERAL_HITS_DB)
     criteria += ["one hit"] * one_hit + ["the label, by a classifier"] * bool(heard.label)
-    kept: list[tuple[int, int]] = []  # place within its label, index
+    kept: list[tuple[int, int]] = []  # rank within its label, index
     for label in np.unique(weights[left], axis=0) if weights.shape[1] else [np.zeros(0)]:
         group = left[(weights[left] == label).all(1)]
         ranks = [_rank(-np.maximum(np.array(heard.buzz)[group], _UNHEARD_BUZZ_DB))]
         if one_hit:
             ranks.append(_rank(-np.maximum(np.array(heard.rise)[group], _UNHEARD_RISE_DB)))
-        score = np.min(ranks, 0)  # a sound is as good as the worst of it
+        score = np.min(ranks, 0)  # a sound is as good as the worst of its ranks
         if heard.label:
             score = score + _rank(np.array(heard.label)[group])
         order = group[np.argsort(-score, kind="stable")][: math.ceil(share * len(group))]
@@ -202,7 +202,7 @@ def _surest(
 
 
 def _rank(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ranks from 0, the smallest, to 1; equal values have equal ranks."""
+    """Ranks from 0 for the smallest value to 1 for the largest; equal values have equal ranks."""
     ordered = np.sort(values)
     below, upto = np.searchsorted(ordered, values, "left"), np.searchsorted(ordered, values, "right")
     return (below + upto - 1) / 2 / max(1, len(values) - 1)

@@ -1,4 +1,4 @@
-"""What a sound is like, in numbers that a player's words stand for: bright, boomy, long, noisy, hard, loud.
+"""Descriptions of sounds in numbers behind musicians' words: bright, boomy, long, noisy, hard, loud.
 
 The terms are the standard ones of music information retrieval (Peeters 2004, "A large set of audio features"):
 
@@ -11,7 +11,7 @@ The terms are the standard ones of music information retrieval (Peeters 2004, "A
 | attack | attack time | from the first sample of a tenth of the peak to the first of nine tenths |
 | loudness | integrated loudness | ITU-R BS.1770-4, see `signal/cleaning.py` |
 
-Spectra are power summed over all frames, so that what is loud counts, and over channels, so that nothing cancels.
+Spectra are power summed over all frames, so loud frames count most, and over channels, so nothing cancels.
 
 Letters: C channels, T samples, F frames, K bins.
 """
@@ -28,24 +28,24 @@ from fauxley.signal.cleaning import loudness
 Float = NDArray[np.floating[Any]]
 Property = Literal["brightness", "lowness", "length", "noisiness", "attack", "loudness"]
 
-_WINDOW_SECONDS = 0.046  # 2048 samples at 44.1 kHz: lows stand apart
+_WINDOW_SECONDS = 0.046  # 2048 samples at 44.1 kHz, which resolves low frequencies
 _LOW_HZ = 150.0
 _LEVEL_SECONDS, _QUIET_DB = 0.005, -40.0
 _HEARD_FROM_HZ = 20.0
-_FLOOR = 1e-6  # of the strongest bin: what is 60 dB weaker is nothing, not infinitely far from noise
+_FLOOR = 1e-6  # of the strongest bin: the geometric mean must not become 0 because of an empty bin
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a sound is like. Silence has a loudness of -inf, and everything else 0.
+    """The description of a sound. Silence has a loudness of -inf; its other numbers are 0.
 
     Attributes:
         brightness: spectral centroid, in Hz.
         lowness: share of the energy below 150 Hz, from 0 to 1.
         length: in seconds, to 40 dB below the loudest.
-        noisiness: spectral flatness above 20 Hz, from 0, a tone, to 1, white noise; bins 60 dB below the strongest
-            count as if they were there.
-        attack: rise from a tenth to nine tenths of the peak, in seconds.
+        noisiness: spectral flatness above 20 Hz, from 0 for a tone to 1 for white noise; bins more than 60 dB below
+            the strongest count as 60 dB below.
+        attack: time in which the level rises from a tenth to nine tenths of the peak, in seconds.
         loudness: in LKFS.
     """
 
@@ -61,10 +61,10 @@ PROPERTIES: tuple[Property, ...] = tuple(field.name for field in fields(Descript
 
 
 def describe(audio: ArrayLike, sample_rate: int) -> Description:
-    """Measure a sound, (C, T) or (T,), at `sample_rate` in Hz.
+    """Describe a sound, (C, T) or (T,), at `sample_rate` in Hz.
 
     Raises:
-        UsageError: another shape, no samples, numbers that are not finite, or a rate that is not positive.
+        UsageError: the shape is wrong, there are no samples, a sample is not finite, or the rate is not positive.
     """
     x = np.atleast_2d(np.asarray(audio, np.float64))
     if x.ndim != 2 or not x.size or not np.isfinite(x).all():
@@ -89,7 +89,7 @@ def _spectrum(x: NDArray[np.float64], sample_rate: int) -> tuple[NDArray[np.floa
     """Power (K,) summed over frames and channels, and frequencies (K,)."""
     window = max(16, 1 << round(np.log2(_WINDOW_SECONDS * sample_rate)))
     hop = window // 4
-    # As much silence in front as a window is long, or the window would hide an attack at the very first sample.
+    # A window's length of silence in front, because the first window would fade out an attack at the first sample.
     padded = np.pad(x, ((0, 0), (window, window + -x.shape[1] % hop)))
     frames = np.lib.stride_tricks.sliding_window_view(padded, window, axis=1)[:, ::hop]  # (C, F, window)
     power = np.square(np.abs(np.fft.rfft(frames * np.hanning(window + 1)[:-1]))).sum((0, 1))

@@ -1,20 +1,20 @@
-"""Knobs in a player's words: directions among latents along which sounds get brighter, boomier, longer, and so on.
+"""Knobs: directions among latents along which sounds become brighter, boomier, longer and so on.
 
 A few hundred sounds of the model are described (see `descriptions.py`), and each property is regressed on the latents:
 
     p ≈ c + z · w,    w = (ZᵀZ + λI)⁻¹ Zᵀ(p - c)
 
-so that the unit vector along w is the way on which the property changes fastest, as far as it changes evenly. λ is the
-one of a few with which the model foretells each sound best from the others (leave-one-out errors, Allen's PRESS). For
-models with labels the mean of each label is taken out first, so that a knob changes a snare, not snares into hats. What
-a knob is worth is then tried on sounds that it was not found by.
+The unit vector along w is the direction in which the linear part of the property changes fastest. λ is the one of a few
+values that predicts each sound best from the others (leave-one-out errors, Allen's PRESS). In models with labels the
+mean of each label is subtracted first, so that a knob changes a snare and does not turn snares into hats. Each knob is
+then tested on sounds that were not used to find it.
 
-Beside them there are the principal directions of what the model does early on, without words for them (GANSpace,
-Härkönen et al. 2020): the principal components of the activations behind its first convolution, each regressed on the
-latents in the same way.
+There are also the principal directions of the generator's early activations, which have no words (GANSpace, Härkönen et
+al. 2020): the principal components of the activations after its first convolution, each regressed on the latents in the
+same way.
 
-A knob's position is from -1 to 1, where 1 moves a latent by three standard deviations of the prior along the knob's
-direction, √3: from the middle to about where the last of a thousand latents lies.
+A knob's position is from -1 to 1. Position 1 moves a latent along the knob's direction by √3, three standard deviations
+of the prior: about as far from the middle as the most extreme of a thousand latents.
 
 Letters: N sounds, Z latent size, J knobs.
 """
@@ -37,7 +37,7 @@ from fauxley.latents.work import Work, kept
 from fauxley.models.layers import ConvolutionLayer
 from fauxley.models.synthesizer import Synthesizer
 
-# Word → property, and whether the knob raises it.
+# Each word's property, and whether the knob raises it (1) or lowers it (-1).
 WORDS: Mapping[str, tuple[Property, int]] = {
     "brighter": ("brightness", 1),
     "boomier": ("lowness", 1),
@@ -50,12 +50,12 @@ FARTHEST = 1.0
 _PRINCIPAL = 8
 NAMES = (*WORDS, *(f"principal-{number}" for number in range(1, _PRINCIPAL + 1)))
 
-_SPAN = math.sqrt(3)  # three standard deviations of numbers uniform in [-1, 1]
-_SOUNDS_A_NUMBER, _FEWEST, _MOST = 4, 64, 512  # of the latent: sounds that knobs are found by
-_FRESH, _FRESH_SEED = 16, 2_000_003  # sounds that they are tried on, beyond those
+_SPAN = math.sqrt(3)  # three standard deviations of a number uniform in [-1, 1]
+_SOUNDS_A_NUMBER, _FEWEST, _MOST = 4, 64, 512  # sounds for finding knobs: for each number of the latent, least, most
+_FRESH, _FRESH_SEED = 16, 2_000_003  # sounds for testing knobs, other than those
 _PENALTIES = 10.0 ** np.arange(-3, 5)
 _NOTHING = 1e-9
-_FASTEST = 0.0005  # seconds of attack that are told apart
+_FASTEST = 0.0005  # seconds; shorter attacks count as equal
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,12 @@ class Knob:
 
     Attributes:
         name: "brighter", or "principal-1" and so on.
-        direction: (Z,), of length 1; of length 0 if all sounds are alike in this property.
+        direction: (Z,), of length 1, or of length 0 if all sounds are alike in this property.
         changes: the property that it was found by; None for a principal direction.
-        low, middle, high: the property's median over some fresh sounds, with the knob at -1, 0 and 1, in the units of
+        low, middle, high: the property's median over some test sounds with the knob at -1, 0 and 1, in the units of
             `Description`; NaN for a principal direction.
-        works: share of these sounds that the knob turns the right way from -1 to 1.
-        variance: for a principal direction, share of the variance of early activations; else NaN.
+        works: the share of the test sounds that change in the right direction from -1 to 1.
+        variance: for a principal direction, its share of the variance of early activations; otherwise NaN.
     """
 
     name: str
@@ -100,15 +100,15 @@ class Directions:
         """Find the knobs of a model, or take them from the user's cache.
 
         Args:
-            synthesizer: a model whose latents mean something; not a WaveNet.
-            label: a label, or the shares of a mixture: knobs of such sounds; None, of all.
-            progress: is told what is being done, and how many steps of how many are done.
-            cancelled: asked again and again whether the work is no longer wanted.
+            synthesizer: a model whose latents have a meaning; not a WaveNet.
+            label: a label, or the shares of a mixture, for whose sounds knobs are found; None for all labels.
+            progress: is called with what is being done, and the numbers of steps done and to do.
+            cancelled: is called repeatedly; if it returns True, the work ends.
 
         Raises:
-            UsageError: labels that the model does not have, or a model without such latents.
-            FauxleyError: the model makes no sounds.
-            CalledOffError: it was called off.
+            UsageError: the model does not have a label, or its latents have no meaning.
+            FauxleyError: the model's sounds are silent.
+            CalledOffError: the work was cancelled.
         """
         player, work = Player(synthesizer), Work(progress, cancelled)
         name = player.keyword("knobs", label)
@@ -116,9 +116,9 @@ class Directions:
         return cls({knob.name: knob for knob in _read(found)})
 
     def move(self, latents: Tensor, positions: Mapping[str, float]) -> Tensor:
-        """Latents (N, Z) or one (Z,) with knobs turned to positions from -1 to 1: the same shape.
+        """Turn knobs to positions from -1 to 1: latents (N, Z) or (Z,) to the same shape.
 
-        What would leave [-1, 1] stays at its edge.
+        Numbers that would leave [-1, 1] stop at its edge.
 
         Raises:
             UsageError: there is no such knob, or a position is out of range.
@@ -131,7 +131,7 @@ class Directions:
 
 
 def check_positions(positions: Mapping[str, float]) -> None:
-    """Check that there are such knobs and that they go so far. All models have the same, so this needs no search.
+    """Check names and positions of knobs. All models have the same knobs, so none has to be searched for this.
 
     Raises:
         UsageError: there is no such knob, or a position is out of range.
@@ -146,7 +146,7 @@ def check_positions(positions: Mapping[str, float]) -> None:
 
 
 def scale_of(name: Property, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values of a property as the ear has them: frequencies, times and ratios by their logarithm."""
+    """Values of a property on a scale that suits the ear: logarithms of frequencies, times and ratios."""
     match name:
         case "brightness" | "length" | "noisiness":
             return np.log(np.maximum(values, 1e-9))
@@ -165,7 +165,7 @@ def _find(player: Player, label: Wanted, work: Work) -> dict[str, Tensor]:
     described = _described(player, latents, weights, work)
     heard = np.isfinite(described).all(1)
     if heard.sum() < count // 2:
-        raise FauxleyError("most of what this model makes is silence; there are no knobs to find")
+        raise FauxleyError("most of this model's sounds are silent, so it has no knobs")
     z = _without_means(latents.numpy()[heard], weights.numpy()[heard])
     directions = []
     for name, sign in WORDS.values():
@@ -190,7 +190,7 @@ def _read(found: Mapping[str, Tensor]) -> list[Knob]:
 
 
 def _tried(player: Player, label: Wanted, directions: Tensor, work: Work) -> dict[str, Tensor]:
-    """Knobs (J, Z) on fresh sounds: the medians of each property at -1, 0 and 1, and the share that goes its way."""
+    """Test knobs (J, Z): the medians of each property at -1, 0 and 1, and the share of sounds that change rightly."""
     latents = player.synthesizer.latents(range(_FRESH_SEED, _FRESH_SEED + _FRESH))
     weights = player.weights(label, _FRESH, _FRESH_SEED)
     middle = _described(player, latents, weights, work)
@@ -207,7 +207,7 @@ def _tried(player: Player, label: Wanted, directions: Tensor, work: Work) -> dic
 
 
 def _described(player: Player, latents: Tensor, weights: Tensor, work: Work) -> NDArray[np.float64]:
-    """The properties of sounds, (N, 6); -inf in loudness for silence."""
+    """The properties of sounds: (N, 6). The loudness of silence is -inf."""
     rows: list[Description] = []
     for z, w in player.batches(latents, weights):
         clips = np.nan_to_num(player.render(z.cpu(), w.cpu()).numpy())
@@ -224,7 +224,7 @@ def _principal(
     for z, w in player.batches(latents, weights):
         rows.append(_early(player, z, w).flatten(1).cpu())
     activations = _without_means(torch.cat(rows).double().numpy(), weights.numpy())
-    gram = activations @ activations.T  # (N, N): there are fewer sounds than activations
+    gram = activations @ activations.T  # (N, N), smaller than the covariance: there are fewer sounds than activations
     variances, vectors = np.linalg.eigh(gram)
     largest = np.argsort(variances)[::-1][:_PRINCIPAL]
     coordinates = vectors[:, largest] * np.sqrt(np.maximum(variances[largest], 0))
@@ -233,7 +233,7 @@ def _principal(
 
 
 def _early(player: Player, latents: Tensor, weights: Tensor) -> Tensor:
-    """The activations behind a generator's first convolution; what it makes, if it has none."""
+    """The activations after a generator's first convolution, or its output if it has no convolution."""
     first = next((each for each in player.generator.modules() if isinstance(each, ConvolutionLayer)), None)
     seen: list[Tensor] = []
 
@@ -249,9 +249,9 @@ def _early(player: Player, latents: Tensor, weights: Tensor) -> Tensor:
 
 
 def _ridge(z: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """Weights (Z, J) by which centred latents (N, Z) foretell centred values (N, J), and the penalty chosen.
+    """Weights (Z, J) that predict centred values (N, J) from centred latents (N, Z), and the penalty chosen.
 
-    With the singular values s of Z the leave-one-out error of sound n is e_n / (1 - h_n), where h is the diagonal of
+    With the singular values s of Z, the leave-one-out error of sound n is e_n / (1 - h_n), where h is the diagonal of
     U diag(s² / (s² + λ)) Uᵀ (Golub, Heath and Wahba 1979).
     """
     u, s, vt = np.linalg.svd(z, full_matrices=False)
@@ -268,7 +268,7 @@ def _ridge(z: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[NDArray
 
 
 def _without_means(values: NDArray[np.floating[Any]], weights: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Values (N, J) less their mean, or less what weights of labels (N, L) foretell."""
+    """Subtract from values (N, J) their mean, or the part that weights of labels (N, L) predict."""
     x = np.asarray(values, np.float64)
     if not weights.shape[1]:
         return np.asarray(x - x.mean(0))
@@ -277,6 +277,6 @@ def _without_means(values: NDArray[np.floating[Any]], weights: NDArray[np.floati
 
 
 def _unit(direction: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The direction at length 1; 0 where the property is the same in all sounds."""
+    """Scale a direction to length 1; it stays 0 if the property is the same in all sounds."""
     length = float(np.linalg.norm(direction))
     return np.asarray(direction / length if length > _NOTHING else np.zeros_like(direction))

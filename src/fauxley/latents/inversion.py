@@ -1,17 +1,19 @@
-"""The nearest latent to a real sound, and honest words for how near it is.
+"""The search for the latent whose sound is nearest to a real sound, and a verdict on how near it is.
 
-1. The sound is placed where the model's sounds have their onset: as it is, and at every step up to there.
-2. Of an atlas of the model's sounds the nearest, under whichever of the places, are where the search begins.
-3. From each of them, latent and weights of labels go down the gradient of the squared distance (Adam), kept where
-   latents live: numbers in [-1, 1], weights that are positive and add up to 1. After a quarter of the steps the worse
-   three quarters of the searches are given up.
+1. The sound is shifted in time so that its onset is where the model's sounds have theirs: it is tried as it is, and
+   with the onset at every step up to there.
+2. The search starts from the sounds in an atlas of the model that are nearest to the sound, under the best shift for
+   each.
+3. From each start, gradient descent (Adam) on latent and weights of labels lowers the squared distance. Latents stay in
+   [-1, 1]; weights stay positive and sum to 1. After a quarter of the steps the worse three quarters of the searches
+   are dropped.
 
-Distances are those of `likeness.py`. What they mean is told by three others of the same model: how near a sound comes
-that the model made itself (sought in the same way, with fewer steps), how near two of its sounds come by chance, and
-how far apart they usually are.
+Distances are those of `likeness.py`. Three other distances of the same model give them a meaning: how near a search
+comes to a sound that the model made itself (with fewer steps), how far a sound is from its nearest neighbour by chance,
+and how far apart two sounds usually are.
 
-Inversion by optimisation goes back to Zhu et al. (2016) and Lipton and Tripathi (2017); that searches from a good start
-beat those from anywhere, to all who have tried it.
+Inversion by optimisation goes back to Zhu et al. (2016) and Lipton and Tripathi (2017), who already found that good
+starts are better than random ones.
 
 Letters: B searches, Z latent size, L labels, P coordinates of a point, C channels, T samples.
 """
@@ -35,24 +37,24 @@ from fauxley.models.synthesizer import Synthesizer
 
 STARTS, STEPS = 6, 80
 
-_RATE = 0.05  # of Adam, at first; falls to nothing
-_LABEL_RATE = 0.2  # of that: at full speed all sounds end as mixtures of labels that mean nothing to anybody
+_RATE = 0.05  # of Adam, at the start; it falls to zero
+_LABEL_RATE = 0.2  # relative to it; at the full rate all sounds end as mixtures of labels without a meaning
 _ONSET = 0.1  # of the peak
-_FARTHEST = 1 / 3  # of a clip: where onsets are looked for
+_FARTHEST = 1 / 3  # of a clip: onsets are sought up to here
 _PLACES = 64
 _SILENCE = 2.0**-15
-_OWN_SOUNDS, _OWN_SEED = 4, 1_000_003  # beyond those of the atlas
+_OWN_SOUNDS, _OWN_SEED = 4, 1_000_003  # seeds beyond those of the atlas
 _OWN_STARTS, _OWN_STEPS = 2, 40
 
 
 @dataclass(frozen=True)
 class Yardstick:
-    """Distances between a model's own sounds, in dB, beside which others mean something.
+    """Distances between a model's own sounds, in dB, with which other distances are compared.
 
     Attributes:
-        reach: of a sound that the model made from the nearest that a search finds.
-        neighbour: from the nearest of a few hundred others.
-        typical: of two sounds.
+        reach: from a sound that the model made to the nearest that a search finds.
+        neighbour: from a sound to the nearest of a few hundred others.
+        typical: between two sounds.
     """
 
     reach: float
@@ -60,7 +62,7 @@ class Yardstick:
     typical: float
 
     def verdict(self, distance: float) -> "Verdict":
-        """What a distance amounts to."""
+        """What a distance means, in a word."""
         if distance <= max(1.1 * self.reach, self.reach + 0.1 * (self.neighbour - self.reach)):
             return "same"
         if distance <= self.neighbour:
@@ -84,9 +86,9 @@ class Inversion:
     Attributes:
         latent: (Z,).
         weights: of the labels, (L,).
-        labels: the same by label, those that are worth naming.
+        labels: those weights by label, without negligible ones.
         audio: the model's sound, (C, T), at the level at which the model makes it.
-        target: the given sound as it was compared, (C, T): moved in time, cut or filled to the clip's length.
+        target: the given sound as it was compared, (C, T): shifted, and cut or padded to the clip's length.
         distance: between both, in dB.
         yardstick: other distances of this model.
     """
@@ -101,12 +103,12 @@ class Inversion:
 
     @property
     def verdict(self) -> Verdict:
-        """How near that is, in a word."""
+        """What the distance means, in a word."""
         return self.yardstick.verdict(self.distance)
 
     @property
     def words(self) -> str:
-        """How near that is, in a sentence with its figures."""
+        """What the distance means, in a sentence with figures."""
         y = self.yardstick
         return (
             f"{_WORDS[self.verdict]} ({self.distance:.1f} dB; this model's own sounds: {y.reach:.1f} dB when they are "
@@ -124,27 +126,27 @@ def invert(
     progress: Callable[[str, int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Inversion:
-    """Look for the latent whose sound is nearest to `audio`.
+    """Search for the latent whose sound is nearest to `audio`.
 
-    What is found out about the model on the way is kept in the user's cache; the first search of a model takes two to
-    three times as long as later ones.
+    Measurements of the model are kept in the user's cache, so the first search with a model takes two to three times as
+    long as later ones.
 
     Args:
-        synthesizer: a model whose latents mean something; not a WaveNet.
-        audio: (C, T) at the model's sample rate and of its channels, or (T,) for one; any length and level. What comes
-            before its onset does not count, nor what does not fit into a clip.
-        labels: a label, or the shares of a mixture, to look among; None looks among all, and finds the weights, too.
-        starts: searches begun.
-        steps: of the searches that are carried through.
-        progress: is told what is being done, and how many steps of how many are done.
-        cancelled: asked at every step whether the search is no longer wanted.
+        synthesizer: a model whose latents have a meaning; not a WaveNet.
+        audio: (C, T) at the model's sample rate and with its channels, or (T,) for one channel; of any length and
+            level. What precedes its onset is ignored, and so is what does not fit into a clip.
+        labels: a label, or the shares of a mixture, to search; None searches all and finds the weights, too.
+        starts: the number of searches.
+        steps: of each search that is not dropped.
+        progress: is called with what is being done, and the numbers of steps done and to do.
+        cancelled: is called at every step; if it returns True, the search ends.
 
     Raises:
-        UsageError: silence, numbers that are not finite, other channels, or a model that has no such latents.
-        CalledOffError: it was called off.
+        UsageError: the sound is silent, not finite, or has other channels, or the model's latents have no meaning.
+        CalledOffError: the search was cancelled.
     """
     if starts < 1 or steps < 1:
-        raise UsageError(f"a search takes 1 start and 1 step or more; got {starts} and {steps}")
+        raise UsageError(f"a search needs 1 start and 1 step or more; got {starts} and {steps}")
     architecture = synthesizer.architecture
     sound = _checked(audio, architecture.channels)
     player, work = Player(synthesizer), Work(progress, cancelled)
@@ -153,7 +155,7 @@ def invert(
     yardstick = _yardstick(player, likeness, atlas, labels, work)
     places = _places(sound, architecture.clip_length, likeness)
     points = likeness.of_audio(places.to(player.device))
-    nearest = distances(atlas.points, points).min(1)  # of each sound of the atlas, under its best place
+    nearest = distances(atlas.points, points).min(1)  # for each sound of the atlas, the best shift
     chosen = nearest.values.argsort()[:starts]
     work.begin("looking for the nearest sound", steps)
     search = _Search(player, likeness, free_weights=labels is None)
@@ -172,7 +174,7 @@ def invert(
 
 @dataclass(frozen=True)
 class _Found:
-    """The best of several searches: which one it was, where it ended, and how far from its target."""
+    """The best of several searches: its number, where it ended, and its distance from the target."""
 
     row: int
     latent: Tensor
@@ -182,14 +184,14 @@ class _Found:
 
 @dataclass(frozen=True)
 class _Search:
-    """Descends from latents (B, Z) and weights (B, L) towards points (B, P)."""
+    """Gradient descent from latents (B, Z) and weights (B, L) towards points (B, P)."""
 
     player: Player
     likeness: Likeness
     free_weights: bool
 
     def run(self, latents: Tensor, weights: Tensor, targets: Tensor, steps: int, work: Work) -> _Found:
-        """The best end of all."""
+        """The best result of all searches."""
         rows = torch.arange(len(latents))
         first = steps // 4
         for part in (first, steps - first):
@@ -201,7 +203,7 @@ class _Search:
     def descend(
         self, latents: Tensor, weights: Tensor, targets: Tensor, steps: int, work: Work
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The best latents and weights on each way, and their distances (B,)."""
+        """The best latents and weights of each search, and their distances (B,)."""
         device = self.player.device
         z, w, targets = (each.to(device, torch.float32).clone() for each in (latents, weights, targets))
         moved = {z.requires_grad_(): _RATE}
@@ -232,7 +234,7 @@ class _Search:
 
 
 def _yardstick(player: Player, likeness: Likeness, atlas: Atlas, wanted: Wanted, work: Work) -> Yardstick:
-    """The yardstick of a model, for sounds of these labels."""
+    """The yardstick of a model for sounds of these labels."""
 
     def measure() -> dict[str, Tensor]:
         latents = player.synthesizer.latents(range(_OWN_SEED, _OWN_SEED + _OWN_SOUNDS))
@@ -252,7 +254,7 @@ def _yardstick(player: Player, likeness: Likeness, atlas: Atlas, wanted: Wanted,
 
 
 def _places(sound: Tensor, clip_length: int, likeness: Likeness) -> Tensor:
-    """A sound (C, T) as clips (S, C, clip_length): as it is, and with its onset at one step after another."""
+    """A sound (C, T) as clips (S, C, clip_length): as it is, and shifted so that its onset is at each of some steps."""
     onset = int((sound.abs().amax(0) >= _ONSET * sound.abs().max()).int().argmax())
     steps = range(0, round(_FARTHEST * clip_length), likeness.step)[:_PLACES]
     shifts = [0, *(lead - onset for lead in steps)]
@@ -260,13 +262,13 @@ def _places(sound: Tensor, clip_length: int, likeness: Likeness) -> Tensor:
 
 
 def _shifted(sound: Tensor, shift: int, length: int) -> Tensor:
-    """The sound `shift` samples later, or earlier, cut or filled to `length`."""
+    """Shift the sound by `shift` samples (positive delays), and cut or pad it to `length`."""
     late = torch.nn.functional.pad(sound, (shift, length))
     return late[:, :length]
 
 
 def _onto_simplex(weights: Tensor) -> Tensor:
-    """The nearest weights (B, L) that are not negative and add up to 1 (Duchi et al. 2008, figure 1)."""
+    """Project onto the nearest weights (B, L) that are not negative and sum to 1 (Duchi et al. 2008, figure 1)."""
     falling = weights.sort(1, descending=True).values
     excess = falling.cumsum(1) - 1
     count = torch.arange(1, weights.shape[1] + 1, device=weights.device)
@@ -279,5 +281,5 @@ def _checked(audio: ArrayLike, channels: int) -> Tensor:
     if samples.ndim != 2 or len(samples) != channels or not np.isfinite(samples).all():
         raise UsageError(f"a sound for this model must be finite numbers, ({channels}, T); got {samples.shape}")
     if not samples.size or np.abs(samples).max() <= _SILENCE:
-        raise UsageError("the sound is silent: there is nothing to look for")
+        raise UsageError("the sound is silent")
     return torch.from_numpy(np.ascontiguousarray(samples))

@@ -1,4 +1,4 @@
-"""A model as the latent tools play it: frozen, in float32, from latents and weights of labels."""
+"""A model as the latent tools use it: frozen, in float32, a function of latents and weights of labels."""
 
 import copy
 import hashlib
@@ -12,7 +12,7 @@ from fauxley.models.network import AutoregressiveGenerator, Network
 from fauxley.models.synthesizer import Synthesizer
 
 Wanted = str | Mapping[str, float] | None
-"""A label, or the shares of a mixture, for all sounds; None: all labels in turn, or none where there are none."""
+"""A label, or the shares of a mixture, for all sounds; None for all labels in turn."""
 
 _AT_ONCE = 16  # sounds
 _WORTH_NAMING = 0.005
@@ -22,17 +22,17 @@ class Player:
     """Plays a model by latents (B, Z) and weights of labels (B, L).
 
     Raises:
-        UsageError: the model makes one sample after another, so that latents are noise without a meaning of its own.
+        UsageError: the model draws one sample after another, so its latents are noise without a meaning.
     """
 
     def __init__(self, synthesizer: Synthesizer) -> None:
         if isinstance(synthesizer.generator, AutoregressiveGenerator):
             raise UsageError(
-                "this model draws one sample after another, so its latents are mere noise: there is no nearest one to "
-                "a sound, and no direction among them means anything; this takes a model such as WaveGAN or SpecGAN"
+                "this model draws one sample after another, so its latents are noise: no latent is nearest to a sound, "
+                "and no direction has a meaning; use a model such as a WaveGAN or a SpecGAN"
             )
         self.synthesizer = synthesizer
-        # Its own, because gradients go through it to latents, and because another thread may be playing the model.
+        # A copy, because gradients flow through it to latents, and because another thread may be playing the model.
         self._generator = copy.deepcopy(synthesizer.generator).requires_grad_(False).eval()
         if isinstance(self._generator, Network):
             self._generator.precision = torch.float32
@@ -50,15 +50,15 @@ class Player:
         return self.synthesizer.labels
 
     def weights(self, wanted: Wanted, count: int, first: int = 0) -> Tensor:
-        """The weights of labels (count, L) for sounds of which `first` is the first one's seed.
+        """Convert labels to weights (count, L); `first` is the seed of the first sound.
 
         Raises:
-            UsageError: labels that the model does not have.
+            UsageError: the model does not have a label.
         """
         return self.synthesizer.label_weights(wanted, count, first)
 
     def features(self, latents: Tensor, weights: Tensor) -> Tensor:
-        """What the generator makes of them, differentiable."""
+        """The features of latents (B, Z) and weights (B, L); differentiable."""
         made: Tensor = self._generator(latents, weights) if self.labels else self._generator(latents)
         return made
 
@@ -67,19 +67,19 @@ class Player:
         return self.synthesizer.generate(latents=latents, labels=weights)
 
     def batches(self, latents: Tensor, weights: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Latents and weights, a few at a time, where the model computes."""
+        """Split latents and weights into small batches, on the model's device."""
         for start in range(0, len(latents), _AT_ONCE):
             part = slice(start, start + _AT_ONCE)
             yield latents[part].to(self.device), weights[part].to(self.device)
 
     def keyword(self, what: str, wanted: Wanted) -> str:
-        """A file's name for what was found out about sounds of these labels."""
+        """The name of a cache file for something about sounds of these labels."""
         if wanted is None:
             return what
         weights = self.weights(wanted, 1).numpy().tobytes()
         return f"{what}-{hashlib.sha256(weights).hexdigest()[:8]}"
 
     def words(self, weights: Tensor) -> dict[str, float]:
-        """The labels whose weights (L,) are worth naming."""
+        """The labels with a weight (L,) that is not negligible."""
         named = zip(self.labels, weights.tolist(), strict=True)
         return {label: round(weight, 4) for label, weight in named if weight >= _WORTH_NAMING}

@@ -1,7 +1,7 @@
-"""Long work among latents: how its progress is told, how it is called off, and what is kept of it.
+"""Long work on latents: its progress, its cancellation, and a cache of its results.
 
-What has been found out about a model is kept in the user's cache under the model's checksum. A file there that cannot
-be read is as good as none, and so is a cache that cannot be written.
+Results about a model are kept in the user's cache under the model's checksum. A file that cannot be read, or a cache
+that cannot be written, counts as no cache.
 """
 
 from collections.abc import Callable
@@ -18,19 +18,19 @@ from fauxley.storage import atomic_file
 from fauxley.user_cache import cache_folder, writable_folder
 
 CACHE = "latents"
-_VERSION = 1  # of all that is kept; rises with the ways in which it is computed
+_VERSION = 1  # of everything in the cache; raised when the way to compute something changes
 
 
 class CalledOffError(FauxleyError):
-    """The work was called off by whoever asked for it."""
+    """The work was cancelled by its caller."""
 
 
 class Work:
-    """Progress and its end.
+    """Progress and cancellation of some work.
 
     Args:
-        progress: is told what is being done, and how many steps of how many are done.
-        cancelled: asked again and again whether the work is no longer wanted.
+        progress: is called with what is being done, and the numbers of steps done and to do.
+        cancelled: is called repeatedly; if it returns True, the work ends.
     """
 
     def __init__(
@@ -42,25 +42,25 @@ class Work:
         self._what, self._done, self._total = "", 0, 0
 
     def begin(self, what: str, total: int) -> None:
-        """A stage of so many steps begins."""
+        """Begin a stage of `total` steps."""
         self._what, self._done, self._total = what, 0, total
         self.advance(0)
 
     def advance(self, steps: int) -> None:
-        """So many more steps are done.
+        """Report that `steps` more steps are done.
 
         Raises:
-            CalledOffError: the work is no longer wanted.
+            CalledOffError: the work was cancelled.
         """
         self._done += steps
         if self._cancelled is not None and self._cancelled():
-            raise CalledOffError(f"called off while {self._what}")
+            raise CalledOffError(f"cancelled while {self._what}")
         if self._progress is not None:
             self._progress(self._what, self._done, self._total)
 
 
 def kept(synthesizer: Synthesizer, name: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """What `make` finds out about a model, named tensors; from the cache, if it was found out before."""
+    """Return what `make` computes about a model, as named tensors; from the cache if it was computed before."""
     file = f"{checksum(synthesizer)[:16]}-{name}-{_VERSION}.safetensors"
     with suppress(FauxleyError, OSError, SafetensorError):
         return load((cache_folder() / CACHE / file).read_bytes())
