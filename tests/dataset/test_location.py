@@ -211,7 +211,7 @@ def test_nothing_listens_there() -> None:
 
 
 def test_what_cannot_be_opened(sounds: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="nothing is known of such URLs"):
+    with pytest.raises(UsageError, match="kind of URL is not supported"):
         Dataset.open("gopher://hole/dataset")
     with pytest.raises(FauxleyError, match=r"there is no dataset\.json"):
         Dataset.open("memory://bucket/nothing")

@@ -1,1 +1,1 @@
-"""Datasets: sounds decoded once, how they are packed, and the order in which clips are drawn."""
+"""Datasets: packing sounds once, reading them, and the order in which clips are drawn."""

@@ -1,15 +1,15 @@
-"""Finds the hits of a long recording and says where to cut it: where each begins and ends, and how its ends are faded.
+"""Finds the hits of a long recording and where to cut it: each hit's beginning and end, and its fades.
 
-A hit begins a few milliseconds ahead of its attack and ends where the next begins or its tail has fallen to silence:
-60 dB below its loudest 20 ms, or to the level of what goes on all the time. What is cut fades in over the lead and out
-over its last milliseconds, so that nothing clicks where a tail or a steady noise is cut off. Levels are left as they
-are: soft steps stay softer than loud ones, until somebody normalises each sound, as `prepare` does by default.
+A hit begins a few milliseconds before its attack. It ends where the next hit begins or its tail has fallen to silence:
+60 dB below its loudest 20 ms, or to the level of the background. Each hit is faded in over the time before its attack
+and out over its last milliseconds, so that nothing clicks where a tail or a steady noise is cut off. Levels are kept:
+soft steps stay softer than loud ones, unless each sound is normalised, as `prepare` does by default.
 
-Hits are found in the file as it is, at its own rate, so that all commands cut at the same places.
+Hits are sought in the original file at its own rate, so that all commands cut at the same places.
 
 `HitCounter` recognises long recordings of separate hits: a walk, an hour of drumming, a session of claps. Such a
-recording has several hits, most of which rise far and at once out of what was before them. Speech rises more slowly, a
-drone or a stream of noise not at all.
+recording has several hits, most of which rise fast and far above what was before them. Speech rises more slowly; a
+drone or a stream of noise does not rise at all.
 
 Letters: C channels, T samples.
 """
@@ -25,29 +25,29 @@ from fauxley.errors import UsageError
 from fauxley.signal.onsets import OnsetDetector
 from fauxley.sounds.reading import Float
 
-_QUIET_BLOCKS = 3  # of 20 ms, below the limit in a row: then a tail has ended
-_FLOOR_BLOCKS, _FLOOR_SHARE = 750, 0.1  # on either side; share of these that are as quiet as what goes on all the time
-_FLOOR_FACTOR = 2.0  # 3 dB above that floor is no tail any more
+_QUIET_BLOCKS = 3  # successive blocks of 20 ms below the limit end a tail
+_FLOOR_BLOCKS, _FLOOR_SHARE = 750, 0.1  # blocks on either side; the share of them as quiet as the background
+_FLOOR_FACTOR = 2.0  # 3 dB; what is less above the background is no tail
 
 
 @dataclass(frozen=True)
 class Cutting:
-    """Settings by which hits are found and cut. The defaults suit footsteps, claps and drums."""
+    """How hits are found and cut. The defaults suit footsteps, claps and drums."""
 
     min_gap_seconds: float = 0.1
-    """Hits that follow one another closer than this are one."""
+    """Hits that follow one another faster than this count as one."""
     sensitivity: float = 1.0
-    """More, such as 2, finds fainter hits and those within the tail of another; less, such as 0.5, fewer."""
+    """Higher values such as 2 find fainter hits and hits within another's tail; lower ones such as 0.5 find fewer."""
     pre_roll_seconds: float = 0.003
-    """How much to keep ahead of the attack, faded in."""
+    """Time to keep before the attack, faded in."""
     fade_out_seconds: float = 0.01
-    """Length of the fade at the end."""
+    """Length of the fade-out at the end."""
     silence_db: float = -60.0
-    """A tail has ended where it is so far below its loudest, in dB."""
+    """Level relative to a hit's loudest, in dB, below which its tail has ended."""
     min_length_seconds: float = 0.02
-    """Hits that are shorter than this, counted from their attack, are left out."""
+    """Hits shorter than this, counted from their attack, are left out."""
     max_length_seconds: float | None = None
-    """Hits that are longer than this are cut off there; None: no hit is."""
+    """Hits longer than this are cut off; None for no limit."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -57,7 +57,7 @@ class Cutting:
         if not 0.01 <= self.min_gap_seconds <= 60:
             raise UsageError(f"min_gap_seconds must be from 0.01 to 60; got {self.min_gap_seconds}")
         if not 0.01 <= self.sensitivity <= 100:
-            raise UsageError(f"sensitivity must be from 0.01 to 100, and is 1 by default; got {self.sensitivity}")
+            raise UsageError(f"sensitivity must be from 0.01 to 100; got {self.sensitivity}")
         if not (0 <= self.pre_roll_seconds <= 1 and 0 <= self.fade_out_seconds <= 60):
             raise UsageError(
                 "pre_roll_seconds must be from 0 to 1 and fade_out_seconds from 0 to 60; "
@@ -74,14 +74,14 @@ class Cutting:
 
 
 class Hit(NamedTuple):
-    """A stretch of a recording, in its own samples.
+    """A hit in a recording, in the recording's samples.
 
     Attributes:
-        begin: where it is cut.
+        begin: its first sample.
         attack: where its attack begins, at or after `begin`.
-        end: behind its last sample.
+        end: one past its last sample.
         stands_out_db: how far its attack rises above what was before it.
-        attack_seconds: from where the attack begins to its height.
+        attack_seconds: the duration of its attack.
     """
 
     begin: int
@@ -96,7 +96,7 @@ class Hit(NamedTuple):
 
 
 class Cutter:
-    """Finds the hits of one recording while it streams past.
+    """Finds the hits of one recording that arrives in blocks.
 
     Args:
         sample_rate: of the recording, in Hz.
@@ -109,17 +109,17 @@ class Cutter:
         self._detector = OnsetDetector(sample_rate, cutting.min_gap_seconds, cutting.sensitivity)
 
     def watch(self, blocks: Iterable[Float]) -> Iterator[Float]:
-        """Pass blocks `(n, C)` on, listening to them."""
+        """Pass blocks (n, C) on, and analyse them."""
         for block in blocks:
             self.add(block)
             yield block
 
     def add(self, block: Float) -> None:
-        """Take a block `(n, C)`, which must be finite, into account."""
+        """Analyse a block (n, C), which must be finite."""
         self._detector.add(block)
 
     def hits(self) -> list[Hit]:
-        """The hits of all that has passed, in order; none overlaps the next."""
+        """The hits in everything that was added, in order; they do not overlap."""
         onsets = self._detector.finish()
         levels, size, total = self._detector.levels(), self._detector.level_step, self._detector.num_samples
         lead, shortest = (self._samples(s) for s in (self._cutting.pre_roll_seconds, self._cutting.min_length_seconds))
@@ -141,7 +141,7 @@ class Cutter:
         return round(seconds * self._rate)
 
     def _tail_end(self, levels: NDArray[np.float64], first: int, last: int) -> int:
-        """The block in which the tail of a hit has ended that begins in block `first`; `last` if it has not by then."""
+        """The block in which the tail of a hit that begins in block `first` has ended, `last` at the latest."""
         loudest = levels[first : first + 3].max()
         floor = np.quantile(levels[max(first - _FLOOR_BLOCKS, 0) : first + _FLOOR_BLOCKS], _FLOOR_SHARE)
         limit = max(loudest * 10 ** (self._cutting.silence_db / 10), _FLOOR_FACTOR * floor)
@@ -152,7 +152,7 @@ class Cutter:
 
 
 def fade_ends(audio: Float, fade_in: int, fade_out: int) -> Float:
-    """`(C, T)` that rises over its first `fade_in` samples and falls over its last `fade_out`, at most half of it."""
+    """Fade (C, T) in over its first `fade_in` samples and out over its last `fade_out`, each at most half of it."""
     size = audio.shape[1]
     faded = audio.copy()
     fade_in, fade_out = min(fade_in, size // 2), min(fade_out, size // 2)
@@ -162,23 +162,23 @@ def fade_ends(audio: Float, fade_in: int, fade_out: int) -> Float:
 
 
 def _ramp(length: int) -> Float:
-    """From 0 towards 1 along half a cosine, (T,)."""
+    """A ramp from 0 towards 1 along half a cosine: (T,)."""
     return (0.5 - 0.5 * np.cos(np.pi * np.arange(length) / max(length, 1))).astype(np.float32)
 
 
 _LONG_SECONDS = 5.0
 _FEWEST_HITS = 5
-_RISE_DB, _ATTACK_SECONDS = 20.0, 0.012  # of most hits: at least, at most
+_RISE_DB, _ATTACK_SECONDS = 20.0, 0.012  # most hits of a recording rise at least so far, and at most so slowly
 
 
 @dataclass(frozen=True)
 class HitSummary:
-    """A count of the hits into which a file would be cut, and how long they are.
+    """The hits into which a file would be cut: how many, and how long.
 
     Attributes:
-        count: hits; 0 of a file that is no long recording of hits.
-        median_seconds: how long a hit is.
-        most_seconds: how long nine of ten are, at most.
+        count: the number of hits; 0 if the file is not a long recording of hits.
+        median_seconds: the median length of a hit.
+        most_seconds: the length that nine of ten hits do not exceed.
     """
 
     count: int = 0
@@ -187,7 +187,7 @@ class HitSummary:
 
 
 class HitCounter:
-    """Counts the hits of one file that streams past; a short file is not listened to.
+    """Counts the hits of one file that arrives in blocks; a short file is not analysed.
 
     Args:
         sample_rate: in Hz.
@@ -200,7 +200,7 @@ class HitCounter:
         self._size = 0
 
     def add(self, block: Float) -> None:
-        """Take a block `(n, C)` into account."""
+        """Analyse a block (n, C)."""
         self._size += len(block)
         self._waiting.append(block)
         if self._is_long:
@@ -209,7 +209,7 @@ class HitCounter:
             self._waiting = []
 
     def summary(self) -> HitSummary:
-        """The hits of all that was added."""
+        """The hits in everything that was added."""
         hits = self._cutter.hits() if self._is_long else []
         if len(hits) < _FEWEST_HITS:
             return HitSummary()

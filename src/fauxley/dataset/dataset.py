@@ -25,12 +25,12 @@ _ALL = slice(None)
 
 
 class Dataset:
-    """Prepared sounds, open for reading; made by `fauxley.dataset.packing.pack`, opened by `Dataset.open`."""
+    """Prepared sounds, open for reading. `fauxley.dataset.packing.pack` makes a dataset, `Dataset.open` opens it."""
 
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
         self.info = shards.info
-        # Each trainer asks again and again for the same few.
+        # A trainer asks for the same few again and again.
         self._index = lru_cache(maxsize=8)(lambda slicing: ClipIndex(slicing, shards.lengths, shards.first_files))
         self._orders = lru_cache(maxsize=8)(self._order)
 
@@ -38,19 +38,19 @@ class Dataset:
     def open(cls, place: Path | str) -> "Dataset":
         """Open a dataset: its folder, or the URL of one in shards.
 
-        What is behind a URL is fetched as it is needed into a local cache of bounded size; see `DownloadCache`.
+        Files behind a URL are fetched when they are needed, into a local cache of limited size; see `DownloadCache`.
 
         Raises:
-            FauxleyError: missing, not a dataset, of a newer format, incomplete or inconsistent.
+            FauxleyError: it is missing, not a dataset, of a newer format, incomplete or inconsistent.
         """
         return cls(open_shards(locate(place)))
 
     @property
     def folder(self) -> Path:
-        """Where it is.
+        """The folder of the dataset.
 
         Raises:
-            FauxleyError: behind a URL.
+            FauxleyError: the dataset is behind a URL.
         """
         location = self._shards.location
         if not isinstance(location, Folder):
@@ -59,12 +59,12 @@ class Dataset:
 
     @property
     def name(self) -> str:
-        """Where it is, for messages."""
+        """The name of its location, for messages."""
         return str(self._shards.location)
 
     @property
     def entries(self) -> tuple[DatasetEntry, ...]:
-        """The row of each file in manifest.csv. Of millions of files that is much: nothing in training asks for it."""
+        """The row of each file in manifest.csv. Of millions of files they are large; training does not need them."""
         return self._shards.entries
 
     @property
@@ -73,24 +73,24 @@ class Dataset:
         return self._shards.licenses
 
     def fingerprint(self, slicing: Slicing | None = None) -> str:
-        """A short hash, which differs where any sound, label or name does, or how clips are cut (None: as usual)."""
+        """A short hash of all sounds, labels and names, and of how clips are cut (None: the dataset's own slicing)."""
         settings = (self.sample_rate, self.channels, self.info.normalize, slicing or self.info.slicing)
         return hashlib.sha256(repr((settings, self._contents())).encode()).hexdigest()[:16]
 
     def _contents(self) -> Any:
-        """A value to be hashed, which differs where any sound, label or name does."""
+        """A value for hashing that depends on all sounds, labels and names."""
         if isinstance(self.info, ShardedInfo):
             return self.info.manifest_sha256, [shard.sha256 for shard in self.info.shards]
         return [(entry.file, entry.label, entry.num_samples, entry.sha256) for entry in self.entries]
 
     @property
     def sample_rate(self) -> int:
-        """In Hz."""
+        """The sample rate, in Hz."""
         return self.info.sample_rate
 
     @property
     def channels(self) -> int:
-        """How many channels every sound has."""
+        """The number of channels of every sound."""
         return self.info.channels
 
     @property
@@ -100,7 +100,7 @@ class Dataset:
 
     @property
     def lengths(self) -> NDArray[np.integer[Any]]:
-        """Samples of each file, per channel, `(F,)`."""
+        """The samples of each file, per channel: (F,)."""
         return self._shards.lengths
 
     @property
@@ -109,7 +109,7 @@ class Dataset:
         return self.info.num_samples / self.info.sample_rate
 
     def only(self, files: Sequence[int]) -> "Dataset":
-        """A dataset of the files of these indices only, in file order."""
+        """A dataset that consists only of the files with these indices, in file order."""
         return Dataset(self._shards.only(np.array(files, np.int64)))
 
     def skipped(self) -> list[Skipped]:
@@ -117,39 +117,39 @@ class Dataset:
         return self._shards.skipped()
 
     def audio(self, file: int) -> Float:
-        """The whole of the file of that index, `(C, num_samples)` float32 in [-1, 1]."""
+        """The whole file of this index: (C, num_samples) float32 in [-1, 1]."""
         return self._shards.samples(file).T.astype(np.float32) / np.float32(32768)
 
     def clips(self, slicing: Slicing | None = None) -> Clips:
-        """The clips that a slicing (None: the dataset's own) gives, in file order.
+        """The clips that a slicing gives (None: the dataset's own), in file order.
 
         Raises:
-            FauxleyError: there are none: without padding, every file is shorter than a clip.
+            FauxleyError: there are none, because without padding every file is shorter than a clip.
         """
         index = self.index(slicing)
         return index.find(np.arange(len(index)))
 
     def index(self, slicing: Slicing | None = None) -> ClipIndex:
-        """The clips of `clips`, to be looked up by number instead of listed."""
+        """The clips of `clips`, as an index by number instead of a list."""
         index: ClipIndex = self._index(slicing or self.info.slicing)
         if not len(index):
             raise FauxleyError(f"no file of {self.name} is as long as a clip; use pad_end or shorter clips")
         return index
 
     def num_clips(self, slicing: Slicing | None = None) -> int:
-        """How many clips there are: a sound has as many as its slicing makes of it."""
+        """The number of clips that a slicing gives."""
         return len(self.index(slicing))
 
     def clip_labels(self, slicing: Slicing | None = None) -> Int:
-        """`(N,)` index into `labels` of each clip; -1 where it has none."""
+        """The index into `labels` of each clip, -1 for no label: (N,)."""
         return self._shards.labels(self.clips(slicing).file)
 
     def labels_of(self, clips: Clips) -> Int:
-        """`(N,)` index into `labels` of each of these clips; -1 where it has none."""
+        """The index into `labels` of each of these clips, -1 for no label: (N,)."""
         return self._shards.labels(clips.file)
 
     def label_counts(self, slicing: Slicing | None = None) -> dict[str, int]:
-        """How many clips there are of each label that has any, and without one (""); looked up shard by shard."""
+        """The number of clips of each label that has any; "" counts those without. Counted shard by shard."""
         index = self.index(slicing)
         counts = np.zeros(len(self.labels) + 1, np.int64)
         for shard in range(len(self._shards)):
@@ -158,11 +158,11 @@ class Dataset:
         return {label: int(count) for label, count in zip(("", *self.labels), counts, strict=True) if count}
 
     def again(self) -> "Dataset":
-        """The same sounds for another thread: what a dataset remembers of its orders is for one at a time."""
+        """The same sounds for use by another thread: a dataset's cached orders serve one thread at a time."""
         return Dataset(self._shards)
 
     def read(self, clips: Clips, clip_length: int) -> NDArray[np.int16]:
-        """Cut the given clips: `(N, C, T)` int16, zeros after the end."""
+        """Cut the given clips out: (N, C, T) int16, zeros after the end."""
         batch = np.zeros((len(clips.file), self.channels, clip_length), np.int16)
         shards = self._shards.of(clips.file)
         wanted = np.unique(shards)
@@ -178,21 +178,21 @@ class Dataset:
 
     @property
     def is_local(self) -> bool:
-        """Whether all of its audio lies on this machine."""
+        """Whether all of its audio is on this machine."""
         return self._shards.is_local
 
     @property
     def total_samples(self) -> int:
-        """Per channel, of all shards."""
+        """The samples of all shards, per channel."""
         return int(self._shards.sizes.sum())
 
     def whole(self) -> Iterator[NDArray[np.int16]]:
-        """All audio, shard after shard, each `(num_samples, C)`, memory-mapped."""
+        """All audio, shard after shard, each (num_samples, C), memory-mapped."""
         for shard in range(len(self._shards)):
             yield self._shards.audio(shard)
 
     def places(self, clips: Clips) -> Int:
-        """Where the given clips begin in `whole`, end to end: `(N,)` samples."""
+        """The first sample of each of the given clips in the shards of `whole`, laid end to end: (N,)."""
         shards = self._shards.of(clips.file)
         sizes = self._shards.sizes
         places = (np.cumsum(sizes) - sizes)[shards] + clips.start
@@ -204,7 +204,7 @@ class Dataset:
     def draw(
         self, step: int, batch_size: int, seed: int, *, slicing: Slicing | None = None, balance_labels: bool = False
     ) -> tuple[Int, Clips]:
-        """Which clips make up the batch of `step`: their indices into `clips(slicing)`, `(B,)`, and where they lie."""
+        """The clips of the batch of `step`: their indices into `clips(slicing)`, (B,), and where they lie."""
         slicing = slicing or self.info.slicing
         if batch_size < 1 or step < 0:
             raise UsageError(f"batch_size must be positive and step not negative; got {batch_size} and {step}")
@@ -222,16 +222,16 @@ class Dataset:
         balance_labels: bool = False,
         rows: slice | NDArray[np.intp] = _ALL,
     ) -> NDArray[np.int16]:
-        """The batch of `step`, `(B, C, T)` int16; divide by 32768. A pure function of its arguments.
+        """The batch of `step`, (B, C, T) int16; divide by 32768. It is a pure function of the arguments.
 
         Args:
             step: counts batches from 0.
             batch_size: B.
-            seed: not negative; another seed is another order.
+            seed: not negative; another seed gives another order.
             slicing: None takes the dataset's own.
-            balance_labels: draw each label equally often instead of each clip.
-            rows: which of the B clips are read and returned. What is drawn does not depend on it, so that processes
-                which share a batch, say `slice(rank, None, world_size)`, together have exactly the whole one.
+            balance_labels: whether to draw each label equally often, instead of each clip.
+            rows: which of the B clips are read and returned. The draw does not depend on it, so processes that share a
+                batch, with rows such as `slice(rank, None, world_size)`, together get exactly the whole batch.
         """
         _, clips = self.draw(step, batch_size, seed, slicing=slicing, balance_labels=balance_labels)
         mine = Clips(*(column[rows] for column in clips))
@@ -257,7 +257,7 @@ class Dataset:
             step += 1
 
     def once(self, batch_size: int, slicing: Slicing | None = None) -> Iterator[NDArray[np.int16]]:
-        """Every clip once, in file order, `(B, C, T)` int16; the last batch may be smaller. For statistics."""
+        """Every clip once, in file order, for statistics: (B, C, T) int16; the last batch may be smaller."""
         slicing = slicing or self.info.slicing
         index = self.index(slicing)
         for first in range(0, len(index), batch_size):

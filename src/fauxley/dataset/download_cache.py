@@ -1,10 +1,11 @@
-"""Keeps copies of remote files on this machine: found by their checksum, in a folder of bounded size.
+"""A cache of remote files on this machine, found by their checksums, in a folder of limited size.
 
-Any number of processes may use it at the same time. A copy appears whole or not at all, is checked when it has come
-and again when a process first opens it, and is fetched once however many ask for it. When room is needed, what was
-opened longest ago goes; a process that still has it mapped keeps what it has.
+Any number of processes may use it at the same time. A copy appears completely or not at all, is checked when it has
+been fetched and again when a process first opens it, and is fetched only once however many ask for it. When room is
+needed, the copies that were opened longest ago are removed; a process that still has one mapped keeps it.
 
-    FAUXLEY_CACHE_SIZE  what it may hold, such as 200GB; by default 20GB. Where it is: see `fauxley.user_cache`
+    FAUXLEY_CACHE_SIZE  how large the cache may be, such as 200GB; by default 20GB. For its place see
+    `fauxley.user_cache`
 """
 
 import hashlib
@@ -26,20 +27,20 @@ from fauxley.user_cache import writable_folder
 
 Bytes = NDArray[np.uint8]
 _DEFAULT_SIZE = "20GB"
-_ABANDONED_SECONDS = 3600  # a download that has not grown for so long belongs to a process that was killed
+_ABANDONED_SECONDS = 3600  # a download that has not grown for so long belongs to a killed process
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 
 
 class DamagedError(Exception):
-    """A fetched file is not the one that was asked for; `args[0]` says in which way."""
+    """A fetched file is not the expected one; `args[0]` says how it differs."""
 
 
 class DownloadCache:
     """A folder of copies.
 
     Args:
-        folder: made when it is first needed.
-        max_bytes: what it may hold. Each download under way may exceed it until it is done.
+        folder: created when it is first needed.
+        max_bytes: the size limit. Each download in progress may exceed it temporarily.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
@@ -49,37 +50,37 @@ class DownloadCache:
 
     @classmethod
     def default(cls) -> "DownloadCache":
-        """The cache of this user, as large as FAUXLEY_CACHE_SIZE allows."""
+        """The user's cache, with the size limit of FAUXLEY_CACHE_SIZE."""
         limit = os.environ.get("FAUXLEY_CACHE_SIZE") or _DEFAULT_SIZE
         return cls(writable_folder("shards"), parse_size(limit, "FAUXLEY_CACHE_SIZE"))
 
     def map(self, sha256: str, num_bytes: int, fetch: Callable[[Path], None]) -> Bytes:
-        """A file, memory-mapped; got by `fetch`, which writes it to the path it is given, if it is not there.
+        """Memory-map a file. If it is not in the cache, `fetch` is called with the path to write it to.
 
         Raises:
             DamagedError: `fetch` wrote something else.
-            UsageError: it is larger than the whole cache may be.
+            UsageError: the file is larger than the whole cache may be.
         """
         while True:
             path = self._get(sha256, num_bytes, fetch)
             try:
                 return np.memmap(path, np.uint8, "r")
-            except FileNotFoundError:  # another process needed the room just now
+            except FileNotFoundError:  # another process has just removed it to make room
                 continue
 
     def keep(self, sha256: str, num_bytes: int, fetch: Callable[[Path], None]) -> None:
-        """Fetch a file if it is not there; see `map`."""
+        """Fetch a file if it is not in the cache; see `map`."""
         self._get(sha256, num_bytes, fetch)
 
     def _get(self, sha256: str, num_bytes: int, fetch: Callable[[Path], None]) -> Path:
         if num_bytes > self.max_bytes:
             raise UsageError(
-                f"the cache may hold {format_bytes(self.max_bytes)}, and one file takes {format_bytes(num_bytes)}; "
+                f"one file takes {format_bytes(num_bytes)}, and the cache may hold {format_bytes(self.max_bytes)}; "
                 "set FAUXLEY_CACHE_SIZE to more, such as 200GB"
             )
         path = self.folder / sha256
         self.folder.mkdir(parents=True, exist_ok=True)
-        with self._lock(sha256[:2]):  # who waits here finds it fetched
+        with self._lock(sha256[:2]):  # another process that waits here finds the file fetched
             if not self._is_whole(path, num_bytes):
                 self._make_room(num_bytes)
                 with atomic_file(path, durable=False) as partial:
@@ -91,7 +92,7 @@ class DownloadCache:
 
     def _is_whole(self, path: Path, num_bytes: int) -> bool:
         try:
-            os.utime(path)  # opened last now
+            os.utime(path)  # mark it as just opened
             if path.name not in self._checked:
                 self._check(path, path.name, num_bytes)
                 self._checked.add(path.name)
@@ -105,7 +106,7 @@ class DownloadCache:
             raise DamagedError(f"it has {actual} bytes instead of {num_bytes}")
         with path.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-                raise DamagedError("its checksum is another")
+                raise DamagedError("its checksum is wrong")
 
     def _make_room(self, num_bytes: int) -> None:
         with self._lock("room"):
@@ -114,7 +115,7 @@ class DownloadCache:
             for entry in os.scandir(self.folder):
                 try:
                     status = entry.stat()
-                except FileNotFoundError:  # a download that has got its name meanwhile
+                except FileNotFoundError:  # a finished download was renamed meanwhile
                     continue
                 if is_leftover(Path(entry.path)) and status.st_mtime < time.time() - _ABANDONED_SECONDS:
                     Path(entry.path).unlink(missing_ok=True)
@@ -139,10 +140,10 @@ class DownloadCache:
 
 
 def parse_size(text: str, what: str) -> int:
-    """Bytes from 500000, 1e9, 256MB or 1.5GiB.
+    """Parse a size such as 500000, 1e9, 256MB or 1.5GiB to bytes.
 
     Raises:
-        UsageError: it is none; `what` names it in the message.
+        UsageError: it is not a size; the message calls it `what`.
     """
     match = re.fullmatch(r"\s*(\d[\d_]*(?:\.\d*)?(?:E\+?\d{1,2})?)\s*([KMGT]I?)?B?\s*", text.upper())
     num_bytes = int(Fraction(match[1].replace("_", "")) * _UNITS[match[2] or ""]) if match else 0

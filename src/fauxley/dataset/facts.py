@@ -1,6 +1,6 @@
-"""What must be known of sounds before a model for them is chosen: their rate, their channels, how long they are.
+"""Facts about sounds that must be known before a model for them is chosen: rate, channels, lengths.
 
-A dataset knows. Of a folder a sample is decoded, so that even of a large one the answer comes within seconds.
+A dataset has these facts. For a folder a sample of its files is decoded, which takes seconds even for a large one.
 """
 
 from dataclasses import dataclass, replace
@@ -17,20 +17,20 @@ from fauxley.dataset.shared_progress import Progress
 from fauxley.errors import FauxleyError, UsageError
 
 MOST_FILES = 200
-_MOST_BYTES = 1 << 28  # of them
-_LONGEST = 4.0  # seconds of what is taken for one sound
-_WITHIN = 1.5  # clips, in which a dataset's sounds may be taken to be whole
+_MOST_BYTES = 1 << 28  # of that sample
+_LONGEST = 4.0  # seconds that a sound may have and still be learned whole
+_WITHIN = 1.5  # clips; a dataset whose sounds are no longer may have been prepared whole
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of sounds.
+    """Facts about sounds.
 
     Attributes:
         sample_rate: in Hz.
-        channels: how many.
-        seconds: nine of ten sounds are no longer, or what a clip of longer ones is to hold.
-        slicing: how clips are cut of them: see `PackSettings.slicing`.
+        channels: the number of channels.
+        seconds: nine of ten sounds are no longer than this; for long recordings, the length that a clip should have.
+        slicing: how clips are cut out of the sounds; see `PackSettings.slicing`.
     """
 
     sample_rate: int
@@ -46,17 +46,17 @@ def gather_facts(
     progress: Progress | None = None,
     n_jobs: int | None = None,
 ) -> Facts:
-    """What is to be known of a dataset, or of a folder of sounds.
+    """Gather the facts about a dataset or a folder of sounds.
 
     Args:
-        place: as for `open_or_prepare`.
-        sample_rate, channels: those wanted, instead of the sounds' own.
+        place: see `open_or_prepare`.
+        sample_rate, channels: what to use instead of the sounds' own; None for those.
         progress: called with (files done, files in all).
         n_jobs: parallel workers; None leaves it to joblib's `parallel_config`.
 
     Raises:
-        UsageError: there is nothing, or a dataset of another rate or number of channels than is wanted.
-        FauxleyError: nothing there can be used.
+        UsageError: the place is missing, or is a dataset of another rate or number of channels than asked for.
+        FauxleyError: none of the sounds can be used.
     """
     if not is_dataset(place):
         facts = facts_of(_advice(Path(place), progress, n_jobs))
@@ -68,24 +68,24 @@ def gather_facts(
     ):
         if wanted not in (None, there):
             raise UsageError(
-                f"{dataset.name} was prepared with {there} {what}, not {wanted}; prepare its sounds anew, or give "
+                f"{dataset.name} was prepared with {there} {what}, not {wanted}; prepare its sounds again, or give "
                 "their folder"
             )
     return Facts(dataset.sample_rate, dataset.channels, _seconds(dataset))
 
 
 def facts_of(advice: Advice) -> Facts:
-    """The facts on which the advice of a scan stands."""
+    """The facts that a scan's advice is based on."""
     return Facts(advice.sample_rate, advice.channels, advice.clip_seconds, advice.slicing)
 
 
 def _advice(folder: Path, progress: Progress | None, n_jobs: int | None) -> Advice:
     report = scan_folder(folder, n_jobs=n_jobs, progress=progress, most_files=MOST_FILES, most_bytes=_MOST_BYTES)
-    if report.advice is None:  # a sample of broken files; of many, some are good, maybe
+    if report.advice is None:  # all files of the sample are broken; others may be good
         report = scan_folder(folder, n_jobs=n_jobs, progress=progress)
     if report.advice is None:
         complain(report.skipped)
-        raise FauxleyError(f"there is nothing to be used in {folder}")
+        raise FauxleyError(f"no file in {folder} can be used")
     return report.advice
 
 
@@ -95,5 +95,5 @@ def _seconds(dataset: Dataset) -> float:
     if slicing.mode in ("all", "random"):
         return min(prepared, _LONGEST)
     most = float(np.percentile(dataset.lengths, 90)) / rate
-    # What was prepared as one-shots and is much longer than the clips of it has all but silent tails.
+    # Sounds prepared as one-shots that are much longer than a clip have tails that are nearly silent.
     return min(most if most <= _WITHIN * prepared else prepared, _LONGEST)

@@ -1,6 +1,6 @@
-"""Measures every file of a folder, says what is broken, and advises which settings suit it.
+"""Scanning a folder: measures every file, reports what is broken, and advises which settings suit it.
 
-Advice is a handful of rules of thumb, all in `advise`, from what training WaveGAN on small folders has taught.
+The advice consists of a few rules of thumb, all in `advise`, learned from training WaveGAN on small folders.
 """
 
 from collections import Counter, defaultdict
@@ -26,27 +26,27 @@ from fauxley.sounds.measurements import Bandwidth, Levels
 from fauxley.sounds.reading import AudioFileError, open_audio
 from fauxley.storage import hash_file
 
-_LOSSY = ("MPEG_LAYER", "VORBIS", "OPUS", "AAC", "MP2", "MP3", "AC3", "EAC3", "DCA", "WMA")  # how their names begin
+_LOSSY = ("MPEG_LAYER", "VORBIS", "OPUS", "AAC", "MP2", "MP3", "AC3", "EAC3", "DCA", "WMA")  # beginnings of names
 
 
 @dataclass(frozen=True)
 class FileReport:
-    """A file that can be used.
+    """A usable file.
 
     Attributes:
         file: name relative to the folder.
         label: "" if it has none.
         format: container and sample format or codec, such as `WAV PCM_24`.
         sample_rate: in Hz.
-        channels: how many.
+        channels: the number of channels.
         num_samples: per channel, as decoded.
         num_front: see `Levels.num_front`.
-        peak: largest |x|, full scale is 1.
+        peak: largest |x|, full scale being 1.
         rms: root mean square over all channels.
-        upsampled_from: a lower rate, in Hz, at which it seems to have been made (see `Bandwidth`); 0 if there is none.
-        problems: what is odd about it.
+        upsampled_from: the lower rate, in Hz, from which it seems to be upsampled (see `Bandwidth`); 0 if it is not.
+        problems: what is unusual about it.
         sha256: of its content.
-        hits: what it would be cut into, if it is a long recording of separate hits.
+        hits: into which it would be cut, if it is a long recording of separate hits.
     """
 
     file: str
@@ -69,13 +69,13 @@ class FileReport:
 
     @property
     def true_rate(self) -> int:
-        """The rate that its content needs, in Hz."""
+        """The sample rate that the content needs, in Hz."""
         return self.upsampled_from or self.sample_rate
 
 
 @dataclass(frozen=True)
 class Advice:
-    """Settings for `prepare` and `train` that suit a folder, what a clip is to hold, and remarks in words."""
+    """Advice for a folder: settings for `prepare` and `train`, the length of a clip, and remarks in words."""
 
     sample_rate: int
     channels: int
@@ -87,15 +87,15 @@ class Advice:
 
 @dataclass(frozen=True)
 class FolderReport:
-    """All about a folder.
+    """The result of scanning a folder.
 
     Attributes:
-        folder: what was scanned.
-        files: what can be used.
-        skipped: what cannot.
-        unlisted: what the folder's manifest.csv does not list, and so is not wanted.
+        folder: the scanned folder.
+        files: the usable files.
+        skipped: the files that cannot be used, and why.
+        unlisted: the files that the folder's manifest.csv does not list, which are therefore not used.
         duplicates: groups of files with the same content.
-        advice: None if nothing can be used.
+        advice: None if no file can be used.
     """
 
     folder: Path
@@ -112,7 +112,7 @@ class FolderReport:
 
     @property
     def labels(self) -> dict[str, int]:
-        """Number of files of each label, sorted; empty if there are none."""
+        """The number of files of each label, sorted; empty if no file has a label."""
         counts = Counter(file.label for file in self.files if file.label)
         return dict(sorted(counts.items()))
 
@@ -126,18 +126,18 @@ def scan_folder(
     most_files: int | None = None,
     most_bytes: int | None = None,
 ) -> FolderReport:
-    """Decode and measure the sounds of `folder`, a block at a time.
+    """Decode and measure the sounds of a folder.
 
     Args:
         folder: see `list_sounds`.
         where: see `list_sounds`.
         n_jobs: parallel workers; None leaves it to joblib's `parallel_config`.
         progress: called with (files done, files in all).
-        most_files, most_bytes: measure no more than about that, files from all over the folder; None: all there is.
+        most_files, most_bytes: measure about so many files or bytes, sampled from all over the folder; None for all.
 
     Raises:
-        UsageError: `folder` is missing.
-        FauxleyError: there is no audio in it.
+        UsageError: the folder is missing.
+        FauxleyError: it contains no audio.
     """
     check_jobs(n_jobs)
     catalogue = list_sounds(folder, where)
@@ -174,14 +174,14 @@ def scan_folder(
 def measure(
     folder: Path, file: str, label: str = "", warning: str = "", heard: Callable[[float], None] | None = None
 ) -> FileReport | Skipped:
-    """Decode `file` of `folder` once and report on it.
+    """Decode and measure one file.
 
     Args:
-        folder: where the file is.
+        folder: that contains the file.
         file: its name, relative to `folder`.
-        label: goes into the report.
-        warning: what is known to be odd about it, or "".
-        heard: told which share of the file is done.
+        label: for the report.
+        warning: what is already known to be unusual about it, or "".
+        heard: is called with the share of the file that is done.
     """
     levels, bandwidth = Levels(), Bandwidth()
     path = folder / file
@@ -194,14 +194,14 @@ def measure(
             info = source.info
         if defect := levels.defect():
             raise AudioFileError(path, defect)
-        sha256 = hash_file(path)  # last, for there may be gigabytes of a file that cannot be used
+        sha256 = hash_file(path)  # last, because an unusable file may have gigabytes
     except AudioFileError as error:
         return Skipped(file, error.reason)
     except OSError as error:
         return Skipped(file, f"cannot be read: {error.strerror}")
-    # Lossy codecs take highs away at any rate.
+    # Lossy codecs remove highs at any sample rate.
     upsampled_from = 0 if info.subtype.startswith(_LOSSY) else bandwidth.upsampled_from(info.sample_rate)
-    upsampled = f"nothing above {upsampled_from // 2} Hz: upsampled from {upsampled_from} Hz, or once compressed"
+    upsampled = f"nothing above {upsampled_from // 2} Hz: upsampled from {upsampled_from} Hz, or compressed before"
     problems = [*levels.warnings(source, mono=True), upsampled if upsampled_from else "", warning]
     return FileReport(
         file=file,
@@ -221,21 +221,21 @@ def measure(
 
 
 def advise(files: Sequence[FileReport]) -> Advice:
-    """Choose settings for `files`, of which there must be one at least."""
+    """Choose settings for `files`, which must not be empty."""
     seconds = np.array([file.duration_seconds for file in files])
     rates: Counter[int] = Counter()
     for file in files:
         rates[file.true_rate] += file.num_samples + 1
-    # The rate of most of the material: above it there is nothing to learn, below it highs are lost.
+    # Take the rate of most of the material: a higher rate adds nothing to learn, a lower one loses highs.
     sample_rate = min(max(rates.most_common(1)[0][0], 8000), 48000)
     most = float(np.percentile(seconds, 90))
     fronts = np.array([file.num_front / file.sample_rate for file in files])
-    if most > 4 and np.median(fronts) <= 4:  # hits with long, all but silent tails
+    if most > 4 and np.median(fronts) <= 4:  # hits with long tails that are nearly silent
         most = min(float(np.percentile(fronts, 90)), 4.0)
     one_shots = most <= 4
     clip_seconds = most if one_shots else 1.0
     hits = [file.hits for file in files if file.hits.count]
-    # By time: one take of a walk among its single steps outweighs them.
+    # Weighted by duration: one take of a walk outweighs single steps.
     of_hits = sum(file.duration_seconds for file in files if file.hits.count) > 0.5 * seconds.sum()
     if of_hits:
         one_shots = True
@@ -275,11 +275,11 @@ def _on_amount(seconds: np.ndarray, clip_seconds: float, one_shots: bool) -> lis
 
 
 def on_count(count: int) -> list[str]:
-    """What there is to say about so many clips: whether they are few."""
+    """Remarks on a number of clips, if it is small."""
     if count < 50:
-        return [f"{_some_clips(count)} is very little: expect near copies of them; some hundreds are a start"]
+        return [f"{_some_clips(count)} is very little: expect near copies of them; a few hundred are a start"]
     if count < 500:
-        return [f"{_some_clips(count)} is little: it works for one kind of sound; stop early, listen for copies"]
+        return [f"{_some_clips(count)} is little: enough for one kind of sound; stop early, and listen for copies"]
     return []
 
 
@@ -290,22 +290,22 @@ def _some_clips(count: int) -> str:
 def _on_sources(files: Sequence[FileReport], sample_rate: int) -> list[str]:
     remarks = []
     if sample_rate > 16000:
-        remarks.append(f"a sample rate of 16000 trains about {sample_rate / 16000:.1f} times as fast, without highs")
+        remarks.append(f"training at 16000 Hz is about {sample_rate / 16000:.1f} times as fast, but loses highs")
     low = [file.true_rate for file in files if file.true_rate < 0.9 * sample_rate]
     if low:
-        remarks.append(f"of a lower rate: {len(low)} of {len(files)} files; they have nothing above {max(low) // 2} Hz")
+        remarks.append(f"upsampled: {len(low)} of {len(files)} files have nothing above {max(low) // 2} Hz")
     if _are_stereo(files):
-        remarks.append("one channel, for both commands, mixes to mono, which is quicker to learn")
+        remarks.append("with one channel, for both commands, sounds are mixed to mono, which is learned faster")
     return remarks
 
 
 def _are_stereo(files: Sequence[FileReport]) -> bool:
-    """Whether most files have two channels, which are to be kept."""
+    """Whether most files have two channels, which should be kept."""
     return sum(file.channels == 2 for file in files) > len(files) / 2
 
 
 def _sample(sounds: Sequence[Sound], most_files: int | None, most_bytes: int | None) -> Sequence[Sound]:
-    """Sounds at even distances in the list of all, one at least."""
+    """A sample of the sounds at equal distances in the list, at least one."""
     count = len(sounds) if most_files is None else min(most_files, len(sounds))
     total = sum(sound.num_bytes for sound in sounds)
     if most_bytes is not None and total > most_bytes:

@@ -1,25 +1,25 @@
 """The format of a dataset's folder: its files, its tables, and how they are read and written.
 
-Others may read it too; the format version rises when it changes. Format 1:
+Other programs may read it, too; the format version is raised when it changes. Format 1:
 
     dataset.json   sample rate, channels, how it was made, totals: see `DatasetInfo`
     manifest.csv   a row for each file, in the order of the audio: see `DatasetEntry`
-    skipped.csv    file, reason, sha256 of what was not used
-    audio.int16    little-endian 16-bit samples, (num_samples, channels), one file after another, nothing between
+    skipped.csv    file, reason and sha256 of each file that was not used
+    audio.int16    little-endian 16-bit samples, (num_samples, channels), one file directly after another
 
-Format 2, of a dataset in shards, differs in what makes millions of files bearable:
+Format 2, of a dataset in shards, can hold millions of files:
 
     dataset.json        a `ShardedInfo`, which also lists the shards with their checksums
-    manifest.csv        as above, but only read when somebody asks; `offset` counts within the shard
-    lengths.uint32      samples of each file, per channel: with the next, all that training needs of the manifest,
-    labels.int32        the place of each file's label in `labels`, or -1: mapped into memory, never parsed
+    manifest.csv        as above, but read only on request; `offset` counts within the shard
+    lengths.uint32      samples of each file, per channel. With the next file it is all that training needs of the
+    labels.int32        manifest: the index of each file's label in `labels`, or -1. Both are mapped, never parsed
     audio-000000.int16  whole files up to about `shard_bytes`; then audio-000001.int16, ...
 
-There the files lie in an order that has nothing to do with their names, so that each shard is a sample of the whole.
+The files of format 2 are in random order, so that each shard is a sample of the whole.
 
-Files are whole: clips are cut on reading, by a `Slicing`. Where that is a `HitSlicing`, recordings were cut at their
-onsets: each hit has a row as if it were a file, named NAME#t=SECONDS after where it begins. A value v stands for
-v / 32768. Nothing in it depends on the time, the place or the machine it was made on.
+Files are stored whole; a `Slicing` cuts clips when they are read. If it is a `HitSlicing`, recordings were cut at their
+onsets: each hit has a row as if it were a file, named NAME#t=SECONDS after its start. A value v stands for v / 32768.
+Nothing depends on the time, the place or the machine of packing.
 """
 
 import csv
@@ -48,30 +48,30 @@ SKIPPED_FILE = "skipped.csv"
 AUDIO_FILE = "audio.int16"
 LENGTHS_FILE = "lengths.uint32"
 LABELS_FILE = "labels.int32"
-PLACE = "#t="  # between the name of a recording and where in it a hit is, as in media fragments of the W3C
+PLACE = "#t="  # between the name of a recording and the start of a hit, as in the W3C's media fragments
 _SMALL_TABLE_BYTES = 1 << 26
-_TABLE_BYTES = 1 << 29  # of a dataset in one piece; one in shards, whose index shows how many files there are, may have
-_ROW_BYTES = 4096  # for each of them
+_TABLE_BYTES = 1 << 29  # that a manifest of a dataset in one piece may have; one in shards may have
+_ROW_BYTES = 4096  # for each of its files, whose number the index shows
 LANES = 16  # of new datasets; see `fauxley.dataset.order`
 SAMPLE_RATES = range(1000, 768_001)  # Hz
 MOST_CHANNELS = 64
-MOST_VALUES = 1 << 24  # samples of a clip, all channels together: 64 channels of 262144
+MOST_VALUES = 1 << 24  # samples of a clip over all channels: 64 channels of 262144
 
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """`dataset.json`.
+    """The content of `dataset.json`.
 
     Attributes:
         format_version: of the folder.
         sample_rate: in Hz.
-        channels: how many.
+        channels: the number of channels.
         normalize: whether each file was scaled to a peak of 1.
-        where: the conditions on the columns of the source's manifest.csv, such as `split=train`.
-        slicing: how clips are cut unless one asks otherwise.
+        where: the conditions on columns of the source's manifest.csv, such as `split=train`.
+        slicing: how clips are cut by default.
         num_files: rows of manifest.csv.
-        num_samples: in all of the audio, per channel.
-        labels: the distinct labels, sorted; a label's index is its place here. Empty if there are none.
+        num_samples: of all audio, per channel.
+        labels: the distinct labels, sorted; other files refer to them by index. Empty if there are no labels.
     """
 
     format_version: int
@@ -87,7 +87,7 @@ class DatasetInfo:
 
 @dataclass(frozen=True)
 class Shard:
-    """A file of audio: how many sounds are in it, how many samples per channel, the SHA-256 of it ("": unknown)."""
+    """A file of audio: the number of its sounds, its samples per channel, and its SHA-256 ("" if unknown)."""
 
     num_files: int
     num_samples: int
@@ -96,12 +96,13 @@ class Shard:
 
 @dataclass(frozen=True)
 class ShardedInfo(DatasetInfo):
-    """`dataset.json` of a dataset in shards.
+    """The content of `dataset.json` in a dataset in shards.
 
     Attributes:
         licenses: the distinct licences, sorted.
-        shard_bytes: what a shard was not to exceed, but for a single file that does.
-        lanes: places at which a training run reads at the same time; part of its order, see `fauxley.dataset.order`.
+        shard_bytes: the size limit of a shard; only a single larger file may exceed it.
+        lanes: the number of places that a training run reads at the same time; part of its order, see
+            `fauxley.dataset.order`.
         manifest_sha256: of manifest.csv.
         lengths_sha256: of lengths.uint32.
         labels_sha256: of labels.int32.
@@ -122,16 +123,16 @@ class DatasetEntry:
     """A row of `manifest.csv`.
 
     Attributes:
-        file: name relative to the source folder, with forward slashes; of a hit, with its place behind it.
+        file: name relative to the source folder, with forward slashes; for a hit, followed by its start.
         label: "" if it has none.
-        offset: where it begins in its file of audio, in samples per channel.
+        offset: its first sample in its file of audio, counted per channel.
         num_samples: per channel.
         duration_seconds: num_samples / sample_rate.
         peak: of the decoded file before normalisation, so that its level can be restored.
         sha256: of the source file's content.
-        license: as the source's manifest.csv states it, or "".
-        warnings: what is odd about it, separated by semicolons.
-        source: who or what made it, as the source's manifest.csv states it, or "". Datasets of before lack the column.
+        license: from the source's manifest.csv, or "".
+        warnings: what is unusual about it, separated by semicolons.
+        source: who or what made it, from the source's manifest.csv, or "". Older datasets lack this column.
     """
 
     file: str
@@ -146,7 +147,7 @@ class DatasetEntry:
     source: str = ""
 
     def origin(self, slicing: Slicing) -> str:
-        """The name of the file that it was cut from, or is."""
+        """The name of the file that this row is, or is a hit of."""
         return self.file.rpartition(PLACE)[0] if isinstance(slicing, HitSlicing) else self.file
 
 
@@ -154,12 +155,12 @@ _Row = TypeVar("_Row", DatasetEntry, Skipped)
 
 
 def is_dataset(place: Path | str) -> bool:
-    """Whether sounds were prepared: a dataset's folder, or the URL of one."""
+    """Whether a place is a dataset: a dataset's folder, or the URL of one."""
     return is_url(place) or (Path(place) / INFO_FILE).is_file()
 
 
 def shard_file(number: int) -> str:
-    """The name of a shard."""
+    """The name of a shard's file."""
     return f"audio-{number:06d}.int16"
 
 
@@ -167,7 +168,7 @@ def read_info(location: Location) -> DatasetInfo:
     """Read dataset.json.
 
     Raises:
-        FauxleyError: missing, not a dataset, of another format version, or senseless.
+        FauxleyError: it is missing, not a dataset's, of another format version, or inconsistent.
     """
     content = location.read(INFO_FILE, MOST_BYTES)
     data = parse_versioned(content, f"{location}: {INFO_FILE}", "dataset", (FORMAT_VERSION, SHARDED_VERSION))
@@ -177,12 +178,12 @@ def read_info(location: Location) -> DatasetInfo:
     except FauxleyError as error:
         raise location.broken(f"{INFO_FILE}: {error}") from error
     if type(info) is not kind or not _makes_sense(info):
-        raise location.broken(f"{INFO_FILE} makes no sense")
+        raise location.broken(f"{INFO_FILE} is inconsistent")
     return info
 
 
 def _makes_sense(info: DatasetInfo) -> bool:
-    """Whether its numbers can be those of a dataset; whether they are shows when the audio is opened."""
+    """Whether these numbers are possible. Whether they are right shows when the audio is opened."""
     return (
         info.sample_rate in SAMPLE_RATES
         and 1 <= info.channels <= MOST_CHANNELS
@@ -213,7 +214,7 @@ def write_index(folder: Path, entries: Sequence[DatasetEntry], labels: Sequence[
     """Write lengths.uint32 and labels.int32.
 
     Raises:
-        FauxleyError: a file is longer than the index can say.
+        FauxleyError: a file is too long for the index.
     """
     longest = max(entries, key=lambda entry: entry.num_samples)
     if longest.num_samples >= 1 << 32:
@@ -229,7 +230,7 @@ def write_info(folder: Path, info: DatasetInfo) -> None:
 
 
 def _write_rows(path: Path, row_type: type[_Row], rows: Sequence[_Row]) -> None:
-    # File names are bytes, not always text: surrogateescape writes those bytes as they are.
+    # File names are bytes, not always valid text: surrogateescape writes those bytes unchanged.
     with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(field.name for field in fields(row_type))
@@ -241,7 +242,7 @@ def _read_rows(location: Location, name: str, row_type: type[_Row], info: Datase
     most = _SMALL_TABLE_BYTES + _ROW_BYTES * info.num_files if isinstance(info, ShardedInfo) else _TABLE_BYTES
     content = location.read(name, most, sha256)
     try:
-        if b"\0" in content:  # a hole in the disk takes no room there, but much as text
+        if b"\0" in content:  # a sparse file takes no room on the disk, but much in memory as text
             raise ValueError("it is not text")
         reader = csv.DictReader(StringIO(content.decode("utf-8", "surrogateescape"), newline=""), strict=True)
         missing = {field.name for field in fields(row_type) if field.default is not MISSING}

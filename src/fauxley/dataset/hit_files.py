@@ -1,4 +1,4 @@
-"""Writes the hits of recordings as files of their own, at the recording's rate, channels and level."""
+"""Writing the hits of recordings as separate files, at the recording's rate, channels and level."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -17,25 +17,25 @@ from fauxley.sounds.writing import write_audio
 _SUBTYPES = {
     "wav": {"PCM_24": "PCM_24", "PCM_32": "PCM_24", "FLOAT": "FLOAT", "DOUBLE": "FLOAT"},
     "flac": {"PCM_24": "PCM_24", "PCM_32": "PCM_24", "FLOAT": "PCM_24", "DOUBLE": "PCM_24"},
-}  # by that of the recording; else 16 bits
+}  # by the recording's sample format; otherwise 16 bits
 
 
 @dataclass(frozen=True)
 class HitFile:
-    """A row of cuts.csv: a hit that was written, and where it was.
+    """A row of cuts.csv: a hit that was written, and its place in the recording.
 
     Attributes:
         file: its name, relative to the folder of cuts, with forward slashes.
-        source: the recording's, relative to its folder.
+        source: the recording's name, relative to the recordings' folder.
         label: "" if it has none.
-        start_seconds: where it begins in the recording.
-        seconds: how long it is.
-        start_sample: where it begins, in samples of the recording.
-        num_samples: how long it is, per channel.
+        start_seconds: the hit's start in the recording.
+        seconds: its duration.
+        start_sample: its start, in samples of the recording.
+        num_samples: its duration in samples, per channel.
         sample_rate: in Hz.
-        channels: how many.
+        channels: the number of channels.
         peak_dbfs: its largest |x| in dB relative to full scale.
-        license: as the folder's manifest.csv states it, or "".
+        license: from the recordings' manifest.csv, or "".
     """
 
     file: str
@@ -52,10 +52,10 @@ class HitFile:
 
 
 def find_hits(path: Path, cutting: Cutting) -> tuple[AudioFileInfo, list[Hit]]:
-    """Find the hits of a recording; returns what the recording is, and them.
+    """Find the hits of a recording; returns the recording's properties and the hits.
 
     Raises:
-        AudioFileError: it cannot be used.
+        AudioFileError: the recording cannot be used.
     """
     levels = Levels()
     with open_audio(path) as source:
@@ -69,16 +69,16 @@ def find_hits(path: Path, cutting: Cutting) -> tuple[AudioFileInfo, list[Hit]]:
 
 
 def read_hits(path: Path, hits: Sequence[Hit], cutting: Cutting) -> Iterator[Float]:
-    """The sounds of these hits of a recording, in order, each `(C, T)`, faded; decodes as far as it must.
+    """Read hits of a recording, in order, each (C, T) and faded; decodes no further than the last hit.
 
     Raises:
-        AudioFileError: it cannot be used.
+        AudioFileError: the recording cannot be used.
     """
     with open_audio(path) as source:
         fade_out = round(cutting.fade_out_seconds * source.info.sample_rate)
         blocks = source.blocks()
         held = np.zeros((0, source.info.channels), np.float32)
-        begin = 0  # where in the recording `held` begins
+        begin = 0  # the sample at which `held` begins
         for hit in hits:
             held, begin = held[max(hit.begin - begin, 0) :], begin + min(max(hit.begin - begin, 0), len(held))
             parts = [held]
@@ -100,7 +100,7 @@ def read_hits(path: Path, hits: Sequence[Hit], cutting: Cutting) -> Iterator[Flo
 def write_hits(
     folder: Path, sound: Sound, stem: str, out: Path, ending: str, cutting: Cutting
 ) -> list[HitFile] | Skipped:
-    """Write the hits of a recording of `folder` below `out` as STEM-0001 and so on, as .wav or .flac by `ending`."""
+    """Write the hits of a recording of `folder` to `out` as STEM-0001 and so on; `ending` is .wav or .flac."""
     path = folder / sound.file
     written = []
     try:
@@ -112,13 +112,13 @@ def write_hits(
             written.append(_describe(name, sound, hit, audio, info.sample_rate))
     except AudioFileError as error:
         return Skipped(sound.file, error.reason)
-    return written or Skipped(sound.file, "no hit in it: nothing stands out of what goes on all the time")
+    return written or Skipped(sound.file, "no hits: nothing stands out from the background")
 
 
 def file_stems(sounds: Sequence[Sound]) -> list[str]:
-    """Where the hits of each recording go, without number and ending: its own name, below the folder of its label.
+    """The path of each recording's hits, without number and ending: the recording's name below a folder of its label.
 
-    Each is another, on systems that do not tell upper from lower case too.
+    All are different, on systems that ignore case, too.
     """
     stems: list[str] = []
     taken: set[str] = set()
@@ -140,7 +140,7 @@ def file_stems(sounds: Sequence[Sound]) -> list[str]:
 
 
 def _plain(name: str) -> str:
-    """A name that every system can have for a file or folder."""
+    """A name that every system allows for a file or folder."""
     plain = re.sub(r"[^\w .+@()=,-]", "_", name.encode("utf-8", "replace").decode(), flags=re.UNICODE).strip(" .")
     return plain or "_"
 

@@ -1,13 +1,13 @@
 """Where a dataset is: in a folder, or behind a URL of object storage or of a web server.
 
-Whoever reads a dataset asks its location for files by name, and gets them mapped into memory: themselves, or copies
-in a local cache. A URL may hold a password or a signature, so no message shows more of it than `redact` leaves, nor the
-text of an error of the library that fetched it.
+Readers of a dataset ask its location for files by name, and get them mapped into memory: the files themselves, or
+copies in a local cache. A URL may contain a password or a signature, so messages show only what `redact` leaves, and
+never the text of an error of the library that fetched it.
 
-URLs are s3://, gs://, hf://, https:// and whatever else fsspec knows. Files are fetched whole, each checked by its
-checksum, into the local `DownloadCache`: training reads every clip of a shard, so that fetching clip by clip would ask
-the server ten thousand times for what one request brings. What goes wrong on the way is tried again a few times; what
-will not get better, such as a missing file, is not.
+URLs are s3://, gs://, hf://, https:// and whatever else fsspec supports. Files are fetched whole into the local
+`DownloadCache`, and each is checked by its checksum. Training reads every clip of a shard, so fetching clip by clip
+would take ten thousand requests instead of one. Errors that may go away are retried a few times; others, such as a
+missing file, are not.
 """
 
 import errno
@@ -31,74 +31,74 @@ from fauxley.errors import FauxleyError, UsageError, printable
 from fauxley.machine import format_bytes
 from fauxley.serialization import read_file
 
-_WAITS = (0.5, 2.0, 8.0)  # seconds before each further attempt
+_WAITS = (0.5, 2.0, 8.0)  # seconds before each retry
 _FETCHERS = 4
 _REMEMBERED = 1024
 _T = TypeVar("_T")
-# Up to an @ in the place of the host; or, where a colon is not followed by a port, up to the last @ there is.
+# Up to an @ in the host's part; or, where a colon is not followed by a port, up to the last @.
 _USER = re.compile(r"(?<=://)([^/?#]*@|[^/?#]*:(?!\d*([/?#]|$)).*@)")
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 def is_url(text: Path | str) -> bool:
-    """Whether it is a URL and not the name of a folder."""
+    """Whether a place is a URL and not the name of a folder."""
     return isinstance(text, str) and _URL.match(text) is not None
 
 
 def redact(url: str) -> str:
-    """A URL without user, password, query and fragment; also one whose password should have been quoted."""
+    """A URL without user, password, query and fragment, even if its password is not quoted as it should be."""
     return re.split(r"[?#]", _USER.sub("", url), maxsplit=1)[0]
 
 
 def locate(place: Path | str, cache: DownloadCache | None = None) -> "Location":
-    """The location that a user named: a folder or a URL, whose files are kept in `cache` (None: the default one)."""
+    """The location that a user named: a folder, or a URL, whose files are kept in `cache` (None: the user's cache)."""
     return Remote(str(place), cache or DownloadCache.default()) if is_url(place) else Folder(Path(place))
 
 
 class Location(ABC):
-    """A place that holds the files of a dataset. As text: a name for messages."""
+    """A place that holds the files of a dataset. `str` gives its name for messages."""
 
     @abstractmethod
     def read(self, name: str, most_bytes: int, sha256: str = "") -> bytes:
-        """The content of a file as it is now.
+        """Read the present content of a file.
 
         Args:
             name: of the file.
-            most_bytes: what it may have; what is longer is not read.
-            sha256: what its content must be, "" if that is not known; checked where it travels, not on a disk.
+            most_bytes: the largest size allowed; a larger file is not read.
+            sha256: the expected checksum, "" if unknown; checked for files that come over a network.
 
         Raises:
-            FauxleyError: there is no such file here, or a longer one.
+            FauxleyError: there is no such file, or it is too large.
         """
 
     @abstractmethod
     def map(self, name: str, num_bytes: int, sha256: str) -> Bytes:
-        """The content of a file, memory-mapped.
+        """Memory-map a file.
 
         Args:
             name: of the file.
-            num_bytes: what its size must be.
-            sha256: what its content must be; checked where it travels, not on a disk.
+            num_bytes: the expected size.
+            sha256: the expected checksum; checked for files that come over a network.
 
         Raises:
-            FauxleyError: it cannot be had, or is not as it must be.
+            FauxleyError: the file cannot be read, or is not the expected one.
         """
 
     @abstractmethod
     def check(self, name: str, num_bytes: int, sha256: str) -> None:
-        """Raise what `map` would raise, as far as that can be told without reading the file."""
+        """Raise the errors of `map` that show without reading the file."""
 
     @abstractmethod
     def ask(self, files: Sequence[tuple[str, int, str]]) -> None:
-        """Say that these (name, num_bytes, sha256) will soon be wanted."""
+        """Announce that these files (name, num_bytes, sha256) will be needed soon."""
 
     @abstractmethod
     def expect(self, num_bytes: int) -> None:
-        """Say how many bytes will be read from in turn."""
+        """Announce how many bytes will be in use at the same time."""
 
     @abstractmethod
     def broken(self, what: str) -> FauxleyError:
-        """The error that says what is damaged and how to mend it."""
+        """An error that says what is damaged and how to mend it."""
 
 
 class Folder(Location):
@@ -128,7 +128,7 @@ class Folder(Location):
             raise self.broken(f"{name} has {actual} bytes instead of {num_bytes}")
 
     def ask(self, files: Sequence[tuple[str, int, str]]) -> None:
-        pass  # the disk's own cache knows better
+        pass  # the operating system caches files
 
     def expect(self, num_bytes: int) -> None:
         pass
@@ -142,9 +142,9 @@ class Remote(Location):
 
     Args:
         url: as the user gave it.
-        cache: where copies are kept.
-        pace: how slow the server may be.
-        waits: seconds before each further attempt.
+        cache: for the copies.
+        pace: the slowest that the server may be.
+        waits: seconds before each retry.
     """
 
     def __init__(self, url: str, cache: DownloadCache, pace: Pace = Pace(), waits: Sequence[float] = _WAITS) -> None:  # noqa: B008
@@ -162,7 +162,7 @@ class Remote(Location):
         def fetch() -> bytes:
             content = transfer.read(self._file_url(name), most_bytes, self._pace)
             if sha256 and hashlib.sha256(content).hexdigest() != sha256:
-                raise DamagedError("its checksum is another")
+                raise DamagedError("its checksum is wrong")
             return content
 
         return self._persist(name, fetch)
@@ -174,7 +174,7 @@ class Remote(Location):
     def check(self, name: str, num_bytes: int, sha256: str) -> None:
         if not re.fullmatch("[0-9a-f]{64}", sha256):
             raise FauxleyError(
-                f"{self} is not in shards, so it cannot be read over a network; prepare it in shards, such as of 256 MB"
+                f"{self} is not in shards, so it cannot be read over a network; prepare it in shards of, say, 256 MB"
             )
 
     def ask(self, files: Sequence[tuple[str, int, str]]) -> None:
@@ -205,13 +205,13 @@ class Remote(Location):
         return f"{base.rstrip('/')}/{name}{mark}{query}"
 
     def _persist(self, name: str, attempt: Callable[[], _T]) -> _T:
-        """Try, and try again what may get better; errors are told in our own words, for theirs may hold secrets."""
+        """Try, and retry what may succeed later. Errors are told in our own words, because theirs may hold secrets."""
         for wait in (*self._waits, None):
             try:
                 return attempt()
             except FauxleyError:
                 raise
-            except Exception as error:  # each library has its own
+            except Exception as error:  # every library raises its own
                 if hopeless := self._hopeless(name, error):
                     raise hopeless from None
                 reason = _reason(error)
@@ -220,13 +220,13 @@ class Remote(Location):
         raise FauxleyError(f"{self}: {name} {reason} (tried {len(self._waits) + 1} times)")
 
     def _hopeless(self, name: str, error: Exception) -> FauxleyError | None:
-        """The error to tell the user if trying again is of no use, else None."""
+        """The error for the user if retrying is of no use, otherwise None."""
         if isinstance(error, ImportError):
             return UsageError(f"{self} needs more libraries: pip install 'fauxley[remote]'")
         if isinstance(error, ValueError) and "Protocol not known" in str(error):
-            return UsageError(f"{self}: nothing is known of such URLs; s3, gs, hf and https will do")
+            return UsageError(f"{self}: this kind of URL is not supported; use s3, gs, hf or https")
         if isinstance(error, ValueError):
-            return UsageError(f"{self} is no address that can be read")
+            return UsageError(f"{self} is not an address that can be read")
         if isinstance(error, TransferError) and error.hopeless:
             return FauxleyError(f"{self}: {name} {_reason(error)}")
         if isinstance(error, OSError) and self._is_local(error):
@@ -235,7 +235,7 @@ class Remote(Location):
                 "FAUXLEY_CACHE_DIR or FAUXLEY_CACHE_SIZE"
             )
         if isinstance(error, FileNotFoundError):
-            return FauxleyError(f"{self} is no dataset, or not all of it: there is no {name}")
+            return FauxleyError(f"{self} is not a complete dataset: there is no {name}")
         if isinstance(error, PermissionError):
             return FauxleyError(f"{self}: no permission to read {name}; are the credentials set?")
         return None
@@ -248,7 +248,7 @@ class Remote(Location):
         if self._queue is None:
             self._queue = queue.SimpleQueue()
             for _ in range(_FETCHERS):
-                # Daemons: nobody waits for them when training is over.
+                # Daemon threads: nobody waits for them when training is over.
                 threading.Thread(target=self._fetch, args=(self._queue,), daemon=True).start()
         return self._queue
 
@@ -257,7 +257,7 @@ class Remote(Location):
             name, num_bytes, sha256 = wanted.get()
             try:
                 self._cache.keep(sha256, num_bytes, self._downloader(name, num_bytes))
-            except Exception:  # whoever needs it will meet the same, and say so
+            except Exception:  # whoever needs the file meets the same error, and reports it
                 self._asked.pop(name, None)
 
 

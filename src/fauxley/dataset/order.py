@@ -1,19 +1,18 @@
-"""The order in which clips are drawn, endless, as a pure function of (seed, position).
+"""The endless order in which clips are drawn, as a pure function of (seed, position).
 
-Position p is the p-th clip drawn since training began. Nothing is remembered, so resuming at any step is exact and
-costs one permutation. Only the raw words of NumPy's Philox are used: NumPy promises them for ever, but not what its
-generators make of them.
+Position p is the p-th clip drawn since training began. No state is kept, so resuming at any step is exact and costs one
+permutation. Only the raw words of NumPy's Philox are used, because NumPy guarantees them for all versions, but not what
+its generators compute from them.
 
-A dataset in shards is drawn well mixed, but from a few shards at a time. An epoch is a permutation, too: the shards are
-shuffled, and the clips within each; this sequence of N clips is cut into L lanes of equal length, and the lanes are
-read in turn:
+A dataset in shards is drawn well mixed, but from only a few shards at a time. An epoch is a permutation, too: the
+shards are shuffled, and the clips within each; this sequence of N clips is cut into L lanes of equal length, and the
+lanes are read in turn:
 
     position p of the epoch → lane p mod L, place p div L within it
 
-So every clip is drawn once an epoch, any batch comes from L shards (2 L at most, where lanes change from one to the
-next), a shard is read once or, where a lane begins in it, twice an epoch, and a process that takes every w-th row,
-w a divisor of L, reads only its own L/w lanes. A permutation of all clips instead would touch every shard in every
-few batches.
+So every clip is drawn once in an epoch. A batch comes from L shards (2 L at most, where lanes pass from one to the
+next). A shard is read once in an epoch, or twice if a lane begins within it. A process that takes every w-th row, with
+w a divisor of L, reads only its own L/w lanes. A permutation of all clips would touch every shard within a few batches.
 
 Letters: B positions, S shards, L lanes, N clips in all.
 """
@@ -31,7 +30,7 @@ from fauxley.errors import UsageError
 
 
 class DrawnClips(NamedTuple):
-    """The clip drawn at each position, and a number uniform in [0, 1) for its random start."""
+    """The clip drawn at each position, and a number uniform in [0, 1) that determines its random start."""
 
     clip: Int
     uniform: NDArray[np.float64]
@@ -42,25 +41,25 @@ class Order(ABC):
 
     @abstractmethod
     def draw(self, positions: Int) -> DrawnClips:
-        """Draw the clips at `positions`, `(B,)`."""
+        """Draw the clips at `positions` (B,)."""
 
     def soon(self, positions: Int) -> Int:
-        """The shards that will be wanted some time after `positions`; none if there is nothing to fetch ahead."""
+        """The shards that will be needed some time after `positions`; none if nothing is to be fetched ahead."""
         return positions[:0]
 
 
 def uniform(words: np.random.Philox, size: int) -> NDArray[np.float64]:
-    """Numbers uniform in [0, 1), `(size,)`, from the next words."""
+    """Numbers uniform in [0, 1), (size,), made of the next words."""
     return (words.random_raw(size) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 class Shuffled(Order):
-    """Epoch after epoch, each a new permutation of `clips`, so that each is drawn equally often.
+    """Epochs, each a new permutation of `clips`, so that all clips are drawn equally often.
 
     Args:
-        clips: `(N,)` indices to be drawn.
+        clips: (N,) indices to be drawn.
         seed: not negative.
-        stream: tells orders of the same seed apart.
+        stream: distinguishes orders of the same seed.
     """
 
     def __init__(self, clips: Int, seed: int, stream: int = 0) -> None:
@@ -93,10 +92,10 @@ class Shuffled(Order):
 
 
 class Balanced(Order):
-    """The labels in turn, each with a shuffled order of its own, so that each label is drawn equally often.
+    """The labels in turn, each with its own shuffled order, so that all labels are drawn equally often.
 
     Args:
-        labels: `(N,)` label index of each clip.
+        labels: (N,) index of each clip's label.
         seed: not negative.
     """
 
@@ -117,7 +116,7 @@ class Laned(Order):
     """Lanes through shards.
 
     Args:
-        counts: (S,) clips of each shard; they are numbered through.
+        counts: (S,) clips of each shard; clips are numbered across shards.
         lanes: L.
         seed: not negative.
     """
@@ -131,7 +130,7 @@ class Laned(Order):
         self._lanes = min(lanes, self._total)
         self._seed = seed
         self._epoch = lru_cache(maxsize=4)(self._shuffle_shards)
-        # Two epochs may meet in a batch, and two shards in a lane.
+        # A batch may span two epochs, and a lane two shards.
         self._shard = lru_cache(maxsize=4 * self._lanes)(self._shuffle_clips)
 
     def draw(self, positions: Int) -> DrawnClips:
@@ -144,12 +143,12 @@ class Laned(Order):
         return DrawnClips(clip, own)
 
     def soon(self, positions: Int) -> Int:
-        """The shards that are wanted half a shard after `positions`."""
+        """The shards that are needed half a shard after `positions`."""
         ahead = positions + self._lanes * (self._total // len(self._counts) // 2)
         return np.unique([shard for _, shard, _, _ in self._visits(ahead)])
 
     def _visits(self, positions: Int) -> list[tuple[int, int, Int, Int]]:
-        """Tell what to draw from which shard: (epoch, shard, rows of `positions`, places within the shard)."""
+        """What to draw from which shard: (epoch, shard, rows of `positions`, places within the shard)."""
         epochs, within = np.divmod(positions, self._total)
         index, lane = np.divmod(within, self._lanes)
         # The first N mod L lanes have one clip more.
@@ -167,7 +166,7 @@ class Laned(Order):
         return visits
 
     def _shuffle_shards(self, epoch: int) -> tuple[Int, Int]:
-        """The shards in the order of an epoch, and the ends of each in its sequence of clips."""
+        """The shards in the order of an epoch, and the end of each in the epoch's sequence of clips."""
         words = np.random.Philox(np.random.SeedSequence([self._seed, epoch]))
         shards = np.argsort(words.random_raw(len(self._counts)), kind="stable")
         return shards, np.cumsum(self._counts[shards])
@@ -178,17 +177,17 @@ class Laned(Order):
         return DrawnClips(clips, uniform(words, len(clips)))
 
     def _choose(self, shard: int, words: np.random.Philox) -> Int:
-        """Choose as many clips of a shard as it has, in the order in which they are drawn; counted from its first."""
+        """Choose as many clips of a shard as it has, in drawing order, counted from its first clip."""
         return np.argsort(words.random_raw(int(self._counts[shard])), kind="stable")
 
 
 class BalancedLanes(Laned):
-    """Lanes through shards, where a visit takes the labels in turn: of rare ones each clip often, of common ones a few.
+    """Lanes through shards that take the labels in turn, so rare labels' clips are drawn often and common ones' seldom.
 
-    Labels are balanced within each shard, so a label that few shards have is drawn less often than others.
+    Labels are balanced within each shard. A label that only few shards contain is therefore drawn less often.
 
     Args:
-        labels: gives the label of each clip of a shard.
+        labels: returns the label of each clip of a shard.
     """
 
     def __init__(self, counts: Int, lanes: int, seed: int, labels: Callable[[int], Int]) -> None:

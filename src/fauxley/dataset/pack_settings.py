@@ -1,4 +1,4 @@
-"""The settings of a dataset, and how the slicing `auto` decides."""
+"""The settings of a dataset, and the choice of the slicing `auto`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,20 +13,20 @@ from fauxley.dataset.slicing import HitSlicing, Slicing
 from fauxley.errors import UsageError
 
 Samples = Callable[[int], NDArray[np.int16]]  # number of a file → (num_samples, C)
-_ASKED = 1000  # files that `auto` listens to, at most
-# A file is a one-shot for a clip length if what follows its first clip is less than this share of its energy: 20 dB
-# below the rest together, a decay. Of spoken words cut in half, few pass; of drums, most.
+_ASKED = 1000  # files that `auto` examines, at most
+# A file is a one-shot for a clip length if what follows its first clip has less than this share of its energy: 20 dB
+# less than the rest, a decay. Few spoken words that are cut in half pass this test, but most drums do.
 _TAIL_SHARE = 0.01
 _BLOCK_SAMPLES = 1 << 18
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """Settings on which the stored samples depend; see `PackSettings`.
+    """The settings that affect the stored samples; see `PackSettings`.
 
     Attributes:
-        cutting: how recordings are cut at their hits; None: they are kept whole.
-        longest: samples in a hit, at most.
+        cutting: how recordings are cut at their hits; None keeps them whole.
+        longest: the most samples in a hit.
     """
 
     sample_rate: int
@@ -38,20 +38,21 @@ class Encoding:
 
 @dataclass(frozen=True)
 class PackSettings:
-    """All on which a dataset depends besides the sounds.
+    """Everything that a dataset depends on besides the sounds.
 
     Attributes:
-        sample_rate: in Hz; what differs is resampled.
-        channels: what differs is brought to one by mean, from one by copying, and else skipped.
-        normalize: scale each file to a peak of 1 (silence stays), as the official loader does.
+        sample_rate: in Hz; other files are resampled.
+        channels: files with others are mixed down to one channel by the mean, or copied from one to all; files for
+            which neither is possible are skipped.
+        normalize: scale each file to a peak of 1, except silence, as the official loader does.
         clip_length: samples in a clip, for the default slicing.
-        slicing: see `Slicing.mode`; `auto` is `first` if most files are at most 1.5 clips long, or hold nearly all
-            their energy in their first clip as one-shots do; else `random`. `onsets`: recordings are cut at their hits,
-            each hit no longer than a clip, and normalised as a sound of its own.
+        slicing: see `Slicing.mode`. `auto` is `first` if most files are at most 1.5 clips long or, like one-shots, hold
+            nearly all their energy in their first clip; otherwise `random`. `onsets` cuts recordings at their hits;
+            each hit is at most as long as a clip, and is normalised by itself.
         overlap: see `Slicing.overlap`.
         pad_end: see `Slicing.pad_end`.
         where: see `list_sounds`.
-        cutting: how they are cut, where the slicing is `onsets`.
+        cutting: how recordings are cut if the slicing is `onsets`.
     """
 
     sample_rate: int = 16000
@@ -73,7 +74,7 @@ class PackSettings:
             raise UsageError(f"channels must be from 1 to {MOST_CHANNELS}; got {self.channels}")
         if self.clip_length * self.channels > MOST_VALUES:
             raise UsageError(f"clip_length must be at most {MOST_VALUES // self.channels}; got {self.clip_length}")
-        self.resolve()  # complains about the rest
+        self.resolve()  # checks the rest
 
     @property
     def encoding(self) -> Encoding:
@@ -86,11 +87,11 @@ class PackSettings:
 
     @property
     def made_of(self) -> str:
-        """A text that differs where the dataset would."""
+        """A text that is different for every different dataset of the same sounds."""
         return f"{self!r} {self.cutting!r}" if self.slicing == "onsets" else repr(self)
 
     def resolve(self, entries: Sequence[DatasetEntry] = (), audio: Samples | None = None) -> Slicing:
-        """The slicing for the files `entries`; `audio` reads one by its number. None: judge by length alone."""
+        """The slicing for these files. `audio` reads a file by number; None decides by length alone."""
         mode = self.slicing
         if mode == "onsets":
             return HitSlicing(mode, self.clip_length, self.overlap, self.pad_end, self.cutting)
@@ -102,12 +103,12 @@ class PackSettings:
     def _are_one_shots(self, entries: Sequence[DatasetEntry], audio: Samples | None) -> bool:
         if audio is None:
             return False
-        asked = range(0, len(entries), -(-len(entries) // _ASKED))  # from all over the folder
+        asked = range(0, len(entries), -(-len(entries) // _ASKED))  # spread over the folder
         short = sum(is_one_shot(audio(number), self.clip_length) for number in asked)
         return short > len(asked) / 2
 
     def describe(self, entries: Sequence[DatasetEntry], audio: Samples | None = None) -> DatasetInfo:
-        """The `dataset.json` of a dataset made with these settings that holds `entries` and `audio`."""
+        """The `dataset.json` of a dataset that is made with these settings from these files."""
         return DatasetInfo(
             format_version=FORMAT_VERSION,
             sample_rate=self.sample_rate,
@@ -122,16 +123,16 @@ class PackSettings:
 
 
 def is_one_shot(audio: NDArray[np.int16], clip_length: int) -> bool:
-    """Whether a packed file, `(n, C)`, holds nearly all its energy in its first clip.
+    """Whether a packed file (n, C) holds nearly all its energy in its first clip.
 
-    Reads a block at a time and, in a file that goes on sounding, little more than the first clip.
+    It is read in blocks; of a file that continues to sound, little more than the first clip is read.
     """
     first, rest = 0, 0
     for start in range(0, min(clip_length, len(audio)), _BLOCK_SAMPLES):
         first += _energy(audio[start : min(start + _BLOCK_SAMPLES, clip_length)])
     for start in range(clip_length, len(audio), _BLOCK_SAMPLES):
         rest += _energy(audio[start : start + _BLOCK_SAMPLES])
-        if rest > _TAIL_SHARE * (first + rest):  # which only grows from here on
+        if rest > _TAIL_SHARE * (first + rest):  # the tail's share only grows from here
             return False
     return True
 

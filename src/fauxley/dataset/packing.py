@@ -1,11 +1,11 @@
-"""Packs a folder of sounds into a dataset: decoded once, in parallel, resumably, and to the same bytes every time.
+"""Packing a folder of sounds into a dataset: decoded once, in parallel, resumably, and always to the same bytes.
 
-Workers write parts (see `parts`) into a work folder beside the destination, named after a fingerprint of settings and
-files; the parts are appended to the store in order and deleted. A run that was killed or ran out of disk is continued
-by the next with the same settings and files. Only a finished dataset is ever renamed to its destination.
+Workers write parts (see `parts`) to a work folder beside the destination that is named after a fingerprint of settings
+and files. The parts are appended to the audio in order and then deleted. A packing that was killed or ran out of disk
+is resumed by the next one with the same settings and files. Only a complete dataset is renamed to its destination.
 
-Two files of the same content are both kept, since nobody knows which label or weight was meant, but the later one
-carries a warning; `scan` shows them.
+Two files with the same content are both kept, because nobody knows which label or weight was meant, but the later one
+gets a warning; `scan` shows such files.
 """
 
 import errno
@@ -55,28 +55,27 @@ def pack(
     n_jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Decode the sounds of `folder` into a new dataset folder `dataset`, or go on where an earlier run stopped.
+    """Decode the sounds of `folder` into a new dataset, or resume where an earlier call stopped.
 
     Args:
         folder: see `list_sounds`.
-        dataset: appears only when finished. If it is there already, made from the same, it is opened as it is.
+        dataset: the folder to make; it appears only when it is complete. If it exists, made from the same sounds and
+            settings, it is opened as it is.
         settings: None for the defaults.
-        shard_bytes: write the audio in shards of about this size, the files in mixed order; None: all in one.
-        strict: fail on the first file that cannot be used, instead of listing it in skipped.csv.
-        overwrite: replace a dataset that is there already, once the new one is finished.
+        shard_bytes: write the audio in shards of about this size, the files in random order; None writes one file.
+        strict: raise on the first file that cannot be used, instead of listing it in skipped.csv.
+        overwrite: replace an existing dataset once the new one is complete.
         n_jobs: parallel workers; None leaves it to joblib's `parallel_config`, and with it Dask or Ray.
         progress: called with (files done, files in all).
 
     Raises:
-        UsageError: `folder` is missing, or settings that can never hold.
-        FauxleyError: nothing usable in it, the destination taken, the disk full.
+        UsageError: `folder` is missing, or the settings are impossible.
+        FauxleyError: no file can be used, the destination is taken, or the disk is full.
     """
     settings = settings or PackSettings()
     folder, dataset = Path(folder), Path(dataset)
     if dataset.name in ("", ".."):
-        raise UsageError(
-            f"{dataset} has no name that a dataset could take; give the folder to make, such as my-dataset"
-        )
+        raise UsageError(f"{dataset} cannot be the name of a dataset; give the folder to make, such as my-dataset")
     check_jobs(n_jobs)
     catalogue = list_sounds(folder, settings.where)
     if not overwrite and (finished := _finished(catalogue, dataset, settings, shard_bytes)):
@@ -104,7 +103,7 @@ def pack(
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise FauxleyError(
-                f"no room for {printable(dataset)} ({error.strerror}); free some and run it again: it goes on from here"
+                f"no room for {printable(dataset)} ({error.strerror}); free some and run it again: it will resume"
             ) from error
         raise
     return Dataset.open(dataset)
@@ -118,10 +117,10 @@ def open_or_prepare(
     n_jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Open a dataset, in a folder or behind a URL, or pack a folder of sounds into the cache and open that.
+    """Open a dataset in a folder or behind a URL, or pack a folder of sounds into the cache and open the result.
 
-    The cache is `cache_dir`, else that of `fauxley.user_cache`; another set of files, a changed file or other settings
-    make another dataset there. A dataset folder is opened as it is, whatever `settings` say.
+    The cache is `cache_dir`, or by default that of `fauxley.user_cache`. Other files, a changed file or other settings
+    lead to another dataset in it. A dataset is opened as it is, whatever `settings` say.
     """
     if is_url(place):
         return Dataset.open(place)
@@ -135,7 +134,7 @@ def open_or_prepare(
     try:
         return Dataset.open(cached)
     except (FauxleyError, PermissionError):
-        pass  # not there, or damaged: left before it is replaced, as Windows replaces nothing that is still open
+        pass  # missing or damaged. It is closed before it is replaced, because Windows cannot replace an open file
     if cache_dir is None:
         writable_folder("datasets")
     return pack(path, cached, settings, overwrite=True, n_jobs=n_jobs, progress=progress)
@@ -144,7 +143,7 @@ def open_or_prepare(
 def find_finished(
     folder: Path, dataset: Path, settings: PackSettings, shard_bytes: int | None = None
 ) -> Dataset | None:
-    """The dataset at `dataset` if it is finished and made from these very files and settings; None if nothing is there.
+    """The dataset at `dataset` if it is complete and made from these files and settings; None if nothing is there.
 
     Raises:
         FauxleyError: something else is there.
@@ -180,7 +179,7 @@ def _is_as_described(info: DatasetInfo, described: DatasetInfo, shard_bytes: int
 def _seal(
     info: DatasetInfo, entries: Sequence[DatasetEntry], folder: Path, writer: ShardWriter, shard_bytes: int
 ) -> ShardedInfo:
-    """Write the index and add to `info` what a dataset in shards says besides."""
+    """Write the index, and add to `info` what `dataset.json` has besides in a dataset in shards."""
     write_index(folder, entries, info.labels)
     return ShardedInfo(
         **vars(info) | {"format_version": SHARDED_VERSION},
@@ -195,7 +194,7 @@ def _seal(
 
 
 def _contents(catalogue: Catalogue, skipped: Sequence[Skipped]) -> list[tuple[str, str, str, str]]:
-    """The files that `catalogue` holds now, as (file, label, licence, sha256), to compare with a dataset's."""
+    """The present files of `catalogue` as (file, label, licence, sha256), to compare with a dataset's."""
     unused = {skip.file for skip in skipped}
     contents = [(skip.file, "", "", "") for skip in catalogue.unused]
     for sound in catalogue.sounds:
@@ -210,7 +209,7 @@ def _contents(catalogue: Catalogue, skipped: Sequence[Skipped]) -> list[tuple[st
 
 @contextmanager
 def _work_folder(dataset: Path, key: str) -> Iterator[Path]:
-    """A folder beside `dataset` that outlives a killed run; ours alone while in the block, removed after success."""
+    """A work folder beside `dataset`, locked within the block and removed after success; it survives a killed run."""
     mark, name = ".partial-", dataset.name
     work = dataset.parent / f"{mark}{key}-{name}"
     work.mkdir(parents=True, exist_ok=True)
@@ -218,18 +217,18 @@ def _work_folder(dataset: Path, key: str) -> Iterator[Path]:
         with hold_folder(work) as ours:
             if not ours:
                 raise FauxleyError(f"another process is preparing {printable(dataset)}; wait for it")
-            for other in dataset.parent.iterdir():  # left by runs with other settings or files
+            for other in dataset.parent.iterdir():  # left by packings with other settings or files
                 if other != work and re.fullmatch(f"{mark}[0-9a-f]{{16}}-{re.escape(name)}", other.name):
                     remove_unless_held(other)
             yield work
-    except FauxleyError:  # would be the same next time
+    except FauxleyError:  # resuming would lead to the same error
         remove_unless_held(work)
         raise
     remove_unless_held(work)
 
 
 def _replace(finished: Path, dataset: Path) -> None:
-    """Rename `finished` to `dataset`; a dataset that is there makes way first."""
+    """Rename `finished` to `dataset`, after moving an existing dataset out of the way."""
     flush(*finished.iterdir(), finished)
     if dataset.exists():
         replace(dataset, finished.with_name("old"))

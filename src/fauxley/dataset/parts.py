@@ -1,11 +1,11 @@
-"""Packs sounds in parts: workers decode a few files each, and what they wrote is appended to the dataset in order.
+"""Packing in parts: workers decode a few files each, and what they wrote is appended to the dataset in order.
 
-A part is two files, `.int16` and then `.json`, each written atomically; where the second is, the part is whole.
-Which files make up a part depends on the list of files alone, so that any run may finish what another began.
+A part consists of two files, `.int16` and then `.json`, each written atomically; if the second exists, the part is
+complete. The files of a part depend only on the list of files, so any packing may finish what another began.
 
-A part's samples are deleted once they are appended and on the disk, so that packing needs the room of the dataset
-only once. What has been appended follows from the parts' reports and the sizes on the disk, whatever ended the
-run before: there is no journal that could contradict them.
+A part's samples are deleted once they are appended and flushed to the disk, so packing needs the room of the dataset
+only once. What has been appended follows from the parts' reports and the sizes on the disk, however the packing before
+ended: there is no journal that could contradict them.
 """
 
 import errno
@@ -36,21 +36,21 @@ from fauxley.sounds.reading import BLOCK_VALUES, AudioFile, AudioFileError, chec
 from fauxley.sounds.writing import quantise
 from fauxley.storage import atomic_file, hash_file
 
-Heard = Callable[[float], None] | None  # told the share of a file that is done
+Heard = Callable[[float], None] | None  # is called with the share of a file that is done
 
 _PART_FILES = 64
 _PART_BYTES = 64 << 20
-# Normalising needs the peak before the first sample is written, so a file waits as float32: in memory while it is
-# short, on the disk when it is long. (Decoding twice instead costs more than that disk.)
+# Normalising needs the peak before the first sample is written, so a file is kept as float32 until then: in memory if
+# it is short, on the disk if it is long. (Decoding twice would cost more.)
 _SPOOL_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
 class PackedSound:
-    """A file, or a hit of it, that is in a part: see `fauxley.dataset.format.Entry`.
+    """A file, or a hit of it, in a part: see `fauxley.dataset.format.DatasetEntry`.
 
     Attributes:
-        seconds: where in the file the hit begins; "" of a whole file.
+        seconds: the hit's start in the file; "" for a whole file.
     """
 
     file: str
@@ -62,7 +62,7 @@ class PackedSound:
 
 
 def split_into_parts(sounds: Sequence[Sound]) -> list[list[str]]:
-    """Deal out files, in order, to parts of a bounded number of files and bytes."""
+    """Split files, in order, into parts with limited numbers of files and bytes."""
     parts: list[list[str]] = []
     room = 0
     for sound in sounds:
@@ -77,14 +77,12 @@ def split_into_parts(sounds: Sequence[Sound]) -> list[list[str]]:
 def write_part(
     folder: Path, files: Sequence[str], part: Path, encoding: Encoding, progress: WorkerProgress = NO_PROGRESS
 ) -> None:
-    """Decode `files` of `folder` into `part`.int16 and say in `part`.json what became of each.
-
-    `progress` is told how far it is.
+    """Decode `files` of `folder` into `part`.int16, and report on each in `part`.json.
 
     Raises:
-        OSError: the part cannot be written. What is wrong with a file is never raised.
+        OSError: the part cannot be written. A defect of a file is reported, never raised.
     """
-    if not folder.is_dir():  # on another machine: not the fault of each file
+    if not folder.is_dir():  # not visible from this machine, which is not a defect of each file
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
     results: list[PackedSound | Skipped] = []
     with atomic_file(part.with_suffix(".int16")) as path, path.open("wb") as out:
@@ -96,7 +94,7 @@ def write_part(
 
 
 def read_part(part: Path) -> list[PackedSound | Skipped] | None:
-    """Read what `write_part` reported; None if the part is not whole."""
+    """Read the report of `write_part`; None if the part is not complete."""
     file = part.with_suffix(".json")
     if not file.exists():
         return None
@@ -124,7 +122,7 @@ def _append(
         if cutter:
             return _append_hits(file, spool, out, encoding, cutter.hits(), scale, sha256, warnings)
         num_samples = spool.tell() // (4 * encoding.channels)
-        # Silence stays silence: dividing dither or rounding noise by its own peak would make a roar of it.
+        # Silence is not normalised: dividing dither or rounding noise by its own peak would make it loud.
         gain = 1 / peak if encoding.normalize and peak >= STEP else 1.0
         spool.seek(0)
         for values in _read_back(spool):
@@ -142,7 +140,7 @@ def _append_hits(
     sha256: str,
     warnings: tuple[str, ...],
 ) -> Sequence[PackedSound] | Sequence[Skipped]:
-    """Write the hits of a file, which lies in `spool` at `scale` times its own rate, each as a sound of its own."""
+    """Write the hits of a file, each as a sound; `spool` holds the file at `scale` times its own rate."""
     cutting = encoding.cutting or Cutting()
     sample_bytes = 4 * encoding.channels
     total = spool.tell() // sample_bytes
@@ -160,20 +158,20 @@ def _append_hits(
         out.write(quantise(audio.T * gain).astype("<i2").tobytes())
         seconds = f"{begin / encoding.sample_rate:.3f}"
         packed.append(PackedSound(file, end - begin, peak, sha256, warnings, seconds))
-    return packed or [Skipped(file, "no hit in it: nothing stands out of what goes on all the time", sha256)]
+    return packed or [Skipped(file, "no hits: nothing stands out from the background", sha256)]
 
 
 def _decode(
     path: Path, source: AudioFile, spool: IO[bytes], encoding: Encoding, heard: Heard, cutter: Cutter | None
 ) -> tuple[float, tuple[str, ...]]:
-    """Write `(T, C)` float32 to `spool`; return the peak and what is odd about the file. `cutter` listens."""
+    """Write (T, C) float32 to `spool`; return the peak and what is unusual about the file. `cutter` analyses it."""
     check_channels(path, source.info, encoding.channels)
     levels = Levels()
     peak = 0.0
     blocks = levels.watch(source, heard)
     if cutter:
         blocks = cutter.watch(blocks)
-    with np.errstate(over="ignore", invalid="ignore"):  # damaged floats may be anything; `levels` judges them
+    with np.errstate(over="ignore", invalid="ignore"):  # damaged floats may have any value; `levels` judges them
         for block in convert_blocks(blocks, source.info, encoding.sample_rate, encoding.channels):
             peak = max(peak, float(np.abs(block).max(initial=0)))
             spool.write(block.T.astype("<f4").tobytes())
@@ -190,7 +188,7 @@ def _read_back(spool: IO[bytes]) -> Iterator[np.ndarray]:
 
 
 class DatasetBuilder:
-    """The parts of one packing in its work folder, and the audio that grows out of them in `output`."""
+    """The parts of one packing in its work folder, and the audio that is assembled from them."""
 
     def __init__(
         self, catalogue: Catalogue, encoding: Encoding, work: Path, strict: bool, shard_bytes: int | None
@@ -206,16 +204,16 @@ class DatasetBuilder:
         self._results: list[PackedSound | Skipped] = []
 
     def run(self, n_jobs: int | None, progress: Progress) -> None:
-        """Write what is missing of the parts and append all to the audio.
+        """Write the missing parts and append all parts to the audio.
 
         Raises:
-            OSError: no room, no permission.
+            OSError: there is no room, or no permission.
             BrokenExecutor: a worker process died.
-            FauxleyError: `strict`, and a file cannot be used.
+            FauxleyError: `strict` is set, and a file cannot be used.
         """
         first = self._recover()
         missing = [index for index in range(first, len(self._parts)) if not self._is_written(index)]
-        folder = self._catalogue.folder.absolute()  # a worker may live in another folder
+        folder = self._catalogue.folder.absolute()  # a worker may have another working directory
         total = sum(map(len, self._parts))
         unwritten = set(missing)
         with shared_progress(len(missing), total, progress, sum(map(len, self._parts[:first]))) as shown:
@@ -235,7 +233,7 @@ class DatasetBuilder:
         """The rows of manifest.csv, after `run`.
 
         Raises:
-            FauxleyError: there are none.
+            FauxleyError: no file can be used.
         """
         sounds = {sound.file: sound for sound in self._catalogue.sounds}
         first_of: dict[str, str] = {}
@@ -269,7 +267,7 @@ class DatasetBuilder:
         return sorted([*self._catalogue.unused, *failed], key=lambda skip: skip.file)
 
     def _recover(self) -> int:
-        """How many parts an earlier run has appended whole; the rest of what it appended is cut off."""
+        """The number of parts that an earlier packing has appended completely; the rest of the audio is cut off."""
         reported = []
         for name in self._names:
             results = read_part(name)
@@ -289,7 +287,7 @@ class DatasetBuilder:
         name = self._names[index]
         results = read_part(name)
         if results is None:
-            raise FauxleyError(f"{printable(name)}.json is gone; is another program clearing that folder?")
+            raise FauxleyError(f"{printable(name)}.json has vanished; is another program clearing that folder?")
         self._collect(results)
         part = name.with_suffix(".int16")
         with part.open("rb") as source:
@@ -306,7 +304,7 @@ class DatasetBuilder:
 
 
 def complain(skipped: Sequence[Skipped]) -> None:
-    """Raise `FauxleyError` if there is anything in `skipped`."""
+    """Raise `FauxleyError` if `skipped` is not empty."""
     if skipped:
         first = f"{printable(skipped[0].file)}: {skipped[0].reason}"
         raise FauxleyError(f"{len(skipped)} of the files cannot be used; the first: {first}")

@@ -1,11 +1,11 @@
 """The audio of a dataset, in one file or in shards: reading it, and appending to it while it is packed.
 
-Reading: which shard each sound is in, and where; the audio is mapped when it is first touched. A dataset of format 1 is
-one shard. What is kept in memory of one of format 2 grows with the number of shards, not of files: the index is mapped
-as the audio is, so that all processes of a machine share one copy of it.
+Reading: the index says which shard each sound is in, and where; audio is mapped when it is first touched. A dataset of
+format 1 is a single shard. In format 2 the index is mapped, too, so that memory grows with the number of shards and not
+of files, and all processes of a machine share one copy.
 
-Writing: which shard a sound goes to follows from the sizes of those before it alone. So after a kill, the plan is made
-again from what the parts reported, and compared with what is on the disk.
+Writing: the shard of a sound depends only on the sizes of the sounds before it. So after a kill the plan is computed
+again from the parts' reports, and compared with what is on the disk.
 
 Letters: F files, S shards, C channels.
 """
@@ -42,15 +42,15 @@ from fauxley.errors import UsageError
 from fauxley.sounds.finding import Skipped
 from fauxley.storage import hash_file, sync
 
-_MAPPED = 64  # shards at most; a mapped file costs no memory, but room that the cache cannot give back
+_MAPPED = 64  # shards at most; a mapped shard takes no memory, but the cache cannot free its room
 
 
 class Shards:
-    """The audio of an opened dataset and where each file lies in it; see `open_shards`.
+    """The audio of an opened dataset, and the place of each file in it; see `open_shards`.
 
     Attributes:
-        location: where it is.
-        info: dataset.json.
+        location: of the dataset.
+        info: the content of dataset.json.
         lengths: (F,) samples of each file, per channel.
         first_files: (S + 1,) the first file of each shard, and F.
     """
@@ -93,49 +93,49 @@ class Shards:
 
     @property
     def is_local(self) -> bool:
-        """Whether all of it lies on this machine."""
+        """Whether all files are on this machine."""
         return isinstance(self.location, Folder)
 
     @property
     def sizes(self) -> Int:
-        """(S,) samples of each shard, per channel, whatever files are chosen of it."""
+        """The samples of each whole shard, per channel: (S,)."""
         return np.array([shard.num_samples for shard in self._shards], np.int64)
 
     def of(self, files: Int) -> Int:
-        """The shard of each file."""
+        """The shard of each of these files."""
         return np.searchsorted(self.first_files, files, side="right") - 1
 
     def labels(self, files: Int) -> Int:
-        """The place of the files' labels in `info.labels`, or -1."""
+        """The index in `info.labels` of each file's label, or -1."""
         return self._labels[files].astype(np.int64)
 
     def begins(self, shard: int, files: Int) -> Int:
-        """Where those files of a shard begin in its audio, in samples."""
+        """The first sample of each of these files in the audio of their shard."""
         begins: Int = self._offsets(shard)[files - self.first_files[shard]]
         return begins
 
     def samples(self, file: int) -> NDArray[np.int16]:
-        """The audio of a file, `(num_samples, C)`."""
+        """The audio of a file: (num_samples, C)."""
         shard = int(self.of(np.array([file]))[0])
         begin = int(self.begins(shard, np.array([file]))[0])
         audio: NDArray[np.int16] = self.audio(shard)
         return audio[begin : begin + int(self.lengths[file])]
 
     def only(self, files: Int) -> "Shards":
-        """The audio of these files only, in file order."""
+        """The same audio, restricted to these files, in file order."""
         return _Selection(self, np.unique(files))
 
     def check(self) -> None:
-        """Complain now, not in the midst of training, of a shard that is missing on the disk or of another size."""
+        """Raise now, not in the middle of training, if a shard on the disk is missing or has another size."""
         for shard in range(len(self)):
             self.location.check(*self._file(shard))
 
     def ask(self, shards: Int) -> None:
-        """Have them fetched, if they are elsewhere, before they are needed."""
+        """Have remote shards fetched before they are needed."""
         self.location.ask([self._file(int(shard)) for shard in shards])
 
     def _map(self, shard: int) -> NDArray[np.int16]:
-        """The audio of a shard, `(num_samples, C)`, memory-mapped."""
+        """The audio of a shard, memory-mapped: (num_samples, C)."""
         values: NDArray[np.int16] = self.location.map(*self._file(shard)).view("<i2")
         return values.reshape(-1, self.info.channels)
 
@@ -150,11 +150,11 @@ class Shards:
 
 
 class _Selection(Shards):
-    """Some files of other shards, numbered anew, read from where they are.
+    """Some of the files of other shards, renumbered, and read from where they are.
 
     Args:
-        whole: the others.
-        files: (F,) rising.
+        whole: the other shards.
+        files: (F,) their indices, increasing.
     """
 
     def __init__(self, whole: Shards, files: Int) -> None:
@@ -178,7 +178,7 @@ def open_shards(location: Location) -> Shards:
     """Open a dataset.
 
     Raises:
-        FauxleyError: missing, not a dataset, of another format version, incomplete or inconsistent.
+        FauxleyError: it is missing, not a dataset, of another format version, incomplete or inconsistent.
     """
     info = read_info(location)
     shards = _open_many(location, info) if isinstance(info, ShardedInfo) else _open_one(location, info)
@@ -194,7 +194,7 @@ def _open_one(location: Location, info: DatasetInfo) -> Shards:
     if len(entries) != info.num_files or ends[-1] != info.num_samples:
         raise location.broken(f"{MANIFEST_FILE} does not match {INFO_FILE}")
     if any(entry.offset != end for entry, end in zip(entries, ends, strict=False)):
-        raise location.broken(f"the offsets in {MANIFEST_FILE} do not follow one another")
+        raise location.broken(f"the offsets in {MANIFEST_FILE} do not increase from row to row")
     places = {label: index for index, label in enumerate(info.labels)}
     lengths = np.array([entry.num_samples for entry in entries], np.int64)
     labels = np.array([places.get(entry.label, -1) for entry in entries], np.int64)
@@ -207,11 +207,11 @@ def _open_many(location: Location, info: ShardedInfo) -> Shards:
     files = [shard.num_files for shard in info.shards]
     samples = [shard.num_samples for shard in info.shards]
     if info.lanes < 1 or any(count < 1 for count in (*files, *samples)):
-        raise location.broken(f"{INFO_FILE} makes no sense")
+        raise location.broken(f"{INFO_FILE} is inconsistent")
     lengths = location.map(LENGTHS_FILE, 4 * info.num_files, info.lengths_sha256).view("<u4")
     labels = location.map(LABELS_FILE, 4 * info.num_files, info.labels_sha256).view("<i4")
     if (sum(files), sum(samples)) != (info.num_files, info.num_samples):
-        raise location.broken(f"{INFO_FILE} makes no sense: its shards are not what it says in all")
+        raise location.broken(f"{INFO_FILE} is inconsistent: the sizes of its shards do not add up to its totals")
     shards = Shards(location, info, lengths, labels, info.shards)
     sums = np.add.reduceat(lengths, shards.first_files[:-1], dtype=np.int64)
     if sums.tolist() != samples:
@@ -229,7 +229,7 @@ _BLOCK = 1 << 20
 
 
 class _Place(NamedTuple):
-    """Where a sound is: in which shard, from which byte to which."""
+    """The place of a sound: its shard, and its first byte and the one past its last."""
 
     shard: int
     begin: int
@@ -237,11 +237,11 @@ class _Place(NamedTuple):
 
 
 class ShardWriter:
-    """Appends sounds, end to end, to files in a folder.
+    """Appends sounds, one directly after another, to files in a folder.
 
     Args:
-        folder: where they are.
-        limit: bytes of a shard, which only a single sound may exceed; None: all into one file.
+        folder: of the files.
+        limit: bytes of a shard, which only a single larger sound may exceed; None writes one file.
     """
 
     def __init__(self, folder: Path, limit: int | None) -> None:
@@ -253,11 +253,11 @@ class ShardWriter:
 
     @property
     def offsets(self) -> list[int]:
-        """Where each sound begins in its file, in bytes."""
+        """The first byte of each sound in its file."""
         return [place.begin for place in self._sounds]
 
     def append(self, source: IO[bytes], sizes: Sequence[int]) -> None:
-        """Write the next sounds, of `sizes` bytes, and wait until the disk has them."""
+        """Write the next sounds, of `sizes` bytes, and flush them to the disk."""
         for shard, places in groupby(self._plan(sizes), key=lambda place: place.shard):
             with self.path(shard).open("ab") as file:
                 copy_bytes(source, file, sum(place.end - place.begin for place in places))
@@ -265,7 +265,7 @@ class ShardWriter:
                 sync(file.fileno())
 
     def recover(self, parts: Sequence[Sequence[int]]) -> int:
-        """How many of the parts, of sounds of these sizes, are on the disk whole; the rest of what is there is cut."""
+        """The number of parts, with sounds of these sizes, that are complete on the disk; the rest is cut off."""
         count = 0
         for sizes in parts:
             before = len(self._sounds)
@@ -282,7 +282,7 @@ class ShardWriter:
         return count
 
     def samples(self, number: int, channels: int) -> NDArray[np.int16]:
-        """A sound that was written, `(num_samples, channels)`."""
+        """A sound that was written: (num_samples, channels)."""
         shard, begin, end = self._sounds[number]
         shape = ((end - begin) // (2 * channels), channels)
         return np.memmap(self.path(shard), "<i2", "r", begin, shape)
@@ -299,7 +299,7 @@ class ShardWriter:
         return self._folder / (AUDIO_FILE if self._limit is None else shard_file(shard))
 
     def _plan(self, sizes: Sequence[int]) -> list[_Place]:
-        """Find a place for each of the next sounds."""
+        """Assign places to the next sounds."""
         planned = []
         shard, end = (self._sounds[-1].shard, self._sounds[-1].end) if self._sounds else (0, 0)
         for size in sizes:

@@ -1,4 +1,4 @@
-"""The progress of several processes at one task: each writes into a file how far it is, within a sound, too."""
+"""The joint progress of several processes: each writes to a shared file how far it is, within a sound, too."""
 
 import threading
 import time
@@ -9,12 +9,12 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-Progress = Callable[[float, int], None]  # files done, a file in work counting as what is done of it; files in all
+Progress = Callable[[float, int], None]  # files done, which may include a part of a file; files in all
 _EVERY_SECONDS = 0.5
 
 
 class WorkerProgress:
-    """How far one worker is, written into its place in the shared file; can be sent to another process."""
+    """The progress of one worker, written to its place in the shared file. It can be pickled for another process."""
 
     def __init__(self, file: Path | None = None, index: int = 0) -> None:
         self._file = file
@@ -22,11 +22,11 @@ class WorkerProgress:
         self._next_write = 0.0
 
     def within(self, done: int) -> Callable[[float], None]:
-        """A function to be told which share of the next sound is done, after `done` whole ones."""
+        """A function to call with the share of the next sound that is done, when `done` sounds are complete."""
         return lambda share: self.write(done + share)
 
     def write(self, done: float) -> None:
-        """Say, now and then, that `done` files are done, the last perhaps in part; nothing if there is no file."""
+        """Write now and then that `done` files are done, the last perhaps in part; does nothing without a file."""
         now = time.monotonic()
         if self._file is None or now < self._next_write:
             return
@@ -40,7 +40,7 @@ NO_PROGRESS = WorkerProgress()
 
 
 class SharedProgress:
-    """Reads now and then what the workers wrote and tells `progress`, as it does of what is finished for good.
+    """Reads what the workers wrote now and then, and calls `progress` with the sum.
 
     Attributes:
         done: files that are reported as done.
@@ -59,7 +59,7 @@ class SharedProgress:
         return WorkerProgress(self._path, index)
 
     def report(self, done: float) -> None:
-        """Tell `progress` that `done` files are done, unless it knows of as many."""
+        """Call `progress` with `done` files, unless it was called with as many."""
         with self._lock:
             if done > self.done or not done:
                 self.done = done
@@ -68,14 +68,14 @@ class SharedProgress:
     def _read(self) -> None:
         begun = self.done
         while not self._stop.wait(_EVERY_SECONDS):
-            with suppress(OSError, ValueError):  # a terminal that is gone is noticed by who has nothing else to do
+            with suppress(OSError, ValueError):  # a closed terminal is noticed elsewhere
                 done = begun + float(np.fromfile(self._path).sum())
                 self.report(int(done) if done == int(done) else round(done, 3))
 
 
 @contextmanager
 def shared_progress(count: int, total: int, progress: Progress | None, done: int = 0) -> Iterator[SharedProgress]:
-    """Show, while the block runs, how far `count` workers are with `total` files of which `done` are done already."""
+    """Show the progress of `count` workers on `total` files, `done` of them already done, while the block runs."""
     with TemporaryDirectory(prefix="fauxley-", ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "progress"
         np.zeros(max(count, 1)).tofile(path)

@@ -1,7 +1,7 @@
-"""How files are cut into clips of one length: the official loader's rule, as arithmetic on file lengths alone.
+"""How files are cut into clips of one length: the official loader's rule, computed from file lengths alone.
 
-A dataset keeps whole files; a slicing is only an index over them, so that one dataset serves every clip length. The one
-exception is a dataset cut at the onsets of hits: it keeps the hits, which take the place of files (see `HitSlicing`).
+A dataset stores whole files; a slicing is only an index over them, so that one dataset serves every clip length. The
+one exception is a dataset cut at the onsets of hits: it stores hits instead of files (see `HitSlicing`).
 
 Letters: F files, N clips, S shards.
 """
@@ -19,13 +19,13 @@ from fauxley.errors import UsageError
 
 Int = NDArray[np.int64]
 
-_CLIP_LENGTHS = [1 << power for power in range(12, 19)]  # 4096 ... 262144, what the models can be built for
+_CLIP_LENGTHS = [1 << power for power in range(12, 19)]  # 4096 ... 262144, the lengths that models can have
 
 
 class Clips(NamedTuple):
-    """An index of clips, three `(N,)` arrays: clip i is `audio[file[i]][start[i] : start[i] + num_samples[i]]`.
+    """Clips as three (N,) arrays: clip i is `audio[file[i]][start[i] : start[i] + num_samples[i]]`.
 
-    What `num_samples` lacks of the clip length is filled with zeros at the end.
+    If `num_samples` is less than the clip length, the rest of the clip is zeros.
     """
 
     file: Int
@@ -35,16 +35,16 @@ class Clips(NamedTuple):
 
 @dataclass(frozen=True)
 class Slicing:
-    """Which clips a file gives.
+    """Which clips are cut out of a file.
 
     Attributes:
-        mode: `first`: only the clip at the beginning, for one-shots. `all`: one clip every `hop`. `random`: as many
-            as `all`, but each time a clip is drawn its start is drawn anew, for long material. `onsets`: one clip for
-            each hit that a recording was cut into.
+        mode: `first`: only the clip at the beginning, for one-shots. `all`: a clip every `hop` samples. `random`: as
+            many clips as `all`, but with a new random start each time a clip is drawn, for long recordings. `onsets`: a
+            clip for each hit of a recording.
         clip_length: samples in a clip.
-        overlap: share of a clip that the next one repeats, 0 up to but not including 1.
-        pad_end: fill the end of a file with zeros to a whole clip; otherwise drop what is left over, and with it
-            files shorter than a clip.
+        overlap: the share of a clip that the next one repeats, from 0 to less than 1.
+        pad_end: whether to pad the end of a file with zeros to a whole clip; otherwise the remainder is dropped, and so
+            are files shorter than a clip.
     """
 
     mode: Literal["first", "all", "random", "onsets"] = "first"
@@ -64,14 +64,14 @@ class Slicing:
 
     @property
     def hop(self) -> int:
-        """Samples from the start of a clip to the start of the next; halves round to even, as Python's `round`."""
+        """Samples from the start of a clip to the start of the next; halves are rounded to even, as `round` does."""
         return int(round(self.clip_length * (1 - self.overlap)) + 1e-4)
 
     def clips(self, lengths: ArrayLike, offset: int = 0) -> Clips:
-        """The official index over files of `lengths` `(F,)`, in file order, after dropping `offset` samples of each.
+        """The official index over files of `lengths` (F,), in file order, without the first `offset` samples of each.
 
-        The official loader draws one offset below the clip length for each file and pass. Training here uses
-        `starts` instead, for `offset` takes the attack from every one-shot.
+        The official loader draws one offset below the clip length for each file and pass. Training here uses `starts`
+        instead, because an offset cuts off the attack of every one-shot.
         """
         left = np.maximum(np.asarray(lengths, np.int64) - offset, 0)
         counts = self.counts(left)
@@ -82,7 +82,7 @@ class Slicing:
         return Clips(file, start + offset, num_samples)
 
     def counts(self, lengths: ArrayLike) -> Int:
-        """How many clips each of the files of `lengths`, `(F,)`, gives."""
+        """The number of clips in each of the files of `lengths` (F,)."""
         lengths = np.asarray(lengths, np.int64)
         if self.pad_end:
             counts = -(-lengths // self.hop)
@@ -91,28 +91,28 @@ class Slicing:
         return np.minimum(counts, 1) if self.mode in ("first", "onsets") else counts
 
     def starts(self, clips: Clips, lengths: ArrayLike, draw: NDArray[np.float64]) -> Clips:
-        """Where the given clips of `self.clips(lengths)` begin this time; `draw`, one a clip, is uniform in [0, 1).
+        """The starts of clips of `self.clips(lengths)` for this draw; `draw`, one for each clip, is uniform in [0, 1).
 
-        Fixed unless the mode is `random`. There the places where a clip can begin, 0 ... length - clip_length, are
-        dealt out evenly among the clips of the file, and each begins anywhere within its share. So every place is
-        equally likely, head and tail are reached, and a file shorter than a clip is never beheaded: in contrast to
-        the official rule, nothing is padded that need not be.
+        Starts are random only in the mode `random`. There all possible starts, 0 ... length - clip_length, are divided
+        evenly among the clips of the file, and each clip starts anywhere within its part. So every start is equally
+        likely, the file's beginning and end are reached, and a file shorter than a clip keeps its beginning. Unlike the
+        official rule, it pads only files shorter than a clip.
         """
         if self.mode != "random":
             return clips
-        length = np.asarray(lengths)[clips.file].astype(np.int64)  # the many others may be on a disk
+        length = np.asarray(lengths)[clips.file].astype(np.int64)  # only these: all lengths may be many, on a disk
         places = np.maximum(length - self.clip_length, 0) + 1
         count = self.counts(length)
         start = ((clips.start // self.hop + draw) / count * places).astype(np.int64)
-        start = np.minimum(start, places - 1)  # against rounding of draws next to 1
+        start = np.minimum(start, places - 1)  # because of rounding for draws close to 1
         return Clips(clips.file, start, np.minimum(self.clip_length, length - start))
 
 
 @dataclass(frozen=True)
 class HitSlicing(Slicing):
-    """The slicing of a dataset that was cut at its onsets, which remembers how.
+    """The slicing of a dataset that was cut at its onsets, with the settings of the cutting.
 
-    What such a dataset lists as files are hits, each no longer than `clip_length`, so a hit is a clip.
+    The files of such a dataset are hits, each at most `clip_length` long, so a hit is a clip.
     """
 
     mode: Literal["first", "all", "random", "onsets"] = "onsets"
@@ -120,7 +120,7 @@ class HitSlicing(Slicing):
 
 
 def fitting_clip_length(seconds: float, sample_rate: int) -> int:
-    """The shortest clip of a model that holds `seconds`, give or take a tenth; the longest there is if none does."""
+    """The shortest possible clip length that holds `seconds`, to within a tenth; the longest one if none does."""
     return next((n for n in _CLIP_LENGTHS if n >= 0.9 * seconds * sample_rate), _CLIP_LENGTHS[-1])
 
 
@@ -128,16 +128,16 @@ _LISTED = 64  # shards at most
 
 
 class ClipIndex:
-    """The clips that a slicing gives of all files, numbered in file order, but listed by the shard when needed.
+    """The clips that a slicing gives of all files, numbered in file order, and listed shard by shard when needed.
 
     Args:
-        slicing: which clips a file gives.
+        slicing: which clips are cut out of a file.
         lengths: (F,) samples of each file.
         first_files: (S + 1,) the first file of each shard, and F.
 
     Attributes:
         counts: (S,) clips of each shard.
-        ends: (S,) the number after the last clip of each.
+        ends: (S,) one past the number of the last clip of each shard.
     """
 
     def __init__(self, slicing: Slicing, lengths: NDArray[np.integer], first_files: Int) -> None:

@@ -1,10 +1,10 @@
-"""One file over a network, from a server that may be broken or hostile: bounded in bytes and in time.
+"""Fetching one file over a network from a server that may be broken or hostile, with limits on bytes and time.
 
-A server may promise one length and send another, never end, send two megabytes that unpack to four gigabytes, fall
+A server may announce one length and send another, never end, send two megabytes that unpack to four gigabytes, fall
 silent, or send a byte a second. So nothing is unpacked on the way, reading stops at the first byte too many, and the
-answer has to keep a pace: its head must come within `Pace.seconds`, and then `Pace.num_bytes` in every such time.
+answer must keep a pace: its head must arrive within `Pace.seconds`, and then `Pace.num_bytes` in every such period.
 
-Over HTTP that is done here, with aiohttp; other drivers of fsspec are told by what they report of their progress.
+For HTTP that is done here, with aiohttp; for fsspec's other drivers, by the progress that they report.
 """
 
 import asyncio
@@ -16,20 +16,20 @@ from typing import Any
 
 _CHUNK_BYTES = 1 << 20
 _MOST_REDIRECTS = 5
-_PLAIN = {"", "identity", "aws-chunked"}  # the last is said of objects that were once sent in chunks
+_PLAIN = {"", "identity", "aws-chunked"}  # the last marks objects that were uploaded in chunks
 _WORTH_WAITING = {408, 425, 429}  # of the 4xx
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How slow a server may be: at least so many bytes in so many seconds. The defaults are 8 kB/s."""
+    """The slowest that a server may be: `num_bytes` in every `seconds`. The defaults are 8 kB/s."""
 
     seconds: float = 20.0
     num_bytes: int = 160_000
 
 
 class TransferError(Exception):
-    """The file cannot be had this time: `args[0]` says why. `hopeless`: nor will it another time."""
+    """The file cannot be fetched now; `args[0]` says why. `hopeless`: it cannot be fetched later either."""
 
     def __init__(self, reason: str, hopeless: bool = False) -> None:
         super().__init__(reason)
@@ -37,11 +37,11 @@ class TransferError(Exception):
 
 
 def download(url: str, path: Path, num_bytes: int, pace: Pace) -> None:
-    """Copy the file of a URL to `path`. Reading ends where it is longer than it must be; a checksum tells the rest.
+    """Copy the file of a URL to `path`. Reading stops after `num_bytes`; the caller checks the checksum.
 
     Raises:
-        TransferError, FileNotFoundError, PermissionError: as they say.
-        Exception: what else the driver raises.
+        TransferError, FileNotFoundError, PermissionError: see their names.
+        Exception: any other error of the driver.
     """
     system, remote = _open(url)
     if _is_http(url):
@@ -52,7 +52,7 @@ def download(url: str, path: Path, num_bytes: int, pace: Pace) -> None:
 
 
 def read(url: str, most_bytes: int, pace: Pace) -> bytes:
-    """The content of the file of a URL, which may have at most so many bytes. Raises what `download` does."""
+    """The content of the file of a URL, of at most `most_bytes`. Raises the errors of `download`."""
     system, remote = _open(url)
     content = bytearray()
     if _is_http(url):
@@ -65,7 +65,7 @@ def read(url: str, most_bytes: int, pace: Pace) -> bytes:
 
 
 def _open(url: str) -> tuple[Any, str]:
-    """The file system, and the file's path in it."""
+    """The file system of a URL, and the file's path in it."""
     from fsspec.core import url_to_fs
 
     system, path = url_to_fs(url, **({"client_kwargs": {"auto_decompress": False}} if _is_http(url) else {}))
@@ -83,7 +83,7 @@ def _get(system: Any, url: str, most_bytes: int, pace: Pace, write: Callable[[by
 
 
 async def _stream(system: Any, url: str, most_bytes: int, pace: Pace, write: Callable[[bytes], object]) -> None:
-    """GET a URL and write its body piece by piece."""
+    """GET a URL, and write its body piece by piece."""
     from aiohttp import ClientError
 
     session = await system.set_session()
@@ -99,30 +99,30 @@ async def _stream(system: Any, url: str, most_bytes: int, pace: Pace, write: Cal
                         raise _too_long(most_bytes)
                     write(chunk)
         finally:
-            response.close()  # what was not read of it is not waited for
+            response.close()  # without waiting for what was not read
     except ClientError as error:
         raise _in_words(error, received) from None
 
 
 def _in_words(error: Exception, received: int) -> TransferError:
-    """Why there was no answer, or no end of it; aiohttp's own words may hold addresses with secrets."""
+    """Why there was no complete answer. aiohttp's own words may contain addresses with secrets."""
     import aiohttp
 
     if isinstance(error, aiohttp.TooManyRedirects):
         return TransferError(f"the server redirects more than {_MOST_REDIRECTS} times", hopeless=True)
     if isinstance(error, (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)):
-        return TransferError("this is no address, or the server redirects to none", hopeless=True)
+        return TransferError("this is not an address, or the server redirects to something that is not", hopeless=True)
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return TransferError("the server's certificate is not trusted", hopeless=True)
     if isinstance(error, aiohttp.ClientConnectorError):
         return TransferError("there is no connection to the server")
     if isinstance(error, aiohttp.ClientResponseError):
-        return TransferError("what the server answers is not HTTP")
-    return TransferError(f"the server ended early, after {received} bytes")
+        return TransferError("the server's answer is not HTTP")
+    return TransferError(f"the server ended the transfer early, after {received} bytes")
 
 
 async def _ask(session: Any, url: Any) -> Any:
-    """The answer to a GET, when its head has come. The pace stands in for aiohttp's own limits of time."""
+    """The answer to a GET once its head has arrived. The pace replaces aiohttp's own time limits."""
     import aiohttp
 
     unlimited = aiohttp.ClientTimeout(total=None, sock_connect=None, sock_read=None)
@@ -131,7 +131,7 @@ async def _ask(session: Any, url: Any) -> Any:
 
 
 async def _window(content: Any, num_bytes: int) -> list[bytes]:
-    """What comes until there are `num_bytes` or it ends; nothing at its end."""
+    """The next `num_bytes` or, at the end, what is left."""
     chunks: list[bytes] = []
     while sum(map(len, chunks)) < num_bytes and (chunk := await content.read(_CHUNK_BYTES)):
         chunks.append(chunk)
@@ -147,7 +147,7 @@ async def _in_time(pace: Pace, work: Coroutine[Any, Any, Any]) -> Any:
 
 
 def _check(response: Any, most_bytes: int) -> None:
-    """Refuse an answer that is none, as far as its head tells."""
+    """Refuse an answer whose head shows that it is not the file."""
     status = response.status
     if status in (404, 410):
         raise FileNotFoundError
@@ -157,17 +157,17 @@ def _check(response: Any, most_bytes: int) -> None:
         hopeless = status < 500 and status not in _WORTH_WAITING
         raise TransferError(f"the server answers {status}", hopeless=hopeless)
     if response.headers.get("Content-Encoding", "").strip().lower() not in _PLAIN:
-        raise TransferError("the server sends it compressed, which it was asked not to", hopeless=True)
+        raise TransferError("the server sends the file compressed although it was asked not to", hopeless=True)
     if (response.content_length or 0) > most_bytes:
         raise _too_long(most_bytes)
 
 
 def _callback(num_bytes: int, pace: Pace) -> Any:
-    """What fsspec's drivers tell of their progress, and what may stop them."""
+    """A callback to which fsspec's drivers report their progress, and which can stop them."""
     from fsspec.callbacks import Callback
 
     class Meter(Callback):  # type: ignore[misc]
-        """Counts bytes, and the bytes of the window of time that has begun."""
+        """Counts bytes, in all and in the current period."""
 
         received = 0
         begin, at_begin = time.monotonic(), 0
@@ -189,7 +189,7 @@ def _callback(num_bytes: int, pace: Pace) -> Any:
 
 
 def _too_long(most_bytes: int) -> TransferError:
-    return TransferError(f"it is longer than the {most_bytes} bytes that it may have")
+    return TransferError(f"it is longer than the {most_bytes} bytes allowed")
 
 
 def _too_slow(pace: Pace) -> TransferError:
