@@ -56,7 +56,7 @@ def test_when_one_is_killed_torchrun_starts_all_again_and_they_end_as_undisturbe
         _, errors = torchrun.communicate(timeout=120)
     assert torchrun.returncode == 0, errors
     (line,) = [line for line in errors.splitlines() if line.startswith("fauxley: ")]
-    assert "lost a process" in line
+    assert "lost contact with another process" in line
     assert "--max-restarts" in line
 
     assert main(train_arguments(dataset, tmp_path / "one", *flags.split())) == 0

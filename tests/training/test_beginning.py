@@ -113,7 +113,7 @@ def test_other_kinds_are_refused():
         config_from(config(), model(wavegan), "mine", 8192)
     wavenet = WaveNet(clip_length=256, dim=2, skip_dim=2, layers=2)
     playing = Synthesizer(wavenet, wavenet.generator(Draws(0)), wavenet.representation(), 8000)
-    with pytest.raises(UsageError, match="mine is a WaveNet, from which no training can begin"):
+    with pytest.raises(UsageError, match="mine is a WaveNet; no training can begin"):
         config_from(config(), playing, "mine")
 
 

@@ -188,7 +188,7 @@ def test_where_recording_fails_training_goes_on_plainly(half, case):
     take(case, plain, None)
     take(case, other, RecordedUpdater(Unable(half), said.append))
     assert_same(other, plain)
-    assert said == ["going on without CUDA graphs, which is slower: operation not permitted when stream is capturing"]
+    assert said == ["continuing without CUDA graphs, which is slower: operation not permitted when stream is capturing"]
 
 
 def test_buffered_draws_give_the_numbers_of_each_occasion_in_the_same_places():

@@ -209,7 +209,7 @@ def test_other_labels_than_the_models_are_refused(drums, tmp_path):
     few = drums.only([file for file, entry in enumerate(drums.entries) if entry.label != one])
     with pytest.raises(UsageError, match=f"has the labels {one}"):
         RealAudio(few, config, torch.device("cpu"))
-    with pytest.raises(UsageError, match=f"has learnt the labels {one}.*another folder"):
+    with pytest.raises(UsageError, match=f"has the labels {one}.*another folder"):
         with_labels(CONFIG, few.label_counts(), drums.labels)
 
 

@@ -1,1 +1,1 @@
-"""Training: objectives, one step, the state, the loop around it, and the presets."""
+"""Training: objectives, a step, the state, the loop around it, and presets."""

@@ -1,13 +1,13 @@
-"""Beginning a training from a model instead of random weights.
+"""Starting a training from a model instead of from random weights.
 
-The generator's weights are taken over. Labels of the same name keep their embedding; new ones begin with the mean of
-all, so that a new label sounds like the whole model at first. So do the statistics of the representation: the
-generator's numbers mean bands' levels by them, and fitted anew they would mean others. The critic is not part of a
-model and begins anew; until it tells real from generated sounds, what it asks for would only spoil the generator, which
-therefore waits for the first steps (`Origin.critic_first`, `waits`).
+The generator's weights are taken over. Labels of the same name keep their embedding; a new label starts with the mean
+of all embeddings, so that at first it sounds like the whole model. The representation keeps its statistics, too,
+because the generator's output has a meaning only with them. A model has no critic, so the critic starts from random
+weights. Its gradients would spoil the generator until it can tell real from generated sounds; therefore the generator
+waits for the first steps (`Origin.critic_first`, `waits`).
 
-Sizes are the model's. The length of clips may be another for a SpecGAN, whose networks are alike at any length: only
-the generator's first signal is longer or shorter.
+All sizes are the model's, with one exception: a SpecGAN's clips may have another length, because its networks are the
+same for any length, except for the length of the generator's first signal.
 """
 
 import dataclasses
@@ -26,33 +26,33 @@ from fauxley.models.verified import checksum
 from fauxley.training.config import AnyArchitecture, Origin, TrainingConfig
 from fauxley.training.state import TrainingState
 
-_LONGEST_WAIT = 0.05  # share of the training in which the generator waits
+_LONGEST_WAIT = 0.05  # share of the training during which the generator waits, at most
 
 
 def origin_of(source: Synthesizer, name: str) -> Origin:
-    """What a run's configuration records of the model that it begins from."""
+    """What a run's configuration records about the model that it starts from."""
     return Origin(name, checksum(source), source.provenance.license)
 
 
 def config_from(
     config: TrainingConfig, source: Synthesizer, name: str, clip_length: int | None = None
 ) -> TrainingConfig:
-    """The configuration for a run that begins from a model: its sizes and sample rate, all else as in `config`.
+    """The configuration for a run that starts from a model: the model's sizes and sample rate, otherwise `config`.
 
     Args:
-        name: of the model, as it is recorded.
-        clip_length: samples in a clip, if it is to be another than the model's.
+        name: of the model, to be recorded.
+        clip_length: samples in a clip; None for the model's.
 
     Raises:
-        UsageError: no training can begin from this kind of model, or not with clips of that length.
+        UsageError: no training can start from this kind of model, or not with clips of that length.
     """
     model = source.architecture
     if not isinstance(source.generator, DenseStart):
-        raise UsageError(f"{name} is a {type(model).__name__}, from which no training can begin")
+        raise UsageError(f"{name} is a {type(model).__name__}; no training can begin from one")
     changed: dict[str, Any] = {"labels": ()}
     if clip_length is not None:
         changed["clip_length"] = clip_length
-    if isinstance(model, SpecGAN):  # what finds phases was taught those of the model's own sounds
+    if isinstance(model, SpecGAN):  # its network for phases was trained on the model's own sounds
         changed["inversion_dim"] = 0
     architecture = cast(AnyArchitecture, dataclasses.replace(cast(Any, model), **changed))
     require_fitting(architecture, model)
@@ -61,7 +61,7 @@ def config_from(
 
 
 def alike_but_for_length(first: Architecture, second: Architecture) -> bool:
-    """Whether two models show sounds by the same spectrogram, so that one could have clips as long as the other's."""
+    """Whether two models use the same spectrogram, so that one could have clips of the other's length."""
     if not (isinstance(first, SpecGAN) and isinstance(second, SpecGAN)):
         return False
     return all(getattr(first, name) == getattr(second, name) for name in ("spectrogram", "window_length", "hop_length"))
@@ -71,7 +71,7 @@ def require_fitting(architecture: Architecture, source: Architecture) -> None:
     """Check that a model's weights fit an architecture.
 
     Raises:
-        UsageError: they do not; the setting is named.
+        UsageError: they do not; the message names the setting.
     """
     if type(architecture) is not type(source):
         raise UsageError(
@@ -91,7 +91,7 @@ def require_fitting(architecture: Architecture, source: Architecture) -> None:
 
 @torch.no_grad()
 def take_over(state: TrainingState, architecture: Architecture, source: Synthesizer) -> None:
-    """Give the generator of a new state, its average and its representation what a model has learnt.
+    """Copy what a model has learned to the generator, the average and the representation of a new state.
 
     Args:
         architecture: of the state, with its labels.
@@ -120,7 +120,7 @@ def take_over(state: TrainingState, architecture: Architecture, source: Synthesi
 
 
 def _embedding(embedding: Tensor | None, known: tuple[str, ...], labels: tuple[str, ...], old: DenseStart) -> Tensor:
-    """A column (out,) for each label: (out, L); of a model without labels zeros, so that each sounds as it does."""
+    """The embeddings (out, L) of `labels`, from a model's; zeros if it had no labels, so that each sounds like it."""
     if embedding is None:
         return old.dense.weight.new_zeros(old.dense.out_features, len(labels))
     mean = embedding.mean(1)
@@ -128,12 +128,12 @@ def _embedding(embedding: Tensor | None, known: tuple[str, ...], labels: tuple[s
 
 
 def share_beyond(representation: Representation, audio: Tensor) -> float:
-    """The share of the features of sounds (B, C, T) that are at the upper end of what there is."""
+    """The share of the features of sounds (B, C, T) that are at the upper limit of features."""
     return float((representation.to_features(audio) >= 1).float().mean())
 
 
 def waits(origin: Origin, step: int, progress: float) -> bool:
-    """Whether the generator still waits for the critic, when a share `progress` of the training is done."""
+    """Whether the generator still waits for the critic when a share `progress` of the training is done."""
     return bool(origin.model) and step < origin.critic_first and progress < _LONGEST_WAIT
 
 

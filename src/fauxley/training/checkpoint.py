@@ -1,17 +1,17 @@
-"""A checkpoint: what it holds, and reading it without trusting it.
+"""Checkpoints: what they hold, and reading them without trusting them.
 
     RUN/checkpoints/step-N/
-        config.json          the model: architecture, sample rate, where it comes from
-        model.safetensors    the weights of the generator that sounds best, the averaged one where there is one
-        training_state.pt    all networks, their optimisers, and the step: what training goes on from
+        config.json          the model: architecture, sample rate, provenance
+        model.safetensors    the weights of the best generator: the averaged one if there is one
+        training_state.pt    all networks, their optimisers, and the step, for resuming
 
 The first two are a model folder (`fauxley.models.synthesizer`), which can be shared. There is no random state to save:
 every random number is a function of the seed and the step.
 
-`training_state.pt` is a file of `torch.save`: a zip archive of raw tensors, and a pickle that says how they hang
-together. PyTorch's own restricted reader runs no code, but it inflates what is compressed, does not look at checksums,
-and builds far more kinds of tensors than are wanted here. So the archive is looked at before PyTorch is given it, and
-everything in it is compared with the networks that are there before anything is used.
+`training_state.pt` is a file of `torch.save`: a zip archive of raw tensors, with a pickle that describes them.
+PyTorch's restricted reader runs no code, but it inflates compressed records, does not verify checksums, and builds many
+more kinds of tensors than we need. So the archive is examined before PyTorch reads it, and everything in it is compared
+with the present networks before anything is used.
 """
 
 import io
@@ -37,7 +37,7 @@ _ALLOWED = {
     "torch FloatStorage",
     "torch LongStorage",
 }
-_PICKLE_BYTES, _PICKLE_BYTES_A_TENSOR = 8192, 512  # at most
+_PICKLE_BYTES, _PICKLE_BYTES_A_TENSOR = 8192, 512  # at most, and more for each tensor
 _OTHER_RECORDS = 20  # besides tensors: version, byte order, ...
 
 
@@ -49,15 +49,15 @@ def write_checkpoint(folder: Path, state: TrainingState, synthesizer: Synthesize
 
 def write_state(folder: Path, state: TrainingState) -> None:
     """Write the training state into an existing folder."""
-    # By way of memory: writing to a full disk, PyTorch hides the OSError behind "enforce fail".
+    # Written by way of memory, because PyTorch hides the OSError of a full disk behind "enforce fail".
     (folder / STATE_FILE).write_bytes(to_bytes(state))
 
 
 def read_state(folder: Path, state: TrainingState) -> None:
-    """Make `state` what `write_state` wrote.
+    """Load into `state` what `write_state` wrote.
 
     Raises:
-        FauxleyError: the file is missing, damaged, or of other networks. Nothing is changed then.
+        FauxleyError: the file is missing, damaged, or of other networks. The state is unchanged then.
     """
     file = folder / STATE_FILE
     with reading(f"{file} cannot be resumed from"):
@@ -67,38 +67,38 @@ def read_state(folder: Path, state: TrainingState) -> None:
 
 
 def to_bytes(state: TrainingState) -> memoryview:
-    """The training state as it is written."""
+    """The training state as bytes."""
     buffer = io.BytesIO()
     torch.save(state.state_dict(), buffer)
     return buffer.getbuffer()
 
 
 def from_bytes(content: bytes, state: TrainingState) -> None:
-    """Make `state` what `to_bytes` gave.
+    """Load into `state` what `to_bytes` returned.
 
     Raises:
-        FauxleyError: the content is damaged, or does not fit. Nothing is changed then.
+        FauxleyError: the content is damaged, or does not fit. The state is unchanged then.
     """
     try:
-        # weights_only: nothing but tensors and plain containers is ever unpickled.
+        # weights_only: nothing but tensors and plain containers is unpickled.
         saved = torch.load(io.BytesIO(content), map_location=state.device, weights_only=True)
-    except Exception as error:  # there is no end to what a damaged file makes PyTorch raise
+    except Exception as error:  # damaged files make PyTorch raise all kinds of errors
         raise FauxleyError(one_line(error)) from error
     try:
         _require_fitting(saved, state)
         state.load_state_dict(saved)
     except (AttributeError, LookupError, TypeError, ValueError) as error:  # containers of another kind
-        raise FauxleyError("it is no training state") from error
+        raise FauxleyError("it is not a training state") from error
 
 
 def _most_tensors(state: TrainingState) -> int:
-    """How many tensors a file of this state holds at most."""
+    """The most tensors that a file of this state may hold."""
     in_networks = sum(len(part.state_dict()) for part in state.parts().values() if isinstance(part, nn.Module))
     return in_networks + sum(len(each.moments) * len(each.weights) for each in state.optimizers.values())
 
 
 def _most_bytes(state: TrainingState) -> int:
-    """The size of a file of this state, generously: a stranger's is not read to its end if it is larger."""
+    """A generous size limit for a file of this state; a larger file is not read."""
     modules = [part for part in state.parts().values() if isinstance(part, nn.Module)]
     kept = sum(int(value.nbytes) for module in modules for value in module.state_dict().values())
     moments = max(len(optimizer.moments) for optimizer in state.optimizers.values())
@@ -106,10 +106,10 @@ def _most_bytes(state: TrainingState) -> int:
 
 
 def _require_fitting(saved: Any, state: TrainingState) -> None:
-    """Compare everything with what is there before anything is used.
+    """Compare everything with the present state before anything is used.
 
     Raises:
-        FauxleyError: it does not fit.
+        FauxleyError: something does not fit.
     """
     parts = state.parts()
     if saved.keys() | {"milliseconds"} != {"step", "attempt", "milliseconds", *parts}:
@@ -129,7 +129,7 @@ def _require_fitting(saved: Any, state: TrainingState) -> None:
 
 
 def _require_fitting_optimizer(saved: Any, optimizer: RepeatableOptimizer) -> None:
-    """Compare an optimiser's tensors with its weights: a kernel that is given another shape would crash."""
+    """Compare an optimiser's tensors with its weights: a kernel would crash on another shape."""
     (group,) = saved["param_groups"]
     if len(group["params"]) != len(optimizer.weights):
         raise FauxleyError("it is of other weights")
@@ -144,7 +144,7 @@ def _require_fitting_optimizer(saved: Any, optimizer: RepeatableOptimizer) -> No
 
 
 def _require_like(value: Any, like: Tensor, what: str) -> None:
-    """Check that a value from a file is a plain tensor of a shape and type, and of finite numbers."""
+    """Check that a value from a file is a plain, finite tensor of the same shape and type as `like`."""
     plain = isinstance(value, Tensor) and value.layout == torch.strided
     if not plain or (value.dtype, value.shape) != (like.dtype, like.shape):
         raise FauxleyError(f"{what} is not {str(like.dtype).removeprefix('torch.')} of shape {tuple(like.shape)}")
@@ -153,13 +153,13 @@ def _require_like(value: Any, like: Tensor, what: str) -> None:
 
 
 def _require_count(value: Any, what: str) -> None:
-    """Check that a value from a file counts something."""
+    """Check that a value from a file is a count."""
     if type(value) is not int or not 0 <= value < 1 << 53:
         raise FauxleyError(f"{what} cannot be {value!r:.40}")
 
 
 def _require_tensors_only(content: bytes, num_tensors: int) -> None:
-    """Check that an archive holds at most so many plain tensors of float32 or int64, whole, in plain containers.
+    """Check that an archive holds at most `num_tensors` plain float32 or int64 tensors, complete, in plain containers.
 
     Raises:
         FauxleyError: it is damaged, or holds something else.
@@ -177,7 +177,7 @@ def _require_tensors_only(content: bytes, num_tensors: int) -> None:
                 raise FauxleyError(f"the checksum of {damaged!r:.60} is wrong")
             pickles = [record for record in records if record.filename.endswith("data.pkl")]
             if len(pickles) != 1 or pickles[0].file_size > _PICKLE_BYTES + _PICKLE_BYTES_A_TENSOR * num_tensors:
-                raise FauxleyError("it has no description of a proper size")
+                raise FauxleyError("its description is missing or too long")
             _require_known(archive.read(pickles[0]))
     except (
         OSError,
@@ -193,7 +193,7 @@ def _require_tensors_only(content: bytes, num_tensors: int) -> None:
 
 
 def _require_known(pickle: bytes) -> None:
-    """Check that a pickle names nothing that is not allowed, by whatever opcode."""
+    """Check that a pickle refers only to what is allowed, by any opcode."""
     for opcode, argument, _ in pickletools.genops(pickle):
         if opcode.name in ("INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "STACK_GLOBAL", "EXT1", "EXT2", "EXT4"):
             raise FauxleyError(f"it builds objects by {opcode.name}")

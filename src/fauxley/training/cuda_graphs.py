@@ -1,13 +1,13 @@
-"""CUDA graphs: a GPU records an update once and then repeats it without the processor's help.
+"""CUDA graphs: a GPU records an update once and then repeats it without work for the processor.
 
-A graph repeats the same operations on the same places in memory. So real batches and random numbers, which are drawn
-on the host as ever, are first copied into buffers that stay where they are (`BufferedDraws`), and optimisers have their
-step size in a tensor. An update becomes two graphs, `find_gradients` and `apply_gradients`; between them processes that
-train together exchange their gradients.
+A graph repeats the same operations on the same memory. So real batches and random numbers, which are drawn on the host
+as always, are first copied to buffers that stay in place (`BufferedDraws`), and optimisers keep their step size in a
+tensor. An update becomes two graphs, `find_gradients` and `apply_gradients`; between them, processes that train
+together exchange their gradients.
 
-The first updates of a kind are carried out plainly, on the stream and in the buffers of the later recording; that also
-warms up what the libraries set up on first use. Where a random number decides what an update does (a lazy penalty),
-each outcome has graphs of its own. See docs/decisions/007.
+The first updates of a kind are computed without recording, on the stream and in the buffers of the later recording;
+that also initialises libraries. Where a random number decides what an update does (a lazy penalty), each outcome has
+its own graphs. See docs/decisions/007.
 """
 
 from abc import ABC, abstractmethod
@@ -34,11 +34,11 @@ class Recorder(ABC):
 
     @abstractmethod
     def perform(self, work: Work) -> Results:
-        """Do the work now, without recording it, in the surroundings of a later recording."""
+        """Do the work now without recording it, on the stream of a later recording."""
 
     @abstractmethod
     def record(self, work: Work) -> Work:
-        """Record the work without doing it; return what does it, each time anew, into the same results.
+        """Record the work without doing it; return a function that does it each time, with results in the same memory.
 
         Raises:
             RuntimeError: the device cannot record it.
@@ -46,7 +46,7 @@ class Recorder(ABC):
 
 
 class Repetition(Recorder):
-    """Repeats work by doing it again: for devices without graphs, and for tests to compare graphs with."""
+    """Repeats work by doing it again: for devices without graphs, and as a reference in tests of graphs."""
 
     def perform(self, work: Work) -> Results:
         return work()
@@ -56,11 +56,11 @@ class Repetition(Recorder):
 
 
 class CudaGraphs(Recorder):
-    """Records work on a GPU. All graphs share their memory, since they are replayed one after another."""
+    """Records work on a GPU. All graphs share memory, because they are replayed one after another."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        # Autograd remembers the stream on which weights were first used: it must be the recording's.
+        # Autograd remembers the stream on which weights were first used, which must be that of the recording.
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._pool = torch.cuda.graph_pool_handle()
 
@@ -81,7 +81,7 @@ class CudaGraphs(Recorder):
             with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
                 results = work()
         except RuntimeError as error:
-            torch.cuda.set_stream(now)  # ending a recording that failed fails, too, and leaves its stream the current
+            torch.cuda.set_stream(now)  # leaving a failed recording fails, too, and does not restore the stream
             raise error if error.__context__ is None else RuntimeError(str(error.__context__)) from error
 
         def replay() -> Results:
@@ -92,11 +92,11 @@ class CudaGraphs(Recorder):
 
 
 class BufferedDraws(Draws):
-    """Random numbers in buffers that stay in place, each time refilled with what was asked for the first time.
+    """Random numbers in buffers that stay in place, refilled for each update with the same kinds of numbers.
 
     Args:
         first: the random numbers of the first update.
-        device: where the buffers are.
+        device: of the buffers.
     """
 
     def __init__(self, first: Draws, device: torch.device) -> None:
@@ -106,11 +106,11 @@ class BufferedDraws(Draws):
         self._position = 0
 
     def rewind(self) -> None:
-        """Give the same numbers once more."""
+        """Return the same numbers once more."""
         self._position = 0
 
     def refill(self, draws: Draws) -> bool:
-        """Copy the random numbers of another update into the buffers; False if they decide for another course of it."""
+        """Copy another update's random numbers to the buffers; False if they make the update do something else."""
         self.rewind()
         for ask, buffer in self._asked:
             drawn = ask(draws)
@@ -147,19 +147,19 @@ class BufferedDraws(Draws):
 
 
 def to_device(values: Tensor, buffer: Tensor) -> Tensor:
-    """Copy values from the host into a buffer; if that is a GPU's, the host does not wait for it."""
+    """Copy values from the host to a buffer. If it is on a GPU, the host does not wait."""
     if buffer.is_cuda:
-        # PyTorch reuses a pinned block only once the copies out of it are done.
+        # PyTorch reuses a pinned block only after the copies out of it are done.
         return buffer.copy_(values.contiguous().pin_memory(), non_blocking=True)
     return buffer.copy_(values)
 
 
 class RecordedUpdater(Updater):
-    """Carries out updates by repeating recorded ones. It is of use for one state, until that is loaded anew.
+    """Repeats recorded updates. It serves one state, until that is loaded from a checkpoint.
 
     Args:
         recorder: records and repeats.
-        say: is told if recording fails; updates are then carried out plainly.
+        say: is called if recording fails; updates are then computed without recording.
     """
 
     def __init__(self, recorder: Recorder, say: Callable[[str], None] = print) -> None:
@@ -194,12 +194,12 @@ class RecordedUpdater(Updater):
         except _RecordingError as error:
             self._failed = True
             self._recordings.clear()  # and with them the memory of their graphs
-            self._say(f"going on without CUDA graphs, which is slower: {error}")
+            self._say(f"continuing without CUDA graphs, which is slower: {error}")
             return error.values
 
 
 class _RecordingError(Exception):
-    """An update could not be recorded, and was carried out plainly; these are its values."""
+    """An update could not be recorded, and was computed without recording; `values` are its values."""
 
     def __init__(self, cause: RuntimeError, values: Values) -> None:
         super().__init__((str(cause).splitlines() or [type(cause).__name__])[0])
@@ -210,7 +210,7 @@ class _Recording:
     """An update of one kind, for one outcome of the random numbers that decide what it does.
 
     Args:
-        inputs: buffers for the real batch and, of conditional networks, its labels.
+        inputs: buffers for the real batch and, for conditional networks, its labels.
         draws: buffers for the random numbers.
     """
 
@@ -243,7 +243,7 @@ class _Recording:
         self._work: tuple[Work, Work] = find, go
 
     def run(self, inputs: list[Tensor], ranks: Ranks) -> Values:
-        """Carry out the update on `inputs` and what `draws` was filled with."""
+        """Compute the update of `inputs`, with the numbers in `draws`."""
         for buffer, value in zip(self._inputs, inputs, strict=True):
             buffer.copy_(value)
         self._runs += 1
@@ -259,7 +259,7 @@ class _Recording:
             results = self._repeat[half]() if repeated else self._recorder.perform(work)
             if half == 0:
                 values, gradients = results
-                # A repetition does not go through autograd, which would have put them there.
+                # A replay does not go through autograd, which would have set the gradients.
                 for weight, gradient in zip(self._network.parameters(), gradients, strict=True):
                     weight.grad = gradient
                 ranks.average_gradients(self._name, self._network)

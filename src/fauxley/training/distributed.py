@@ -1,12 +1,13 @@
-"""Many processes on one machine or several, over torch.distributed: NCCL between GPUs, gloo between CPUs.
+"""Training by many processes on one machine or several, with torch.distributed: NCCL between GPUs, gloo between CPUs.
 
-No DistributedDataParallel: an update runs a network forward several times and backward through its own gradient, and
-all that has to be exchanged is one sum of gradients, which one flat buffer a network and one all-reduce do.
+It does without DistributedDataParallel: an update runs a network forward several times and backward through its own
+gradient, and all that has to be exchanged is one sum of gradients. One flat buffer for a network and one all-reduce do
+that.
 
-What the hosts have to agree on (stop? diverged?) goes by way of a gloo group of its own. It never waits for a GPU, and
-it notices at once when a process is gone: its connection closes. That group is patient, since rank 0 may prepare data
-for hours while the others wait; gradients are exchanged by processes that are all at work, so there a silence means
-that something is broken.
+What the processes must agree on (stop? diverged?) goes through a separate gloo group. That group never waits for a GPU,
+and notices at once when a process has died, because its connection closes. It is patient, because rank 0 may prepare
+data for hours while the others wait. Gradients are exchanged while all processes are at work, so there a long silence
+means that something is broken.
 """
 
 import hashlib
@@ -32,10 +33,10 @@ _HOST_TIMEOUT = timedelta(days=1)
 
 
 def share_of(config: TrainingConfig, rank: int, world_size: int) -> Share:
-    """Work out which rows of each part of a batch process `rank` computes.
+    """The rows of each part of a batch that process `rank` computes.
 
     Raises:
-        UsageError: what is to be trained cannot be shared, or not by so many.
+        UsageError: this training cannot be shared, or not by so many processes.
     """
     whole = config.batch_size // config.accumulate
     if world_size > 1 and config.architecture.mixes_examples:
@@ -53,13 +54,13 @@ def share_of(config: TrainingConfig, rank: int, world_size: int) -> Share:
 
 
 class ManyRanks(Ranks):
-    """The processes of torch.distributed's default group, which must be joined already.
+    """The processes of torch.distributed's default group, which must have been joined.
 
     Args:
-        share: this process's, of each part of a batch.
-        accumulate: parts that a batch is computed in. Each process has its rows of each part, so that the parts, and
-            with them the random numbers, are those of one process.
-        local_rank: number of this process on its machine.
+        share: this process's share of each part of a batch.
+        accumulate: the number of parts of a batch. Each process computes its rows of each part, so that the parts, and
+            with them the random numbers, are those of a single process.
+        local_rank: the number of this process on its machine.
     """
 
     supervised = True
@@ -92,7 +93,7 @@ class ManyRanks(Ranks):
         whole = next(iter(values.values())).new_zeros(len(values), self._accumulate, self._share.whole)
         for row, value in zip(whole, values.values(), strict=True):
             mine = row[:, self._share.rows]
-            # What is one number for several examples counts once for each of them.
+            # A value that stands for several examples counts once for each of them.
             mine.copy_(value.repeat_interleave(mine.numel() // len(value)).view_as(mine))
         _all_reduce(whole)
         return {name: row.flatten() for name, row in zip(values, whole, strict=True)}
@@ -117,8 +118,8 @@ class ManyRanks(Ranks):
     def check_same(self, state: TrainingState) -> None:
         if different := self._unlike_first(_checksum(state)):
             raise FauxleyError(
-                f"by step {state.step} the weights of rank {different[0]} are no longer those of rank 0; "
-                "run it again to go on from the last checkpoint, and if that does not help, on machines that are alike"
+                f"at step {state.step} the weights of rank {different[0]} differ from those of rank 0; "
+                "run it again to resume from the last checkpoint, and if that does not help, on identical machines"
             )
 
     def check_agreed(self, what: str, value: object) -> None:
@@ -138,7 +139,7 @@ class ManyRanks(Ranks):
             self.any(False)
 
     def _unlike_first(self, number: int) -> list[int]:
-        """Find the ranks that have another number than rank 0 has."""
+        """The ranks that have another number than rank 0."""
         numbers = [torch.tensor(0) for _ in range(self.world_size)]
         with _connected():
             dist.all_gather(numbers, torch.tensor(number), self._host)
@@ -146,7 +147,7 @@ class ManyRanks(Ranks):
 
 
 class _Bucket:
-    """One buffer for the gradients of several weights, so that processes exchange them all at once."""
+    """One buffer for the gradients of several weights, so that processes exchange them at once."""
 
     def __init__(self, weights: list[nn.Parameter]) -> None:
         sizes = [weight.numel() for weight in weights]
@@ -156,11 +157,11 @@ class _Bucket:
         self._gradients = [piece.view_as(weight) for piece, weight in zip(pieces, weights, strict=True)]
 
     def fits(self, weights: list[nn.Parameter]) -> bool:
-        """Whether the buffer was made for these very weights."""
+        """Whether the buffer was made for exactly these weights."""
         return len(weights) == len(self._weights) and all(a is b for a, b in zip(weights, self._weights, strict=True))
 
     def sum(self, factor: float) -> None:
-        """Replace the gradients by their sum over all processes, each process's times its factor."""
+        """Replace the gradients by their sum over all processes, each multiplied by its process's factor."""
         torch._foreach_copy_(self._gradients, [weight.grad for weight in self._weights if weight.grad is not None])
         self._flat.mul_(factor)
         _all_reduce(self._flat)
@@ -176,15 +177,15 @@ def _all_reduce(values: Tensor) -> None:
 
 @contextmanager
 def _connected() -> Iterator[None]:
-    """Turn a broken connection into a plain message; it usually means that a process was killed."""
+    """Turn a broken connection, which usually means that a process was killed, into a plain message."""
     try:
         yield
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
         raise FauxleyError(
-            "lost a process that was training along: it was killed, or its machine cannot be reached; run it again to "
-            "go on from the last checkpoint, or let torchrun do so: --max-restarts 3"
+            "lost contact with another process of this training: it was killed, or its machine cannot be reached; run "
+            "it again to resume from the last checkpoint, or let torchrun do so: --max-restarts 3"
         ) from error
 
 

@@ -1,7 +1,7 @@
-"""What the default recipe reached after how many clips, as it was measured: the one place where these numbers stand.
+"""What the default recipe has reached after how many clips, in measured trainings. These figures stand only here.
 
-Whoever measures a curve adds it to `CURVES`, with the command that makes it again in docs/experiments.md. A training is
-told what those who saw as many clips had reached; how many it will see depends on its machine.
+Whoever measures a curve adds it to `CURVES`, and the command that reproduces it to docs/experiments.md. A training is
+told what measured trainings had reached after as many clips; how many clips it will see depends on its machine.
 """
 
 import math
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Curve:
-    """How good a model was on the way of one measured training.
+    """A figure of merit over the course of one measured training.
 
     Attributes:
-        sounds: what it learnt, for a sentence: "drums (911 one-shots, 44.1 kHz)".
+        sounds: what it was trained on, for a sentence: "drums (911 one-shots, 44.1 kHz)".
         figure: what was measured, for a sentence: "kernel distance, in multiples of that between real sounds".
-        points: clips seen, in thousands, and the figure then; in rising order.
+        points: thousands of clips seen, and the figure then, in rising order.
     """
 
     sounds: str
@@ -24,7 +24,7 @@ class Curve:
     points: tuple[tuple[float, float], ...]
 
     def at(self, thousands: float) -> float | None:
-        """The figure after so many thousand clips, between measured points; None where nobody measured."""
+        """The figure after so many thousand clips, interpolated; None outside of the measured range."""
         if not self.points or not self.points[0][0] <= thousands <= self.points[-1][0]:
             return None
         (x, y), *rest = self.points
@@ -47,10 +47,10 @@ CURVES: tuple[Curve, ...] = (
         ((49.4, 0.63), (116.0, 0.785)),
     ),
 )
-"""Measured so far."""
+"""The measurements so far."""
 
 
 def expectations(clips: float, curves: Sequence[Curve] = CURVES) -> list[str]:
-    """What measured trainings had reached after so many clips, a sentence each; none where nothing was measured."""
+    """What measured trainings had reached after so many clips, one sentence each; empty where nothing was measured."""
     found = [(curve, curve.at(clips / 1000)) for curve in curves]
     return [f"{curve.sounds}: {curve.figure} {value:.2g}" for curve, value in found if value is not None]

@@ -1,12 +1,13 @@
-"""Training of the network that finds phases (`fauxley.models.phase_inversion`), by how its audio sounds.
+"""Training of the network that estimates phases (`fauxley.models.phase_inversion`), by how its audio sounds.
 
-The phases of the real sound are not the target, since others are as good: audio times -1 has the same spectrogram. What
-counts is that the audio's spectrograms equal the real sound's, through windows of several lengths at once, most of
-which the network was not given (Yamamoto, Song and Kim 2020, equations 4 to 6):
+The phases of the real sound are not the target, because others are as good: audio times -1 has the same spectrogram.
+Instead the audio's spectrograms should equal the real sound's for windows of several lengths, most of which the network
+is not given (Yamamoto, Song and Kim 2020, equations 4 to 6):
 
     loss = mean over windows of  |A - R| / |R|  +  mean |ln A - ln R|,     A, R magnitudes of audio and real sound
 
-Crops are drawn anywhere in the files and go through the representation, clipping included, as generated features will.
+Crops are drawn anywhere in the files and pass through the representation, including its clipping, as generated features
+will.
 """
 
 import math
@@ -29,26 +30,26 @@ from fauxley.training.optimizers import Adam, RepeatableOptimizer
 
 _WINDOWS = (128, 256, 512, 1024)  # samples; hops are a quarter
 _FLOOR = 1e-4  # of magnitudes: 80 dB below a sine at full scale
-_HELD_OUT = 10  # one file in ten is never trained on ...
-_CHECKED = 64  # ... and so many clips of those are for checks
+_HELD_OUT = 10  # one file in ten is held out of training ...
+_CHECKED = 64  # ... and this many clips of those serve for checks
 _LARGEST_GRADIENT = 1.0
 
 
 @dataclass(frozen=True)
 class InversionTraining:
-    """Settings of the training of an inversion."""
+    """Settings for training the network that estimates phases."""
 
     steps: int = 10_000
-    """Updates in all."""
+    """Number of updates."""
     batch_size: int = 16
     """Crops in a batch."""
     frames: int = 48
     """Frames in a crop."""
     optimizer: Adam = field(default_factory=lambda: Adam(1e-3, decay="linear", warmup=100, beta1=0.8, beta2=0.99))
     seed: int = 0
-    """Decides the initial weights and the order of the data."""
+    """Determines the initial weights and the order of the data."""
     check_every: int = 250
-    """Steps between checks on sounds held out."""
+    """Steps between checks on held-out sounds."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "frames", "check_every"):
@@ -59,12 +60,12 @@ class InversionTraining:
 
 
 class InversionTrainer:
-    """Trains what a representation has to learn, in place.
+    """Trains a representation's network, in place.
 
     Args:
-        representation: fitted, on the device where to compute.
-        dataset: real sounds; a tenth of the files is held out, but if there is only one it serves for both.
-        training: how long, and how.
+        representation: fitted, and on the device to compute on.
+        dataset: real sounds; a tenth of the files is held out, but a single file serves for both.
+        training: the settings.
     """
 
     def __init__(self, representation: LogSpectrogram, dataset: Dataset, training: InversionTraining) -> None:
@@ -80,10 +81,10 @@ class InversionTrainer:
         self._crops = Slicing("random", crop_length)
 
     def train(self, report: Callable[[int, float, float | None], None]) -> int:
-        """Train until the last step, or until a signal asks to stop; return how many steps were taken.
+        """Train until the last step, or until a signal asks to stop; return the number of steps taken.
 
         Args:
-            report: called after each step with its number, its loss and, when it was measured, `check`.
+            report: called after each step with its number, its loss and, where it was measured, the result of `check`.
 
         Raises:
             FauxleyError: training diverged.
@@ -101,7 +102,7 @@ class InversionTrainer:
 
     @torch.no_grad()
     def check(self) -> float:
-        """The loss on sounds held out."""
+        """The loss on held-out sounds."""
         return float(self._loss(self._check))
 
     def _step(self, step: int, optimizer: RepeatableOptimizer) -> float:
@@ -126,19 +127,19 @@ class InversionTrainer:
 
 
 def spectral_loss(audio: Tensor, reference: Tensor) -> Tensor:
-    """The loss of the module's docstring, of audio (..., T) against a reference of the same shape: ()."""
+    """The loss (see the module's docstring) of audio (..., T) against a reference of the same shape: ()."""
     losses = []
     for window in _WINDOWS:
         mine, real = (_magnitude(signal, window) for signal in (audio, reference))
         error, norm = (torch.linalg.vector_norm(m, dim=(-2, -1)) for m in (mine - real, real))
-        # Silence has no norm to divide by.
+        # The norm of silence is zero.
         convergence = error / norm.clamp(min=_FLOOR * real.shape[-1] ** 0.5)
         losses.append(convergence.mean() + (mine.log() - real.log()).abs().mean())
     return torch.stack(losses).mean()
 
 
 def _magnitude(audio: Tensor, window: int) -> Tensor:
-    """Magnitudes (..., F, K), scaled so that a sine at full scale has 1; never less than the floor."""
+    """Magnitudes (..., F, K), scaled so that a sine at full scale has 1, and at least the floor."""
     spectrum = torch.view_as_real(stft(audio, window, window // 4))
-    # Hann windows sum to half their length, and a sine shares its level with its mirror.
+    # A Hann window sums to half its length, and a sine shares its level with its mirror image.
     return spectrum.square().sum(-1).mul((4 / window) ** 2).clamp(min=_FLOOR**2).sqrt()

@@ -1,4 +1,4 @@
-"""Which labels a model learns: those of its data, where that is wanted and makes sense, decided once for a run."""
+"""Which labels a model learns: those of its data, if they are wanted and suitable. This is decided once for a run."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -8,18 +8,18 @@ from fauxley.errors import UsageError
 from fauxley.models.conditioning import MOST_LABELS, enumerated, reason_against
 from fauxley.training.config import TrainingConfig
 
-LEAST_CLIPS = 2  # of a label: one clip would be learnt by heart
+LEAST_CLIPS = 2  # of a label; a single clip would be memorised
 
 
 class LabelChoice(NamedTuple):
-    """The labels to learn, and in words what was chosen and why; "" where there is nothing to say."""
+    """The labels to learn, and a sentence on the choice and its reasons; "" if there is nothing to say."""
 
     labels: tuple[str, ...]
     words: str
 
 
 def choose_labels(counts: Mapping[str, int]) -> LabelChoice:
-    """Choose the labels to learn of sounds, by how many there are of each; those of "" have none."""
+    """Choose the labels to learn, given the number of clips of each; those of "" have no label."""
     labels, bare = sorted(set(counts) - {""}), counts.get("", 0)
     if not labels:
         return LabelChoice((), "")
@@ -47,11 +47,11 @@ def choose_labels(counts: Mapping[str, int]) -> LabelChoice:
 def with_labels(
     config: TrainingConfig, counts: Mapping[str, int], begun: Sequence[str] | None = None
 ) -> tuple[TrainingConfig, str]:
-    """The configuration for a model that learns the labels of its data, if it is to, and words about that.
+    """The configuration with the labels to learn, and a sentence on the choice.
 
     Args:
-        counts: how many clips there are of each label, and without ("").
-        begun: the labels that the run was begun with; None: it begins now.
+        counts: the number of clips of each label; "" counts those without.
+        begun: the labels with which the run was begun; None if it begins now.
 
     Raises:
         UsageError: the run was begun with other labels.
@@ -60,19 +60,19 @@ def with_labels(
     if begun is not None:
         if begun and not config.data.labels:
             raise UsageError(
-                f"the run was begun with labels ({enumerated(begun)}) and is to go on without; drop the change, or "
+                f"the run was begun with labels ({enumerated(begun)}) and cannot go on without; keep the labels, or "
                 "begin a run in another folder"
             )
         if begun and list(begun) != known:
             raise UsageError(
-                f"the run has learnt the labels {enumerated(begun)}, and the data has {enumerated(known) or 'none'}; "
+                f"the run has the labels {enumerated(begun)}, but the data has {enumerated(known) or 'none'}; "
                 "give the data that it was begun with, or begin a run in another folder"
             )
         choice = LabelChoice(tuple(begun), f"learns {len(begun)} labels ({enumerated(begun)})" if begun else "")
     elif not known:
         choice = LabelChoice((), "")
     elif not hasattr(config.architecture, "labels"):
-        choice = LabelChoice((), f"a {type(config.architecture).__name__} learns no labels: those of the data are left")
+        choice = LabelChoice((), f"a {type(config.architecture).__name__} cannot learn labels: the data's are ignored")
     elif not config.data.labels:
         return config, ""
     else:

@@ -1,4 +1,4 @@
-"""What is recorded of a run: `log.jsonl` always, TensorBoard when it is installed."""
+"""The record of a run: `log.jsonl` always, TensorBoard's events if it is installed."""
 
 import importlib.util
 import json
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 _CLIPS_SHOWN = 8  # of a group, in TensorBoard
 _MOST_BYTES = 1 << 28  # of a log: a million lines
-_END_OF_STEPS = 1 << 53  # beyond it, floats cannot tell one step from the next
+_END_OF_STEPS = 1 << 53  # from here on floats cannot distinguish successive steps
 
 
 class Log:
-    """Appends to a run's log, which after resuming reads as if nothing had been interrupted.
+    """Appends to a run's log, so that after resuming it reads as if nothing had been interrupted.
 
     Args:
-        step: the step the run goes on from; what was logged after it is dropped.
-        tensorboard: also write events for TensorBoard.
+        step: the step from which the run resumes; later lines of the log are dropped.
+        tensorboard: whether to write events for TensorBoard, too.
     """
 
     def __init__(self, run: Run, step: int, tensorboard: bool) -> None:
@@ -45,20 +45,20 @@ class Log:
             partial.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
 
     def numbers(self, step: int, values: Mapping[str, float]) -> None:
-        """Write a line of numbers; one that is not finite has no JSON form and becomes a word."""
+        """Write a line of numbers. Those that are not finite have no form in JSON and are written as words."""
         self._write(step, {name: value if math.isfinite(value) else str(value) for name, value in values.items()})
         if self._board is not None:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
 
     def event(self, step: int, text: str) -> None:
-        """Write down something that happened, in words."""
+        """Write an event in words."""
         self._write(step, {"event": text})
         if self._board is not None:
             self._board.add_text("event", text, step)
 
     def sounds(self, step: int, groups: Mapping[str, np.ndarray], sample_rate: int) -> None:
-        """Show clips (N, C, T) by title in TensorBoard: sounds, spectrograms, and histograms of levels in dB."""
+        """Show clips (N, C, T) in TensorBoard, by title: sounds, spectrograms, and histograms of levels in dB."""
         if self._board is None:
             return
         for title, clips in groups.items():
@@ -80,7 +80,7 @@ class Log:
 
 
 class NoLog(Log):
-    """The log of a process that leaves recording to another: nothing is written."""
+    """The log of a process that leaves recording to another one; it writes nothing."""
 
     def __init__(self) -> None:
         self._board = None
@@ -95,7 +95,7 @@ class NoLog(Log):
 def read_log(run: Run) -> list[dict[str, Any]]:
     """Read the lines of a run's log: each has "step", "time", and numbers or words by name.
 
-    Damaged lines are passed over with a warning; a last line that a kill has cut short, without one.
+    Damaged lines are skipped with a warning, except for a last line that a kill has cut short.
 
     Raises:
         FauxleyError: it is no file, or too large to be a log.

@@ -1,7 +1,7 @@
-"""The training loop: takes steps, and at fixed steps records, previews, checks and saves.
+"""The training loop: it takes steps and, at fixed intervals, records, previews, checks and saves.
 
-What is learnt depends on the configuration, the data and nothing else: batch n and every random number are functions
-of the seed and the step. So a run that was killed and resumed ends in the same weights, bit for bit on a CPU.
+The result depends only on the configuration and the data: batch n and every random number are functions of the seed and
+the step. So a run that was killed and resumed ends in the same weights, on a CPU bit for bit.
 """
 
 import dataclasses
@@ -35,15 +35,15 @@ from fauxley.training.state import TrainingState, update_average
 from fauxley.training.step import Updater, train_step
 from fauxley.training.watch import Watch
 
-_LOOKED_AT = 64  # clips, by which a run that begins from a model sees whether its sounds suit it
-_MUCH = 0.005  # of features beyond what a model can express
+_LOOKED_AT = 64  # clips; a run that starts from a model checks by them whether its sounds suit the model
+_MUCH = 0.005  # share of features beyond what a model can express
 
 
 class Reporter(Protocol):
-    """Is told what happens, to show it to whoever watches."""
+    """Shows the user what happens."""
 
     def begin(self, step: int, steps: int) -> None:
-        """Training begins at `step` and is to end at `steps`."""
+        """Training begins at `step` and will end at `steps`."""
 
     def step(self, step: int, steps: int) -> None:
         """A step is done."""
@@ -59,23 +59,23 @@ class Reporter(Protocol):
 
 
 Assessor = Callable[[int, Synthesizer], dict[str, float]]
-"""Judges the sounds that the model makes at a step; the figures it returns are logged."""
+"""Judges the model's sounds at a step; the figures that it returns are logged."""
 
 
 class Trainer:
-    """Trains one run on one device, or as one of several processes that do so together.
+    """Trains one run on one device, alone or as one of several processes.
 
     Args:
-        run: its folder, begun already.
-        config: what to do.
+        run: its folder, which has been begun.
+        config: the configuration.
         dataset: real sounds.
-        device: where to compute.
-        reporter: is told what happens.
-        tensorboard: also write TensorBoard's files.
-        ranks: the processes; rank 0 alone reads and writes the folder.
-        assess: judges the sounds every `evaluate_every` steps, on rank 0 alone.
-        recorder: records updates and repeats them; None: each update is carried out plainly.
-        source: the model that a new run begins from, as its configuration says; one that goes on needs none.
+        device: to compute on.
+        reporter: shows what happens.
+        tensorboard: whether to write TensorBoard's files, too.
+        ranks: the processes; only rank 0 reads and writes the folder.
+        assess: judges the sounds every `evaluate_every` steps, on rank 0 only.
+        recorder: records and repeats updates; None computes each update without.
+        source: the model that a new run starts from, according to its configuration; not needed for resuming.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Trainer:
         self.ranks = ranks
         self._assess = assess if ranks.leads else None
         if config.minutes and ranks.world_size > 1:
-            raise UsageError("several processes cannot go by the clock; give steps instead of minutes")
+            raise UsageError("several processes cannot train by the clock; give steps instead of minutes")
         self.data = RealAudio(dataset, config, device, ranks)
         self.provenance = Provenance(
             preset=config.preset,
@@ -113,7 +113,7 @@ class Trainer:
             config.architecture, config.optimizer, averaged, config.seed, device, config.dtype
         )
         self._restore()
-        if ranks.leads:  # What lies beyond is of a future that will not happen.
+        if ranks.leads:  # what was recorded after the checkpoint is not true any more
             run.forget_after(self.state.step)
         self.log = Log(run, self.state.step, tensorboard) if ranks.leads else NoLog()
         size = preview_size(config.preview_count, len(config.architecture.known_labels)) or 2
@@ -123,7 +123,7 @@ class Trainer:
         self._clock = (time.monotonic(), self.state.step)
 
     def train(self) -> bool:
-        """Train until the last step, or until a signal asks to stop, and save; False if stopped by a signal.
+        """Train until the last step, or until a signal asks to stop, and save; return False in the latter case.
 
         Raises:
             FauxleyError: training diverged twice.
@@ -134,11 +134,11 @@ class Trainer:
         try:
             with stop_signals(insistent=not self.ranks.supervised) as stop:
                 if state.step == 0:
-                    self._save()  # so that there is always something to go back to, and a full disk shows now
+                    self._save()  # so that there always is a checkpoint to go back to, and a full disk shows at once
                 while self._progress() < 1 and not self.ranks.any(bool(stop)):
                     metrics = self._step()
                     before, now = state.milliseconds, time.monotonic()
-                    if config.minutes:  # else the same steps give the same state, whatever the clock
+                    if config.minutes:  # otherwise the state must not depend on the clock
                         state.milliseconds += round(1000 * (now - began))
                     began = now
                     self.reporter.step(state.step, self._steps())
@@ -178,18 +178,18 @@ class Trainer:
         return metrics
 
     def _progress(self) -> float:
-        """The share of the training that is done, by the clock or by the steps."""
+        """The share of the training that is done, by time or by steps."""
         minutes = self.config.minutes
         return self.state.milliseconds / (60_000 * minutes) if minutes else self.state.step / self.config.steps
 
     def _steps(self) -> int:
-        """How many steps there will have been at the end; where the clock decides, at the pace so far."""
+        """The number of steps at the end; if time decides, extrapolated from the pace so far."""
         if not self.config.minutes:
             return self.config.steps
         return math.ceil(self.state.step / self._progress()) if self.state.step else 0
 
     def _due(self, every: int, milliseconds_before: int | None = None) -> bool:
-        """Whether something is due every so many steps, or, told the time before this step, when it is time to save."""
+        """Whether something is due that happens every so many steps, or, given the time before this step, saving."""
         if self._progress() >= 1:
             return True
         period = 60_000 * self.config.save_minutes
@@ -198,7 +198,7 @@ class Trainer:
         return self.state.milliseconds // period > milliseconds_before // period
 
     def _record(self, metrics: dict[str, Tensor]) -> bool:
-        """Log the numbers; False if they show that training diverged and it was set back."""
+        """Log the numbers; return False if they show that training diverged and it was set back."""
         step = self.state.step
         values = {name: float(value) for name, value in metrics.items()}
         if self.ranks.any(not (all(map(math.isfinite, values.values())) and self.state.is_finite())):
@@ -234,7 +234,7 @@ class Trainer:
             self.run.save(self.state.step, write, self.config.keep_checkpoints, self.config.milestone_every)
 
     def _set_back(self) -> None:
-        """Go back to the last good checkpoint, once."""
+        """Return to the last good checkpoint, but only once."""
         state, config, at = self.state, self.config, self.state.step
         cause = "the losses are no longer finite numbers; probably the learning rate is too high for this data"
         if state.attempt > 0:
@@ -245,18 +245,18 @@ class Trainer:
         if self.ranks.leads:
             self.run.forget_after(state.step)
         self.log.rewind(state.step)
-        # The same random numbers would lead to the same end.
+        # The same random numbers would diverge again.
         state.attempt += 1
         self._warn([f"diverged at step {at}: {cause}. Going on from step {state.step} with other random numbers, once"])
         self._clock = (time.monotonic(), state.step)
         self.reporter.begin(state.step, self._steps())
 
     def _restore(self) -> None:
-        """Take over the newest checkpoint that can be read; where there is none, begin."""
+        """Load the newest checkpoint that can be read, or begin if there is no checkpoint."""
         if self.ranks.leads:
             self._read_or_fit()
         self.ranks.follow(self.state)
-        # What was recorded is of the optimisers' tensors before.
+        # Recorded updates refer to the optimisers' former tensors.
         self._updater = RecordedUpdater(self._recorder, self._inform) if self._recorder else Updater()
 
     def _read_or_fit(self) -> None:
@@ -277,7 +277,7 @@ class Trainer:
             self._begin_from(self._source)
 
     def _begin_from(self, source: Synthesizer) -> None:
-        """Take over what a model has learnt, and warn if its representation does not hold these sounds.
+        """Take over what a model has learned, and warn if its representation cannot express these sounds.
 
         Raises:
             UsageError: it does not fit.
@@ -291,7 +291,7 @@ class Trainer:
         if (beyond := share_beyond(self.state.representation, self.data.batch(0, size=_LOOKED_AT))) > _MUCH:
             self.reporter.warn(
                 f"{beyond:.1%} of these sounds' features lie beyond what {self.config.origin.model} can express, and "
-                "will come out quieter; a training from scratch would measure them anew"
+                "will come out quieter; a training from scratch would not have this limit"
             )
 
     def _synthesizer(self) -> Synthesizer:

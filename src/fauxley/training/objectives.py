@@ -1,9 +1,9 @@
-"""What training minimises: the adversarial losses with their gradient penalties, and maximum likelihood.
+"""What training minimises: adversarial losses with their gradient penalties, and the negative likelihood.
 
-An objective is a frozen dataclass, at once configuration and behaviour. It divides a training step into updates, each
-of one network by the gradient of one loss, so that the step need not know whether one network is trained or two
-against each other. Every loss is a mean over the batch. Phase shuffle is random, so each batch is scored once, and that
-score is what is differentiated.
+An objective is a frozen dataclass, at once configuration and behaviour. It divides a training step into updates. Each
+updates one network by the gradient of one loss, so the step need not know whether there is one network or two. Every
+loss is a mean over the batch. Phase shuffle is random, so each batch is scored only once, and that score is
+differentiated.
 
 Notation: D the critic, x real, G(z) generated; softplus(a) = log(1 + exp a).
 """
@@ -26,19 +26,19 @@ from fauxley.models.network import AutoregressiveGenerator, Generator
 from fauxley.training.optimizers import falling
 
 Networks = Mapping[str, object]
-"""By name: a generator and a critic, which conditional ones are only together with the labels of the batch."""
+"""A generator and a critic by name; conditional ones are bound to the labels of the batch."""
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A mean over the batch, to be minimised, and values to record: each one per example (B,), or one ()."""
+    """A mean over the batch, to be minimised, and values to record, each () or one for each example (B,)."""
 
     total: Tensor
     values: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def _unchanged(network: nn.Module) -> None:
-    """Most networks stay as the optimiser leaves them."""
+    """Leave the network as the optimiser leaves it."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Update:
     """One update of a step.
 
     Args:
-        network: name of the network whose weights are updated; all others stay.
-        loss: computes the loss from all networks, real features (B, ...) and the random numbers of this update.
+        network: the name of the network whose weights are updated.
+        loss: computes the loss from all networks, real features (B, ...) and this update's random numbers.
         after: is called with the network after its update, for instance to clip weights.
     """
 
@@ -58,7 +58,7 @@ class Update:
 
 @dataclass(frozen=True)
 class Objective(ABC):
-    """Losses of all networks, with their regularisers."""
+    """The losses of all networks, with their regularisers."""
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -68,20 +68,20 @@ class Objective(ABC):
 
     @abstractmethod
     def suits(self, architecture: Architecture) -> bool:
-        """Whether the architecture has the networks that it needs."""
+        """Whether the architecture has the networks that this objective needs."""
 
     @abstractmethod
     def updates(self) -> tuple[Update, ...]:
         """The updates of a step, in order; the last is the generator's."""
 
     def at(self, progress: float) -> "Objective":
-        """The objective as it is when a share `progress` of the training is done."""
+        """The objective when a share `progress` of the training is done."""
         return self
 
     @property
     @abstractmethod
     def num_batches(self) -> int:
-        """How many batches of real clips a step needs: the first updates have one each, the rest share the last."""
+        """How many batches of real clips a step needs: one for each of the first updates; the others share the last."""
 
     def describe(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What to record of an update, from the values of its whole batch."""
@@ -89,12 +89,12 @@ class Objective(ABC):
 
 
 _MOST_CRITIC_STEPS = 1000
-_STAGES = 16  # of a penalty that changes
+_STAGES = 16  # in which a changing penalty changes
 
 
 @dataclass(frozen=True)
 class CriticLoss:
-    """What the critic minimises, and its scores (B,) and penalty, to record."""
+    """The loss of the critic, and its scores (B,) and penalty, to be recorded."""
 
     total: Tensor
     real: Tensor
@@ -104,7 +104,7 @@ class CriticLoss:
 
 @dataclass(frozen=True)
 class Adversarial(Objective):
-    """A generator against a critic: some updates of the critic, then one of the generator."""
+    """A generator against a critic: several updates of the critic, then one of the generator."""
 
     critic_steps: int
 
@@ -115,14 +115,14 @@ class Adversarial(Objective):
 
     @abstractmethod
     def critic_loss(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> CriticLoss:
-        """Loss of the critic on features `real` and `fake` of equal shape (B, ...); `fake` carries no gradient."""
+        """The critic's loss on features `real` and `fake` of equal shape (B, ...); `fake` carries no gradient."""
 
     @abstractmethod
     def generator_loss(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> Tensor:
-        """Loss of the generator that made `fake`; `real` matters only where scores are compared."""
+        """The loss of the generator that made `fake`; `real` matters only where scores are compared."""
 
     def after_critic_step(self, critic: nn.Module) -> None:
-        """Restrain the critic after its update."""
+        """Constrain the critic after its update."""
 
     def suits(self, architecture: Architecture) -> bool:
         return isinstance(architecture, AdversarialArchitecture)
@@ -155,14 +155,14 @@ class Adversarial(Objective):
 
 
 def _generate(networks: Networks, real: Tensor, draws: Draws) -> Tensor:
-    """As many generated clips as there are real ones."""
+    """Generate as many clips as there are real ones."""
     generator = cast(Generator, networks["generator"])
     fake: Tensor = generator(draws.latents(len(real), generator.latent_size).to(real))
     return fake
 
 
 def _separation(on_real: Tensor, on_fake: Tensor) -> Tensor:
-    """How many standard deviations lie between the scores (d' of detection theory); 0 where there is but one each."""
+    """The distance of the mean scores in standard deviations (d' of detection theory); 0 for single scores."""
     if len(on_real) < 2:
         return torch.zeros((), device=on_real.device)
     return (on_real.mean() - on_fake.mean()) / (on_real.var() / 2 + on_fake.var() / 2 + 1e-12).sqrt()
@@ -170,13 +170,13 @@ def _separation(on_real: Tensor, on_fake: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class NonSaturating(Adversarial):
-    """The original game with the generator's non-saturating loss (Goodfellow et al. 2014), as DCGAN plays it.
+    """The original game with the generator's non-saturating loss (Goodfellow et al. 2014), as in DCGAN.
 
     D minimises  (softplus(D(G(z))) + softplus(-D(x))) / 2;  G minimises  softplus(-D(G(z))).
     """
 
     critic_steps: int = 5
-    """Critic updates for one generator update."""
+    """Critic updates for each generator update."""
 
     def critic_loss(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> CriticLoss:
         on_real, on_fake = critic.score(real, fake, draws=draws)
@@ -189,13 +189,13 @@ class NonSaturating(Adversarial):
 
 @dataclass(frozen=True)
 class LeastSquares(Adversarial):
-    """LSGAN (Mao et al. 2017): scores are pulled to 1 for real and 0 for generated.
+    """LSGAN (Mao et al. 2017): the targets of scores are 1 for real and 0 for generated.
 
     D minimises  ((D(x) - 1)² + D(G(z))²) / 2;  G minimises  (D(G(z)) - 1)².
     """
 
     critic_steps: int = 5
-    """Critic updates for one generator update."""
+    """Critic updates for each generator update."""
 
     def critic_loss(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> CriticLoss:
         on_real, on_fake = critic.score(real, fake, draws=draws)
@@ -208,15 +208,15 @@ class LeastSquares(Adversarial):
 
 @dataclass(frozen=True)
 class Wasserstein(Adversarial):
-    """WGAN (Arjovsky et al. 2017): the critic is kept smooth, crudely, by clipping its weights.
+    """WGAN (Arjovsky et al. 2017): clipping its weights keeps the critic smooth, if crudely.
 
     D minimises  D(G(z)) - D(x);  G minimises  -D(G(z)).
     """
 
     critic_steps: int = 5
-    """Critic updates for one generator update."""
+    """Critic updates for each generator update."""
     clip: float = 0.01
-    """Largest size of any of the critic's weights."""
+    """Largest absolute value of the critic's weights."""
 
     def critic_loss(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> CriticLoss:
         on_real, on_fake = critic.score(real, fake, draws=draws)
@@ -240,7 +240,7 @@ class WassersteinGP(Adversarial):
     """
 
     critic_steps: int = 5
-    """Critic updates for one generator update."""
+    """Critic updates for each generator update."""
     penalty_weight: float = 10.0
     """λ, weight of the gradient penalty."""
 
@@ -262,23 +262,23 @@ class Relativistic(Adversarial):
     """Relativistic pairing with two zero-centred penalties (R3GAN, Huang et al. 2024, equations 2 and 4).
 
     D minimises  softplus(D(G(z)) - D(x)) + γ/2 (|∇ D(x)|² + |∇ D(G(z))|²);  G minimises  softplus(D(x) - D(G(z))).
-    Comparing real with generated in pairs removes the losses' bad minima (dropped modes), and one critic update for
-    one of the generator is enough, so it learns several times faster per second than WGAN-GP.
+    Comparing real with generated sounds in pairs removes bad minima (dropped modes) of the losses. One critic update
+    for each generator update is enough, so it learns several times faster per second than WGAN-GP.
     """
 
     critic_steps: int = 1
-    """Critic updates for one generator update."""
+    """Critic updates for each generator update."""
     penalty_weight: float = 1.0
     """γ, weight of the penalties."""
     penalty_every: int = 1
-    """Critic updates for one with the penalties, which are that much stronger, on average: which ones is drawn."""
+    """One critic update in so many, on average, has the penalties, which are as much stronger. Chance decides which."""
     penalty_decay: Literal["none", "cosine"] = "none"
-    """How γ changes until the end: not at all, or as half a cosine to a tenth."""
+    """How γ changes during training: none, or a cosine to a tenth."""
 
     def at(self, progress: float) -> "Relativistic":
         if self.penalty_decay == "none":
             return self
-        stage = int(progress * _STAGES) / _STAGES  # few different ones: each is recorded as a CUDA graph of its own
+        stage = int(progress * _STAGES) / _STAGES  # few different values, because each needs its own CUDA graph
         return replace(self, penalty_weight=self.penalty_weight * falling(stage), penalty_decay="none")
 
     def critic_loss(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> CriticLoss:
@@ -303,15 +303,15 @@ class Hinge(Adversarial):
     """Hinge loss with a lazy R1 penalty (Lim and Ye 2017; Mescheder et al. 2018; Karras et al. 2020, appendix B).
 
     D minimises  max(0, 1 - D(x)) + max(0, 1 + D(G(z))) + γ/2 |∇ D(x)|²;  G minimises  -D(G(z)).
-    The penalty is costly and changes slowly, so it is applied in one update of `penalty_every`, that much stronger.
+    The penalty is costly and changes slowly, so only one update in `penalty_every` has it, as much stronger.
     """
 
     critic_steps: int = 1
-    """Critic updates for one generator update."""
+    """Critic updates for each generator update."""
     penalty_weight: float = 1.0
     """γ, weight of the penalty."""
     penalty_every: int = 16
-    """Critic updates for one with the penalty, on average: which ones is drawn, so that no count has to be kept."""
+    """One critic update in so many, on average, has the penalty. Chance decides which, so no count has to be kept."""
 
     def critic_loss(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> CriticLoss:
         penalized = draws.happens(1 / max(self.penalty_every, 1))
@@ -332,18 +332,17 @@ class Hinge(Adversarial):
 
 
 def _norms(gradient: Tensor) -> Tensor:
-    """Euclidean norm of each example's gradient, without the epsilon that would bias it: (B,)."""
+    """The Euclidean norm of each example's gradient, without an epsilon, which would bias it: (B,)."""
     norms: Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
     return norms
 
 
 @dataclass(frozen=True)
 class MaximumLikelihood(Objective):
-    """A generator that knows its own likelihood minimises -log p(x), without a critic.
+    """A generator with a known likelihood minimises -log p(x), without a critic.
 
-    Every sample is predicted from the real ones before it, all at once.
-
-    Recorded in bits per sample: log₂ of the number of levels if nothing is known.
+    All samples are predicted at once, each from the real samples before it. The loss is recorded in bits per sample;
+    without any knowledge it is log₂ of the number of levels.
     """
 
     def suits(self, architecture: Architecture) -> bool:

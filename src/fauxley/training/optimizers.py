@@ -1,10 +1,10 @@
 """Optimisers with TensorFlow 1's update rules, which are not quite PyTorch's.
 
-An update has two parts. `prepare` works out on the host what changes from update to update, the step size, and puts it
-into a tensor; `apply` then does the same operations every time, so that a CUDA graph can repeat it.
+An update has two parts. `prepare` computes on the host what changes from update to update, the step size, and puts it
+into a tensor. `apply` performs the same operations every time, so that a CUDA graph can repeat it.
 
-They do not derive from `torch.optim.Optimizer`: that imports PyTorch's compiler, which takes a second at every start
-and 72 MB for as long as a run lasts, and offers nothing else that is needed here.
+These classes do not derive from `torch.optim.Optimizer`, because that imports PyTorch's compiler, which costs a second
+at every start and 72 MB of memory, and offers nothing else that is needed here.
 """
 
 import math
@@ -22,12 +22,12 @@ from fauxley.kernels.torch_private import fused_adam
 
 @dataclass(frozen=True)
 class Optimizer(ABC):
-    """Settings of an optimiser."""
+    """The settings of an optimiser."""
 
     learning_rate: float = 1e-4
     """Step size."""
     decay: Literal["none", "linear", "cosine"] = "none"
-    """How the learning rate changes until the end: not at all, along a line to zero, or as half a cosine to a tenth."""
+    """How the learning rate changes during training: none, linear to zero, or a cosine to a tenth."""
     warmup: int = 0
     """Steps over which the learning rate rises from zero."""
 
@@ -42,7 +42,7 @@ class Optimizer(ABC):
         """Make the optimiser of one network's weights."""
 
     def rate(self, step: int, progress: float) -> float:
-        """Learning rate of the step after `step` steps, when a share `progress` of the training is done."""
+        """The learning rate of the step after `step` steps, when a share `progress` of the training is done."""
         rate = self.learning_rate * min(1.0, (step + 1) / max(1, self.warmup))
         if self.decay == "linear":
             return rate * max(0.0, 1 - progress)
@@ -50,7 +50,7 @@ class Optimizer(ABC):
 
 
 def falling(progress: float) -> float:
-    """From 1 to a tenth as half a cosine, while `progress` goes from 0 to 1."""
+    """Half a cosine that falls from 1 to a tenth while `progress` goes from 0 to 1."""
     return 0.1 + 0.45 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
@@ -59,9 +59,9 @@ class Adam(Optimizer):
     """Adam (Kingma and Ba 2015)."""
 
     beta1: float = 0.5
-    """Decay of the mean of gradients."""
+    """Decay rate of the mean of gradients."""
     beta2: float = 0.9
-    """Decay of the mean of their squares."""
+    """Decay rate of the mean of squared gradients."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -75,24 +75,23 @@ class Adam(Optimizer):
 
 @dataclass(frozen=True)
 class RMSProp(Optimizer):
-    """RMSProp as TensorFlow 1 has it: the mean square begins at one, so that the first steps are small."""
+    """RMSProp by TensorFlow 1's rule: the mean square starts at one, so the first steps are small."""
 
     def build(self, parameters: Iterable[nn.Parameter]) -> "TensorFlowRMSProp":
         return TensorFlowRMSProp(parameters, self.learning_rate)
 
 
 class RepeatableOptimizer(ABC):
-    """An optimiser whose updates differ in nothing but the contents of tensors.
+    """An optimiser whose updates differ only in the contents of tensors.
 
     Args:
         parameters: the weights.
-        learning_rate: step size, which may be set anew before any update.
+        learning_rate: the step size; it may be changed before any update.
 
     Attributes:
-        moments: names of the tensors that are kept for each weight, in its shape, each with the least value that its
-            numbers can have.
-        state: those tensors by name, for each weight; none until a weight has its first gradient.
-        updates: how many updates there have been.
+        moments: the names of the tensors kept for each weight, in its shape, each with the smallest possible value.
+        state: those tensors by name, for each weight; empty until the weight has its first gradient.
+        updates: the number of updates so far.
         rate: the step size of the next update, () on the weights' device.
     """
 
@@ -116,13 +115,13 @@ class RepeatableOptimizer(ABC):
         self.apply()
 
     def prepare(self) -> None:
-        """Do the host's part of an update."""
+        """Do the part of an update that runs on the host."""
         self.updates += 1
         self.rate.fill_(self._next_rate())
 
     @torch.no_grad()
     def apply(self) -> None:
-        """Do the device's part of an update."""
+        """Do the part of an update that runs on the device."""
         weights: list[Tensor] = [weight for weight in self.weights if weight.grad is not None]
         gradients = [weight.grad for weight in weights if weight.grad is not None]
         for weight in weights:
@@ -132,37 +131,37 @@ class RepeatableOptimizer(ABC):
             self._move(weights, gradients, *([self.state[weight][name] for weight in weights] for name in self.moments))
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint holds of the optimiser, in the form of PyTorch's optimisers."""
+        """The optimiser's part of a checkpoint, in the form of PyTorch's optimisers."""
         kept = {number: self.state[weight] for number, weight in enumerate(self.weights) if self.state[weight]}
         return {"state": kept, "param_groups": [{"updates": self.updates, "params": list(range(len(self.weights)))}]}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave and `fauxley.training.checkpoint` has checked."""
+        """Load what `state_dict` returned, after `fauxley.training.checkpoint` has checked it."""
         self.updates = saved["param_groups"][0].get("updates", 0)
         for number, weight in enumerate(self.weights):
             moments = saved["state"].get(number, {})
             self.state[weight] = {name: value.to(weight.device, copy=True) for name, value in moments.items()}
 
     def _next_rate(self) -> float:
-        """Step size of the update that `updates` counts last."""
+        """The step size of update number `updates`."""
         return self.learning_rate
 
     def _first(self, name: str, weight: Tensor) -> Tensor:
-        """What is kept for a weight before its first update."""
+        """The initial value of a moment."""
         return torch.zeros_like(weight)
 
     @abstractmethod
     def _move(self, weights: list[Tensor], gradients: list[Tensor], *moments: list[Tensor]) -> None:
-        """Change the weights and, in the order of their names, the moments."""
+        """Change the weights and the moments; the moments come in the order of their names."""
 
 
 class TensorFlowAdam(RepeatableOptimizer):
-    """Adam that adds epsilon, 1e-8, to √v before the correction of its bias, as TensorFlow does, not after.
+    """Adam by TensorFlow's rule, which adds epsilon, 1e-8, to √v before bias correction, not after.
 
         m ← β1 m + (1 - β1) g,  v ← β2 v + (1 - β2) g²,  w -= lr · √(1 - β2ᵗ) / (1 - β1ᵗ) · m / (√v + 1e-8)
 
-    Early on, with β2 = 0.999 and small gradients, that is a visible difference. With the corrections in the step size,
-    nothing but that depends on t.
+    Early in training, with β2 = 0.999 and small gradients, the difference is visible. The corrections are part of the
+    step size, so that only the step size depends on t.
     """
 
     moments: ClassVar[Mapping[str, float]] = {"exp_avg": -math.inf, "exp_avg_sq": 0.0}

@@ -1,4 +1,4 @@
-"""Named, complete configurations; `fauxley train PRESET` starts from one and flags override its fields."""
+"""Presets: named, complete configurations. `fauxley train PRESET` starts from one, and options override its fields."""
 
 from typing import Any
 
@@ -19,9 +19,9 @@ from fauxley.training.state import Averaging
 
 _Row = tuple[AnyArchitecture, AnyObjective, AnyOptimizer, float, int, dict[str, Any]]
 
-# What the paper did is computed as it was, in float32, whatever would be faster. A preview of a WaveNet takes long.
+# The paper's presets compute in float32, as the paper did. A WaveNet's previews take long.
 _PAPER: dict[str, Any] = {"precision": "float32"}
-# The small ones learn the labels that there are; what the paper did knows none.
+# The small presets learn labels if there are any; the paper's models have none.
 _SMALL: dict[str, Any] = {"data": Data(labels=True), "steps": 50_000, "checkpoint_every": 500, "preview_every": 500}
 _TINY: dict[str, Any] = {"steps": 280, "checkpoint_every": 100, "preview_every": 100}
 _SLOW: dict[str, Any] = {"preview_every": 5000, "preview_count": 4}
@@ -32,7 +32,7 @@ _SMALL_WAVENET = WaveNet(dim=32, skip_dim=64, layers=20)
 _SMALL_ADAM = Adam(5e-4, beta1=0.0, beta2=0.99)
 _WAVENET_ADAM, _SMALL_WAVENET_ADAM = (Adam(rate, beta1=0.9, beta2=0.999) for rate in (1e-3, 3e-3))
 
-# The half-life is that of the averaged generator, in samples; 0 is no averaging. The paper's presets have the official
+# The half-life is that of the averaged generator, in samples; 0 for no averaging. The paper's presets use the official
 # code's optimiser for each objective.
 # fmt: off
 _TABLE: dict[str, _Row] = {
@@ -64,9 +64,9 @@ _TEXTS = {
     "specgan-wgan": _PAPERS.format("SpecGAN, spectrograms", "WGAN with weight clipping"),
     "wavegan-small": "a WaveGAN for CPUs: d = 16, batch 16, one critic update a step, averaged generator",
     "specgan-small": "a SpecGAN for CPUs: d = 16, batch 16, one critic update a step, averaged generator",
-    "wavenet": "a WaveNet, sample by sample, to compare with: d = 64, 40 layers, batch 8; for a GPU",
-    "wavenet-small": "a WaveNet for CPUs, to compare with: d = 32, 20 layers, batch 4",
-    "wavegan-tiny": "a WaveGAN of half-second clips to try things out in minutes on a CPU; the demo's",
+    "wavenet": "a WaveNet, which draws sample by sample, for comparison: d = 64, 40 layers, batch 8; for a GPU",
+    "wavenet-small": "a WaveNet for CPUs, for comparison: d = 32, 20 layers, batch 4",
+    "wavegan-tiny": "a WaveGAN of half-second clips for trying things out in minutes on a CPU; used by the demo",
 }
 
 
@@ -78,4 +78,4 @@ def _configure(name: str) -> TrainingConfig:
 
 
 PRESETS: dict[str, tuple[str, TrainingConfig]] = {name: (text, _configure(name)) for name, text in _TEXTS.items()}
-"""By name: what a preset is, which is its help text, and its configuration."""
+"""Presets by name: the help text, and the configuration."""

@@ -1,6 +1,7 @@
-"""Previews of a run: sounds from the same latents every time, a sheet beside real clips, and curves of the log.
+"""Previews of a run: sounds from the same latents every time, a sheet with real clips beside them, and curves.
 
-Those of a conditional model have the labels of the real clips; the sheet has a row for each label, and files its name.
+The sounds of a conditional model have the labels of the real clips. The sheet has a row for each label, and files are
+named after their label.
 """
 
 import math
@@ -23,12 +24,12 @@ from fauxley.training.run import Run
 Clips = NDArray[np.float32]
 
 _OF_A_LABEL = 4  # real clips on a sheet, and as many generated ones
-_MOST_A_WISH = 4  # labels for each sound that is wanted: more sounds than that would be made for labels' sake
+_MOST_A_WISH = 4  # labels for each sound asked for; with more labels, not every label is in the preview
 
-# Number → title of its curve: what it is, and which way is good.
+# The title of each number's curve: its name, and which direction is good.
 _CURVES = {
-    "critic_loss": "Critic's loss (no way is better)",
-    "generator_loss": "Generator's loss (no way is better)",
+    "critic_loss": "Critic's loss (neither way is better)",
+    "generator_loss": "Generator's loss (neither way is better)",
     "wasserstein_estimate": "Score of real over generated (shrinks slowly)",
     "separation": "Critic's lead, std. dev. (0.5 to 8 is healthy)",
     "gradient_penalty": "Gradient penalty (small is good)",
@@ -37,7 +38,7 @@ _CURVES = {
 
 
 def preview_size(count: int, num_labels: int) -> int:
-    """How many sounds a preview has where `count` are wanted: some of every label, if there are not very many."""
+    """The number of sounds in a preview if `count` are asked for: some of every label, unless there are very many."""
     return -(-count // num_labels) * num_labels if 0 < num_labels <= _MOST_A_WISH * count else count
 
 
@@ -49,7 +50,7 @@ class Previews:
         log: shows the sounds in TensorBoard, too.
         real: clips to compare with, (N, C, T).
         seed: of the latents, which stay the same for the whole run.
-        labels: of the real clips, which those generated have, too: (N, L).
+        labels: of the real clips, and therefore of the generated ones, (N, L).
     """
 
     def __init__(self, run: Run, log: Log, real: Clips, seed: int, labels: Tensor | None = None) -> None:
@@ -76,13 +77,13 @@ class Previews:
         return fake
 
     def _names(self, known: Sequence[str]) -> list[str]:
-        """The label of each clip; "" where there are none."""
+        """The label of each clip, or ""."""
         if self._labels is None or not known:
             return [""] * len(self._real)
         return [known[place] for place in self._labels.argmax(1).tolist()]
 
     def _rows(self, fake: Clips, step: int, names: Sequence[str]) -> dict[str, Clips]:
-        """The rows of a sheet: of each label real clips and then as many generated ones, or all of each."""
+        """The rows of a sheet: for each label real clips, then as many generated ones; without labels, all of both."""
         if not any(names):
             return {"real": self._real, f"generated, step {step}": fake}
         rows: dict[str, Clips] = {}

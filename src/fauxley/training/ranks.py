@@ -1,8 +1,8 @@
-"""The processes that train one model together, as each of them sees the others.
+"""The processes that train one model together, from the point of view of each.
 
-Every process computes its own rows of each batch and holds all weights. What one process alone would do and many
-must do together is named here, so that the rest of the trainer neither knows nor cares how many there are. A rank is
-a process's number; rank 0 leads: it alone reads checkpoints, writes and speaks.
+Every process computes its own rows of each batch and holds all weights. Each method here is something that many
+processes must do together and a single one does alone, so that the rest of the trainer need not know how many there
+are. A rank is a process's number; rank 0 leads: only it reads checkpoints, writes, and reports.
 """
 
 from abc import ABC, abstractmethod
@@ -23,11 +23,11 @@ class Ranks(ABC):
     rank: int
     world_size: int
     supervised: bool
-    """Whether a launcher started the processes, and passes signals on to them."""
+    """Whether a launcher started the processes and passes signals on to them."""
 
     @property
     def leads(self) -> bool:
-        """Whether this process is the one that writes and speaks."""
+        """Whether this process is the one that writes and reports."""
         return self.rank == 0
 
     @property
@@ -41,11 +41,11 @@ class Ranks(ABC):
 
     @abstractmethod
     def average_gradients(self, name: str, network: nn.Module) -> None:
-        """Replace the gradients of the network `name`, over this process's rows, by those over the whole batch."""
+        """Average the gradients of the network `name`, computed on this process's rows, over the whole batch."""
 
     @abstractmethod
     def gather(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Collect the values of the whole batch; each process gives those of its own examples."""
+        """Collect the values of the whole batch; each process provides those of its own examples."""
 
     @abstractmethod
     def any(self, flag: bool) -> bool:
@@ -65,16 +65,16 @@ class Ranks(ABC):
 
     @abstractmethod
     def check_agreed(self, what: str, value: object) -> None:
-        """Check that the text of `value` is the same in all processes.
+        """Check that `str(value)` is the same in all processes.
 
         Raises:
-            UsageError: it is not; the message names it by `what`.
+            UsageError: it is not; the message calls it `what`.
         """
 
     @abstractmethod
     @contextmanager
     def in_turn(self) -> Iterator[None]:
-        """Enter rank 0 first, then one process of each other machine, then the rest, which find everything done."""
+        """Let rank 0 enter first, then one process of each other machine, then the rest, which find everything done."""
 
 
 class OneRank(Ranks):
@@ -89,7 +89,7 @@ class OneRank(Ranks):
         return Draws(*key)
 
     def average_gradients(self, name: str, network: nn.Module) -> None:
-        """Do nothing: the gradients are those of the whole batch."""
+        """Do nothing: the gradients are already those of the whole batch."""
 
     def gather(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return dict(values)
@@ -98,13 +98,13 @@ class OneRank(Ranks):
         return flag
 
     def follow(self, state: TrainingState) -> None:
-        """Do nothing: there is nobody to follow."""
+        """Do nothing: there is no other process."""
 
     def check_same(self, state: TrainingState) -> None:
-        """Do nothing: there is nothing to compare with."""
+        """Do nothing: there is no other process."""
 
     def check_agreed(self, what: str, value: object) -> None:
-        """Do nothing: there is nobody to disagree."""
+        """Do nothing: there is no other process."""
 
     @contextmanager
     def in_turn(self) -> Iterator[None]:

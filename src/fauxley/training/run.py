@@ -1,6 +1,6 @@
 """Beginning, resuming and saving a run in its folder, whose layout `fauxley.runs` describes.
 
-A checkpoint appears whole or not at all, so that a kill or a full disk costs at most the steps since the last one.
+A checkpoint appears completely or not at all, so a kill or a full disk costs at most the steps since the last one.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from fauxley.training.config import CLASSES, TrainingConfig
 
 _FORMAT_VERSION = 1
 _MOST_CONFIG = 1 << 20  # bytes
-# Fields that may change when a run is resumed, since they do not decide what is learnt.
+# Fields that may change when a run is resumed, because they do not affect what is learned.
 _CHANGEABLE = {
     *(
         "steps",
@@ -32,7 +32,7 @@ _CHANGEABLE = {
         "evaluate_count",
     ),
     *("keep_checkpoints", "milestone_every"),
-    "data.labels",  # a wish; what came of it is architecture.labels
+    "data.labels",  # what was asked for; the labels that are learned are in architecture.labels
 }
 
 
@@ -40,7 +40,7 @@ class Run:
     """The folder of a run.
 
     Args:
-        path: the folder; made by `begin`.
+        path: the folder; `begin` creates it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -57,28 +57,29 @@ class Run:
         return self._config_file.is_file()
 
     def settle(self, config: TrainingConfig) -> TrainingConfig:
-        """Replace precision `auto` by that which the run was begun with, if it was begun."""
+        """Replace the precision `auto` by the one with which the run was begun, if it was."""
         if config.precision == "auto" and self.exists and self.checkpoints():
             return dataclasses.replace(config, precision=self.read()[0].precision)
         return config
 
     def begun_with(self) -> TrainingConfig | None:
-        """The configuration of a run that has learnt something, with which it has to go on; else None."""
+        """The configuration of a run that has learned something, with which it must be resumed; otherwise None."""
         return self.read()[0] if self.exists and self._has_learnt() else None
 
     def labels(self) -> tuple[str, ...] | None:
-        """The labels that the run was begun with; None if it was not begun."""
+        """The labels with which the run was begun; None if it was not."""
         begun = self.begun_with()
         return None if begun is None else begun.architecture.known_labels
 
     def begin(self, config: TrainingConfig, data: str) -> None:
-        """Make the folder, or check that it may go on with this configuration and this data.
+        """Create the folder, or check that its run may be resumed with this configuration and this data.
 
         Args:
             data: fingerprint of the dataset.
 
         Raises:
-            UsageError: the folder holds something else, or a run that was begun otherwise; the field is named.
+            UsageError: the folder holds something else, or a run with another configuration; the message names the
+                field.
         """
         config = self.settle(config)
         changed = False
@@ -103,25 +104,24 @@ class Run:
             partial.write_text(text + "\n", encoding="utf-8")
 
     def _check(self, config: TrainingConfig, data: str) -> None:
-        """Raise `UsageError` if the run was begun with anything else; the field is named."""
+        """Raise `UsageError` if the run was begun with another configuration; the message names the field."""
         begun, begun_data = self.read()
         _compare(begun, config, "")
         if begun_data != data:
             raise UsageError(
-                f"{self.path} was begun on other data, or on other clips of it (the sounds or their slicing have "
+                f"{self.path} was begun with other data, or other clips of it (the sounds or their slicing have "
                 "changed); give that data, or begin a run in another folder"
             )
 
     def _has_learnt(self) -> bool:
-        """Whether there is a checkpoint after a first step, which another configuration would contradict.
+        """Whether there is a checkpoint after step 0, which would contradict another configuration.
 
-        A run that was refused, or ran out of memory at once, has none, and so does not stand in the way of a corrected
-        one.
+        A run that was refused or ran out of memory at once has none, and does not stand in the way of a corrected one.
         """
         return any(runs.step_of(folder) for folder in self.checkpoints())
 
     def _lock(self) -> None:
-        """Keep other processes from training here, as long as this object lives."""
+        """Keep other processes from training here as long as this object lives."""
         self._held = take_lock(self.path / runs.LOCK_FILE, whole_process=True)
         if self._held is None:
             raise UsageError(
@@ -146,12 +146,12 @@ class Run:
         return runs.checkpoints(self.path)
 
     def save(self, step: int, write: Callable[[Path], None], keep: int, milestone_every: int) -> Path:
-        """Write a checkpoint with `write` and drop those no longer wanted."""
+        """Write a checkpoint by `write`, and delete those that are no longer wanted."""
         folder = runs.checkpoint_folder(self.path, step)
         if not folder.exists():
             with atomic_folder(folder) as partial:
                 write(partial)
-        # First the new one, then the old ones: there is always one that is whole.
+        # The new one first, then the old ones: there is always a complete one.
         best = runs.read_best(self.path)
         for old in self.checkpoints()[:-keep]:
             if best is not None and old == best.checkpoint:
@@ -161,14 +161,14 @@ class Run:
         return folder
 
     def forget_after(self, step: int) -> None:
-        """Delete what was recorded after `step`: once training goes on from there, it is no longer true."""
+        """Delete what was recorded after `step`; it is not true once training resumes from there."""
         for folder in (*self.checkpoints(), *runs.step_folders(self.samples)):
             if runs.step_of(folder) > step:
                 _remove(folder)
 
 
 def _remove(folder: Path) -> None:
-    if folder.is_symlink():  # what it leads to is not the run's
+    if folder.is_symlink():  # the target of a link does not belong to the run
         folder.unlink()
     else:
         shutil.rmtree(folder)

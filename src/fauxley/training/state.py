@@ -1,6 +1,6 @@
-"""All that changes during training: networks, optimisers, the averaged generator, and the step.
+"""Everything that changes during training: networks, optimisers, the averaged generator, and the step.
 
-The averaged generator is a slower, steadier copy of the generator, which usually sounds better than the newest one.
+The averaged generator is a moving average of the generator, which usually sounds better than the newest weights.
 """
 
 import copy
@@ -20,10 +20,10 @@ from fauxley.training.optimizers import Optimizer, RepeatableOptimizer
 
 @dataclass(frozen=True)
 class Averaging:
-    """Exponential moving average of the generator's weights (Karras et al. 2018, section 6)."""
+    """An exponential moving average of the generator's weights (Karras et al. 2018, section 6)."""
 
     half_life: float = 0.0
-    """Generated samples after which a weight counts half in the averaged generator; 0: no averaging."""
+    """Number of generated samples after which a weight counts half in the averaged generator. 0: no averaging."""
     ramp: float = 0.05
     """The half-life is at most this share of the samples seen so far, so that the first, useless weights fade."""
 
@@ -34,19 +34,19 @@ class Averaging:
             raise UsageError(f"ramp must be positive; got {self.ramp}")
 
     def decay(self, batch_size: int, step: int) -> float:
-        """Factor by which the old average counts after `step` updates of `batch_size` samples each."""
+        """The factor of the old average after `step` updates of `batch_size` samples each."""
         half_life = min(self.half_life, self.ramp * step * batch_size)
         return float(0.5 ** (batch_size / half_life)) if half_life > 0 else 0.0
 
 
 def averaged_copy(generator: Generator) -> Generator:
-    """Make the averaged generator: a copy that is never trained itself."""
+    """Make the averaged generator: a copy that is not trained itself."""
     return copy.deepcopy(generator).requires_grad_(False).eval()
 
 
 @torch.no_grad()
 def update_average(average: nn.Module, generator: nn.Module, decay: float) -> None:
-    """Move each weight of `average` towards the generator's by (1 - decay); copy moving statistics as they are."""
+    """Move each weight of `average` towards the generator's by (1 - decay), and copy moving statistics."""
     old, new = (tuple(p.data for p in network.parameters()) for network in (average, generator))
     torch._foreach_lerp_(old, new, 1 - decay)
     for buffer, newest in zip(average.buffers(), generator.buffers(), strict=True):
@@ -55,7 +55,7 @@ def update_average(average: nn.Module, generator: nn.Module, decay: float) -> No
 
 @dataclass
 class TrainingState:
-    """All networks by name, the optimiser of each, and how many steps have been taken."""
+    """All networks by name, the optimiser of each, and the number of steps taken."""
 
     networks: Mapping[str, nn.Module]
     optimizers: dict[str, RepeatableOptimizer]
@@ -63,9 +63,9 @@ class TrainingState:
     representation: Representation
     step: int = 0
     attempt: int = 0
-    """How often training was set back after diverging; each attempt draws other random numbers."""
+    """The number of times that training was set back after diverging; each attempt draws other random numbers."""
     milliseconds: int = 0
-    """How long it has been trained, where the clock decides when it ends."""
+    """The time trained so far, for runs that end by time."""
 
     @classmethod
     def new(
@@ -77,10 +77,10 @@ class TrainingState:
         device: torch.device,
         precision: torch.dtype = torch.float32,
     ) -> "TrainingState":
-        """Make a state before the first step; initial weights are drawn on the CPU and so the same on any device.
+        """Make the state before the first step. Initial weights are drawn on the CPU, so they are the same everywhere.
 
         Args:
-            averaged: also keep an averaged generator.
+            averaged: whether to keep an averaged generator.
             precision: of the signals between the layers; weights, optimisers and the average stay in float32.
         """
         networks = {name: network.to(device) for name, network in architecture.networks(seed).items()}
@@ -106,7 +106,7 @@ class TrainingState:
 
     @property
     def best_generator(self) -> Generator:
-        """The averaged generator where there is one."""
+        """The averaged generator if there is one, otherwise the generator."""
         return self.average or self.generator
 
     def state_dict(self) -> dict[str, Any]:
@@ -114,20 +114,20 @@ class TrainingState:
         return {"step": self.step, "attempt": self.attempt, "milliseconds": self.milliseconds, **parts}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave and `fauxley.training.checkpoint` has checked."""
+        """Load what `state_dict` returned, after `fauxley.training.checkpoint` has checked it."""
         for name, part in self.parts().items():
             part.load_state_dict(saved[name])
         self.step, self.attempt = saved["step"], saved["attempt"]
-        self.milliseconds = saved.get("milliseconds", 0)  # states of earlier versions have none
+        self.milliseconds = saved.get("milliseconds", 0)  # earlier versions did not save it
 
     def parts(self) -> dict[str, Any]:
-        """The networks, their optimisers, the representation and the average, by the names they have in a file."""
+        """The networks, their optimisers, the representation and the average, by their names in a file."""
         optimizers = {f"{name}_optimizer": optimizer for name, optimizer in self.optimizers.items()}
         parts = {**self.networks, **optimizers, "representation": self.representation}
         return parts if self.average is None else {**parts, "average": self.average}
 
     def set_learning_rate(self, rate: float, waiting: str = "") -> None:
-        """Set the learning rate of all networks for the next step, but 0 for the one that is `waiting`."""
+        """Set the learning rate of all networks for the next step, but 0 for the network `waiting`."""
         for name, optimizer in self.optimizers.items():
             optimizer.learning_rate = 0.0 if name == waiting else rate
 
@@ -135,4 +135,4 @@ class TrainingState:
         """Whether all weights and statistics are finite numbers."""
         networks = (*self.networks.values(), self.best_generator)
         finite = [torch.isfinite(p).all() for network in networks for p in (*network.parameters(), *network.buffers())]
-        return bool(torch.stack(finite).all())  # the host asks a GPU once, not for each weight
+        return bool(torch.stack(finite).all())  # asks a GPU once, not for each weight

@@ -1,4 +1,4 @@
-"""A training step: the objective's updates, one after another, whatever networks and losses those are of."""
+"""A training step: the objective's updates, one after another, of whatever networks and losses."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,12 +29,12 @@ def train_step(
     """Take one step: carry out each of the objective's updates once.
 
     Args:
-        batches: `objective.num_batches` batches of real features (B, ...), of which each process has its own rows.
-        draws: gives the random numbers of the n-th update of this step.
-        accumulate: parts that each batch is computed in, to save memory; B must be a multiple.
+        batches: `objective.num_batches` batches of real features (B, ...); each process has its own rows.
+        draws: returns the random numbers of the n-th update of this step.
+        accumulate: the number of parts in which each batch is computed, to save memory; it must divide B.
         ranks: the processes that take this step together.
-        updater: carries out the updates; None: one that does so plainly.
-        labels: of each of the batches (B, L), if the networks are conditional.
+        updater: carries out the updates; None for an `Updater`.
+        labels: of each batch (B, L), for conditional networks.
 
     Returns:
         Losses and other numbers to record, of the last update of each network, as tensors without gradient.
@@ -44,15 +44,15 @@ def train_step(
     last: dict[str, dict[str, Tensor]] = {}
     for number, update in enumerate(objective.updates()):
         place = min(number, len(batches) - 1)
-        told = labels[place : place + 1]  # nothing, where there are none
+        told = labels[place : place + 1]  # empty if there are no labels
         values = updater.update(state, update, batches[place], partial(draws, number), accumulate, ranks, *told)
-        last[update.network] = last.get(update.network, {}) | values  # a lazy penalty comes with some updates only
+        last[update.network] = last.get(update.network, {}) | values  # only some updates have a lazy penalty
     state.step += 1
     return {name: value for values in last.values() for name, value in objective.describe(ranks.gather(values)).items()}
 
 
 class Updater:
-    """Carries out updates plainly: gradients by autograd, then the optimiser."""
+    """Carries out updates: gradients by autograd, then the optimiser."""
 
     def update(
         self,
@@ -67,8 +67,8 @@ class Updater:
         """Carry out one update; return its loss (1,) and the values of all examples of this process.
 
         Args:
-            draws: each call gives the random numbers of this update, from the first on.
-            labels: of `real`, (B, L), if the networks are conditional.
+            draws: each call returns the random numbers of this update from the start.
+            labels: of `real`, (B, L), for conditional networks.
         """
         state.optimizers[update.network].prepare()
         values = find_gradients(state, update, real, draws(), accumulate, labels)
@@ -80,13 +80,13 @@ class Updater:
 def find_gradients(
     state: TrainingState, update: Update, real: Tensor, draws: Draws, accumulate: int, labels: Tensor | None = None
 ) -> dict[str, Tensor]:
-    """Do the first half of an update: find the gradients of the network's weights.
+    """The first half of an update: compute the gradients of the network's weights.
 
-    Losses know nothing of labels: conditional networks are given those of the batch beforehand, so that what is
-    generated has the labels of the real clips that it is compared with.
+    Losses do not know of labels: conditional networks are bound to the batch's labels beforehand, so generated clips
+    have the labels of the real clips that they are compared with.
 
     Returns:
-        What `Updater.update` does.
+        The same as `Updater.update`.
     """
     state.optimizers[update.network].zero_grad()
     losses = []
@@ -102,7 +102,7 @@ def find_gradients(
 
 
 def apply_gradients(state: TrainingState, update: Update) -> None:
-    """Do the second half of an update: change the network's weights by their gradients."""
+    """The second half of an update: change the network's weights by their gradients."""
     state.optimizers[update.network].apply()
     update.after(state.networks[update.network])
 

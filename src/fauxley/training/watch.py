@@ -1,9 +1,9 @@
-"""Notices when training goes wrong, and says what is probably the matter and what to try.
+"""Warnings when training goes wrong: what is probably the matter, and what to try.
 
-Users of these models lose days to runs that put out silence, one tone or noise without a word. Each alarm here is a
-comparison of a preview with real clips, or of recent numbers with what is normal, kept apart from the loop so that
-it can be tried on sounds made for the purpose. An untrained generator fails them all, so an alarm must hold at two
-previews in a row, and is given once until it has cleared.
+Users of these models lose days to runs that silently produce silence, one tone or noise. Each alarm compares a preview
+with real clips, or recent numbers with normal ones. Alarms are separate from the loop so that they can be tested on
+made-up sounds. An untrained generator fails all of them, so an alarm must hold at two previews in a row, and is given
+once until it has cleared.
 
 Letters: N clips, C channels, T samples.
 """
@@ -19,21 +19,21 @@ Clips = NDArray[np.float32]
 _SILENT_DB = -60.0
 _QUIETER_DB = 12.0
 _LOUDER_DB = 6.0
-_OVER_DB = 0.5  # peaks beyond full scale
-_FLAT = 0.999  # of full scale: where tanh and 16 bits flatten a waveform
-_FLATTENED = 0.001  # share of samples
+_OVER_DB = 0.5  # peaks above full scale, or above the data's peaks if those are higher
+_FLAT = 0.999  # of full scale; above it tanh and 16 bits flatten a waveform
+_FLATTENED = 0.001  # share of samples above that level
 _DC = 0.05  # of full scale
 _ALIKE = 0.2  # of the data's variety
 _CRITIC_FAR_AHEAD = 8.0  # standard deviations between scores
 _EVEN = 0.5
-_LINES_AHEAD = 20  # of the log, before that is an alarm
+_LINES_AHEAD = 20  # lines of the log before that is an alarm
 
 
 class Watch:
-    """Watches one run: compares its previews and numbers with what is normal.
+    """Watches one run: compares its previews and numbers with normal ones.
 
     Args:
-        real: clips of the data (N, C, T), N of 2 or more for the check on variety.
+        real: clips of the data (N, C, T); the check of variety needs two or more.
     """
 
     def __init__(self, real: Clips) -> None:
@@ -43,7 +43,7 @@ class Watch:
         self._separations: deque[float] = deque(maxlen=_LINES_AHEAD)
 
     def numbers(self, separation: float) -> list[str]:
-        """Give the warnings that a line of the log calls for.
+        """The warnings for a line of the log.
 
         Args:
             separation: between the critic's scores of real and generated clips, in standard deviations.
@@ -53,9 +53,9 @@ class Watch:
         return self._new({"critic"} if won else set(), {"critic"})
 
     def preview(self, fake: Clips) -> list[str]:
-        """Give the warnings that a preview (N, C, T) calls for."""
+        """The warnings for a preview (N, C, T)."""
         now = {name for name, alarm in _ALARMS.items() if alarm(self._real, fake)}
-        if "silence" in now:  # then the rest follows
+        if "silence" in now:  # the other alarms follow from it
             now = {"silence"}
         lasting, self._previous = now & self._previous, now
         return self._new(lasting, set(_ALARMS))
@@ -67,17 +67,17 @@ class Watch:
 
 
 def standing(separation: float) -> str:
-    """How the two networks stand, in words.
+    """How the two networks compare, in words.
 
     Args:
-        separation: as for `Watch.numbers`; best the mean of several lines, for single values are noisy.
+        separation: see `Watch.numbers`; best the mean of several lines, because single values are noisy.
     """
     if separation > _CRITIC_FAR_AHEAD:
         return "critic far ahead: if that stays, the generator learns little"
     if separation > _EVEN:
         return "critic ahead, healthy"
     if separation > -_EVEN:
-        return "even: the critic hardly tells real from generated; good late, early it has yet to learn"
+        return "even: the critic hardly tells real from generated; good late in training, too early to tell before"
     return "critic mistaken: normal for some steps, not for long"
 
 
@@ -87,7 +87,7 @@ def level_db(clips: Clips) -> float:
 
 
 def peak_db(clips: Clips) -> float:
-    """Median over clips of their highest sample, in dB of full scale; -120 for digital silence."""
+    """The median over clips of the highest sample, in dB of full scale; -120 for digital silence."""
     peaks = np.abs(clips).reshape(len(clips), -1).max(axis=1)
     return float(20 * np.log10(np.median(peaks) + 1e-6))
 
@@ -97,14 +97,14 @@ def _flattened(clips: Clips) -> float:
 
 
 def dc(clips: Clips) -> float:
-    """The constant part (DC offset) of each clip and channel: mean of their absolute values."""
+    """The constant part (DC offset): the mean of its absolute values over clips and channels."""
     return float(np.abs(clips.mean(axis=2, dtype=np.float64)).mean())
 
 
 def variety(clips: Clips) -> float:
-    """Mean distance between the clips' spectra over time, in dB: root mean square over cells, mean over pairs.
+    """The mean distance between the clips' spectrograms, in dB: root mean square over cells, mean over pairs.
 
-    Levels are cut off 60 dB below the loudest cell of all, so that differences nobody hears do not count.
+    Levels are limited to 60 dB below the loudest cell of all, so that inaudible differences do not count.
     """
     frames = clips.shape[2] // 256
     cells = clips[:, :, : frames * 256].reshape(len(clips), clips.shape[1] * frames, 256) * np.hanning(256)
@@ -123,10 +123,8 @@ def _quiet(real: Clips, fake: Clips) -> bool:
 
 
 def _loud(real: Clips, fake: Clips) -> bool:
-    """Whether sounds are much louder than the data, or reach full scale, where 16 bits cut them off."""
-    real, fake = (
-        clips - clips.mean(axis=2, keepdims=True) for clips in (real, fake)
-    )  # what is off centre is said apart
+    """Whether sounds are much louder than the data, or reach full scale, where 16 bits clip them."""
+    real, fake = (clips - clips.mean(axis=2, keepdims=True) for clips in (real, fake))  # an offset has its own alarm
     over = peak_db(fake) > max(peak_db(real), 0.0) + _OVER_DB
     flat = _flattened(fake) > _flattened(real) + _FLATTENED
     return over or flat or level_db(fake) > level_db(real) + _LOUDER_DB
@@ -148,16 +146,16 @@ _ALARMS: dict[str, Callable[[Clips, Clips], bool]] = {
     "collapse": _collapsed,
 }
 _WORDS = {
-    "silence": "the generator puts out silence: it found a dead end; "
+    "silence": "the generator makes silence: it is in a dead end; "
     "begin again with another seed or a lower learning_rate",
     "quiet": "generated sounds are more than 12 dB quieter than the data; "
     "if this lasts, prepare the data normalised (normalize), or lower learning_rate",
-    "loud": "generated sounds are louder than the data and reach full scale, where files cut them off; "
+    "loud": "generated sounds are louder than the data and reach full scale, where files clip them; "
     "lower learning_rate, or go back to an earlier checkpoint",
-    "dc": "generated waveforms are not centred on zero: usually the data's own DC offset or a learning rate too high; "
-    "run 'fauxley scan' on the data, or lower learning_rate",
-    "collapse": "generated sounds are nearly all alike (mode collapse): give it more data or a larger batch_size, "
+    "dc": "generated waveforms are not centred on zero: usually the data has a DC offset or the learning rate is too "
+    "high; run 'fauxley scan' on the data, or lower learning_rate",
+    "collapse": "generated sounds are nearly all alike (mode collapse): use more data or a larger batch_size, "
     "or go back to an earlier checkpoint",
     "critic": "the critic tells real from generated without effort, so the generator learns nothing from it: "
-    "lower learning_rate, use fewer critic_steps, or give it more data (the critic may know yours by heart)",
+    "lower learning_rate, use fewer critic_steps, or more data (the critic may have memorised yours)",
 }
