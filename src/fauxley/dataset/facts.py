@@ -15,10 +15,12 @@ from fauxley.dataset.format import is_dataset
 from fauxley.dataset.parts import complain
 from fauxley.dataset.shared_progress import Progress
 from fauxley.errors import FauxleyError, UsageError
+from fauxley.sounds.catalogue import list_sounds
 
 MOST_FILES = 200
 _MOST_BYTES = 1 << 28  # of them
 _LONGEST = 4.0  # seconds of what is taken for one sound
+_ONE_SHOTS = ("first", "onsets")  # slicings
 _WITHIN = 1.5  # clips, in which a dataset's sounds may be taken to be whole
 
 
@@ -31,12 +33,14 @@ class Facts:
         channels: how many.
         seconds: nine of ten sounds are no longer, or what a clip of longer ones is to hold.
         slicing: how clips are cut of them: see `PackSettings.slicing`.
+        one_shots: how many there are, at least; 0: not known, or clips are stretches of longer sounds.
     """
 
     sample_rate: int
     channels: int
     seconds: float
     slicing: Literal["auto", "first", "random", "onsets"] = "auto"
+    one_shots: int = 0
 
 
 def gather_facts(
@@ -59,7 +63,7 @@ def gather_facts(
         FauxleyError: nothing there can be used.
     """
     if not is_dataset(place):
-        facts = facts_of(_advice(Path(place), progress, n_jobs))
+        facts = facts_of(_advice(Path(place), progress, n_jobs), len(list_sounds(Path(place)).sounds))
         return replace(facts, sample_rate=sample_rate or facts.sample_rate, channels=channels or facts.channels)
     dataset = Dataset.open(place)
     for what, wanted, there in (
@@ -71,12 +75,14 @@ def gather_facts(
                 f"{dataset.name} was prepared with {there} {what}, not {wanted}; prepare its sounds anew, or give "
                 "their folder"
             )
-    return Facts(dataset.sample_rate, dataset.channels, _seconds(dataset))
+    one_shots = dataset.num_clips() if dataset.info.slicing.mode in _ONE_SHOTS else 0
+    return Facts(dataset.sample_rate, dataset.channels, _seconds(dataset), one_shots=one_shots)
 
 
-def facts_of(advice: Advice) -> Facts:
-    """The facts on which the advice of a scan stands."""
-    return Facts(advice.sample_rate, advice.channels, advice.clip_seconds, advice.slicing)
+def facts_of(advice: Advice, files: int) -> Facts:
+    """The facts on which the advice of a scan stands, of so many files."""
+    one_shots = files if advice.slicing in _ONE_SHOTS else 0
+    return Facts(advice.sample_rate, advice.channels, advice.clip_seconds, advice.slicing, one_shots)
 
 
 def _advice(folder: Path, progress: Progress | None, n_jobs: int | None) -> Advice:
