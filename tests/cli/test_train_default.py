@@ -97,6 +97,7 @@ def test_minutes_that_are_used_up_are_said_to_be_and_more_of_them_go_on(
         (["--seconds", "0.2"], "with architecture.clip_length"),
         (["--sample-rate", "8000"], "with data.sample_rate = 16000, not 8000"),
         (["--no-labels"], "begun with labels"),
+        (["--pitch", "0"], "with data.pitch = 0.5, not 0.0"),
         (["--precision", "bfloat16"], "with precision = 'float32', not 'bfloat16'"),
     ],
 )
@@ -125,6 +126,7 @@ def test_a_dry_run_says_what_will_happen_and_makes_nothing(
     for part in (
         "16, at 16000 Hz, mono",
         "the beginning of each sound",
+        "each sound also up to 0.5 semitones lower and higher",
         "about 16 clips is very little",
         "learns 8 labels",
         "kick 2",
@@ -181,6 +183,7 @@ def test_hits_of_a_long_recording_are_cut(tmp_path: Path, kit: Path) -> None:
         (["--data", "{kit}", "--run", "r", "--sample-rate", "1"], "sample_rate must be"),
         (["--data", "{kit}", "--run", "r", "--channels", "0"], "channels must be"),
         (["--data", "{kit}", "--run", "r", "--dim", "0"], "dim must be"),
+        (["--data", "{kit}", "--run", "r", "--pitch", "-1"], "pitch must be"),
         (["--data", "{kit}", "--run", "r", "--batch-size", "0"], "batch_size must be"),
         (["{kit}", "--run", "r"], "sounds are given with --data"),
         (["wavegan-smal", "--data", "{kit}", "--run", "r"], "did you mean 'wavegan-small'"),

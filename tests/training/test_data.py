@@ -5,14 +5,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from fauxley.dataset.dataset import Dataset
 from fauxley.dataset.pack_settings import PackSettings
 from fauxley.dataset.packing import pack
+from fauxley.dataset.slicing import Slicing
+from fauxley.errors import UsageError
 from fauxley.models.wavegan import WaveGAN
+from fauxley.signal.pitch import at_pitch
 from fauxley.training.config import Data
-from fauxley.training.data import MappedReader, PrefetchingReader, RealAudio, ResidentReader, choose_reader
+from fauxley.training.data import MappedReader, PrefetchingReader, RealAudio, ResidentReader, choose_reader, to_float
 from fauxley.training.presets import PRESETS
 from fauxley.training.ranks import OneRank
 
@@ -111,3 +115,64 @@ def test_what_goes_wrong_in_the_thread_is_raised_where_the_batch_is_wanted(drums
         [data.batch(number) for number in range(2, 5)]
     data.close()
     assert not workers()
+
+
+@pytest.fixture(scope="module")
+def stereo(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stereo")
+    for number in range(6):
+        wave = np.sin(0.2 * np.arange(3000 + 300 * number)) * np.exp(-np.arange(3000 + 300 * number) / 900)
+        soundfile.write(folder / f"{number}.wav", np.stack([0.5 * wave, -0.25 * wave], 1), 8000)
+    return pack(folder, folder / "packed", PackSettings(8000, 2, clip_length=4096), n_jobs=1)
+
+
+def with_pitch(pitch, batch_size=16, channels=2):
+    architecture = WaveGAN(clip_length=4096, dim=2, channels=channels)
+    return replace(CONFIG, architecture=architecture, batch_size=batch_size, data=Data(8000, pitch=pitch))
+
+
+def test_clips_are_shown_at_five_pitches_each_as_often(stereo):
+    data, plain = RealAudio(stereo, with_pitch(2.0), CPU), RealAudio(stereo, with_pitch(0.0), CPU)
+    found = []
+    for number in range(20):
+        for clip, own in zip(data.batch(number), plain.batch(number), strict=True):
+            versions = [at_pitch(own[None], pitch)[0] if pitch else own for pitch in (-2, -1, 0, 1, 2)]
+            distances = [float((clip - version).abs().max()) for version in versions]
+            found.append(int(np.argmin(distances)))
+            assert min(distances) < 1e-5
+    counts = np.bincount(found, minlength=5)
+    assert counts.sum() == 320
+    assert counts.min() > 40  # of 64 expected
+
+
+def test_pitches_are_a_function_of_seed_and_number_whatever_was_read_before_and_by_whom(stereo):
+    config = with_pitch(0.5)
+    whole = RealAudio(stereo, config, CPU)
+    batches = [whole.batch(number) for number in range(4)]
+    again = RealAudio(stereo, config, CPU, reader=PrefetchingReader(stereo, CPU))
+    assert torch.equal(again.batch(3), batches[3])
+    again.close()
+    assert not torch.equal(whole.batch(3, attempt=1), batches[3])
+
+    class Half(OneRank):
+        rows = slice(1, None, 2)
+
+    torch.testing.assert_close(RealAudio(stereo, config, CPU, Half()).batch(2), batches[2][1::2], rtol=0, atol=1e-6)
+
+
+def test_without_pitches_and_for_previews_clips_are_as_they_are(stereo):
+    data, plain = RealAudio(stereo, with_pitch(0.5), CPU), RealAudio(stereo, with_pitch(0.0), CPU)
+    expected = to_float(torch.from_numpy(stereo.batch(3, 16, 0, slicing=Slicing("first", 4096))))
+    assert torch.equal(plain.batch(3), expected)
+    assert not torch.equal(data.batch(3), expected)
+    assert torch.equal(data.batch(3, size=16), expected)
+    (only,), (first, lower, higher) = plain.once(), data.once()
+    assert torch.equal(only, first)
+    assert torch.equal(lower, at_pitch(first, -0.5))
+    assert torch.equal(higher, at_pitch(first, 0.5))
+
+
+@pytest.mark.parametrize("pitch", [-0.5, 12.5, float("nan")])
+def test_pitches_have_a_range(pitch):
+    with pytest.raises(UsageError, match="pitch must be between 0 and 12 semitones"):
+        Data(pitch=pitch)

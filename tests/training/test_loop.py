@@ -188,6 +188,16 @@ def test_five_conditional_steps_and_five_more_are_ten(tmp_path, drums):
     assert recorded.state.step == 10
 
 
+def test_five_steps_at_several_pitches_and_five_more_are_ten(tmp_path, drums, uninterrupted):
+    data = replace(CONFIG.data, pitch=0.5)
+    for path, ends in (("whole", [10]), ("in two goes", [5, 10])):
+        for end in ends:
+            train(tmp_path / path, drums, data=data, steps=end)
+    assert_same_checkpoint(newest(tmp_path / "in two goes"), newest(tmp_path / "whole"))
+    weights = [load_file(newest(path) / "model.safetensors") for path in (tmp_path / "whole", uninterrupted)]
+    assert any(not torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
 def test_the_labels_of_a_batch_are_those_of_its_clips(drums):
     config, _ = with_labels(CONFIG, drums.label_counts())
     data = RealAudio(drums, replace(config, batch_size=16), torch.device("cpu"))

@@ -71,6 +71,12 @@ def test_a_gpu_gets_more_and_checkpoints_come_every_few_minutes() -> None:
     assert [recipe(facts, minutes).save_minutes for minutes in (3, 24, 60, 600)] == [1, 2, 5, 5]
 
 
+def test_few_one_shots_are_shown_at_several_pitches() -> None:
+    assert recipe(Facts(44100, 1, 1.0, "first", one_shots=773)).data.pitch == 0.5
+    assert recipe(Facts(44100, 1, 1.0, "first", one_shots=3509)).data.pitch == 0
+    assert recipe(Facts(44100, 1, 1.0, "random")).data.pitch == 0
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Stereo sounds of 0.5 s, one of ten longer, at 22.05 kHz, and one of a lower rate."""
@@ -86,11 +92,11 @@ def folder(tmp_path: Path) -> Path:
 
 def test_facts_of_a_folder_and_of_its_dataset_agree(folder: Path, tmp_path: Path) -> None:
     facts = gather_facts(folder, n_jobs=1)
-    assert (facts.sample_rate, facts.channels, facts.slicing) == (22050, 2, "first")
+    assert (facts.sample_rate, facts.channels, facts.slicing, facts.one_shots) == (22050, 2, "first", 20)
     assert facts.seconds == pytest.approx(0.54, abs=0.05)
     dataset = pack(folder, tmp_path / "data", PackSettings(22050, 2, clip_length=16384), n_jobs=1)
     prepared = gather_facts(dataset.folder)
-    assert (prepared.sample_rate, prepared.channels) == (22050, 2)
+    assert (prepared.sample_rate, prepared.channels, prepared.one_shots) == (22050, 2, 20)
     assert prepared.seconds == pytest.approx(facts.seconds, abs=0.01)
     assert gather_facts(folder, sample_rate=16000, channels=1, n_jobs=1).sample_rate == 16000
     with pytest.raises(UsageError, match="was prepared with 22050 Hz, not 16000"):
@@ -106,6 +112,7 @@ def test_of_a_dataset_of_long_sounds_a_clip_is_as_it_was_prepared(tmp_path: Path
     assert dataset.info.slicing.mode == "random"
     assert gather_facts(tmp_path / "long", n_jobs=1) == Facts(8000, 1, 1.0, "random")
     assert gather_facts(dataset.folder).seconds == pytest.approx(1.024)
+    assert gather_facts(dataset.folder).one_shots == 0
 
 
 def test_of_many_files_a_sample_from_all_over_the_folder_is_heard(tmp_path: Path) -> None:

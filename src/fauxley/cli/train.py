@@ -115,6 +115,7 @@ def _default(
     channels: int | None = None,
     labels: bool = True,
     precision: Precision = "auto",
+    pitch: float | None = None,
     seed: int | None = None,
     device: Device = "auto",
     dim: int | None = None,
@@ -153,6 +154,8 @@ def _default(
         labels: Learn the labels that the sounds have (names of sub-folders, or those in manifest.csv), all equally
             often, so that each can be asked for.
         precision: How exactly to compute between the layers; auto takes bfloat16 where it is fast.
+        pitch: Show each sound also at other pitches, up to so many semitones from its own; 0: only as it is, for notes
+            that are to stay in tune. If nothing is said, half a semitone where there are fewer than 2000 one-shots.
         seed: Decides the initial weights, the order of the sounds, and every random number; 0 if nothing is said.
         device: Where to compute; auto takes a GPU if there is one.
         dim: Model size d: 16, on a GPU 32, if nothing is said. Less is faster and learns less.
@@ -190,7 +193,7 @@ def _default(
     config = replace(
         config,
         architecture=_changed(config.architecture, **wanted),
-        data=replace(_changed(config.data, sample_rate=sample_rate), labels=labels),
+        data=replace(_changed(config.data, sample_rate=sample_rate, pitch=pitch), labels=labels),
         precision=config.precision if precision == "auto" else precision,
     )
     config = _changed(config, batch_size=batch_size, seed=seed)

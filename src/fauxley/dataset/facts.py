@@ -15,10 +15,12 @@ from fauxley.dataset.format import is_dataset
 from fauxley.dataset.parts import complain
 from fauxley.dataset.shared_progress import Progress
 from fauxley.errors import FauxleyError, UsageError
+from fauxley.sounds.catalogue import list_sounds
 
 MOST_FILES = 200
 _MOST_BYTES = 1 << 28  # of that sample
 _LONGEST = 4.0  # seconds that a sound may have and still be learned whole
+_ONE_SHOTS = ("first", "onsets")  # slicings that make one clip of each sound or hit
 _WITHIN = 1.5  # clips; a dataset whose sounds are no longer may have been prepared whole
 
 
@@ -31,12 +33,14 @@ class Facts:
         channels: the number of channels.
         seconds: nine of ten sounds are no longer than this; for long recordings, the length that a clip should have.
         slicing: how clips are cut out of the sounds; see `PackSettings.slicing`.
+        one_shots: the least number of one-shots there are; 0 if unknown, or if clips are stretches of longer sounds.
     """
 
     sample_rate: int
     channels: int
     seconds: float
     slicing: Literal["auto", "first", "random", "onsets"] = "auto"
+    one_shots: int = 0
 
 
 def gather_facts(
@@ -59,7 +63,7 @@ def gather_facts(
         FauxleyError: none of the sounds can be used.
     """
     if not is_dataset(place):
-        facts = facts_of(_advice(Path(place), progress, n_jobs))
+        facts = facts_of(_advice(Path(place), progress, n_jobs), len(list_sounds(Path(place)).sounds))
         return replace(facts, sample_rate=sample_rate or facts.sample_rate, channels=channels or facts.channels)
     dataset = Dataset.open(place)
     for what, wanted, there in (
@@ -71,12 +75,14 @@ def gather_facts(
                 f"{dataset.name} was prepared with {there} {what}, not {wanted}; prepare its sounds again, or give "
                 "their folder"
             )
-    return Facts(dataset.sample_rate, dataset.channels, _seconds(dataset))
+    one_shots = dataset.num_clips() if dataset.info.slicing.mode in _ONE_SHOTS else 0
+    return Facts(dataset.sample_rate, dataset.channels, _seconds(dataset), one_shots=one_shots)
 
 
-def facts_of(advice: Advice) -> Facts:
-    """The facts that a scan's advice is based on."""
-    return Facts(advice.sample_rate, advice.channels, advice.clip_seconds, advice.slicing)
+def facts_of(advice: Advice, files: int) -> Facts:
+    """The facts that a scan's advice on this number of files is based on."""
+    one_shots = files if advice.slicing in _ONE_SHOTS else 0
+    return Facts(advice.sample_rate, advice.channels, advice.clip_seconds, advice.slicing, one_shots)
 
 
 def _advice(folder: Path, progress: Progress | None, n_jobs: int | None) -> Advice:

@@ -21,6 +21,7 @@ class Purpose(IntEnum):
     PREVIEW = 3
     INVERSION_WEIGHTS = 4
     VARIATIONS = 5
+    PITCHES = 6
 
 
 class Draws:
@@ -48,6 +49,10 @@ class Draws:
     def happens(self, probability: float) -> bool:
         """True with this probability; one draw for the whole batch."""
         return float(torch.rand(1, generator=self._generator)) < probability
+
+    def choices(self, count: int, options: int) -> Tensor:
+        """Which of so many options, each equally likely: (count,) int64."""
+        return torch.randint(options, (count,), generator=self._generator)
 
     def interpolation(self, count: int) -> Tensor:
         """Positions between a real and a generated example for the gradient penalty, uniform in [0, 1]: (count,)."""

@@ -15,6 +15,7 @@ from fauxley.models.precision import DTYPES, Precision, choose_precision
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.wavegan import WaveGAN
 from fauxley.models.wavenet import WaveNet
+from fauxley.signal.pitch import MOST_SEMITONES
 from fauxley.training.objectives import (
     Hinge,
     LeastSquares,
@@ -50,6 +51,18 @@ class Data:
     manifest.csv. Where there are none, or too few clips of one, the model goes without and says so."""
     balance_labels: bool = False
     """Draw every label equally often; a model that learns the labels always does."""
+    pitch: float = 0.0
+    """Show each clip at one of five pitches, evenly spaced from so many semitones lower to as many higher; 0: as it is.
+    Of few sounds that makes more; not for notes that are to stay in tune."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.pitch <= MOST_SEMITONES:
+            raise UsageError(f"pitch must be between 0 and {MOST_SEMITONES} semitones; got {self.pitch:g}")
+
+    @property
+    def pitches(self) -> tuple[float, ...]:
+        """The pitches at which clips are shown, in semitones from their own."""
+        return tuple(self.pitch * share for share in (-1, -0.5, 0, 0.5, 1)) if self.pitch else (0.0,)
 
 
 @dataclass(frozen=True)

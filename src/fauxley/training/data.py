@@ -23,6 +23,8 @@ from fauxley.dataset.dataset import Dataset
 from fauxley.dataset.slicing import Clips, Slicing
 from fauxley.errors import UsageError
 from fauxley.models.conditioning import enumerated, one_hot
+from fauxley.models.draws import Draws, Purpose
+from fauxley.signal.pitch import at_pitch
 from fauxley.training.config import TrainingConfig
 from fauxley.training.ranks import ONE, Ranks
 
@@ -215,17 +217,24 @@ class RealAudio:
         self._labels = _BatchLabels(dataset, config) if config.architecture.known_labels else None
 
     def batch(self, number: int, attempt: int = 0, size: int | None = None) -> Tensor:
-        """Batch `number` of a training run: this process's rows of it.
+        """Batch `number` of a training run: this process's rows of it, each clip at one of the configured pitches.
 
         Args:
             attempt: how often training was set back; each attempt has an order of its own.
-            size: take a batch of so many clips instead of the configured number, and all of its rows.
+            size: take a batch of so many clips instead of the configured number, all of its rows, as they are.
         """
         if size:
             return self._reader.read(self._request(number, attempt, size, slice(None)))
         size = self._config.batch_size
         now, *following = (self._request(number + n, attempt, size, self._rows) for n in range(BATCHES_AHEAD + 1))
-        return self._reader.read_next(now, following)
+        audio, pitches = self._reader.read_next(now, following), self._config.data.pitches
+        if len(pitches) == 1:
+            return audio
+        chosen = Draws(Purpose.PITCHES, now.seed, number).choices(size, len(pitches))[self._rows]
+        for option, semitones in enumerate(pitches):
+            if semitones and len(rows := torch.nonzero(chosen == option)[:, 0].to(audio.device)):
+                audio[rows] = at_pitch(audio[rows], semitones)
+        return audio
 
     def labels(self, number: int, attempt: int = 0, size: int | None = None) -> Tensor:
         """The labels of the clips that `batch` gives, (B, L) weights; a clip without one counts as an even mixture."""
@@ -235,9 +244,14 @@ class RealAudio:
         return weights.to(self._reader.device)
 
     def once(self) -> Iterator[Tensor]:
-        """Yield every clip once, in batches."""
+        """Yield every clip once, in batches, and again at the lowest and at the highest of the configured pitches."""
+        pitch = self._config.data.pitch
         for integers in self._dataset.once(self._config.batch_size, self._slicing):
-            yield to_float(torch.from_numpy(integers).to(self._reader.device))
+            audio = to_float(torch.from_numpy(integers).to(self._reader.device))
+            yield audio
+            if pitch:
+                yield at_pitch(audio, -pitch)
+                yield at_pitch(audio, pitch)
 
     def close(self) -> None:
         """Stop reading ahead."""

@@ -21,6 +21,7 @@ _WINDOW_SECONDS = 0.028
 _LEAST_WINDOW = 128  # samples
 _OVERLAP = 4  # windows over each sample
 _TOLERANCE = 0.1  # share of a sound that a clip may lack: mostly the end of a tail
+_PITCH, _MANY = 0.5, 2000  # semitones, for fewer one-shots than that: the drums' and foley's, not the words'
 _DIM, _BATCH = 16, 16
 _GPU_DIM, _GPU_BATCH = 32, 32
 _SAVES = 12  # in the minutes of a training, at least a minute apart
@@ -53,7 +54,9 @@ def recipe(facts: Facts, minutes: float = MINUTES, on_gpu: bool = False) -> Trai
         Relativistic(penalty_every=4, penalty_decay="cosine"),
         Adam(5e-4, decay="cosine", beta1=0.0, beta2=0.99),
         Averaging(20_000, ramp=0.05),
-        Data(facts.sample_rate, slicing=facts.slicing, labels=True),
+        Data(
+            facts.sample_rate, slicing=facts.slicing, labels=True, pitch=_PITCH if 0 < facts.one_shots < _MANY else 0.0
+        ),
         minutes=minutes,
         save_minutes=min(max(minutes / _SAVES, 1.0), _LONGEST_WAIT),
         batch_size=_GPU_BATCH if on_gpu else _BATCH,

@@ -40,6 +40,7 @@ def plan_words(config: TrainingConfig, counts: Mapping[str, int]) -> str:
         {
             "sounds": f"{sounds:,}, at {rate} Hz, {_channels(model.channels)}{few}",
             "a clip": f"{model.clip_length / rate:.2f} s ({model.clip_length} samples): {_CLIPS[config.data.slicing]}",
+            **_pitch_words(config.data.pitch),
             "model": f"a {type(model).__name__}{kind}, d = {model.dim}: {size:.2g} million numbers to learn, "
             f"from {config.batch_size} clips a step",
         }
@@ -72,7 +73,7 @@ def prospect_words(config: TrainingConfig, counts: Mapping[str, int], device: to
 def rough_plan(advice: Advice, counts: Mapping[str, int]) -> list[str]:
     """What a scan says of the training that it advises: sentences, by arithmetic alone."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    config = recipe(facts_of(advice), on_gpu=device.type == "cuda")
+    config = recipe(facts_of(advice, sum(counts.values())), on_gpu=device.type == "cuda")
     seconds = config.architecture.clip_length / advice.sample_rate
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else "this machine, which has no GPU"
     seen = clips_seen(config, arithmetic_pace(config, device))
@@ -90,6 +91,11 @@ def rough_plan(advice: Advice, counts: Mapping[str, int]) -> list[str]:
 def clips_seen(config: TrainingConfig, seconds: float) -> float:
     """How many clips will be seen in the minutes of a training whose steps take `seconds`."""
     return 60 * config.minutes / max(seconds, 1e-9) * config.batch_size * config.objective.num_batches
+
+
+def _pitch_words(pitch: float) -> dict[str, str]:
+    told = f"each sound also up to {pitch:g} semitones lower and higher; --pitch 0 shows it only as it is"
+    return {"pitch": told} if pitch else {}
 
 
 def _channels(count: int) -> str:
