@@ -178,7 +178,10 @@ def make_card(
         _fauxley("train-classifier", "--data", train, "--test", test, "--out", judge, "--force")
     licenses = "; ".join(dict.fromkeys(source.license for source in sources))
     provenance = dataclasses.replace(
-        synthesizer.provenance, license=licenses, fauxley_version=fauxley.__version__, dataset=Dataset.open(train).name
+        synthesizer.provenance,
+        license=licenses,
+        fauxley_version=fauxley.__version__,
+        dataset=f"{pack.folder}, split train",  # no path: it goes out into the world
     )
     staged = build / "model"
     shutil.rmtree(staged, ignore_errors=True)

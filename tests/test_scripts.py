@@ -107,6 +107,7 @@ def test_a_card_names_whose_sounds_were_learnt_and_only_those(pack, tmp_path, mo
     written = json.loads((out / "config.json").read_text())
     assert written["weights"] == "float16"
     assert set(written["provenance"]["license"].split("; ")) == {"CC0-1.0", "CC-BY-4.0"}
+    assert written["provenance"]["dataset"] == "bursts, split train"
     assert (out / "sheet.png").stat().st_size > 1000
 
 

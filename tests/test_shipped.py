@@ -141,6 +141,7 @@ def test_a_model_that_ships_is_as_its_card_says(folder):
     assert found.sample_rate == synthesizer.sample_rate
     assert found.seconds == pytest.approx(synthesizer.architecture.clip_length / found.sample_rate, abs=1e-3)
     assert repeat_check(synthesizer, found.check) == pytest.approx(found.check.distance, rel=0.02)
+    assert not {"/", "\\"} & set(synthesizer.provenance.dataset), "a path of the machine that it was made on"
     page = (folder / PAGE_FILE).read_text(encoding="utf-8")
     for source in found.sources:
         assert source.attribution in page
