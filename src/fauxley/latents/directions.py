@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.latents.descriptions import PROPERTIES, Description, Property, describe
 from fauxley.latents.player import Player, Wanted
-from fauxley.latents.work import Work, kept
+from fauxley.latents.work import Work, kept, recall
 from fauxley.models.layers import ConvolutionLayer
 from fauxley.models.synthesizer import Synthesizer
 
@@ -81,6 +81,11 @@ class Knob:
     works: float
     variance: float
 
+    @property
+    def travel(self) -> Tensor:
+        """What turning the knob from 0 to 1 adds to a latent, (Z,)."""
+        return _SPAN * self.direction
+
 
 @dataclass(frozen=True)
 class Directions:
@@ -115,6 +120,33 @@ class Directions:
         found = kept(synthesizer, name, lambda: _find(player, label, work))
         return cls({knob.name: knob for knob in _read(found)})
 
+    @classmethod
+    def recall(cls, synthesizer: Synthesizer, label: Wanted = None) -> "Directions | None":
+        """The knobs of a model if they have been found before, at once; arguments as for `fit`.
+
+        Raises:
+            UsageError: as `fit`.
+        """
+        found = recall(synthesizer, Player(synthesizer).keyword("knobs", label))
+        return None if found is None else cls({knob.name: knob for knob in _read(found)})
+
+    def facts(self) -> list[dict[str, Any]]:
+        """The knobs that have words and turn something, in plain numbers, as a page takes them.
+
+        Each has a name, the property that it changes, that property's `low`, `middle` and `high` (see `Knob`), the
+        share of sounds on which it `works`, and its `travel`.
+        """
+        return [
+            {
+                "name": knob.name,
+                "changes": knob.changes,
+                **{place: _finite(getattr(knob, place)) for place in ("low", "middle", "high", "works")},
+                "travel": [round(value, 5) for value in knob.travel.tolist()],
+            }
+            for knob in self.knobs.values()
+            if knob.changes is not None and knob.direction.any()
+        ]
+
     def move(self, latents: Tensor, positions: Mapping[str, float]) -> Tensor:
         """Turn knobs to positions from -1 to 1: latents (N, Z) or (Z,) to the same shape.
 
@@ -126,7 +158,7 @@ class Directions:
         check_positions(positions)
         moved = latents
         for name, position in positions.items():
-            moved = moved + position * _SPAN * self.knobs[name].direction.to(latents)
+            moved = moved + position * self.knobs[name].travel.to(latents)
         return moved.clamp(-1, 1)
 
 
@@ -154,6 +186,11 @@ def scale_of(name: Property, values: NDArray[np.float64]) -> NDArray[np.float64]
             return np.log(values + _FASTEST)
         case "lowness" | "loudness":
             return values
+
+
+def _finite(value: float) -> float:
+    """A number that JSON has a word for: silence is as loud as -200 LKFS."""
+    return float(np.nan_to_num(value, neginf=-200.0))
 
 
 def _find(player: Player, label: Wanted, work: Work) -> dict[str, Tensor]:

@@ -59,12 +59,24 @@ class Work:
             self._progress(self._what, self._done, self._total)
 
 
+def recall(synthesizer: Synthesizer, name: str) -> dict[str, Tensor] | None:
+    """Return what was computed about a model before, as named tensors; None if nothing was, or it cannot be read."""
+    with suppress(FauxleyError, OSError, SafetensorError):
+        return load((cache_folder() / CACHE / _file(synthesizer, name)).read_bytes())
+    return None
+
+
 def kept(synthesizer: Synthesizer, name: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
     """Return what `make` computes about a model, as named tensors; from the cache if it was computed before."""
-    file = f"{checksum(synthesizer)[:16]}-{name}-{_VERSION}.safetensors"
-    with suppress(FauxleyError, OSError, SafetensorError):
-        return load((cache_folder() / CACHE / file).read_bytes())
+    known = recall(synthesizer, name)
+    if known is not None:
+        return known
     found = {key: value.detach().cpu().contiguous() for key, value in make().items()}
+    file = _file(synthesizer, name)
     with suppress(FauxleyError, OSError), atomic_file(writable_folder(CACHE) / file, durable=False) as partial:
         partial.write_bytes(save(found))
     return found
+
+
+def _file(synthesizer: Synthesizer, name: str) -> str:
+    return f"{checksum(synthesizer)[:16]}-{name}-{_VERSION}.safetensors"

@@ -136,18 +136,49 @@ class Studio(BaseModel):
     shelf: str
     can_invert: bool
     formats: list[str]
+    upload_bytes: int
+
+
+State = Literal["waiting", "running", "done", "failed", "cancelled"]
 
 
 class Search(BaseModel):
     """How far the search for the latent of a recording is."""
 
     id: str
-    state: Literal["waiting", "running", "done", "failed", "cancelled"]
+    state: State
     stage: str
     share: float
     problem: str = ""
     verdict: str = ""
     distance: float | None = None
+
+
+class KnobFacts(BaseModel):
+    """A knob of a model, such as `brighter`.
+
+    `changes` is the property that it was found by; `low`, `middle` and `high` are that property's medians over some
+    fresh sounds with the knob at -1, 0 and 1 (Hz, seconds, shares, LKFS); `works` is the share of these sounds that it
+    turns the right way; `travel` is what turning it from 0 to 1 adds to a latent.
+    """
+
+    name: str
+    changes: str
+    low: float
+    middle: float
+    high: float
+    works: float
+    travel: list[float]
+
+
+class Knobs(BaseModel):
+    """The knobs of a model, once the state is `done`."""
+
+    state: State | Literal["unknown"]
+    stage: str = ""
+    share: float = 0.0
+    problem: str = ""
+    knobs: list[KnobFacts] = []
 
 
 class File(BaseModel):

@@ -1,4 +1,4 @@
-"""All that stands behind the page: models, the thread that plays them, recordings, searches, shelf, folder."""
+"""All that stands behind the page: models, the thread that plays them, recordings, long work, shelf, folder."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,8 +13,10 @@ from fauxley.export.kit import Layer, Variations
 from fauxley.studio import latent_tools
 from fauxley.studio.audition import Audition
 from fauxley.studio.instruments import Float, Instrument, Mixture
-from fauxley.studio.inversions import Inversion, Inversions
+from fauxley.studio.inversions import Found, nearest
+from fauxley.studio.jobs import Job, Jobs
 from fauxley.studio.kits import takes_of
+from fauxley.studio.knobs import Knobs
 from fauxley.studio.recordings import Recording, Recordings
 from fauxley.studio.requests import Kept
 from fauxley.studio.shelf import Shelf
@@ -46,7 +48,10 @@ class Workshop:
     token: str = ""
     worker: Worker = field(default_factory=Worker)
     recordings: Recordings = field(default_factory=Recordings)
-    inversions: Inversions = field(default_factory=Inversions)
+    jobs: Jobs = field(default_factory=Jobs)
+
+    def __post_init__(self) -> None:
+        self.knobs = Knobs(self.jobs)
 
     def instrument(self, identifier: str) -> Instrument:
         """The model of this name; MissingError if there is none."""
@@ -67,9 +72,13 @@ class Workshop:
             raise MissingError("this recording is no longer here; drop the file again")
         return found
 
-    def search(self, identifier: str) -> Inversion:
+    def look_for(self, recording: Recording, instrument: Instrument, labels: dict[str, float]) -> Job[Found]:
+        """Begin to look for the sound of a model that is nearest to a recording; BusyError if too much is going on."""
+        return self.jobs.start(lambda tell, cancelled: nearest(instrument, recording, labels, tell, cancelled))
+
+    def search(self, identifier: str) -> Job[Found]:
         """The search of this name; MissingError if there is none."""
-        found = self.inversions.get(identifier)
+        found = self.jobs.get(identifier)
         if found is None:
             raise MissingError("there is no such search")
         return found
@@ -128,7 +137,7 @@ class Workshop:
     def close(self) -> None:
         """End all threads."""
         with ExitStack() as stack:
-            for each in (self.worker, self.inversions, self.audition):
+            for each in (self.worker, self.jobs, self.audition):
                 if each is not None:
                     stack.callback(each.close)
 

@@ -101,6 +101,7 @@ export async function openEngine() {
       shelf: "",
       can_invert: false,
       formats: [],
+      upload_bytes: 0,
     },
     generate: ({ seed, count, labels }) =>
       make(Array.from({ length: count }, (_, n) => model.latentOf(seed + n)), mixtures(labels, count, seed), "new", seed),
@@ -116,6 +117,8 @@ export async function openEngine() {
       return morph(corners, labels, places);
     },
     place: async ({ corners, labels, x, y }) => (await morph(corners, labels, [[x, y]]))[0],
+
+    knobs: async () => about.knobs ?? [],
 
     async record(file) {
       let decoded;

@@ -14,6 +14,7 @@ import { latentOf } from "./draws.js";
  * @property {string} license_of_training_data
  * @property {string} preset
  * @property {number} step
+ * @property {import("./types.js").ModelKnob[]} [knobs]
  * @property {{seed: number, every: number, samples: number[], tolerance: number}} check
  */
 

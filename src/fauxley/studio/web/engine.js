@@ -36,6 +36,19 @@ export async function openEngine() {
     morph: (ask) => sounds("api/morph", ask),
     place: async (ask) => (await sounds("api/place", ask))[0],
 
+    async knobs(model, find, onShare, signal) {
+      const path = `api/knobs/${model}`;
+      let said = await (await server.ask(find ? "POST" : "GET", path)).json();
+      while (said.state === "waiting" || said.state === "running") {
+        onShare(said.share, said.stage);
+        await new Promise((wake) => setTimeout(wake, POLL));
+        said = await (await server.ask(signal.aborted ? "DELETE" : "GET", path)).json();
+        if (signal.aborted) throw new EngineError("cancelled");
+      }
+      if (said.state === "failed") throw new EngineError(said.problem);
+      return said.state === "done" ? said.knobs : null;
+    },
+
     async record(file, model) {
       const query = new URLSearchParams({ name: file.name, model });
       const response = await server.ask("POST", `api/recordings?${query}`, file);

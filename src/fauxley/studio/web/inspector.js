@@ -3,6 +3,7 @@
 /** @import { Desk } from "./desk.js" */
 /** @import { Settings, Sound } from "./types.js" */
 
+import { Character, turnedWords } from "./character.js";
 import { button, h, say, sayProblem } from "./dom.js";
 import { savePad } from "./files.js";
 import { Knob } from "./knob.js";
@@ -26,7 +27,7 @@ const KNOBS = [
 /** @type {Record<string, string>} */
 const MADE = {
   new: "new", latent: "made again", variation: "a variation", morph: "between others", recording: "a recording",
-  resynthesis: "made after a recording", file: "a file",
+  resynthesis: "made after a recording", file: "a file", turned: "turned",
 };
 
 export class Inspector {
@@ -45,12 +46,16 @@ export class Inspector {
     this.#star = button({ icon: "star", text: "Star", key: "G", pressed: false, click: () => this.star() });
     this.#lock = button({ icon: "lock", text: "Lock", key: "L", pressed: false, click: () => desk.toggleLock(desk.store.selected) });
     this.#search = h("div", { class: "search" });
+    const character = h("section", { class: "group", "aria-label": "Character of the sound", hidden: true });
     root.append(
       h("div", { class: "name-row" }, this.#name, this.#star, this.#lock),
       this.#facts,
       this.#canvas,
-      h("div", { class: "knobs" }, ...[...this.#knobs.values()].map(({ element }) => element),
-        button({ icon: "reset", label: "Set all knobs back", click: () => desk.store.changePad("reset", desk.store.selected, { settings: NEUTRAL }) })),
+      character,
+      h("section", { class: "group", "aria-label": "How the pad plays it" },
+        h("div", { class: "heading" }, h("h3", {}, "Pad"),
+          button({ icon: "reset", label: "Set all knobs back", class: "quiet", click: () => desk.store.changePad("reset", desk.store.selected, { settings: NEUTRAL }) })),
+        h("div", { class: "knobs" }, ...[...this.#knobs.values()].map(({ element }) => element))),
       h("fieldset", { class: "chokes" }, h("legend", {}, "Choke group"), ...this.#chokes),
       h("div", { class: "row" },
         button({ icon: "save", text: "Save WAV", label: "Save this pad as a WAV file", click: () => savePad(desk, desk.store.selected).catch(sayProblem) }),
@@ -61,6 +66,7 @@ export class Inspector {
     desk.store.listen(() => this.update());
     desk.listen(() => this.update());
     new ResizeObserver(() => this.#draw()).observe(this.#canvas);
+    new Character(character, desk);
     this.update();
   }
 
@@ -192,7 +198,8 @@ export function describe({ facts, channels, sampleRate }) {
   const rate = `${(sampleRate / 1000).toFixed(1).replace(/\.0$/, "")} kHz`;
   const shares = Object.entries(facts.labels).sort(([, a], [, b]) => b - a);
   const labels = shares.map(([word, share]) => (share < 1 ? `${word} ${Math.round(100 * share)} %` : word)).join(" + ");
-  const origin = [facts.model_name, labels, MADE[facts.made] ?? facts.made, facts.seed === null ? "" : `seed ${facts.seed}`];
+  const made = turnedWords(facts.turned) || (MADE[facts.made] ?? facts.made);
+  const origin = [facts.model_name, labels, made, facts.seed === null ? "" : `seed ${facts.seed}`];
   return [...origin, `${seconds.toFixed(2)} s`, rate, facts.license && `licence ${facts.license}`].filter(Boolean).join(" · ");
 }
 

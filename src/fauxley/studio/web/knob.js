@@ -6,6 +6,7 @@ import { clamp } from "./store.js";
 const SWEEP = 270;  // degrees
 const TRAVEL = 180;  // pixels from end to end
 const RADIUS = 17;
+const WHEEL_REST = 400;  // ms after which a wheel is at rest
 
 /**
  * @typedef {object} KnobOptions
@@ -17,6 +18,7 @@ const RADIUS = 17;
  * @property {(value: number) => string} show
  * @property {(value: number) => void} change
  * @property {() => void} done     the hand has left it
+ * @property {string} [describedBy]  id of what says more about it
  */
 
 export class Knob {
@@ -26,7 +28,7 @@ export class Knob {
     this.#value = options.neutral;
     const id = `knob-${options.label.toLowerCase().replaceAll(" ", "-")}`;
     this.#dial = h("div", {
-      class: "dial", role: "slider", tabindex: 0, "aria-labelledby": id,
+      class: "dial", role: "slider", tabindex: 0, "aria-labelledby": id, "aria-describedby": options.describedBy,
       "aria-valuemin": options.range[0], "aria-valuemax": options.range[1],
       keydown: (/** @type {KeyboardEvent} */ event) => this.#press(event),
       pointerdown: (/** @type {PointerEvent} */ event) => this.#grab(event),
@@ -36,6 +38,8 @@ export class Knob {
       if (document.activeElement !== this.#dial) return;  // the page is scrolled
       event.preventDefault();
       this.#set(this.#value - Math.sign(event.deltaY) * options.step);
+      clearTimeout(this.#rest);
+      this.#rest = setTimeout(options.done, WHEEL_REST);
     }, { passive: false });
     this.#dial.append(this.#drawing());
     this.#text = h("output", { class: "knob-value" });
@@ -45,6 +49,7 @@ export class Knob {
 
   #options;
   #value;
+  #rest = 0;
   #dial;
   #text;
   /** @type {SVGPathElement} */

@@ -62,11 +62,23 @@ function readSound(value) {
 function readFacts(value) {
   const text = (/** @type {any} */ said) => (typeof said === "string" ? said.slice(0, 200) : "");
   const latent = list(value?.latent).map(Number);
+  const turned = readTurned(value?.turned, latent.length);
   return {
+    ...(turned && { turned }),
     model: text(value?.model), model_name: text(value?.model_name), license: text(value?.license), name: text(value?.name),
     made: text(value?.made), seed: Number.isSafeInteger(value?.seed) ? value.seed : null,
     latent: latent.every(Number.isFinite) ? latent : [],
     labels: Object.fromEntries(Object.entries(value?.labels ?? {}).map(([word, weight]) => [word, number(weight, [0, 1], 0)])),
+  };
+}
+
+/** @param {any} said @param {number} size of a latent @returns {import("./types.js").Turned | null} */
+function readTurned(said, size) {
+  const latent = list(said?.latent).map(Number);
+  if (!size || latent.length !== size || !latent.every(Number.isFinite)) return null;
+  return {
+    latent, seed: Number.isSafeInteger(said.seed) ? said.seed : null, made: String(said.made ?? "").slice(0, 40),
+    knobs: Object.fromEntries(Object.entries(said.knobs ?? {}).slice(0, 64).map(([word, position]) => [word, number(position, [-1, 1], 0)])),
   };
 }
 

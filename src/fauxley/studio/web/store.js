@@ -121,6 +121,13 @@ export class Store {
     this.change(label, { patterns }, merge);
   }
 
+  /** Let go of sounds that neither the state, its past and future nor the history speak of. @param {Iterable<string>} kept but these */
+  forget(kept) {
+    const states = [this.state, ...this.#past.map(({ state }) => state), ...this.#future.map(({ state }) => state)];
+    const spoken = new Set([...kept, ...this.history, ...states.flatMap(({ pads }) => pads.map(({ sound }) => sound))]);
+    for (const id of this.sounds.keys()) if (!spoken.has(id)) this.sounds.delete(id);
+  }
+
   /** The next change is one of its own. */
   endMerge() {
     this.#merging = "";

@@ -11,6 +11,16 @@
  * @property {string} license      of the sounds that the model learned from
  * @property {string} made         "new", "variation", "morph", "recording", "resynthesis", "file", ...
  * @property {string} name         of the sound, or of the file that it came from
+ * @property {Turned} [turned]     if its character was turned
+ */
+
+/**
+ * Where a sound with another character came from: a latent, and how its model's knobs are turned.
+ * @typedef {object} Turned
+ * @property {number[]} latent
+ * @property {number | null} seed
+ * @property {string} made
+ * @property {Record<string, number>} knobs  positions, -1 ... 1
  */
 
 /**
@@ -83,6 +93,18 @@
  */
 
 /**
+ * A knob of a model, in a player's word.
+ * @typedef {object} ModelKnob
+ * @property {string} name
+ * @property {string} changes   a property: brightness, lowness, length, noisiness, attack, loudness
+ * @property {number} low       its median over some sounds, with the knob at -1
+ * @property {number} middle    at 0
+ * @property {number} high      at 1
+ * @property {number} works     share of these sounds that the knob turns the right way
+ * @property {number[]} travel  what turning it from 0 to 1 adds to a latent
+ */
+
+/**
  * @typedef {object} Studio
  * @property {string} version
  * @property {Model[]} models
@@ -91,6 +113,7 @@
  * @property {string} shelf       where starred sounds are written; "" for nowhere
  * @property {boolean} can_invert
  * @property {string[]} formats   of archives: "wav", and those of kits; empty where none are made
+ * @property {number} upload_bytes  how large a file that is dropped may be; 0 for any size
  */
 
 /**
@@ -122,6 +145,7 @@
  * @property {(ask: {model: string, latent: number[], count: number, radius: number, seed: number, labels?: Record<string, number>}) => Promise<Sound[]>} vary
  * @property {(ask: Square & {rows?: number, columns: number}) => Promise<Sound[]>} morph
  * @property {(ask: Square & {x: number, y: number}) => Promise<Sound>} place
+ * @property {(model: string, find: boolean, onShare: (share: number, stage: string) => void, signal: AbortSignal) => Promise<ModelKnob[] | null>} knobs  of a model; null if they are not known, and not to be found
  * @property {(file: File, model: string) => Promise<{sound: Sound, recording: string, remark: string}>} record
  * @property {(ask: {model: string, recording: string, labels?: Record<string, number>}, onShare: (share: number, stage: string) => void, signal: AbortSignal) => Promise<{sound: Sound, verdict: string}>} invert
  * @property {(name: string, sound: Sound, recording?: string) => Promise<{file: string, folder: string} | null>} shelve
