@@ -113,7 +113,7 @@ def test_a_model_of_silence_has_no_knobs(tones):
     with torch.no_grad():
         tones.generator.noise.fill_(0)
     silent = Synthesizer(tones.architecture, _Silent(tones.generator), tones.representation, RATE)
-    with pytest.raises(FauxleyError, match="silence"):
+    with pytest.raises(FauxleyError, match="silent"):
         Directions.fit(silent)
 
 
