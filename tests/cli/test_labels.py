@@ -102,7 +102,7 @@ def test_latents_of_a_folder_make_its_sounds_again(model: Path, tmp_path: Path) 
         ("kick=x", "'x' is not a number"),
         ("kick=-1", "positive"),
         ("kick=0,snare=1", "positive"),
-        ("=1", "no mixture"),
+        ("=1", "not a mixture"),
         ("kick=", "is not a number"),
     ],
 )

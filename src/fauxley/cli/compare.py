@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from fauxley.cli.shared.options import ClusterAddress, Flat, Reference, Switch, check_out
+from fauxley.cli.shared.options import ClusterAddress, Flat, Reference, Switch, check_out, check_sounds
 from fauxley.errors import UsageError, printable
 from fauxley.evaluation.protocol import Protocol
 from fauxley.machine import Device, choose_device, importing, in_memory
@@ -45,6 +45,8 @@ def compare(
         raise UsageError("give one model or more to compare")
     if out is not None:
         check_out(out, overwrite)
+    check_sounds(models)
+    reference.check()
     with importing():
         from fauxley.cli.shared.judging import Judge, print_summary
         from fauxley.evaluation.report.report import write_report

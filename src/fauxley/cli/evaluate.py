@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from fauxley.cli.shared.options import ClusterAddress, Flat, Reference, Switch, check_out
+from fauxley.cli.shared.options import ClusterAddress, Flat, Reference, Switch, check_out, check_sounds
 from fauxley.errors import UsageError, printable
 from fauxley.evaluation.protocol import Protocol
 from fauxley.machine import Device, choose_device, importing, in_memory
@@ -52,11 +52,22 @@ def evaluate(
     """
     check_out(out, overwrite)
     with importing():
-        from fauxley.cli.shared.judging import Judge, choose_best, explain_best, judge_all, print_summary, record_step
+        from fauxley.cli.shared.judging import (
+            Judge,
+            check_metric,
+            choose_best,
+            explain_best,
+            judge_all,
+            print_summary,
+            record_step,
+        )
         from fauxley.evaluation.evaluator import Judged
         from fauxley.evaluation.report.report import write_report
         from fauxley.runs import checkpoints
 
+    check_sounds([model])
+    reference.check()
+    check_metric(best_by)
     if all_checkpoints and not checkpoints(model):
         raise UsageError(f"{printable(model)} has no checkpoints; --all-checkpoints needs a run folder")
     with cluster_backend(cluster), Stages(quiet) as stages, in_memory("lower --count"):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import tyro
 
-from fauxley.cli.shared.options import Flat, Switch, check_new
+from fauxley.cli.shared.options import Flat, Switch, check_new, check_sounds
 from fauxley.errors import UsageError, printable
 from fauxley.export.kit import KitFormat, Variations
 from fauxley.machine import format_bytes, importing, keep_freed_memory
@@ -148,6 +148,7 @@ def _kit(
         from fauxley.rendering.batches import from_seeds
         from fauxley.runs import holds_model
 
+    check_sounds([source])
     with Stages(quiet) as stages:
         if not source.is_dir() or holds_model(source):
             if model is not None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from fauxley.cli.shared.options import Switch
+from fauxley.cli.shared.options import Switch, check_sounds, check_there
 from fauxley.cli.shared.values import read_path
 from fauxley.errors import FauxleyError, UsageError, printable
 from fauxley.listening.questions import Rating
@@ -83,6 +83,9 @@ def create(
     design = Design(seed, tasks, batches, pairs, verdicts, headphones)
     settings = StimulusSettings(title, labels, clips, seconds, loudness, anchors, seed)
     named = [_named(each) for each in (real, *models)]
+    check_sounds([path for _, path in named])
+    if classifier is not None:
+        check_there(classifier)
     opened = [(each, open_clips(path, clips, seed)) for each, path in named]
     recognise = None
     if classifier is not None:

@@ -121,8 +121,8 @@ def _dispatch(arguments: Sequence[str]) -> int:
         command = command[""]
     import tyro
 
-    from fauxley.cli.shared.options import registry
-    from fauxley.cli.shared.values import UnreadableError
+    from fauxley.cli.shared.options import registry, with_flags
+    from fauxley.cli.shared.values import RefusedError, UnreadableError
 
     try:
         if isinstance(command, dict):
@@ -136,6 +136,8 @@ def _dispatch(arguments: Sequence[str]) -> int:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except UnreadableError as error:
         raise UsageError(f"{_flag_before(error.text, rest)}{error}") from error
+    except (UsageError, RefusedError) as error:
+        raise UsageError(with_flags(str(error), command) if callable(command) else str(error)) from error
     return 0
 
 

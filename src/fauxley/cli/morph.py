@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 
 from fauxley.cli.shared.options import Flat, Model, Switch
-from fauxley.cli.shared.places import places, say_nearness
+from fauxley.cli.shared.places import check_place, places, say_nearness
 from fauxley.errors import UsageError
 from fauxley.machine import Device, choose_device, importing, keep_freed_memory
 from fauxley.rendering.output import Output
@@ -98,6 +98,8 @@ def _stops(seeds: tuple[int, ...], between: tuple[str, ...], label: tuple[str, .
     if min(seeds, default=0) < 0:
         raise UsageError(f"--seeds must not be negative; got {min(seeds)}")
     stops = [*map(str, seeds), *between]
+    for stop in stops:
+        check_place(stop)
     if len(stops) < 2 and not stops[0].lower().endswith(".npy"):  # which may hold many
         raise UsageError(f"a way takes two or more sounds; got {len(stops)}")
     if len(label) < 2 and any(first == second for first, second in pairwise(stops)):

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Annotated
 
-from fauxley.cli.shared.options import Flat, Switch
+from fauxley.cli.shared.options import Flat, Switch, check_there
 from fauxley.dataset.dataset import Dataset
 from fauxley.dataset.packing import open_or_prepare
 from fauxley.errors import FauxleyError, UsageError, printable
@@ -48,6 +48,9 @@ def train_classifier(
         check_folder_place(out)
     if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} has something in it; choose another --out")
+    for path in (data, test):
+        if path is not None:
+            check_there(path)
     dataset, asked = open_or_prepare(data), open_or_prepare(test) if test else None
     path = cached_path(dataset, recipe, asked)
     trained = None

@@ -6,7 +6,7 @@ from typing import Annotated
 import tyro
 
 from fauxley.cli.shared.options import Flat, Model
-from fauxley.cli.shared.places import places, read_knobs, say_nearness, teller
+from fauxley.cli.shared.places import check_place, places, read_knobs, say_nearness, teller
 from fauxley.errors import UsageError, printable
 from fauxley.machine import Device, choose_device, importing, keep_freed_memory
 from fauxley.rendering.output import Output
@@ -54,6 +54,7 @@ def vary(
         raise UsageError(f"--count must be at least 1; got {count}")
     if seed < 0 or not 0 <= radius <= 1:
         raise UsageError(f"--seed must not be negative, --radius be from 0 to 1; got {seed} and {radius:g}")
+    check_place(sound)
     positions = read_knobs(knob)
     keep_freed_memory()
     with importing():

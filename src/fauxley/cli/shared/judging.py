@@ -66,12 +66,14 @@ class Judge:
             model = Synthesizer.from_pretrained(like)
             rate, length = model.sample_rate, model.architecture.clip_length
         settings = PackSettings(sample_rate=rate, clip_length=length or PackSettings.clip_length)
+        classifier = None if reference.classifier is None else Classifier.load(reference.classifier)
         embeddings = open_embeddings(reference.embedding)
         quality = SpeechQuality(reference.speech_quality) if reference.speech_quality else None
         progress.begin("reading the real sounds", 0)
         train = open_or_prepare(reference.data, settings)
         test = open_or_prepare(reference.test, settings) if reference.test else None
-        classifier = _classifier(reference.classifier, train)
+        if classifier is None and train.labels:
+            classifier = find_cached(train)
         n_jobs = None if spread else 1
         self.evaluator = Evaluator(
             train, test, classifier, embeddings, quality, protocol, device, progress, length, n_jobs
@@ -98,8 +100,6 @@ class Judge:
         length, rate = self.evaluator.train.clip_length, self.evaluator.train.sample_rate
         if (path / INFO_FILE).is_file():
             return DatasetClips(Dataset.open(path), title, count, seed, length)
-        if not path.is_dir():
-            raise UsageError(f"{printable(path)} is no model and no folder of sounds")
         self._progress.begin(f"{title}: looking into the files", 0)
         return FolderClips(path, title, rate, length, count, seed, self._progress.advance)
 
@@ -112,6 +112,16 @@ def judge_all(judge: Judge, run: Path) -> dict[int, Judged]:
     """Judge all checkpoints of a run, by step."""
     found = checkpoints(run)
     return {step_of(folder): judge.judge(judge.open(folder, f"step {step_of(folder)}")) for folder in found}
+
+
+def check_metric(name: str | None) -> None:
+    """Check that a figure exists, before anything is measured.
+
+    Raises:
+        UsageError: it does not.
+    """
+    if name is not None and name.partition("/")[0] not in METRICS:
+        raise UsageError(f"--best-by cannot be {name!r}; there are {', '.join(METRICS)}")
 
 
 def choose_best(judged: Mapping[int, Evaluation], metric: str | None, real: Evaluation) -> tuple[int, str]:
@@ -224,8 +234,3 @@ def _table(evaluator: Evaluator, judged: Sequence[Judged]) -> Table:
         table.add_row(title, *(str(f.scores[name]) if name in f.scores else "–" for f in sets))
     return table
 
-
-def _classifier(path: Path | None, data: Dataset) -> Classifier | None:
-    if path is not None:
-        return Classifier.load(path)
-    return find_cached(data) if data.labels else None

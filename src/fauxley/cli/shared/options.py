@@ -5,9 +5,11 @@ here, in `_FIELDS`. Every help imports this, so datasets are imported by what ne
 """
 
 import dataclasses
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import tyro
 from tyro.constructors import (
@@ -19,7 +21,7 @@ from tyro.constructors import (
     StructTypeInfo,
 )
 
-from fauxley.cli.shared.values import read_path, read_real, read_whole
+from fauxley.cli.shared.values import RefusedError, read_path, read_real, read_whole
 from fauxley.errors import UsageError, printable
 from fauxley.storage import check_folder_place
 
@@ -78,20 +80,55 @@ class Reference:
         if self.speech_quality < 0:
             raise UsageError(f"--speech-quality must not be negative; got {self.speech_quality}")
 
-    def check_prepared(self) -> None:
-        """Whether the real sounds are datasets, which a cluster's workers can open too.
+    def check(self) -> None:
+        """Check that everything is there, before anything slow is done for it.
 
         Raises:
-            UsageError: they are still to be prepared, which would be into a cache of this machine.
+            UsageError: a folder does not exist.
+        """
+        for path in (self.data, self.test, self.classifier):
+            if path is not None:
+                check_there(path)
+
+    def check_prepared(self) -> None:
+        """Check that the real sounds are datasets, which a cluster's workers can open, too.
+
+        Raises:
+            UsageError: they are still to be prepared, which would fill a cache on this machine.
         """
         from fauxley.dataset.format import INFO_FILE
 
         for path in (self.data, self.test):
             if path is not None and not (path / INFO_FILE).is_file():
                 raise UsageError(
-                    f"{printable(path)} is no dataset, which --cluster needs; make one with 'fauxley prepare' where "
+                    f"{printable(path)} is not a dataset, which --cluster needs; make one with 'fauxley prepare' where "
                     "all machines see it"
                 )
+
+
+def check_there(path: Path) -> None:
+    """Check that a file or folder exists, before anything slow is done for it.
+
+    Raises:
+        UsageError: it does not.
+    """
+    if not path.exists():
+        raise UsageError(f"{printable(path)} does not exist")
+
+
+def check_sounds(paths: Iterable[Path]) -> None:
+    """Check that paths are models, datasets or folders, before anything slow is done for them.
+
+    Raises:
+        UsageError: one of them is none of these.
+    """
+    from fauxley.runs import names_model
+    from fauxley.shipped import hint_at_shipped
+
+    for path in paths:
+        if not path.is_dir() and not names_model(path):
+            what = "is a file" if path.exists() else "does not exist"
+            raise UsageError(f"{printable(path)} {what}; it must be sounds or a model; {hint_at_shipped(path)}")
 
 
 def check_out(out: Path, overwrite: bool) -> None:
@@ -179,13 +216,29 @@ def registry() -> ConstructorRegistry:
             1, "PATH", lambda words: read_path(words[0]), lambda value: isinstance(value, Path), lambda p: [str(p)]
         )
 
+    @rules.primitive_rule
+    def optional_words(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+        """One of several words, or nothing: by tyro's own rule "None" would be one of the words, in random order."""
+        options = [each for each in get_args(info.type) if each is not type(None)]
+        if len(options) != 1 or len(get_args(info.type)) != 2 or get_origin(options[0]) is not Literal:
+            return None
+        words = get_args(options[0])
+        return PrimitiveConstructorSpec(
+            1,
+            "{" + ",".join(words) + "}",
+            lambda given: given[0],
+            lambda value: value is None or value in words,
+            lambda value: [str(value)],
+            words,
+        )
+
     under_way: set[Any] = set()
 
     @rules.struct_rule
     def library_dataclasses(info: StructTypeInfo) -> StructConstructorSpec | None:
-        markers = _FIELDS.get(getattr(info.type, "__name__", ""))
-        if markers is None or info.type in under_way:
+        if not getattr(info.type, "__module__", "").startswith("fauxley.") or info.type in under_way:
             return None
+        markers = _FIELDS.get(getattr(info.type, "__name__", ""), {})
         under_way.add(info.type)
         try:
             spec = ConstructorRegistry.get_struct_spec(info)  # by tyro's own rule, now that this one passes
@@ -193,9 +246,41 @@ def registry() -> ConstructorRegistry:
             under_way.remove(info.type)
         if not isinstance(spec, StructConstructorSpec):
             return None
-        return replace(spec, fields=tuple(_marked(field, markers.get(field.name, ())) for field in spec.fields))
+        fields = tuple(_marked(field, markers.get(field.name, ())) for field in spec.fields)
+        return replace(spec, fields=fields, instantiate=_refusing(spec.instantiate))
 
     return rules
+
+
+def _refusing(instantiate: Callable[..., Any]) -> Callable[..., Any]:
+    """The constructor of a dataclass, with its complaints as `RefusedError`."""
+
+    def make(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return instantiate(*args, **kwargs)
+        except UsageError as error:
+            raise RefusedError(str(error)) from error
+
+    return make
+
+
+def with_flags(message: str, command: Callable[..., Any]) -> str:
+    """A message of the library with its settings named as flags of this command.
+
+    The library names a setting by its name in Python: `clip_length`, `seed must be`, `overwrite=True`. Where the command
+    has such a flag, these become `--clip-length`, `--seed must be` and `--overwrite`.
+    """
+    if "--" in message:  # written by the command itself
+        return message
+    parser = tyro.extras.get_parser(command, registry=registry(), console_outputs=False)
+    known = [flag for action in parser._actions for flag in action.option_strings if flag.startswith("--")]
+    flags = {re.split(r"--|[.]", flag)[-1]: flag for flag in reversed(known)}  # --cutting.fade-out-seconds, too
+
+    def flag(match: re.Match[str]) -> str:
+        is_setting = "_" in match[1] or match[2] is not None
+        return flags.get(match[1].replace("_", "-"), match[0]) if is_setting else match[0]
+
+    return re.sub(r"(?<![\w/.-])([a-z][a-z_]*)(=True|(?= must\b))?(?![\w/.=(-])", flag, message)
 
 
 def _marked(field: StructFieldSpec, markers: tuple[Any, ...]) -> StructFieldSpec:

@@ -56,7 +56,8 @@ def places(synthesizer: "Synthesizer", where: str, wish: "LabelWish | None", sta
         UsageError: it means none.
         FauxleyError: the file cannot be read, or is silent.
     """
-    if re.fullmatch(r"[0-9][0-9_]*", where):
+    check_place(where)
+    if _is_seed(where):
         seed = read_whole(where)
         return [_own(synthesizer, synthesizer.latents([seed])[0], seed, f"seed-{seed:08d}", {"seed": seed}, wish)]
     path = read_path(where)
@@ -65,9 +66,21 @@ def places(synthesizer: "Synthesizer", where: str, wish: "LabelWish | None", sta
             _own(synthesizer, row, number, f"latent-{number:05d}", {"latent_of": path.name, "row": number}, wish)
             for number, row in enumerate(synthesizer.check_latents(read_latents(path)))
         ]
-    if not path.exists():
-        raise UsageError(f"{printable(where)} is neither a seed, such as 7, nor a file that is there")
     return [_nearest(synthesizer, path, wish, stages)]
+
+
+def check_place(where: str) -> None:
+    """Check that a word is a seed or a file that exists, before anything slow is done for it.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if not _is_seed(where) and not read_path(where).exists():
+        raise UsageError(f"{printable(where)} is neither a seed, such as 7, nor a file that exists")
+
+
+def _is_seed(where: str) -> bool:
+    return re.fullmatch(r"[0-9][0-9_]*", where) is not None
 
 
 def _own(
@@ -144,8 +157,8 @@ def read_knobs(words: tuple[str, ...]) -> dict[str, float]:
     positions: dict[str, float] = {}
     for word in words:
         name, equals, value = word.partition("=")
-        if not equals or not name or name in positions:
-            raise UsageError(f"write each knob once, as in brighter=0.5; got {word!r:.60}")
+        if not equals or not name or name in positions or "," in word:
+            raise UsageError(f"write each knob once, as in --knob brighter=0.5 longer=-0.3; got {word!r:.60}")
         positions[name] = read_real(value)
     return positions
 

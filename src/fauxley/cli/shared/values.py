@@ -14,10 +14,14 @@ _LARGEST_REAL = 2**127  # about what float32 holds
 _LONGEST = 60  # characters of what was written that a message repeats
 
 
-class UnreadableError(FauxleyError):
-    """What was written is not what was asked for: no number, a fraction, an empty name."""
+class RefusedError(FauxleyError):
+    """A value on the command line is refused. It is no `ValueError`, because tyro would catch that and print a box."""
 
     exit_code = 2
+
+
+class UnreadableError(RefusedError):
+    """A value on the command line cannot be read: it is not a number, not a whole one, or an empty name."""
 
     def __init__(self, text: str, reason: str) -> None:
         shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
