@@ -175,14 +175,14 @@ def test_hits_of_a_long_recording_are_cut(tmp_path: Path, kit: Path) -> None:
     [
         (["--data", "", "--run", "r"], "--data is empty"),
         (["--data", "nowhere", "--run", "r"], "nowhere does not exist"),
-        (["--data", "{kit}", "--run", "r", "--minutes", "0"], "--minutes is how long"),
-        (["--data", "{kit}", "--run", "r", "--minutes", "-1"], "--minutes is how long"),
-        (["--data", "{kit}", "--run", "r", "--seconds", "0"], "--seconds is how long"),
+        (["--data", "{kit}", "--run", "r", "--minutes", "0"], "--minutes must be"),
+        (["--data", "{kit}", "--run", "r", "--minutes", "-1"], "--minutes must be"),
+        (["--data", "{kit}", "--run", "r", "--seconds", "0"], "--seconds must be"),
         (["--data", "{kit}", "--run", "r", "--sample-rate", "1"], "sample_rate must be"),
         (["--data", "{kit}", "--run", "r", "--channels", "0"], "channels must be"),
         (["--data", "{kit}", "--run", "r", "--dim", "0"], "dim must be"),
         (["--data", "{kit}", "--run", "r", "--batch-size", "0"], "batch_size must be"),
-        (["{kit}", "--run", "r"], "sounds are given with --data"),
+        (["{kit}", "--run", "r"], "give sounds with --data"),
         (["wavegan-smal", "--data", "{kit}", "--run", "r"], "did you mean 'wavegan-small'"),
     ],
 )

@@ -1,7 +1,7 @@
-"""The flags of the command line: how tyro makes them of signatures and dataclasses, and those that commands share.
+"""The flags of the command line: how tyro makes them from signatures and dataclasses, and flags that commands share.
 
-A command's signature is its command line. Dataclasses of the library are plain; how their fields become flags is said
-here, in `_FIELDS`. Every help imports this, so datasets are imported by what needs them.
+A command's signature is its command line. Dataclasses of the library are plain; `_FIELDS` says how their fields become
+flags. Every help text imports this module, so functions here import datasets only when they need them.
 """
 
 import dataclasses
@@ -29,17 +29,17 @@ if TYPE_CHECKING:  # it brings PyTorch along
     from fauxley.training.config import TrainingConfig
 
 Flat = tyro.conf.arg(name="")
-"""Fields of a dataclass become flags of their own: --dim, not --architecture.dim."""
+"""The fields of a dataclass become flags without a prefix: --dim, not --architecture.dim."""
 Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
-"""A flag that is given or not, without a --no- form."""
+"""A flag without a --no- form."""
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
 Model = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
 ClusterAddress = Annotated[str | None, tyro.conf.arg(metavar="URL")]
 
-_ONE_OF = (tyro.conf.AvoidSubcommands, Flat)  # of several dataclasses the one that is the default, its fields flat
-_TAKEN = tyro.conf.Fixed, tyro.conf.Suppress  # from the data
+_ONE_OF = (tyro.conf.AvoidSubcommands, Flat)  # of a union of dataclasses only the default's, with flat fields
+_TAKEN = tyro.conf.Fixed, tyro.conf.Suppress  # not a flag: the value comes from the data
 _OFF = (tyro.conf.FlagCreatePairsOff,)
-# Dataclass → field → how it becomes flags, where that is not tyro's way. By name: most of them bring PyTorch along.
+# By dataclass and field, how it becomes a flag if not by tyro's defaults. By name, since importing most brings PyTorch.
 _FIELDS: dict[str, dict[str, tuple[Any, ...]]] = {
     "TrainingConfig": {
         "preset": (tyro.conf.Suppress,),
@@ -63,18 +63,18 @@ _FIELDS: dict[str, dict[str, tuple[Any, ...]]] = {
 
 @dataclass(frozen=True)
 class Reference:
-    """What clips are judged by."""
+    """The real sounds and networks by which clips are judged."""
 
     data: Path
-    """Real sounds that the model learnt from: a dataset, or a folder of sounds."""
+    """Real sounds that the model was trained on: a dataset, or a folder of sounds."""
     test: Path | None = None
-    """Real sounds that it did not learn from: what is possible, and what copying is told by."""
+    """Real sounds that the model was not trained on. They show what figures are possible, and help to find copies."""
     classifier: Path | None = None
-    """Made by 'fauxley train-classifier'; by default the one trained on this data before, if there is one."""
+    """A classifier made by 'fauxley train-classifier'; by default one that was trained on this data before, if any."""
     embedding: tuple[Literal["speech"], ...] = ()
-    """Pretrained embeddings to measure distances in too; needs pip install 'fauxley[speech]'."""
+    """Pretrained embeddings to measure distances in, too; needs pip install 'fauxley[speech]'."""
     speech_quality: int = 0
-    """Clips of each set whose speech quality is estimated (DNSMOS, slow); needs 'fauxley[speech]'."""
+    """Number of clips of each set whose speech quality is estimated (DNSMOS, slow); needs 'fauxley[speech]'."""
 
     def __post_init__(self) -> None:
         if self.speech_quality < 0:
@@ -132,10 +132,10 @@ def check_sounds(paths: Iterable[Path]) -> None:
 
 
 def check_out(out: Path, overwrite: bool) -> None:
-    """Whether results may be written into a folder.
+    """Check that results may be written to a folder.
 
     Raises:
-        UsageError: it has something in it that is not to be replaced.
+        UsageError: it has other content, which is not to be replaced.
     """
     check_folder_place(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not overwrite:
@@ -143,10 +143,10 @@ def check_out(out: Path, overwrite: bool) -> None:
 
 
 def check_new(out: Path) -> None:
-    """Whether a new folder can be made there.
+    """Check that a new folder can be made.
 
     Raises:
-        UsageError: a file is in its way, or it has something in it.
+        UsageError: a file of this name exists, or a folder that is not empty.
     """
     check_folder_place(out)
     if out.exists() and any(out.iterdir()):
@@ -154,7 +154,7 @@ def check_new(out: Path) -> None:
 
 
 def clip_length_for(seconds: float, sample_rate: int) -> int:
-    """The shortest clip of a model that holds `seconds`, give or take a tenth.
+    """The shortest possible clip length of a model that holds `seconds`, to within a tenth.
 
     Raises:
         UsageError: there is none.
@@ -162,26 +162,26 @@ def clip_length_for(seconds: float, sample_rate: int) -> int:
     from fauxley.dataset.slicing import fitting_clip_length
 
     if not 0 < seconds < 1e6:
-        raise UsageError(f"--seconds is how long a clip is to be, such as 1.5; got {seconds}")
+        raise UsageError(f"--seconds must be the length of a clip, such as 1.5; got {seconds}")
     length = fitting_clip_length(seconds, sample_rate)
     if length < 0.9 * seconds * sample_rate:
         raise UsageError(
-            f"{seconds:g} s at {sample_rate} Hz are longer than any model's clip: {length} samples, "
-            f"{length / sample_rate:.2f} s; ask for less, or for a lower --sample-rate"
+            f"{seconds:g} s at {sample_rate} Hz are longer than the longest clip of a model: {length} samples, "
+            f"{length / sample_rate:.2f} s; give less, or a lower --sample-rate"
         )
     return length
 
 
 def describe_fit(seconds: float, length: int, sample_rate: int) -> str:
-    """What became of a wish for `seconds`, in words."""
+    """The clip length chosen for `seconds`, in words."""
     return (
         f"--seconds {seconds:g}: clips of {length} samples, {length / sample_rate:.2f} s at {sample_rate} Hz, "
-        "the shortest clip of a model in which that fits"
+        "the shortest clip length of a model that holds it"
     )
 
 
 def with_seconds(config: "TrainingConfig", seconds: float, data: Path | str) -> "tuple[TrainingConfig, int]":
-    """`config` for clips that hold `seconds` of the sounds at `data`, and their sample rate."""
+    """`config` with clips that hold `seconds` of the sounds at `data`, and the sounds' sample rate."""
     from fauxley.dataset.dataset import Dataset
     from fauxley.dataset.format import is_dataset
 
@@ -193,7 +193,7 @@ def with_seconds(config: "TrainingConfig", seconds: float, data: Path | str) -> 
 
 
 def registry() -> ConstructorRegistry:
-    """How tyro is to read numbers, paths and our dataclasses."""
+    """tyro's rules for reading numbers, choices, paths and our dataclasses."""
     rules = ConstructorRegistry()
 
     @rules.primitive_rule
@@ -216,22 +216,7 @@ def registry() -> ConstructorRegistry:
             1, "PATH", lambda words: read_path(words[0]), lambda value: isinstance(value, Path), lambda p: [str(p)]
         )
 
-    @rules.primitive_rule
-    def optional_words(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
-        """One of several words, or nothing: by tyro's own rule "None" would be one of the words, in random order."""
-        options = [each for each in get_args(info.type) if each is not type(None)]
-        if len(options) != 1 or len(get_args(info.type)) != 2 or get_origin(options[0]) is not Literal:
-            return None
-        words = get_args(options[0])
-        return PrimitiveConstructorSpec(
-            1,
-            "{" + ",".join(words) + "}",
-            lambda given: given[0],
-            lambda value: value is None or value in words,
-            lambda value: [str(value)],
-            words,
-        )
-
+    rules.primitive_rule(_optional_words)
     under_way: set[Any] = set()
 
     @rules.struct_rule
@@ -241,7 +226,7 @@ def registry() -> ConstructorRegistry:
         markers = _FIELDS.get(getattr(info.type, "__name__", ""), {})
         under_way.add(info.type)
         try:
-            spec = ConstructorRegistry.get_struct_spec(info)  # by tyro's own rule, now that this one passes
+            spec = ConstructorRegistry.get_struct_spec(info)  # tyro's own rule, because this one returns None now
         finally:
             under_way.remove(info.type)
         if not isinstance(spec, StructConstructorSpec):
@@ -250,6 +235,22 @@ def registry() -> ConstructorRegistry:
         return replace(spec, fields=fields, instantiate=_refusing(spec.instantiate))
 
     return rules
+
+
+def _optional_words(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """One of several words, or nothing: by tyro's own rule "None" would be one of the words, in random order."""
+    options = [each for each in get_args(info.type) if each is not type(None)]
+    if len(options) != 1 or len(get_args(info.type)) != 2 or get_origin(options[0]) is not Literal:
+        return None
+    words = get_args(options[0])
+    return PrimitiveConstructorSpec(
+        1,
+        "{" + ",".join(words) + "}",
+        lambda given: given[0],
+        lambda value: value is None or value in words,
+        lambda value: [str(value)],
+        words,
+    )
 
 
 def _refusing(instantiate: Callable[..., Any]) -> Callable[..., Any]:
@@ -267,8 +268,8 @@ def _refusing(instantiate: Callable[..., Any]) -> Callable[..., Any]:
 def with_flags(message: str, command: Callable[..., Any]) -> str:
     """A message of the library with its settings named as flags of this command.
 
-    The library names a setting by its name in Python: `clip_length`, `seed must be`, `overwrite=True`. Where the command
-    has such a flag, these become `--clip-length`, `--seed must be` and `--overwrite`.
+    The library names a setting by its name in Python: `clip_length`, `seed must be`, `overwrite=True`. Where the
+    command has such a flag, these become `--clip-length`, `--seed must be` and `--overwrite`.
     """
     if "--" in message:  # written by the command itself
         return message

@@ -1,4 +1,4 @@
-"""Labels as people write them on the command line: `snare`, `kick=0.7,snare=0.3`, `all`."""
+"""Reading labels from the command line: `snare`, `kick=0.7,snare=0.3`, `all`."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,10 @@ from fauxley.rendering.batches import LabelWish, in_turn, wish
 
 
 def read_wishes(words: Sequence[str], known: Sequence[str]) -> tuple[LabelWish, ...]:
-    """The labels that sounds are to have in turn; without words, all that the model knows, if it knows any.
+    """The labels that sounds will have in turn; without words, all that the model knows.
 
     Raises:
-        UsageError: the model knows no such label, or none at all, or a mixture cannot be read.
+        UsageError: the model does not know a label, or has none, or a mixture cannot be read.
     """
     if words and not known:
         raise UsageError("this model has no labels; leave out --label")
