@@ -127,7 +127,7 @@ def test_the_check_of_a_card_is_the_distance_of_gaussians_and_comes_out_alike():
     shifted = dataclasses.replace(check, count=30, mean=tuple(mean + 0.1), deviation=tuple(deviation + 0.2))
     expected = len(mean) * (0.1**2 + 0.2**2)
     assert repeat_check(model(seed=5), shifted) == pytest.approx(expected, rel=1e-3)
-    with pytest.raises(UsageError, match="dimensions here and 1 on the card"):
+    with pytest.raises(UsageError, match="dimensions here, but 1 on the card"):
         repeat_check(mine, dataclasses.replace(check, mean=(0.0,), deviation=(1.0,)))
 
 

@@ -94,7 +94,7 @@ def test_seconds_take_the_shortest_length_in_which_they_fit_and_say_so(
     assert main([*train, "--seconds", "0.5"]) == 0
     assert "clips of 8192 samples, 0.51 s" in capsys.readouterr().out
     assert main([*train, "--seconds", "1000"]) == 2
-    assert "longer than any model's clip" in capsys.readouterr().err
+    assert "longer than the longest clip of a model" in capsys.readouterr().err
     assert main([*command, "--seconds", "nan"]) == 2
 
 

@@ -151,7 +151,7 @@ def test_the_best_checkpoint_is_not_dropped(data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "hint"),
     [
-        (["nowhere", "--data", "{data}"], 2, "no model and no folder"),
+        (["nowhere", "--data", "{data}"], 2, "does not exist; it must be sounds or a model"),
         (["{empty}", "--data", "{data}"], 1, "no sounds"),
         (["{run}", "--data", "nowhere"], 2, "does not exist"),
         (["{run}", "--data", "{data}", "--classifier", "nowhere"], 1, "train-classifier"),

@@ -150,7 +150,7 @@ def test_nothing_is_replaced_unasked(run: Path, tmp_path: Path, capsys: pytest.C
     assert generate(run, tmp_path / "out", "--count", "1") == 0
     before = (tmp_path / "out" / "latents.npy").read_bytes()
     assert generate(run, tmp_path / "out", "--count", "1", "--seed", "5") == 2
-    assert "set overwrite" in capsys.readouterr().err
+    assert "give --overwrite" in capsys.readouterr().err
     assert (tmp_path / "out" / "latents.npy").read_bytes() == before
     assert generate(run, tmp_path / "out", "--count", "1", "--seed", "5", "--overwrite") == 0
     assert (tmp_path / "out" / "latents.npy").read_bytes() != before

@@ -102,7 +102,7 @@ def test_latents_of_a_folder_make_its_sounds_again(model: Path, tmp_path: Path) 
         ("kick=x", "'x' is not a number"),
         ("kick=-1", "positive"),
         ("kick=0,snare=1", "positive"),
-        ("=1", "no mixture"),
+        ("=1", "not a mixture"),
         ("kick=", "is not a number"),
     ],
 )
@@ -179,7 +179,7 @@ def test_training_says_what_it_learns_and_how_to_leave_it(
         assert main([*arguments, "--dry-run"]) == 0
         assert "learns 8 labels" in capsys.readouterr().out
         assert main([*arguments, "--dry-run", "--no-labels"]) == 0
-        assert "not learnt; --labels" in capsys.readouterr().out
+        assert "not learned; --labels" in capsys.readouterr().out
 
 
 def test_a_scan_says_what_would_be_learnt(kit: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -100,7 +100,7 @@ def test_bad_input_is_one_line(
         (model, [], 2, "--from"),
         (model, ["--from", str(model)], 2, "no network"),
         (model, ["--from", str(run)], 2, "makes samples"),
-        (model, ["--from", str(trained), "--dim", "8"], 2, "sizes already"),
+        (model, ["--from", str(trained), "--dim", "8"], 2, "keeps its sizes"),
         (narrow, ["--from", str(trained)], 2, "window_length is 256"),
         (slow, ["--from", str(trained)], 2, "sample_rate is 16000"),
         (slow, data, 2, "16000 Hz and the model 8000"),

@@ -220,7 +220,7 @@ def test_a_folder_that_is_taken_is_said_before_the_search(
     (tmp_path / "mine.txt").write_text("mine")
     sound = a_recording(tmp_path / "tom.wav")
     assert command("vary", run, sound, "--out", tmp_path) == 2
-    assert "overwrite it" in capsys.readouterr().err
+    assert "give --overwrite" in capsys.readouterr().err
     assert command("vary", run, sound, "--out", tmp_path / "mine.txt") == 2
 
 

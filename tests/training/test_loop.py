@@ -384,7 +384,7 @@ def set_weights(generator, dense=None, bias=None):
 
 
 STUCK = {
-    "puts out silence": lambda generator: set_weights(generator, bias=0.0),
+    "makes silence": lambda generator: set_weights(generator, bias=0.0),
     "not centred on zero": lambda generator: set_weights(generator, bias=0.5),
     "mode collapse": lambda generator: torch.nn.init.uniform_(
         set_weights(generator, dense=1e-6) or generator.dense.bias, -3, 3

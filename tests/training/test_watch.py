@@ -15,7 +15,7 @@ REAL, OTHERS = drum_sounds(0), drum_sounds(100)
 RANDOM = np.random.default_rng(0)
 ALIKE = OTHERS[:1] + 0.001 * RANDOM.standard_normal(OTHERS.shape).astype(np.float32)
 BAD = {
-    "puts out silence": np.zeros_like(REAL),
+    "makes silence": np.zeros_like(REAL),
     "silence": 1e-5 * OTHERS,
     "quieter": 0.1 * OTHERS,
     "louder": np.sign(RANDOM.standard_normal(OTHERS.shape)).astype(np.float32),
@@ -41,7 +41,7 @@ def test_an_alarm_needs_two_previews_is_given_once_and_comes_back_after_clearing
 
 def test_one_bad_preview_is_no_alarm():
     watch = Watch(REAL)
-    assert not any(watch.preview(sounds) for sounds in (BAD["puts out silence"], OTHERS, BAD["mode collapse"], OTHERS))
+    assert not any(watch.preview(sounds) for sounds in (BAD["makes silence"], OTHERS, BAD["mode collapse"], OTHERS))
 
 
 def test_quiet_data_may_be_matched_quietly_and_alike_data_alike():

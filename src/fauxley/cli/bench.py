@@ -106,21 +106,21 @@ def bench(
     threads: int | None = None,
     json_out: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
 ) -> None:
-    """Measure how fast this machine trains and generates, and the memory it takes, side by side.
+    """Measure how fast this machine trains and generates, and how much memory that needs.
 
     Example: fauxley bench --presets wavegan-small wavegan --batch-size 16
 
-    Generation is from latents to audio, Griffin-Lim included, without writing files. Other work on the machine makes
-    the figures worse: compare ratios of figures of one run. Each preset is measured in a process of its own.
+    Generation is from latents to audio, including Griffin-Lim, but without writing files. Other work on the machine
+    makes the figures worse, so compare ratios within one run. Each preset is measured in a process of its own.
 
     Args:
-        presets: Which models; see 'fauxley train --help'.
+        presets: Presets to measure; see 'fauxley train --help'.
         dim: Model size d, instead of the presets'.
         batch_size: Clips in a training batch, instead of the presets'.
-        steps: Training steps to time, after one to warm up; the fastest counts.
-        device: Where to compute; auto takes a GPU if there is one.
+        steps: Number of training steps to time, after one to warm up; the fastest counts.
+        device: Device to compute on; auto uses a GPU if there is one.
         threads: CPU threads; by default PyTorch's choice.
-        json_out: Also write the figures to this file.
+        json_out: File for the figures as JSON.
     """
     if not presets:
         raise UsageError(f"give one preset or more; there are {', '.join(PRESETS)}")
@@ -145,7 +145,7 @@ def bench(
     machine = _machine(where, threads)
     table = _table(machine, measured)
     console = output_console()
-    # What is too wide for the terminal is better wrapped by it than cut off.
+    # If the table is too wide, it is better wrapped by the terminal than cut off.
     console.width = max(console.width, 40 + sum(max(len(name), 9) + 3 for name in presets))
     console.print(table)
     if json_out is not None:
@@ -173,14 +173,14 @@ def _apart(config: TrainingConfig, device: torch.device, steps: int, threads: in
             return pool.submit(_measure, config, device, steps).result()
         except BrokenProcessPool as error:
             raise FauxleyError(
-                f"measuring {config.preset} was killed, probably for want of memory; "
+                f"the process that measured {config.preset} was killed, probably because memory ran out; "
                 "lower --batch-size or --dim, or leave it out"
             ) from error
 
 
 def _prepare_process(threads: int) -> None:
     """Set up the process that measures."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # stopping is the parent's to report
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the parent reports that it was stopped
     torch.set_num_threads(threads)
     keep_freed_memory()  # as `fauxley generate` and `train` do
 
@@ -246,7 +246,7 @@ def _generation_seconds(synthesizer: Synthesizer, count: int) -> float:
 
 
 def _seconds(make: Callable[[torch.Tensor], torch.Tensor], latents: torch.Tensor, trials: int) -> float:
-    """The median of several trials, after one that also pays for setting up."""
+    """The median of several trials, after one that includes setup."""
     times = []
     for _ in range(trials + 1):
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""`fauxley cache`: what is kept on this machine to save work, where, and emptying it."""
+"""`fauxley cache`: shows or empties the caches on this machine."""
 
 import os
 from typing import Literal
@@ -13,10 +13,10 @@ def cache(
     clear: Switch = False,
     only: tuple[Literal["datasets", "classifiers", "shards", "measures", "latents"], ...] = (),
 ) -> None:
-    """Show what is kept on this machine to save work, where it is and how much it is; empty it with --clear.
+    """Show what the caches on this machine hold, where they are, and how large they are; --clear empties them.
 
-    Nothing is lost by that but time: what is needed again is prepared, trained or fetched anew. What another process is
-    making just now is passed over, and a training that reads a dataset there goes on.
+    Emptying costs only time: what is needed again is prepared, trained or fetched again. What another process is just
+    making is kept, and a training that is reading a dataset from the cache continues.
 
     For example:
 
@@ -27,8 +27,8 @@ def cache(
       fauxley cache --clear --only datasets shards
 
     Args:
-        clear: Remove it.
-        only: Which kinds to show or remove; by default all.
+        clear: Empty the caches.
+        only: Caches to show or empty; by default all.
     """
     print(printable(cache_folder()) + _origin())
     in_use = []

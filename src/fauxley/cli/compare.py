@@ -1,11 +1,11 @@
-"""`fauxley compare`: several models, checkpoints or folders of sounds by one protocol, in one table."""
+"""`fauxley compare`: judges several models, checkpoints or folders of sounds by one protocol, in one table."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from fauxley.cli.shared.options import ClusterAddress, Flat, Reference, Switch, check_out
+from fauxley.cli.shared.options import ClusterAddress, Flat, Reference, Switch, check_out, check_sounds
 from fauxley.errors import UsageError, printable
 from fauxley.evaluation.protocol import Protocol
 from fauxley.machine import Device, choose_device, importing, in_memory
@@ -30,21 +30,23 @@ def compare(
 
     Args:
         models: Run folders, model folders, datasets or folders of sounds.
-        reference: What to judge by.
-        out: Folder for report.html and report.json; without it there is only the table.
+        reference: Real sounds and other things to judge by.
+        out: Folder for report.html and report.json; without it only the table is printed.
         protocol: How to judge.
-        device: Where to compute; auto takes a GPU if there is one.
-        precision: Precision that models compute in; auto takes bfloat16 where that is fast, which the table names, else
-            float32. Give one by name to compare with figures from other machines.
-        cluster: Spread the making, reading and analysing of clips over dask://HOST:PORT or ray://HOST:PORT, whose
-            machines all see all that is judged and the datasets; they compute on their CPUs.
-        overwrite: Replace a report that is there already.
-        quiet: Show no progress and no table.
+        device: Device to compute on; auto uses a GPU if there is one.
+        precision: Precision of models; auto uses bfloat16 where it is fast, and the table then says so. Choose one
+            explicitly to compare figures from different machines.
+        cluster: Generate, read and analyse clips on dask://HOST:PORT or ray://HOST:PORT, whose machines all see the
+            models, folders and datasets; they compute on their CPUs.
+        overwrite: Replace an existing report.
+        quiet: Print no progress and no table.
     """
     if not models:
         raise UsageError("give one model or more to compare")
     if out is not None:
         check_out(out, overwrite)
+    check_sounds(models)
+    reference.check()
     with importing():
         from fauxley.cli.shared.judging import Judge, print_summary
         from fauxley.evaluation.report.report import write_report

@@ -1,4 +1,4 @@
-"""`fauxley completion`: what makes a shell complete commands, presets and flags."""
+"""`fauxley completion`: prints scripts by which shells complete commands, presets and flags."""
 
 import importlib
 import inspect
@@ -22,7 +22,7 @@ def completion(shell: Annotated[Literal["bash", "zsh", "fish"], tyro.conf.Positi
     Example, fish: fauxley completion fish > ~/.config/fish/completions/fauxley.fish
 
     Args:
-        shell: The shell that is to complete.
+        shell: Shell for which to print the script.
     """
     tyro.cli(_choice(_commands()), prog="fauxley", args=["--tyro-write-completion", shell, "-"], registry=registry())
 
@@ -49,7 +49,7 @@ def _choice(commands: Mapping[str, Any]) -> Any:
 
 
 def _nested(commands: Mapping[str, Any]) -> Callable[..., None]:
-    """A function whose first argument is the choice of a sub-command; others are those of the one without a name."""
+    """A function whose first argument chooses a sub-command; its others are those of the command without a name."""
     choice: Any = Annotated[_choice(commands), tyro.conf.arg(name="")]
     unnamed = inspect.signature(commands[""], eval_str=True).parameters.values() if "" in commands else ()
 
@@ -57,7 +57,7 @@ def _nested(commands: Mapping[str, Any]) -> Callable[..., None]:
         """Has sub-commands."""
 
     chosen = inspect.Parameter("chosen", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=choice)
-    # Not needed to complete what is being typed, and a sub-command may do without.
+    # Optional, because completion needs no values, and a sub-command may not have them.
     flags = [
         each.replace(kind=inspect.Parameter.KEYWORD_ONLY, default=None, annotation=each.annotation | None)
         for each in unnamed

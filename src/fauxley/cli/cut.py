@@ -1,4 +1,4 @@
-"""`fauxley cut`: the hits of long recordings as files, to look at, to keep, or to train on."""
+"""`fauxley cut`: writes the hits of long recordings as files, to look at, to keep, or to train on."""
 
 import csv
 from collections import defaultdict
@@ -42,13 +42,13 @@ def cut(
     jobs: int = -1,
     quiet: Switch = False,
 ) -> None:
-    """Cut long recordings of footsteps, claps, drums at their hits, each into a file of its own.
+    """Cut long recordings of footsteps, claps, drums into their hits, each of which becomes a file.
 
-    Rate, channels and levels stay as they are; what has a label lies in a sub-folder of that name. cuts.csv says where
-    each was, cuts.png shows the cuts in the first recordings, sheet.png some of the hits. OUT appears when all is done,
-    and nothing that is there is touched.
+    Rate, channels and levels stay as they are; hits with a label go to a sub-folder of that name. cuts.csv says where
+    each hit was, cuts.png shows the cuts in the first recordings, and sheet.png some of the hits. OUT appears when
+    everything is done; no existing file is changed.
 
-    'fauxley train --slicing onsets' and 'fauxley prepare --slicing onsets' cut in the same way on the fly.
+    'fauxley train --slicing onsets' and 'fauxley prepare --slicing onsets' cut in the same way by themselves.
 
     For example:
 
@@ -57,20 +57,21 @@ def cut(
       fauxley cut drumming --out drums --min-gap-seconds 0.05 --sensitivity 2 --max-length-seconds 1.5 --format flac
 
     Args:
-        folder: where the recordings are; sub-folders are searched too.
-        out: the folder to make.
-        where: only files for which these columns of the folder's manifest.csv have these values, such as split=train.
-        format: of the files.
-        cutting: how hits are found and cut.
-        sheet: draw the pictures.
-        jobs: parallel workers; -1: one for each core.
-        quiet: no progress bar and no summary.
+        folder: Folder of recordings; sub-folders are searched, too.
+        out: New folder for the hits.
+        where: Only files with these labels, such as label=steps, or with these values in columns of the folder's
+            manifest.csv, such as split=train.
+        format: Format of the files.
+        cutting: How hits are found and cut.
+        sheet: Draw the pictures.
+        jobs: Number of parallel workers; -1 for one on each core.
+        quiet: Print no progress and no summary.
     """
     check_jobs(jobs)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{printable(out)} exists and has something in it; choose another --out")
     if out.resolve().is_relative_to(folder.resolve()):
-        raise UsageError(f"{printable(out)} lies in the folder of the recordings; choose an --out elsewhere")
+        raise UsageError(f"{printable(out)} is inside the folder of the recordings; choose an --out elsewhere")
     catalogue = list_sounds(folder, where)
     skipped = list(catalogue.skipped)
     hits: list[HitFile] = []
@@ -104,7 +105,7 @@ def _write_table(path: Path, hits: Sequence[HitFile]) -> None:
 
 
 def _draw(out: Path, folder: Path, sounds: Sequence[Sound], hits: Sequence[HitFile]) -> None:
-    """Write cuts.png, of the first recordings, and sheet.png, of hits from all over."""
+    """Write cuts.png, of the first recordings, and sheet.png, of hits from all of them."""
     of = defaultdict(list)
     for hit in hits:
         of[hit.source].append(hit)

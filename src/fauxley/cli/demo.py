@@ -1,4 +1,4 @@
-"""`fauxley demo`: the whole tour on sounds that need no download."""
+"""`fauxley demo`: takes the whole tour with sounds that need no download."""
 
 import dataclasses
 import sys
@@ -29,22 +29,22 @@ from fauxley.training.run import Run
 _MINUTES = 3.0
 _PER_INSTRUMENT = 48
 _SECONDS = 0.5
-_OF_A_LABEL = 8  # sounds of each, generated and on the sheet
+_OF_A_LABEL = 8  # sounds of each label, generated and on the sheet
 _PLAYED = 40  # sounds of the model that ships, at most
 _JUDGED = 200
 
 
 def demo(out: Path = Path("fauxley-demo"), minutes: float = _MINUTES) -> None:
-    """Play the drums that ship, then learn a small drum kit from scratch: all that fauxley does, in a few minutes.
+    """Play the drums that ship, then train a small drum kit from scratch: everything that fauxley does, in minutes.
 
     Example: fauxley demo --out my-demo
 
     Args:
-        out: Folder for everything. Run again to go on with an interrupted demo, or with more --minutes.
-        minutes: How long to train.
+        out: Folder for everything. Run the command again to resume a demo, also with more --minutes.
+        minutes: Training time.
     """
     if not 0 < minutes < 1e6:
-        raise UsageError(f"--minutes is how long to train, such as 3; got {minutes:g}")
+        raise UsageError(f"--minutes must be a training time, such as 3; got {minutes:g}")
     kit, dataset, run, sounds, report = (out / name for name in ("kit", "dataset", "run", "generated", "report"))
     _play_shipped(out)
 

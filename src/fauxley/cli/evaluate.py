@@ -1,11 +1,11 @@
-"""`fauxley evaluate`: how good a model is, whether it copied, and what is wrong with its sounds."""
+"""`fauxley evaluate`: judges a model's sounds, finds copies of training sounds, and writes a report."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from fauxley.cli.shared.options import ClusterAddress, Flat, Reference, Switch, check_out
+from fauxley.cli.shared.options import ClusterAddress, Flat, Reference, Switch, check_out, check_sounds
 from fauxley.errors import UsageError, printable
 from fauxley.evaluation.protocol import Protocol
 from fauxley.machine import Device, choose_device, importing, in_memory
@@ -35,28 +35,39 @@ def evaluate(
     Args:
         model: A run folder, a model folder, a dataset, or a folder of sounds.
         out: Folder for the report.
-        reference: What to judge by.
+        reference: Real sounds and other things to judge by.
         protocol: How to judge.
-        all_checkpoints: Judge every checkpoint of a run, draw the figures over training, and record the best in
-            RUN/best.json: from then on RUN means that one.
-        best_by: The figure that decides among checkpoints without faults in level, clipping, silence or repetition, as
-            report.json names it, such as frechet/log-mel; by default the kernel distance in the classifier's embedding,
-            or in log-mel without a classifier.
-        device: Where to compute; auto takes a GPU if there is one.
-        precision: Precision that models compute in; auto takes bfloat16 where that is fast, which the table names, else
-            float32. Give one by name to compare with figures from other machines.
-        cluster: Spread the making, reading and analysing of clips over dask://HOST:PORT or ray://HOST:PORT, whose
-            machines all see MODEL_OR_FOLDER and the datasets; they compute on their CPUs.
-        overwrite: Replace a report that is there already.
-        quiet: Say nothing.
+        all_checkpoints: Judge every checkpoint of a run, draw the figures over training, and record the best checkpoint
+            in RUN/best.json; from then on, RUN as a model is that checkpoint.
+        best_by: The figure that chooses among checkpoints without faults in level, clipping, silence or repetition, by
+            its name in report.json, such as frechet/log-mel; by default the kernel distance in the classifier's
+            embedding, or in log-mel without a classifier.
+        device: Device to compute on; auto uses a GPU if there is one.
+        precision: Precision of models; auto uses bfloat16 where it is fast, and the table then says so. Choose one
+            explicitly to compare figures from different machines.
+        cluster: Generate, read and analyse clips on dask://HOST:PORT or ray://HOST:PORT, whose machines all see
+            MODEL_OR_FOLDER and the datasets; they compute on their CPUs.
+        overwrite: Replace an existing report.
+        quiet: Print nothing.
     """
     check_out(out, overwrite)
     with importing():
-        from fauxley.cli.shared.judging import Judge, choose_best, explain_best, judge_all, print_summary, record_step
+        from fauxley.cli.shared.judging import (
+            Judge,
+            check_metric,
+            choose_best,
+            explain_best,
+            judge_all,
+            print_summary,
+            record_step,
+        )
         from fauxley.evaluation.evaluator import Judged
         from fauxley.evaluation.report.report import write_report
         from fauxley.runs import checkpoints
 
+    check_sounds([model])
+    reference.check()
+    check_metric(best_by)
     if all_checkpoints and not checkpoints(model):
         raise UsageError(f"{printable(model)} has no checkpoints; --all-checkpoints needs a run folder")
     with cluster_backend(cluster), Stages(quiet) as stages, in_memory("lower --count"):

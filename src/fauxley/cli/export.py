@@ -1,4 +1,4 @@
-"""`fauxley export`: sounds and models for other programs."""
+"""`fauxley export`: writes sampler kits, and models for other programs."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import tyro
 
-from fauxley.cli.shared.options import Flat, Switch, check_new
+from fauxley.cli.shared.options import Flat, Switch, check_new, check_sounds
 from fauxley.errors import UsageError, printable
 from fauxley.export.kit import KitFormat, Variations
 from fauxley.machine import format_bytes, importing, keep_freed_memory
@@ -33,35 +33,35 @@ def export(
     weights: Literal["float32", "float16", "int8"] | None = None,
     quiet: Switch = False,
 ) -> None:
-    """Write sounds or a model in the form that other programs take.
+    """Export sounds as a sampler kit, or a model for other programs.
 
-    A kit to play, with variations of each sound that take turns, hats that choke each other, and drums on General
-    MIDI's keys where labels tell which they are: sfz (for sfizz, sforzando and many others), decentsampler (for
+    Kits have variations of each sound that take turns, hats that choke each other, and drums on General MIDI's keys if
+    their labels tell which they are. Formats: sfz (for sfizz, sforzando and many others), decentsampler (for
     DecentSampler), folder (numbered files with a table of keys, for any other sampler).
 
-    A model to play elsewhere, one graph from latents to audio: onnx (for ONNX Runtime in any language), torchscript
-    (for audio hosts that embed PyTorch). Or browser: the studio's page, which makes sounds in the
-    visitor's browser, as a folder for any web host.
+    Models become one graph from latents to audio: onnx (for ONNX Runtime in any language), torchscript (for audio hosts
+    that embed PyTorch). browser writes the studio's page, which makes sounds in the visitor's browser, as a folder for
+    any web host.
 
     Example, 16 sounds of a model: fauxley export runs/mine --to sfz --out kit
 
-    Example, sounds that were chosen, with variations: fauxley export chosen --model runs/mine --to sfz --out kit
+    Example, chosen sounds with variations: fauxley export chosen --model runs/mine --to sfz --out kit
 
     Example, a model in a quarter of the size: fauxley export runs/mine --to onnx --weights int8 --out mine.onnx
 
     Args:
         source: A run folder or a model folder; for kits also a folder of sounds, each of which becomes a key.
-        to: What to write.
-        out: The new folder of a kit or page; or the new file, which ends in .onnx or .ts.
-        count: Kits: how many sounds of a model; 16 if nothing else is said.
-        seed: Kits: seed of the first sound, by default 0; the next ones have the next seeds.
-        label: Kits of a model that has learnt labels: which to make. One or several, which take turns, or mixtures such
-            as kick=0.7,snare=0.3; by default all.
-        model: Kits of a folder of sounds: the model that made them, to make their variations.
+        to: Format to write.
+        out: New folder for a kit or a page, or new file whose name ends in .onnx or .ts.
+        count: Kits of a model: number of sounds; by default 16.
+        seed: Kits of a model: seed of the first sound, by default 0; the next ones have the next seeds.
+        label: Kits of a model with labels: one label, several that take turns, or mixtures such as kick=0.7,snare=0.3;
+            by default all.
+        model: Kits of a folder of sounds: the model that made them, which makes their variations.
         variations: How the takes of a kit's sounds are made.
-        weights: onnx and browser: how the model's file keeps weights; by default float32. float16 halves it, int8
-            quarters it, for nearly the same sounds.
-        quiet: Say nothing.
+        weights: onnx and browser: precision of the weights in the file; by default float32. float16 halves the file and
+            int8 quarters it, for nearly the same sounds.
+        quiet: Print nothing.
     """
     _check_options(to, label, count, seed, model, variations, weights)
     _check_out(to, out)
@@ -98,17 +98,17 @@ def _check_options(
 
 
 def _check_out(to: str, out: Path) -> None:
-    """Whether what is asked for can be made there; nothing is replaced."""
+    """Check that the result can be written there without replacing anything."""
     ending = _ENDINGS.get(to)
     if ending is None:
         check_new(out)
         return
     if out.suffix != ending:
-        raise UsageError(f"--out is a file whose name ends in {ending}; got {printable(out.name)}")
+        raise UsageError(f"--out must be a file whose name ends in {ending}; got {printable(out.name)}")
     for file in (out, out.with_suffix(".json")):
         check_file_place(file)
         if file.exists():
-            raise UsageError(f"{printable(file)} is there already; choose another --out")
+            raise UsageError(f"{printable(file)} exists already; choose another --out")
 
 
 def _export_kit(
@@ -148,6 +148,7 @@ def _kit(
         from fauxley.rendering.batches import from_seeds
         from fauxley.runs import holds_model
 
+    check_sounds([source])
     with Stages(quiet) as stages:
         if not source.is_dir() or holds_model(source):
             if model is not None:

@@ -1,4 +1,4 @@
-"""`fauxley generate`: new sounds as files."""
+"""`fauxley generate`: makes new sounds as files."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fauxley.models.synthesizer import Synthesizer
     from fauxley.rendering.batches import LabelWish, SoundRequest
 
-_BYTES_A_NUMBER = 16  # of a latent, in memory, with all that belongs to it
+_BYTES_A_NUMBER = 16  # memory for each number of a latent and what belongs to it
 
 
 def generate(
@@ -37,12 +37,12 @@ def generate(
     cluster: ClusterAddress = None,
     output: Annotated[Output, Flat] = Output(),  # noqa: B008 - frozen
 ) -> None:
-    """Make new sounds. The same seed is the same sound, however many are asked for.
+    """Make new sounds. A seed gives the same sound, however many are made at once.
 
-    (The same to rounding: when other sounds are computed beside it, or on another machine, a sound may differ by one
-    step of 16 bits. With the same count, batch size and machine, files are the same byte for byte.)
+    (On another machine, or with another count or batch size, a sound may differ by one step of 16 bits. Otherwise files
+    are the same byte for byte.)
 
-    What was interrupted goes on where it stopped when the same command is run again.
+    An interrupted command resumes when it is run again.
 
     Example: fauxley generate runs/mine --out new-sounds --count 40 --clean
 
@@ -51,7 +51,7 @@ def generate(
 
     Example, very many: fauxley generate runs/mine --out many --count 50000 --listing --no-sheet
 
-    Example, in about half the time on a recent CPU, nearly the same sounds:
+    Example, nearly the same sounds in about half the time on a recent CPU:
     fauxley generate runs/mine --out quick --precision bfloat16
 
     Example, the ten brightest of 200, a little shorter than the model makes them:
@@ -59,34 +59,34 @@ def generate(
 
     Example, the better half: fauxley generate runs/mine --out better --count 40 --keep 0.5
 
-    Example, the very same sounds again: fauxley generate runs/mine --out again --latents new-sounds/latents.npy
+    Example, the same sounds again: fauxley generate runs/mine --out again --latents new-sounds/latents.npy
 
     Args:
         model: A run folder (its best checkpoint if one is recorded, else its newest) or a model folder.
         out: Folder for the sounds, their latents.npy and sheet.png.
-        count: How many sounds to make; 20 if nothing else is said.
+        count: Number of sounds; by default 20.
         seed: Seed of the first sound; the next ones have the next seeds.
-        latents: A .npy file of shape (N, latent size): N sounds from these latents, in order.
-        label: For a model that has learnt labels: which to make. One or several, which take turns, mixtures such as
-            kick=0.7,snare=0.3, or all: every label equally often, as without --label. Files have the labels' names.
-        truncation: Below 1, latents are drawn towards the middle by this factor: more typical sounds, less different.
-        knob: Knobs to turn, as in brighter=0.5 longer=-0.3, from -1 to 1; 'fauxley knobs MODEL' tells which there are.
-        choice: Which sounds are taken of more that are made.
-        inversion: How a SpecGAN finds phases; auto: by its network, if it has one (see 'fauxley train-inversion').
-        device: Where to compute; auto takes a GPU if there is one.
-        cluster: Spread the work over dask://HOST:PORT or ray://HOST:PORT, whose machines all see MODEL and OUT; they
-            compute on their CPUs.
+        latents: A .npy file of shape (N, latent size): makes N sounds from these latents, in order.
+        label: For a model with labels: one label, several that take turns, mixtures such as kick=0.7,snare=0.3, or all
+            (the default), which makes every label equally often. Files are named after their label.
+        truncation: Scales latents towards the middle by this factor; below 1 sounds are more typical and less varied.
+        knob: Knobs to turn, as in brighter=0.5 longer=-0.3, from -1 to 1; 'fauxley knobs MODEL' lists them.
+        choice: How sounds are chosen from more that are made.
+        inversion: How a SpecGAN estimates phases; auto uses its network if it has one (see 'fauxley train-inversion').
+        device: Device to compute on; auto uses a GPU if there is one.
+        cluster: Compute on dask://HOST:PORT or ray://HOST:PORT, whose machines all see MODEL and OUT; they compute on
+            their CPUs.
         output: How the files are written.
     """
     if latents is not None and (count is not None or choice):
-        raise UsageError("give --latents, all of which are made, or --count and what to choose by, not both")
+        raise UsageError("give --latents, which are all used, or --count and how to choose, but not both")
     count = 20 if count is None else count
     if count < 1:
         raise UsageError(f"--count must be at least 1; got {count}")
     if seed < 0:
         raise UsageError(f"--seed must not be negative; got {seed}")
     if inversion == "griffin-lim" and cluster:
-        raise UsageError("--inversion griffin-lim is not for --cluster, whose machines take the model as it is")
+        raise UsageError("--inversion griffin-lim cannot be used with --cluster")
     positions = read_knobs(knob)
     keep_freed_memory()
     with importing():
@@ -124,7 +124,7 @@ def generate(
 
 
 def _from_latents(rows: "Tensor", wishes: "Sequence[LabelWish]") -> "Iterator[SoundRequest]":
-    """A request for each row, with the labels in turn."""
+    """A request for each row; labels take turns."""
     from fauxley.rendering.batches import SoundRequest
 
     for number, row in enumerate(rows):
@@ -140,7 +140,7 @@ def _moved(
     of_label: Mapping[str, float] | None,
     quiet: bool,
 ) -> "Iterator[SoundRequest]":
-    """The requests with their latents drawn to the middle and their knobs turned."""
+    """The requests with their latents truncated and their knobs turned."""
     from fauxley.latents import moves
     from fauxley.latents.directions import Directions, check_positions
     from fauxley.terminal.progress import Stages
@@ -166,7 +166,7 @@ def _moved(
 def _chosen(
     synthesizer: "Synthesizer", candidates: "Iterable[SoundRequest]", count: int, choice: Choice, output: Output
 ) -> "list[SoundRequest]":
-    """The requests whose sounds come nearest to what is wanted, the best first."""
+    """The requests of the sounds that are chosen, the best first."""
     import torch
 
     from fauxley.latents.choosing import choose

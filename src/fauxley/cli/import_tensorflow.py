@@ -1,4 +1,4 @@
-"""`fauxley import-tensorflow`: a checkpoint of the official TensorFlow code → a model folder."""
+"""`fauxley import-tensorflow`: converts a checkpoint of the official TensorFlow code to a model folder."""
 
 from pathlib import Path
 from typing import Annotated
@@ -27,10 +27,10 @@ def import_tensorflow(
     sample_rate: int | None = None,
     quiet: Switch = False,
 ) -> None:
-    """Turn a checkpoint of the official WaveGAN or SpecGAN code into a model. TensorFlow is not needed.
+    """Convert a checkpoint of the official WaveGAN or SpecGAN code to a model. TensorFlow is not needed.
 
-    What model it is follows from the checkpoint's variables, and from the args.txt of the training if it lies beside
-    them.
+    The kind and sizes of the model are read from the checkpoint's variables, and from the training's args.txt if it is
+    beside them.
 
     Example: fauxley import-tensorflow train/model.ckpt-58301 --out models/mine
 
@@ -39,12 +39,12 @@ def import_tensorflow(
     Args:
         checkpoint: A folder (its current checkpoint), a prefix such as model.ckpt-58301, one of its files, or a folder
             of raw weights with a manifest.json.
-        out: Folder of the model, to be made.
+        out: New folder for the model.
         moments: A SpecGAN's file of moments; by default moments.pkl beside the checkpoint.
-        clip_length: Samples in a clip, needed for a WaveGAN of 32768 or 65536 without args.txt.
-        upsampling: How a SpecGAN enlarges images, needed without args.txt if it has no transposed convolutions.
-        sample_rate: Hz; by default what args.txt says, or 16000.
-        quiet: Say nothing.
+        clip_length: Samples in a clip; needed for a WaveGAN of 32768 or 65536 without args.txt.
+        upsampling: How a SpecGAN enlarges images; needed without args.txt if it has no transposed convolutions.
+        sample_rate: Sample rate in Hz; by default what args.txt says, or 16000.
+        quiet: Print nothing.
     """
     check_folder_place(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -83,7 +83,7 @@ def _representation(model: OfficialModel, source: Checkpoint, moments: Path | No
     path = (source.path if source.path.is_dir() else source.path.parent) / "moments.pkl" if moments is None else moments
     if not path.exists():
         raise FauxleyError(
-            f"{path} does not exist; a SpecGAN needs what the official 'moments' command wrote: give it with --moments"
+            f"{path} does not exist; a SpecGAN needs the file that the official 'moments' command wrote: give --moments"
         )
     return load_representation(architecture, *read_moments(path, architecture.window_length // 2 + 1))
 

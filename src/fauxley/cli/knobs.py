@@ -1,4 +1,4 @@
-"""`fauxley knobs`: what a model's sounds can be turned to, in a player's words, and how far."""
+"""`fauxley knobs`: lists a model's knobs and how far they reach."""
 
 import json
 from pathlib import Path
@@ -15,21 +15,21 @@ def knobs(
     device: Device = "auto",
     quiet: Switch = False,
 ) -> None:
-    """Tell the knobs of a model: brighter, boomier, longer, noisier, harder, louder, and what each can reach.
+    """List the knobs of a model (brighter, boomier, longer, noisier, harder, louder) and how far each reaches.
 
-    They are found once, by listening to a few hundred of the model's sounds, and remembered. Then
-    'fauxley generate' and 'fauxley vary' take them, as in --knob brighter=0.5 longer=-0.3.
+    Knobs are found once, from a few hundred of the model's sounds, and remembered. 'fauxley generate' and
+    'fauxley vary' turn them, as in --knob brighter=0.5 longer=-0.3.
 
-    The principal directions after them have no words: they are what the model itself varies most, and may be anything.
+    The principal directions have no words: along them the model varies most, in whatever way.
 
     Example: fauxley knobs runs/mine
 
     Args:
-        model: A run folder (its best checkpoint if one is recorded, else its newest) or a model folder.
-        label: For a model that has learnt labels: knobs of such sounds alone.
-        json_file: Write the same as JSON, directions included.
-        device: Where to compute; auto takes a GPU if there is one.
-        quiet: No progress.
+        model: A run folder (its best checkpoint if one is recorded, otherwise its newest) or a model folder.
+        label: For a model with labels: find the knobs for sounds of this label.
+        json_file: Write the same, and the directions, to this JSON file.
+        device: Device to compute on; auto uses a GPU if there is one.
+        quiet: Print no progress.
     """
     keep_freed_memory()
     with importing():
@@ -59,7 +59,7 @@ def knobs(
             what, show = _SHOWN[knob.changes]
             table.add_row(knob.name, what, *map(show, (knob.low, knob.middle, knob.high)), f"{knob.works:.0%}")
     output_console().print(table)
-    print("medians of some fresh sounds; 'works in': share of them that the knob turns the right way from -1 to 1")
+    print("medians of some test sounds; 'works in': share of them that change in the right direction from -1 to 1")
     if json_file is not None:
         content = {
             knob.name: {

@@ -1,4 +1,4 @@
-"""`fauxley listen`: a listening test in the browser, from its sounds to its figures."""
+"""`fauxley listen`: listening tests in the browser, from choosing sounds to a report."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from fauxley.cli.shared.options import Switch
+from fauxley.cli.shared.options import Switch, check_sounds, check_there
 from fauxley.cli.shared.values import read_path
 from fauxley.errors import FauxleyError, UsageError, printable
 from fauxley.listening.questions import Rating
@@ -41,10 +41,10 @@ def create(
     seed: int = 0,
     quiet: Switch = False,
 ) -> None:
-    """Make a listening test: draw the sounds, make them equally loud and long, and hide where they come from.
+    """Make a listening test: draw sounds, make them equally loud and long, and hide where they come from.
 
-    The questions are the paper's (batches of ten clips of one source: label each, then judge sound quality, ease of
-    recognition and diversity from 1 to 5), comparisons of two clips, and whether a clip is real or generated.
+    There are three kinds of questions: the paper's (batches of ten clips of one source: label each, then rate sound
+    quality, ease of recognition and diversity from 1 to 5), comparisons of two clips, and real or generated.
 
     For example:
 
@@ -56,25 +56,25 @@ def create(
       fauxley listen create my-study --models runs/wavegan --real speech.dataset --classifier my-classifier
 
     Args:
-        name: The folder to make.
-        models: What is judged: runs, model folders, or folders of sound files; NAME=PATH gives one another name.
+        name: New folder for the study.
+        models: Runs, model folders, or folders of sound files to judge; NAME=PATH gives one another name.
         real: Real sounds: a dataset, or a folder of sound files; NAME=PATH as above.
         labels: Answers to choose from; by default the labels of the real sounds.
-        classifier: Made by 'fauxley train-classifier'; what it takes a model's clip for is the right answer that
-            listeners' accuracy is measured by. Without it, only sounds that have labels count.
-        tasks: Which kinds of questions to ask, in this order.
-        title: Shown to listeners; must not tell what is compared.
-        clips: How many clips to take from each source, in whole tens. Best so few that every clip is heard more than
-            once: ten listeners hear a hundred of each source.
-        seconds: Length of every clip; by default that of the real ones.
-        loudness: Loudness to bring every clip to, in LKFS (LUFS).
-        batches: How many batches of ten each listener labels, from each source.
-        pairs: How many comparisons of every two sources each listener makes.
-        verdicts: How many clips of each model each listener calls real or generated, and as many real ones.
-        anchors: Mix in real sounds drowned in noise, which show who listens and where the scale ends.
+        classifier: A classifier made by 'fauxley train-classifier'. What it hears in a model's clip is the right answer
+            when listeners' accuracy is measured; without it only sounds with labels count.
+        tasks: Kinds of questions to ask, in this order.
+        title: Title shown to listeners; it must not tell what is compared.
+        clips: Number of clips of each source, a multiple of ten. Few enough that every clip is heard more than once are
+            best: ten listeners hear a hundred of each source.
+        seconds: Length of every clip in seconds; by default that of the real sounds.
+        loudness: Loudness of every clip, in LKFS (LUFS).
+        batches: Number of batches of ten of each source that each listener labels.
+        pairs: Number of comparisons between every two sources that each listener makes.
+        verdicts: Number of clips of each model, and as many real ones, that each listener calls real or generated.
+        anchors: Mix in real sounds with much noise, which show who listens carefully and where the scale ends.
         headphones: Begin with a check for headphones.
-        seed: Decides which sounds are drawn and the order of the questions.
-        quiet: Say nothing.
+        seed: Determines which sounds are drawn, and the order of the questions.
+        quiet: Print nothing.
     """
     check_folder_place(name)
     from fauxley.evaluation.clips import open_clips
@@ -83,6 +83,9 @@ def create(
     design = Design(seed, tasks, batches, pairs, verdicts, headphones)
     settings = StimulusSettings(title, labels, clips, seconds, loudness, anchors, seed)
     named = [_named(each) for each in (real, *models)]
+    check_sounds([path for _, path in named])
+    if classifier is not None:
+        check_there(classifier)
     opened = [(each, open_clips(path, clips, seed)) for each, path in named]
     recognise = None
     if classifier is not None:
@@ -98,8 +101,10 @@ def create(
     sources = ", ".join(on_one_line(source.name) for source in study.sources)
     print(f"{printable(name)}: {counted(len(study.clips), 'clip')} of {sources}")
     if made.softer:
-        print(f"  {made.softer} of them would peak too high at {loudness:g} LKFS: up to {made.worst_db:.1f} dB softer;")
-        print("  a lower --loudness makes all alike")
+        print(
+            f"  {made.softer} of them are up to {made.worst_db:.1f} dB softer than {loudness:g} LKFS, because of peaks;"
+        )
+        print("  a lower --loudness makes all equally loud")
     print(f"next: fauxley listen serve {printable(name)}")
 
 
@@ -115,10 +120,10 @@ def serve(
     listeners_per_hour: int = 200,
     quiet: Switch = False,
 ) -> None:
-    """Serve a listening test as a web page, for phones and computers, without an account. Ctrl-C stops it.
+    """Serve a listening test as a web page for phones and computers; listeners need no account. Ctrl-C stops it.
 
-    Answers are safe the moment they are acknowledged; the server can be stopped and started at any time, and
-    listeners go on where they were.
+    An answer is saved before it is acknowledged. The server can be stopped and started at any time, and listeners
+    continue where they were.
 
     For example:
 
@@ -129,15 +134,15 @@ def serve(
       fauxley listen serve my-study --root-path /study --trust-proxy 127.0.0.1 --allowed-hosts example.org
 
     Args:
-        name: The study's folder.
-        host: Address to listen on. The default is this machine alone; 0.0.0.0 is everybody who can reach it.
-        port: Port to listen on; 0 takes a free one.
-        root_path: Prefix in front of all addresses, if a proxy passes it on.
-        trust_proxy: Address of a proxy whose word is taken for where a request comes from.
+        name: Folder of the study.
+        host: Address to listen on. The default admits only this machine; 0.0.0.0 admits everybody who can reach it.
+        port: Port to listen on; 0 chooses a free one.
+        root_path: Prefix of all addresses, if a proxy passes it on.
+        trust_proxy: Address of a proxy that is trusted to tell where a request comes from.
         allowed_hosts: Names by which people reach the page through a proxy or a tunnel, such as example.org or
-            *.example.org; addresses, localhost and this machine's name are known.
-        listeners: How many may take part.
-        listeners_per_hour: How many may begin from one address.
+            *.example.org; addresses, localhost and this machine's name are allowed anyway.
+        listeners: The most listeners who may take part.
+        listeners_per_hour: The most listeners who may begin from one address in an hour.
         quiet: Do not print the address.
     """
     try:
@@ -162,7 +167,7 @@ def serve(
         ready = f"{on_one_line(study.title)}: {address_of(bound, host, prefix)}  (Ctrl-C stops)"
         Server(app, trust_proxy=trust_proxy, announcement="" if quiet else ready).serve_on(bound)
     if not quiet:
-        print(f"stopped; 'fauxley listen report {printable(name)} --out REPORT' counts the answers")
+        print(f"stopped; 'fauxley listen report {printable(name)} --out REPORT' evaluates the answers")
 
 
 def report(
@@ -173,10 +178,10 @@ def report(
     overwrite: Switch = False,
     quiet: Switch = False,
 ) -> None:
-    """Count the answers: accuracy, opinions, comparisons, agreement and significance, as tables and as a page.
+    """Evaluate the answers: accuracy, opinions, comparisons, agreement and significance, as tables and as a page.
 
-    Can be called while the study goes on. Careless listeners are found by a stated rule and set aside; what they
-    change is shown.
+    This works while the study is running. Careless listeners are found by a stated rule and excluded; the report shows
+    what difference that makes.
 
     For example:
 
@@ -185,10 +190,10 @@ def report(
       fauxley listen report my-study --out my-report
 
     Args:
-        name: The study's folder.
+        name: Folder of the study.
         out: Folder for report.html, which needs no network, and report.json.
-        seed: Decides the bootstrap intervals and permutation tests; the same seed gives the same figures.
-        overwrite: Replace a report that is there already.
+        seed: Determines bootstrap intervals and permutation tests; the same seed gives the same figures.
+        overwrite: Replace an existing report.
         quiet: Print nothing.
     """
     from fauxley.listening.report import HTML_FILE, JSON_FILE, write_report
@@ -212,16 +217,16 @@ def report(
 
 
 def export(name: Name, /, out: Path | None = None, overwrite: Switch = False) -> None:
-    """Write every answer as a row of a CSV table, with the source that the listener did not know.
+    """Write every answer as a row of a CSV table, with its source, which the listener did not know.
 
     For example:
 
       fauxley listen export my-study --out ratings.csv
 
     Args:
-        name: The study's folder.
-        out: The file; by default it is printed.
-        overwrite: Replace a file that is there already.
+        name: Folder of the study.
+        out: File to write; by default the table is printed.
+        overwrite: Replace an existing file.
     """
     from fauxley.listening.tables import write_ratings
 
@@ -242,10 +247,10 @@ def export(name: Name, /, out: Path | None = None, overwrite: Switch = False) ->
 
 
 def _answered(name: Path) -> tuple[Study, list[Rating], dict[int, bool]]:
-    """A study with its answers.
+    """Read a study and its answers.
 
     Raises:
-        FauxleyError: there are none yet.
+        FauxleyError: there are no answers yet.
     """
     from fauxley.listening.answers import Answers
 
@@ -265,7 +270,7 @@ def _answered(name: Path) -> tuple[Study, list[Rating], dict[int, bool]]:
 
 
 def _named(text: str) -> tuple[str, Path]:
-    """NAME=PATH, or a path that is named by its last part."""
+    """Read NAME=PATH, or a path, whose name is its last part."""
     name, equals, path = text.partition("=")
     if equals and not Path(text).exists():
         return name, read_path(path)
@@ -274,7 +279,7 @@ def _named(text: str) -> tuple[str, Path]:
 
 @contextmanager
 def _progress(quiet: bool, total: int) -> Iterator[Callable[[str, int], None]]:
-    """Progress over the sounds of all sources; told whose sound is being made, and how many are done."""
+    """A callback for progress, called with the source whose sound is being made and the number of sounds done."""
     with Stages(quiet) as stages:
         stages.begin("making the sounds", total)
         yield lambda name, done: stages.reach(done, total)

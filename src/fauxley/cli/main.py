@@ -1,8 +1,8 @@
 """The `fauxley` command: finds the sub-command, runs it, and turns errors into one line and an exit code.
 
-Importing PyTorch takes longer than printing a help text may, so a sub-command is imported only when it is run:
-each lives in a module of its own in `fauxley.cli`, as a function whose signature is its command line (by tyro), or
-as a dictionary of such functions when it has sub-commands of its own; that of "" is run when none of them is named.
+Importing PyTorch takes longer than printing a help text should, so a sub-command is imported only when it is run. Each
+is a module in `fauxley.cli` that holds a function whose signature is its command line (by tyro), or a dictionary of
+such functions if it has sub-commands of its own; the one named "" runs when none is given.
 """
 
 import difflib
@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 from fauxley import __version__
 from fauxley.errors import FauxleyError, UsageError
@@ -25,31 +26,31 @@ from fauxley.terminal.outputs import lacks_reader, prepare_outputs, release_outp
 
 # Sub-command → what it does, in one line. `fauxley.cli.<name>` holds `<name>`.
 COMMANDS = {
-    "demo": "the whole tour on the built-in drum kit, in a few minutes",
-    "scan": "what is in a folder of sounds, what is broken, which settings suit it",
+    "demo": "take the whole tour on the built-in drum kit, in a few minutes",
+    "scan": "report what is in a folder of sounds, what is broken, and which settings suit it",
     "cut": "cut long recordings of footsteps, claps, drums into their hits",
     "prepare": "decode a folder of sounds once into a dataset",
     "train": "train a model; run it again to resume",
-    "train-inversion": "teach a SpecGAN to find the phases of its spectrograms",
+    "train-inversion": "give a SpecGAN a network that estimates phases, instead of Griffin-Lim",
     "generate": "make new sounds",
-    "models": "the models that ship, ready to play: what they know, their licences, their figures",
+    "models": "list the models that ship: labels, licences, figures",
     "vary": "make variations of one of a model's sounds, or of a recording",
     "morph": "make the sounds between sounds",
-    "knobs": "what a model's sounds can be turned to: brighter, longer, harder, and how far",
-    "export": "sampler kits, models for other programs, a page for the browser",
+    "knobs": "list a model's knobs (brighter, longer, harder) and how far they reach",
+    "export": "export sampler kits, models for other programs, or a page for the browser",
     "push": "share a model in a repository of the Hugging Face Hub",
-    "pull": "fetch a model from such a repository",
-    "train-classifier": "teach a classifier the labels of sounds, to judge generated ones by",
-    "evaluate": "how good a model is, and whether it copied: a report with figures, pictures and sounds",
-    "compare": "several models in one table",
+    "pull": "fetch a model from a repository of the Hugging Face Hub",
+    "train-classifier": "train a classifier on labelled sounds, for judging generated ones",
+    "evaluate": "judge a model, and find copies: a report with figures, pictures and sounds",
+    "compare": "compare several models in one table",
     "studio": "play models in the browser, and listen through folders of sounds",
-    "listen": "ask people in the browser how good a model sounds: create, serve, report, export",
-    "bench": "how fast this machine trains and generates",
-    "cache": "what is kept on this machine to save work; empties it",
-    "import-tensorflow": "turn a checkpoint of the official code into a model",
+    "listen": "run a listening test in the browser: create, serve, report, export",
+    "bench": "measure how fast this machine trains and generates",
+    "cache": "show or empty the caches on this machine",
+    "import-tensorflow": "convert a checkpoint of the official code to a model",
     "completion": "make bash, zsh or fish complete commands and flags",
 }
-# Seconds. As soon as one process fails, torchrun ends the others, and must not end the one that has yet to speak.
+# Seconds. When one process fails, torchrun ends the others at once; the one that reports the error needs time to.
 _PATIENCE = 3
 
 
@@ -61,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _run(arguments)
         release_outputs()
         return code
-    # One of many processes that torchrun has started, of which rank 0 speaks for all.
+    # One of many processes that torchrun has started; only rank 0 prints.
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
         code = _run(arguments)
         if code and sys.stderr is nowhere:
@@ -83,12 +84,12 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _explain(error: BaseException) -> int:
-    """Say in one line what went wrong, and give the exit code for it; what is a bug is raised again."""
+    """Print in one line what went wrong, and return the exit code; an error that is a bug is raised again."""
     if isinstance(error, FauxleyError):
         say(f"fauxley: {error}")
         return error.exit_code
-    if isinstance(error, MemoryError | OverflowError | RecursionError):  # what nobody has foreseen of absurd sizes
-        reason = "out of memory" if isinstance(error, MemoryError) else "a number is beyond what can be computed with"
+    if isinstance(error, MemoryError | OverflowError | RecursionError):  # absurd sizes that no check has foreseen
+        reason = "out of memory" if isinstance(error, MemoryError) else "a number is too large to compute with"
         say(f"fauxley: {reason}; give smaller numbers, or smaller files")
         return 1
     if not isinstance(error, OSError):
@@ -114,33 +115,40 @@ def _dispatch(arguments: Sequence[str]) -> int:
     prog = f"fauxley {name}"
     if isinstance(command, dict) and rest and not rest[0].startswith("-"):
         if name == "train" and rest[0] not in command and Path(rest[0]).exists():
-            raise UsageError(f"{rest[0]} is no preset; sounds are given with --data {rest[0]}")
+            raise UsageError(f"{rest[0]} is not a preset; give sounds with --data {rest[0]}")
         _known(rest[0], [each for each in command if each], f"{name} preset" if name == "train" else f"{name} command")
         command, prog, rest = command[rest[0]], f"{prog} {rest[0]}", rest[1:]
     elif isinstance(command, dict) and "" in command:
         command = command[""]
+    return _execute(command, prog, rest)
+
+
+def _execute(command: Any, prog: str, arguments: Sequence[str]) -> int:
+    """Run a command, or the one that the arguments name in a dictionary of them."""
     import tyro
 
-    from fauxley.cli.shared.options import registry
-    from fauxley.cli.shared.values import UnreadableError
+    from fauxley.cli.shared.options import registry, with_flags
+    from fauxley.cli.shared.values import RefusedError, UnreadableError
 
     try:
         if isinstance(command, dict):
-            tyro.extras.subcommand_cli_from_dict(command, args=rest, prog=prog, registry=registry())
+            tyro.extras.subcommand_cli_from_dict(command, args=arguments, prog=prog, registry=registry())
         else:
-            tyro.cli(command, args=rest, prog=prog, registry=registry())
+            tyro.cli(command, args=arguments, prog=prog, registry=registry())
     except SystemExit as stop:
-        if isinstance(stop.__context__, BrokenPipeError):  # rich ends the program where nobody reads its tables
+        if isinstance(stop.__context__, BrokenPipeError):  # rich ends the program if nobody reads its tables
             return 0
-        # tyro prints its own help and errors
+        # tyro has printed its own help or errors
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except UnreadableError as error:
-        raise UsageError(f"{_flag_before(error.text, rest)}{error}") from error
+        raise UsageError(f"{_flag_before(error.text, arguments)}{error}") from error
+    except (UsageError, RefusedError) as error:
+        raise UsageError(with_flags(str(error), command) if callable(command) else str(error)) from error
     return 0
 
 
 def _flag_before(text: str, arguments: Sequence[str]) -> str:
-    """The flag that was given a value, with a colon."""
+    """The flag to which a value was given, with a colon, for a message."""
     flag = ""
     for argument in arguments:
         name, equals, value = argument.partition("=")
@@ -184,7 +192,7 @@ def _describe(error: OSError) -> str:
     if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
         in_the_way = next((each for each in (path, *path.parents) if each.exists()), None)
         if in_the_way is not None and in_the_way.is_file():
-            return f"{in_the_way} is a file, where a folder is to be; move it away, or choose another name"
+            return f"{in_the_way} is a file, but a folder is needed; move it away, or choose another name"
         if in_the_way is not None and error.errno != errno.ENOTDIR:
-            return f"{in_the_way} is a folder, where a file is to be; move it away, or choose another name"
+            return f"{in_the_way} is a folder, but a file is needed; move it away, or choose another name"
     return f"{path}: {text}"

@@ -1,4 +1,4 @@
-"""`fauxley models`: the models that ship, and their cards."""
+"""`fauxley models`: lists the models that ship, and shows their cards."""
 
 import shutil
 from pathlib import Path
@@ -23,7 +23,7 @@ def models(
 ) -> None:
     """List the models that ship with fauxley, show the card of one, or copy it.
 
-    Their names stand for them wherever a MODEL is asked for, without a network.
+    Their names can be given wherever a command takes a MODEL. No network is needed.
 
     For example:
 
@@ -36,7 +36,7 @@ def models(
       fauxley generate drums --label kick --out kicks
 
     Args:
-        name: The model whose card is to be shown: what it learnt from, under which licences, its figures.
+        name: Model whose card to show: what it was trained on, under which licences, and its figures.
         out: Copy the model and its card into this new folder.
     """
     if name is None:

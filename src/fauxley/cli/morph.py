@@ -1,4 +1,4 @@
-"""`fauxley morph`: the sounds between sounds."""
+"""`fauxley morph`: makes the sounds between sounds."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 
 from fauxley.cli.shared.options import Flat, Model, Switch
-from fauxley.cli.shared.places import places, say_nearness
+from fauxley.cli.shared.places import check_place, places, say_nearness
 from fauxley.errors import UsageError
 from fauxley.machine import Device, choose_device, importing, keep_freed_memory
 from fauxley.rendering.output import Output
@@ -26,26 +26,26 @@ def morph(
     device: Device = "auto",
     output: Annotated[Output, Flat] = Output(),  # noqa: B008 - frozen
 ) -> None:
-    """Make the sounds on the way from one sound to the next, both included: seeds, latents or recordings.
+    """Make the sounds on a path from one sound to the next, both included: seeds, latents or recordings.
 
-    A recording stands for the nearest sound that the model makes, through which the way goes; how near it is, is said.
+    For a recording the path passes through the model's nearest sound; a message says how near that is.
 
     Example: fauxley morph runs/mine --out morph --seeds 3 17 --count 12
 
     Example: fauxley morph runs/mine --out morph --between my-kick.wav 17 my-snare.wav --count 24
 
     Args:
-        model: A run folder (its best checkpoint if one is recorded, else its newest) or a model folder.
+        model: A run folder (its best checkpoint if one is recorded, otherwise its newest) or a model folder.
         out: Folder for the sounds, their latents.npy and sheet.png.
-        seeds: Two or more seeds, passed in this order.
-        between: Instead of seeds: two or more of anything, in this order: seeds, recordings, .npy files of latents.
-        count: How many sounds to make in all.
-        path: Which way to take between latents: linear goes straight, spherical on an arc that keeps their length.
-        label: For a model that has learnt labels: one, or a mixture such as kick=0.7,snare=0.3, for all sounds; or one
-            for each that is passed, between which sounds are mixtures. Without it, seeds have the labels that
-            'fauxley generate' gives them, and for recordings labels are found, too.
-        equal_loudness: Bring all to one loudness, as far as their peaks allow, instead of morphing levels, too.
-        device: Where to compute; auto takes a GPU if there is one.
+        seeds: Two or more seeds, in the order of the path.
+        between: Instead of seeds: two or more seeds, recordings or .npy files of latents, in the order of the path.
+        count: Number of sounds in all.
+        path: linear is straight; spherical follows an arc on which latents keep their length.
+        label: For a model with labels: a label or a mixture such as kick=0.7,snare=0.3 for all sounds; or one for each
+            of the sounds on the path, between which labels are mixed. By default seeds have the labels that
+            'fauxley generate' gives them, and for recordings the labels are found by the search.
+        equal_loudness: Make all sounds equally loud, as far as their peaks allow, instead of morphing levels, too.
+        device: Device to compute on; auto uses a GPU if there is one.
         output: How the files are written.
     """
     stops = _stops(seeds, between, label)
@@ -72,7 +72,7 @@ def morph(
             place for stop, wish in zip(stops, each, strict=True) for place in places(synthesizer, stop, wish, stages)
         ]
     if not 2 <= len(passed) <= count:
-        raise UsageError(f"--count must be at least the number of sounds that are passed, {len(passed)}; got {count}")
+        raise UsageError(f"--count must be at least the number of sounds on the path, {len(passed)}; got {count}")
 
     def requests() -> Iterator[SoundRequest]:
         for number, place in enumerate(np.linspace(0, len(passed) - 1, count)):
@@ -92,14 +92,16 @@ def morph(
 
 
 def _stops(seeds: tuple[int, ...], between: tuple[str, ...], label: tuple[str, ...]) -> list[str]:
-    """What to pass, in order, as words."""
+    """The sounds on the path, in order, as words."""
     if bool(seeds) == bool(between):
-        raise UsageError("give --seeds, two or more numbers, or --between, two or more of anything")
+        raise UsageError("give --seeds, two or more numbers, or --between, two or more sounds")
     if min(seeds, default=0) < 0:
         raise UsageError(f"--seeds must not be negative; got {min(seeds)}")
     stops = [*map(str, seeds), *between]
+    for stop in stops:
+        check_place(stop)
     if len(stops) < 2 and not stops[0].lower().endswith(".npy"):  # which may hold many
-        raise UsageError(f"a way takes two or more sounds; got {len(stops)}")
+        raise UsageError(f"a path needs two or more sounds; got {len(stops)}")
     if len(label) < 2 and any(first == second for first, second in pairwise(stops)):
-        raise UsageError(f"nothing lies between a sound and itself; give ones that differ, not {' '.join(stops)}")
+        raise UsageError(f"nothing lies between a sound and itself; give different ones, not {' '.join(stops)}")
     return stops

@@ -1,4 +1,4 @@
-"""`fauxley prepare`: a folder of sounds → a dataset folder."""
+"""`fauxley prepare`: makes a dataset of a folder of sounds."""
 
 from collections import Counter
 from pathlib import Path
@@ -39,10 +39,10 @@ def prepare(
     cluster: ClusterAddress = None,
     quiet: Switch = False,
 ) -> None:
-    """Decode a folder of sounds once into a dataset that training reads quickly.
+    """Decode a folder of sounds once, into a dataset that training reads quickly.
 
-    Files that cannot be used are skipped and listed, with the reason, in DATASET/skipped.csv. A run that was
-    interrupted goes on where it stopped when the same command is run again.
+    Files that cannot be used are skipped, and listed with the reason in DATASET/skipped.csv. An interrupted command
+    resumes when it is run again.
 
     For example:
 
@@ -57,30 +57,31 @@ def prepare(
       fauxley prepare archive archive.dataset --shard-size 256MB
 
     Args:
-        folder: where the sounds are; sub-folders are searched too.
-        dataset: the folder to make.
-        sample_rate: in Hz; other rates are resampled.
-        channels: 1 mixes to mono by mean; mono becomes 2 by copying.
-        clip_length: samples in a clip; training can use another on the same dataset.
-        seconds: the same in seconds: takes the shortest length of a model in which that fits, and
-            says so.
-        slicing: which clips a file gives: the first, all, or as many as all but starting anywhere. auto: first if most
-            files are at most 1.5 clips long or, as drums do, hold nearly all their energy in the first clip; else
-            random. onsets: one clip for each hit of long recordings of footsteps, claps, drums; a hit that is longer
-            than a clip is cut there, and each is scaled to a peak of 1 on its own. 'fauxley cut' shows them first.
-        overlap: share of a clip that the next one repeats.
-        pad_end: fill the last clip of a file with zeros; otherwise drop it.
-        normalize: scale each file to a peak of 1.
-        where: only files with these labels, such as label=snare, or with these values in columns of the folder's
+        folder: Folder of sounds; sub-folders are searched, too.
+        dataset: New folder for the dataset.
+        sample_rate: Sample rate in Hz; sounds of other rates are resampled.
+        channels: Number of channels; 1 averages the channels of stereo sounds, 2 copies mono sounds to both.
+        clip_length: Samples in a clip; training can use another length of clip with the same dataset.
+        seconds: Length of a clip in seconds, instead of --clip-length; a model's shortest possible length that holds it
+            is used.
+        slicing: Which clips are cut out of a file: the first one, all one after another, or random ones, which may
+            start anywhere. auto is first if most files are at most 1.5 clips long or, like drums, have nearly all their
+            energy in the first clip; otherwise random. onsets makes a clip of each hit in long recordings of footsteps,
+            claps, drums: hits longer than a clip are cut off, and each is scaled to a peak of 1. 'fauxley cut' shows
+            the hits first.
+        overlap: Share of a clip that the next one repeats.
+        pad_end: Pad the last clip of a file with zeros; otherwise it is dropped.
+        normalize: Scale each file to a peak of 1.
+        where: Only files with these labels, such as label=snare, or with these values in columns of the folder's
             manifest.csv, such as split=train.
-        cutting: how hits are found and cut, for --slicing onsets.
-        strict: fail if any file cannot be used.
-        overwrite: replace a dataset that is there already.
-        shard_size: write the audio in several files of about this size, such as 256MB, the sounds in mixed order: for
-            what is too large for one disk and is read over a network, after copying DATASET there.
-        jobs: parallel workers; -1: one for each core.
-        cluster: spread the work over dask://HOST:PORT or ray://HOST:PORT, whose machines all see FOLDER and DATASET.
-        quiet: no progress bar and no summary.
+        cutting: How hits are found and cut, for --slicing onsets.
+        strict: Fail if any file cannot be used.
+        overwrite: Replace an existing dataset.
+        shard_size: Write the audio in several files of about this size, such as 256MB, with the sounds in random order.
+            This is for data too large for one disk, to be copied to and read from a server.
+        jobs: Number of parallel workers; -1 for one on each core.
+        cluster: Decode on dask://HOST:PORT or ray://HOST:PORT, whose machines all see FOLDER and DATASET.
+        quiet: Print no progress and no summary.
     """
     if seconds is not None:
         clip_length = clip_length_for(seconds, sample_rate)
@@ -130,5 +131,5 @@ def _summary(dataset: Dataset) -> str:
     del kinds[""]
     if kinds:
         found = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-        lines.append(f"  odd but used: {found}; see {dataset.name}/manifest.csv")
+        lines.append(f"  used, but unusual: {found}; see {dataset.name}/manifest.csv")
     return "\n".join(lines)

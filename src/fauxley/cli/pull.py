@@ -1,4 +1,4 @@
-"""`fauxley pull`: a model from a repository of the Hugging Face Hub."""
+"""`fauxley pull`: fetches a model from a repository of the Hugging Face Hub."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,16 +17,16 @@ def pull(
 ) -> None:
     """Fetch a model from a repository of the Hugging Face Hub.
 
-    Two files are taken, config.json and model.safetensors, and looked at before they are kept. They are numbers and
-    text: nothing that a stranger wrote is run. HF_ENDPOINT names another hub.
+    Two files are fetched, config.json and model.safetensors, and checked before they are kept. They contain numbers and
+    text, so no code of a stranger is run. HF_ENDPOINT names another hub.
 
     Example: fauxley pull me/kicks --out models/kicks
 
     Args:
-        repository: Where the model is.
-        out: The new model folder.
-        revision: A branch, tag or commit; by default the newest.
-        quiet: Say nothing.
+        repository: Repository of the model.
+        out: New folder for the model.
+        revision: Branch, tag or commit; by default the newest.
+        quiet: Print nothing.
     """
     check_new(out)
     with importing():

@@ -1,4 +1,4 @@
-"""`fauxley push`: a model into a repository of the Hugging Face Hub."""
+"""`fauxley push`: shares a model in a repository of the Hugging Face Hub."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,18 +19,18 @@ def push(
 ) -> None:
     """Share a model in a repository of the Hugging Face Hub: its weights, its configuration, and a card.
 
-    The card says what the model learnt from, under which licence, and how good it was found to be. Log in before, by
-    'hf auth login' or by HF_TOKEN. HF_ENDPOINT names another hub.
+    The card says what the model was trained on, under which licence, and how good it is. Log in first, by
+    'hf auth login' or HF_TOKEN. HF_ENDPOINT names another hub.
 
     Example: fauxley push runs/kicks me/kicks --report report
 
     Args:
-        model: A run folder (its best checkpoint if one is recorded, else its newest) or a model folder.
-        repository: Where it goes; it is made, for you alone, if it is not there.
-        report: Folder of the report of 'fauxley evaluate' on this model, whose figures go onto the card.
-        public: Let everybody see a new repository.
-        replace_card: Write the card anew where there is one; otherwise that stays as it is.
-        quiet: Say nothing.
+        model: A run folder (its best checkpoint if one is recorded, otherwise its newest) or a model folder.
+        repository: Repository for the model; if it does not exist, a private one is created.
+        report: Folder of a report of 'fauxley evaluate' on this model; its figures go onto the card.
+        public: Make a new repository public.
+        replace_card: Replace an existing card; by default it stays as it is.
+        quiet: Print nothing.
     """
     with importing():
         from fauxley.export.cards import Judgement, read_judgement

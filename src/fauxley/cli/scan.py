@@ -1,4 +1,4 @@
-"""`fauxley scan`: the doctor's report on a folder, as tables or as JSON."""
+"""`fauxley scan`: reports on a folder of sounds, as tables or as JSON."""
 
 import json
 import sys
@@ -32,10 +32,10 @@ def scan(
     jobs: int = -1,
     quiet: Switch = False,
 ) -> None:
-    """Say what is in a folder of sounds, what is broken, and which settings suit it.
+    """Report what is in a folder of sounds, what is broken, and which settings suit it.
 
-    Nothing is changed. Labels come from a manifest.csv in the folder (columns file, label, license, ...) or else from
-    the names of sub-folders. Names that begin with a dot are passed over.
+    Nothing is changed. Labels come from a manifest.csv in the folder (columns file, label, license, ...), otherwise
+    from the names of sub-folders. Names that begin with a dot are ignored.
 
     For example:
 
@@ -44,13 +44,13 @@ def scan(
       fauxley scan speech --where split=train --json report.json
 
     Args:
-        folder: where the sounds are; sub-folders are searched too.
-        where: only files with these labels, such as label=snare, or with these values in columns of manifest.csv, such
+        folder: Folder of sounds; sub-folders are searched, too.
+        where: Only files with these labels, such as label=snare, or with these values in columns of manifest.csv, such
             as split=train.
-        json: write the full report there too; "-" prints it instead of the tables.
-        show: how many files with problems to list.
-        jobs: parallel workers; -1: one for each core.
-        quiet: no progress bar.
+        json: File for the full report as JSON; "-" prints it instead of the tables.
+        show: Number of files with problems to list.
+        jobs: Number of parallel workers; -1 for one on each core.
+        quiet: Print no progress.
     """
     if show < 0:
         raise UsageError(f"--show must not be negative; got {show}")

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from fauxley.cli.shared.options import Switch
+from fauxley.cli.shared.options import Switch, check_sounds
 from fauxley.errors import UsageError, printable
 from fauxley.machine import Device, choose_device, importing, keep_freed_memory
-from fauxley.runs import model_folders, names_model
+from fauxley.runs import names_model
 from fauxley.storage import check_folder_place
 from fauxley.terminal.formatting import counted
 
@@ -124,12 +124,12 @@ def _sorted(places: tuple[Path, ...]) -> tuple[list[Path], Path | None]:
     """
     if not places:
         raise UsageError("say what to play: fauxley studio MODEL, or a folder of sounds")
+    check_sounds(places)
     models, folders = [], []
     for place in places:
         if not names_model(place) and place.is_dir():
             folders.append(place)
         else:
-            model_folders(place)  # or says what is there instead
             models.append(place)
     if len(folders) > 1:
         raise UsageError(f"one folder of sounds at a time; got {', '.join(map(printable, folders))}")

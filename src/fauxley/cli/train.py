@@ -1,7 +1,6 @@
-"""`fauxley train`: from sounds to a model, stopping and resuming at will.
+"""`fauxley train`: trains a model on sounds, and resumes.
 
-Without the name of a preset, by the recipe for the sounds that are given; with one, by that, and with a flag for each
-of its fields.
+Without a preset, the recipe chooses everything to suit the sounds; a preset has a flag for each of its fields.
 """
 
 from collections import Counter
@@ -45,7 +44,7 @@ from fauxley.training.run import Run
 
 
 def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
-    """The sub-command of one preset, whose values are the defaults of the flags."""
+    """The sub-command of one preset; the preset's values are the defaults of the flags."""
 
     def command(
         data: str,
@@ -58,7 +57,7 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
         dry_run: Switch = False,
         quiet: Switch = False,
     ) -> None:
-        board = _check(data, tensorboard)
+        board = _check(data, run, tensorboard)
         if seconds is not None:
             config, rate = with_seconds(config, seconds, data)
             if not quiet:
@@ -81,24 +80,24 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
 
     Example: fauxley train {preset.preset} --data my-sounds --run runs/mine
 
-    Example, what it would cost: fauxley train {preset.preset} --data my-sounds --run runs/mine --dry-run
+    Example, to see time and memory: fauxley train {preset.preset} --data my-sounds --run runs/mine --dry-run
 
-    While it trains, the line says in words how the critic (which tells real from generated sounds) and the generator
-    stand; the critic being ahead is normal. Losses need not fall: listen to RUN/samples.
+    A status line tells whether the critic (which tells real from generated sounds) or the generator is ahead. It is
+    normal that the critic is ahead, and losses need not fall: listen to RUN/samples.
 
     Args:
         data: Folder of sounds (prepared into a cache), or a dataset made by 'fauxley prepare': its folder or, if it is
             in shards, a URL such as s3://bucket/my-dataset.
-        run: Folder for the results: configuration, log, previews, checkpoints. Made, or resumed.
+        run: Folder for the results: configuration, log, previews, checkpoints. A new one is made, an old one resumed.
         config: What to train, and how.
-        seconds: How long a clip is, instead of --clip-length: takes the shortest length of a model in which that
-            fits, and says so.
-        device: Where to compute; auto takes a GPU if there is one. Several GPUs: see docs/scaling-training.md.
-        tensorboard: Also write files for TensorBoard; auto does so if it is installed.
-        cuda_graphs: On a GPU, record the updates once and replay them, which spares the processor's work; auto does so
-            where PyTorch can record them.
-        dry_run: Show the configuration, sizes, time and memory, and stop.
-        quiet: Show only warnings.
+        seconds: Length of a clip in seconds, instead of --clip-length; the model's shortest possible length that holds
+            it is used.
+        device: Device to compute on; auto uses a GPU if there is one. Several GPUs: see docs/scaling-training.md.
+        tensorboard: Write files for TensorBoard, too; auto does so if it is installed.
+        cuda_graphs: On a GPU, record updates once and replay them, which takes load off the CPU; auto does so where
+            PyTorch can.
+        dry_run: Print the configuration, sizes, time and memory, and stop.
+        quiet: Print only warnings.
     """
     return command
 
@@ -125,49 +124,49 @@ def _default(
     dry_run: Switch = False,
     quiet: Switch = False,
 ) -> None:
-    """Learn a folder of sounds with what has proved best: model, sizes and schedule follow from the sounds.
+    """Train a model on a folder of sounds with the best known recipe, which chooses model, sizes and schedule to suit.
 
-    It takes 60 minutes, or as long as you say, and resumes when it is run again. Listen to RUN/samples meanwhile.
+    Training takes 60 minutes, or --minutes, and resumes when the command is run again. Listen to RUN/samples meanwhile.
 
     Example: fauxley train --data my-sounds --run runs/mine
 
-    Example, what it will do and how far it will get here: fauxley train --data my-sounds --run runs/mine --dry-run
+    Example, to see what it will do first: fauxley train --data my-sounds --run runs/mine --dry-run
 
-    Example, another hour on top: fauxley train --data my-sounds --run runs/mine --minutes 120
+    Example, for another hour: fauxley train --data my-sounds --run runs/mine --minutes 120
 
-    Example, from what a model that ships has learnt: fauxley train --data my-drums --run runs/mine --from drums
+    Example, starting from a model that ships: fauxley train --data my-drums --run runs/mine --from drums
 
-    A run keeps what it was begun with. More --minutes make it go on; the learning rate, which falls until the end, then
-    goes on from the share of the new minutes that is done, which is higher than where it was.
+    A run keeps the settings with which it was begun. More --minutes continue it; the learning rate, which falls until
+    the end, then rises to where it belongs in the longer training.
 
-    For another model, or a certain training, name a preset; 'fauxley train PRESET --help' has a flag for everything:
+    For other models or settings name a preset; 'fauxley train PRESET --help' lists a flag for everything:
 
     {presets}
 
     Args:
         data: Folder of sounds (prepared into a cache), or a dataset made by 'fauxley prepare'.
-        run: Folder for the results: configuration, log, previews, checkpoints. Made, or resumed.
-        minutes: How long to train, pauses not counted; 60 if nothing is said. Of a run that was begun, how long in all.
-        seconds: How long a sound can be, instead of as long as nine of ten of those given, and 4 s at most.
-        sample_rate: Sample rate in Hz, instead of that of most of the sounds.
-        channels: 1 for mono, 2 for stereo, instead of what most of the sounds have.
-        labels: Learn the labels that the sounds have (names of sub-folders, or those in manifest.csv), all equally
-            often, so that each can be asked for.
-        precision: How exactly to compute between the layers; auto takes bfloat16 where it is fast.
-        pitch: Show each sound also at other pitches, up to so many semitones from its own; 0: only as it is, for notes
-            that are to stay in tune. If nothing is said, half a semitone where there are fewer than 2000 one-shots.
-        seed: Decides the initial weights, the order of the sounds, and every random number; 0 if nothing is said.
-        device: Where to compute; auto takes a GPU if there is one.
-        dim: Model size d: 16, on a GPU 32, if nothing is said. Less is faster and learns less.
-        batch_size: Sounds in a step: 16, on a GPU 32, if nothing is said.
-        from_model: Begin from a model instead of random weights: one that ships (see 'fauxley models'), a run or a
-            model folder. Its sizes and sample rate are kept; labels that the sounds have too are known from the start;
-            its licences are passed on.
-        tensorboard: Also write files for TensorBoard; auto does so if it is installed.
-        dry_run: Say what will be done and how far it will get on this machine, and stop.
-        quiet: Show only warnings.
+        run: Folder for the results: configuration, log, previews, checkpoints. A new one is made, an old one resumed.
+        minutes: Training time in all, without pauses; by default 60.
+        seconds: Length of a sound in seconds; by default the length that nine of ten sounds do not exceed, at most 4.
+        sample_rate: Sample rate in Hz; by default that of most of the sounds.
+        channels: 1 for mono, 2 for stereo; by default what most of the sounds have.
+        labels: Learn the labels of the sounds (names of sub-folders, or those in manifest.csv), all equally often, so
+            that sounds can be generated by label.
+        precision: Precision of the signals between layers; auto uses bfloat16 where it is fast.
+        pitch: Show each sound at other pitches, too, up to this many semitones from its own; 0 for notes that must stay
+            in tune. By default half a semitone if there are fewer than 2000 one-shots.
+        seed: Determines the initial weights, the order of the sounds, and every random number; by default 0.
+        device: Device to compute on; auto uses a GPU if there is one.
+        dim: Model size d; by default 16, or 32 on a GPU. A smaller model is faster and learns less.
+        batch_size: Sounds in a step; by default 16, or 32 on a GPU.
+        from_model: Start from a model instead of random weights: one that ships (see 'fauxley models'), a run or a
+            model folder. Its sizes and sample rate are kept, labels that it shares with the sounds are known from the
+            start, and its licences are passed on.
+        tensorboard: Write files for TensorBoard, too; auto does so if it is installed.
+        dry_run: Print what will be done and how far it will get on this machine, and stop.
+        quiet: Print only warnings.
     """
-    board = _check(data, tensorboard)
+    board = _check(data, run, tensorboard)
     begun = Run(run).begun_with()
     wanted = {"dim": dim, "channels": channels}
     source = None
@@ -201,7 +200,7 @@ def _default(
         require_fitting(config.architecture, source.architecture)
     with in_memory(_ADVICE), together(config, device) as (ranks, chosen):
         if ranks.world_size > 1:
-            raise UsageError("several processes cannot go by the clock; name a preset, such as specgan-small")
+            raise UsageError("several processes cannot train by the clock; name a preset, such as specgan-small")
         require_memory("training this", step_cost(config).least_bytes, _ADVICE, chosen)
         if not quiet or dry_run:
             counts = _peek(config, data)
@@ -217,7 +216,7 @@ def _default(
 
 
 def _of_the_model(source: Synthesizer, sample_rate: int | None, channels: int | None) -> tuple[int, int]:
-    """The sample rate and channels of the model that a run begins from.
+    """The sample rate and channels of the model from which a run starts.
 
     Raises:
         UsageError: others are asked for.
@@ -230,10 +229,10 @@ def _of_the_model(source: Synthesizer, sample_rate: int | None, channels: int | 
 
 
 def _begin_from(config: TrainingConfig, source: Synthesizer, name: str, seconds: float | None) -> TrainingConfig:
-    """The configuration for a run that begins from a model, with clips as long as the sounds ask for if that can be.
+    """The configuration for a run that starts from a model, with clips of the length that suits the sounds if possible.
 
     Raises:
-        UsageError: a length is asked for, and the model can have no other than its own.
+        UsageError: a length is asked for, but the model cannot have another length than its own.
     """
     model, planned = source.architecture, config.architecture
     if alike_but_for_length(model, planned):
@@ -246,25 +245,25 @@ def _begin_from(config: TrainingConfig, source: Synthesizer, name: str, seconds:
 
 def _check_wishes(minutes: float | None, seconds: float | None) -> None:
     if minutes is not None and not 0 < minutes < 1e6:
-        raise UsageError(f"--minutes is how long to train, such as 60; got {minutes:g}")
+        raise UsageError(f"--minutes must be a training time, such as 60; got {minutes:g}")
     if seconds is not None and not 0 < seconds < 1e6:
-        raise UsageError(f"--seconds is how long a sound can be, such as 1.5; got {seconds:g}")
+        raise UsageError(f"--seconds must be the length of a sound, such as 1.5; got {seconds:g}")
 
 
 def _as_begun(
     begun: TrainingConfig, run: Path, data: str, minutes: float | None, from_model: Path | None
 ) -> TrainingConfig:
-    """The configuration of a run that goes on, for as long as it was to take or for longer.
+    """The configuration of a run to be resumed, perhaps for a longer time than before.
 
     Raises:
-        UsageError: it is a preset's run, is to end earlier, or was begun from something else.
+        UsageError: the run was begun with a preset or from another model, or would be shortened.
     """
     if from_model is not None and str(from_model) != begun.origin.model:
         was = begun.origin.model or "random weights"
         raise UsageError(f"{run} was begun from {was}, not from {from_model}; leave out --from, or begin another run")
     if begun.preset != NAME:
         raise UsageError(
-            f"{run} was begun with a preset; go on with: "
+            f"{run} was begun with a preset; resume it with: "
             f"fauxley train {begun.preset} --data {quote(data)} --run {quote(str(run))}"
         )
     if minutes is None:
@@ -272,7 +271,7 @@ def _as_begun(
     _check_wishes(minutes, None)
     if minutes < begun.minutes:
         raise UsageError(
-            f"{run} is to be trained for {begun.minutes:g} minutes, which can be raised, not lowered to {minutes:g}; "
+            f"{run} was begun for {begun.minutes:g} minutes, which can be raised, but not lowered to {minutes:g}; "
             "leave out --minutes, or begin a run in another folder"
         )
     return replace(begun, minutes=minutes)
@@ -282,15 +281,16 @@ _Any = TypeVar("_Any")
 
 
 def _changed(value: _Any, **wanted: Any) -> _Any:
-    """A dataclass with those fields changed for which there is a wish."""
+    """A copy of a dataclass with the fields that are not None changed."""
     changed: _Any = replace(cast(Any, value), **{name: wish for name, wish in wanted.items() if wish is not None})
     return changed
 
 
-def _check(data: str, tensorboard: Literal["auto", "on", "off"]) -> bool:
-    """Check what a training needs, make ready for it, and say whether TensorBoard's files are to be written."""
+def _check(data: str, run: Path, tensorboard: Literal["auto", "on", "off"]) -> bool:
+    """Check what a training needs, prepare the process for it, and say whether to write TensorBoard's files."""
     if not data:
         raise UsageError("--data is empty; give a folder of sounds, or a dataset")
+    Run(run).check_place()
     if tensorboard == "on" and not tensorboard_is_installed():
         raise UsageError("TensorBoard is not installed: pip install 'fauxley[tensorboard]'")
     keep_freed_memory()
@@ -305,7 +305,7 @@ train: dict[str, Callable[..., None]] = {
     "": _default,
     **{name: _command(text, config) for name, (text, config) in PRESETS.items()},
 }
-"""By the name of a preset; "" is what is done without one."""
+"""The sub-commands by the name of their preset; "" is the command without a preset."""
 
 
 def _say_what_is_next(run: Path, finished: bool, config: TrainingConfig) -> None:
@@ -326,7 +326,7 @@ def train_run(
     recorder: Recorder | None = None,
     source: Synthesizer | None = None,
 ) -> bool:
-    """Begin or resume a run and train it to its end; False if a signal stopped it before."""
+    """Begin or resume a run, and train it to its end; return False if a signal stopped it before."""
     with ranks.in_turn():
         dataset = open_data(config, data)
     run = Run(path)
@@ -346,7 +346,7 @@ def train_run(
             reporter.say(on_labels)
         assess = None
         if config.evaluate_every and ranks.leads:
-            from fauxley.cli.shared.judging import assessor  # only for those who ask
+            from fauxley.cli.shared.judging import assessor  # slow to import, and seldom needed
 
             assess = assessor(
                 path, dataset, config.architecture.clip_length, config.evaluate_count, device, reporter.say
@@ -367,7 +367,7 @@ def train_run(
 
 
 def _settle(config: TrainingConfig, run: Run, device: torch.device, ranks: Ranks) -> tuple[TrainingConfig, str]:
-    """The configuration with its precision settled: as the run was begun, or else as rank 0 finds it; and a warning."""
+    """The configuration with its precision chosen, by the run or else by rank 0; and a warning, or ""."""
     config = run.settle(config)
     if config.precision != "auto":
         return config.settle(device)
@@ -377,22 +377,22 @@ def _settle(config: TrainingConfig, run: Run, device: torch.device, ranks: Ranks
 
 
 def settle_labels(config: TrainingConfig, counts: Mapping[str, int], run: Run) -> tuple[TrainingConfig, str]:
-    """The configuration with the labels that are learnt (of the data, or as the run was begun), and a line on them."""
+    """The configuration with the labels to learn, which are the run's or else the data's; and a line about them."""
     begun = run.labels()
     settled, words = with_labels(config, counts, begun)
     known = sorted(set(counts) - {""})
     if begun is None and not words and len(known) > 1 and not config.data.labels:
-        words = f"the data has {len(known)} labels, which are not learnt; --labels learns them"
+        words = f"the data has {len(known)} labels, which are not learned; --labels learns them"
     elif begun is None and settled.architecture.known_labels:
         words += "; --no-labels learns none"
     return settled, words
 
 
 def open_data(config: TrainingConfig, data: Path | str) -> Dataset:
-    """The dataset at `data`, or the one prepared from the sounds there, checked to suit the model.
+    """Open the dataset at `data`, or prepare one from the sounds there, and check that it suits the model.
 
     Raises:
-        UsageError: the dataset has another number of channels.
+        UsageError: the dataset does not suit the model.
     """
     model = config.architecture
     settings = PackSettings(
@@ -407,11 +407,11 @@ def open_data(config: TrainingConfig, data: Path | str) -> Dataset:
     if dataset.channels != model.channels:
         raise UsageError(
             f"{dataset.name} has {dataset.channels} channel(s) and the model {model.channels}; "
-            f"give --channels {dataset.channels}, or prepare the sounds anew"
+            f"give --channels {dataset.channels}, or prepare the sounds again"
         )
     if config.data.slicing == "onsets" and dataset.info.slicing.mode != "onsets":
         raise UsageError(
-            f"{dataset.name} was not cut at its onsets; prepare the sounds anew with --slicing onsets, "
+            f"{dataset.name} was not cut at its onsets; prepare the sounds again with --slicing onsets, "
             "or give their folder"
         )
     if config.data.balance_labels and not dataset.labels:
@@ -422,7 +422,7 @@ def open_data(config: TrainingConfig, data: Path | str) -> Dataset:
 
 
 def _peek(config: TrainingConfig, data: Path | str) -> dict[str, int]:
-    """How many clips of each label are in a dataset, or files in a folder that is yet to be prepared."""
+    """The number of clips of each label in a dataset, or of files in a folder that is not prepared yet."""
     if is_dataset(data):
         dataset = Dataset.open(data)
         return dataset.label_counts(slicing_for(config, dataset))

@@ -1,10 +1,10 @@
-"""`fauxley train-classifier`: teaches the judge of the inception score the labels of a dataset."""
+"""`fauxley train-classifier`: trains a classifier on labelled sounds, for the inception score and other figures."""
 
 import shutil
 from pathlib import Path
 from typing import Annotated
 
-from fauxley.cli.shared.options import Flat, Switch
+from fauxley.cli.shared.options import Flat, Switch, check_there
 from fauxley.dataset.dataset import Dataset
 from fauxley.dataset.packing import open_or_prepare
 from fauxley.errors import FauxleyError, UsageError, printable
@@ -27,44 +27,47 @@ def train_classifier(
     force: Switch = False,
     quiet: Switch = False,
 ) -> None:
-    """Train a classifier on labelled sounds, by which 'fauxley evaluate' judges generated ones.
+    """Train a classifier on labelled sounds, with which 'fauxley evaluate' judges generated ones.
 
-    A classifier of the same data, recipe and test data is never trained twice: it is kept in a cache, where
-    'fauxley evaluate' finds it by the data alone.
+    The classifier is kept in a cache, where 'fauxley evaluate' finds it by the data. It is not trained again for the
+    same data, settings and test data.
 
     Example: fauxley train-classifier --data words.dataset --test held-out.dataset --out words.classifier
 
     Args:
         data: Labelled sounds: a dataset, or a folder of sounds.
         out: Folder for a copy of the classifier; it is in the cache in any case.
-        test: Labelled sounds to measure the accuracy on, best of other speakers or sources. Without it, a share of the
-            data is held out.
+        test: Labelled sounds on which to measure the accuracy, ideally of other speakers or sources; by default a share
+            of the data is held out.
         recipe: How to train.
-        device: Where to compute; auto takes a GPU if there is one.
+        device: Device to compute on; auto uses a GPU if there is one.
         force: Accept a classifier that is hardly better than guessing.
-        quiet: Say nothing.
+        quiet: Print nothing.
     """
     if out is not None:
         check_folder_place(out)
     if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} has something in it; choose another --out")
+    for path in (data, test):
+        if path is not None:
+            check_there(path)
     dataset, asked = open_or_prepare(data), open_or_prepare(test) if test else None
     path = cached_path(dataset, recipe, asked)
     trained = None
     try:
         classifier = Classifier.load(path)
-    except FauxleyError:  # not there, or not usable: made anew
+    except FauxleyError:  # missing or unusable
         writable_folder("classifiers")
         classifier = trained = _train(dataset, recipe, asked, device, quiet)
         shutil.rmtree(path, ignore_errors=True)
         trained.save(path)
     if not quiet:
-        print(describe(classifier) + ("" if trained else "\n(from the cache: trained before on this very data)"))
+        print(describe(classifier) + ("" if trained else "\n(from the cache: trained before on the same data)"))
     measured = classifier.judgement.accuracy
     if measured < SENSIBLE_ACCURACY and not force:
         raise FauxleyError(
-            f"an accuracy of {measured:.2f} is too low to judge by ({SENSIBLE_ACCURACY} at least): give more data or "
-            "more --epochs, or take it as it is with --force"
+            f"an accuracy of {measured:.2f} is too low to judge by (at least {SENSIBLE_ACCURACY}): give more data or "
+            "more --epochs, or accept it with --force"
         )
     if out is not None:
         classifier.save(out)
@@ -73,7 +76,7 @@ def train_classifier(
 
 
 def describe(classifier: Classifier) -> str:
-    """What a classifier is worth: accuracy, calibration, confusion matrix."""
+    """The quality of a classifier, in words: accuracy, calibration, confusion matrix."""
     judgement, labels = classifier.judgement, [printable(label)[:12] for label in classifier.labels]
     width = max(4, *map(len, labels))
     asked = f"{judgement.num_clips} held-out clips ({judgement.held_out})"

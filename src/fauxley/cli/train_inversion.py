@@ -1,4 +1,4 @@
-"""`fauxley train-inversion`: a SpecGAN whose phases are found by a network."""
+"""`fauxley train-inversion`: gives a SpecGAN a network that estimates phases."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -38,35 +38,34 @@ def train_inversion(
     device: Device = "auto",
     quiet: Switch = False,
 ) -> None:
-    """Give a SpecGAN a network that finds the phases of its spectrograms, instead of Griffin-Lim alone.
+    """Give a SpecGAN a network that estimates the phases of its spectrograms, instead of Griffin-Lim alone.
 
-    The network learns from real sounds, not from the model: one suits every model of the same kind of sound with the
-    same window, hop and sample rate. Ctrl-C stops early and keeps what was learnt; --from goes on from there.
+    The network is trained on real sounds, not on the model's, so one network serves all models of the same kind of
+    sound with the same window, hop and sample rate. Ctrl-C stops early and keeps what was learned; --from continues.
 
     Example: fauxley train-inversion runs/mine --data my-sounds --out models/mine
 
     Example, for another model of these sounds: fauxley train-inversion runs/next --from models/mine --out models/next
 
     Args:
-        model: A run folder (its newest checkpoint) or a model folder of a SpecGAN; stays as it is.
-        out: Folder of the new model, to be made.
-        data: Folder of sounds, or a dataset made by 'fauxley prepare', to learn from.
-        other: A model whose network to begin with; without --data it is taken over as it is.
-        dim: Channels of the new network; by default 96.
+        model: A run folder (its newest checkpoint) or a model folder of a SpecGAN; it stays as it is.
+        out: New folder for the new model.
+        data: Folder of sounds, or a dataset made by 'fauxley prepare', to train on.
+        other: Model whose network to start from; without --data it is taken over as it is.
+        dim: Channels of a new network; by default 96.
         layers: Layers of a new network; by default 4.
-        iterations: How many iterations of accelerated Griffin-Lim follow the network; by default 4, or as in
-            the model of --from.
+        iterations: Iterations of fast Griffin-Lim after the network; by default 4, or as in the model of --from.
         training: How the network is trained.
-        device: Where to compute; auto takes a GPU if there is one.
-        quiet: Say nothing.
+        device: Device to compute on; auto uses a GPU if there is one.
+        quiet: Print nothing.
     """
     check_folder_place(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} exists already; choose another --out")
     if data is None and other is None:
-        raise UsageError("give --data, sounds to learn from, or --from, a model whose network to take over")
+        raise UsageError("give --data, sounds to train on, or --from, a model whose network to take over")
     if other is not None and (dim is not None or layers is not None):
-        raise UsageError("--dim and --layers are for a new network; that of --from has its sizes already")
+        raise UsageError("--dim and --layers are for a new network; that of --from keeps its sizes")
     where = choose_device(device)
     sizes = {"dim": dim, "layers": layers, "iterations": iterations}
     given = {f"inversion_{name}": size for name, size in sizes.items() if size is not None}
@@ -97,20 +96,20 @@ def train_inversion(
         return
     if data is not None:
         print(f"{'finished' if steps == training.steps else 'stopped, saved'} at step {steps}: {out}")
-        print(f"distance to sounds held out: {after:.3f}; before, with the model as it was: {before:.3f}")
+        print(f"distance to held-out sounds: {after:.3f}; with the model as it was: {before:.3f}")
     print(f"make sounds:  fauxley generate {out} --out new-sounds --count 20")
 
 
 def _load(path: Path) -> tuple[Synthesizer, SpecGAN, LogSpectrogram]:
-    """A model that has phases to find, and its parts.
+    """Open a model of spectrograms, and return it with its parts.
 
     Raises:
-        UsageError: it has none.
+        UsageError: it is another kind of model.
     """
     synthesizer = Synthesizer.from_pretrained(path)
     architecture, representation = synthesizer.architecture, synthesizer.representation
     if not isinstance(architecture, SpecGAN) or not isinstance(representation, LogSpectrogram):
-        raise UsageError(f"{path} is a {type(architecture).__name__}, which makes samples: it has no phases to find")
+        raise UsageError(f"{path} is a {type(architecture).__name__}, which makes samples and needs no phases")
     return synthesizer, architecture, representation
 
 
@@ -120,7 +119,7 @@ def _take_over(
     """The architecture with the sizes of another model's network, that network, and its licence.
 
     Raises:
-        UsageError: the other model has none, or other spectrograms.
+        UsageError: the other model has no network, or other spectrograms.
     """
     other, theirs, representation = _load(path)
     if representation.inversion is None:
@@ -147,18 +146,18 @@ def _open(data: Path, architecture: SpecGAN, sample_rate: int) -> Dataset:
     )
     dataset = open_or_prepare(data, settings)
     if dataset.sample_rate != sample_rate:
-        raise UsageError(f"{data} has {dataset.sample_rate} Hz and the model {sample_rate}; prepare the sounds anew")
+        raise UsageError(f"{data} has {dataset.sample_rate} Hz and the model {sample_rate}; prepare the sounds again")
     return dataset
 
 
 def _train(trainer: InversionTrainer, quiet: bool) -> int:
-    """Train, with the loss beside the progress."""
+    """Train, and show the loss with the progress."""
     held_out = ""
     with Stages(quiet) as stages:
 
         def report(step: int, loss: float, checked: float | None) -> None:
             nonlocal held_out
-            held_out = held_out if checked is None else f", {checked:.3f} on sounds held out"
+            held_out = held_out if checked is None else f", {checked:.3f} on held-out sounds"
             stages.reach(step, trainer.training.steps, f"training, distance {loss:.3f}{held_out} (falling is good)")
 
         stages.begin("training", trainer.training.steps)
@@ -166,5 +165,5 @@ def _train(trainer: InversionTrainer, quiet: bool) -> int:
 
 
 def _joined(licences: list[str]) -> str:
-    """The distinct licences of all that went in."""
+    """The distinct licences in several lists, joined."""
     return "; ".join(sorted({part for licence in licences for part in licence.split("; ") if part}))

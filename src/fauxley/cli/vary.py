@@ -1,4 +1,4 @@
-"""`fauxley vary`: sounds around one of the model's own, or around a real one."""
+"""`fauxley vary`: makes variations of a model's sound, or of a recording."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import tyro
 
 from fauxley.cli.shared.options import Flat, Model
-from fauxley.cli.shared.places import places, read_knobs, say_nearness, teller
+from fauxley.cli.shared.places import check_place, places, read_knobs, say_nearness, teller
 from fauxley.errors import UsageError, printable
 from fauxley.machine import Device, choose_device, importing, keep_freed_memory
 from fauxley.rendering.output import Output
@@ -25,35 +25,37 @@ def vary(
     device: Device = "auto",
     output: Annotated[Output, Flat] = Output(),  # noqa: B008 - frozen
 ) -> None:
-    """Make variations of a sound: of a seed of the model, or of a recording, by way of the model's nearest sound.
+    """Make variations of a sound of the model, or of a recording, for which the model's nearest sound is sought.
 
-    OUT gets, for a recording, the part of it that was compared (original), the nearest sound that the model makes
-    (resynthesis), and the variations. How near it came is said in words. All are equally loud, to be played in turn.
+    For a recording, OUT contains the part of it that was compared (original), the model's nearest sound (resynthesis),
+    and the variations, and a message says how near the two are. All are equally loud, so that they can be played in
+    turn.
 
     Example: fauxley vary runs/mine 7 --out around-7
 
     Example: fauxley vary runs/mine my-snare.wav --out like-my-snare --count 16 --radius 0.2 --clean
 
-    Example, brighter and shorter ones: fauxley vary runs/mine 7 --out bright --knob brighter=0.5 longer=-0.5
+    Example, brighter and shorter variations: fauxley vary runs/mine 7 --out bright --knob brighter=0.5 longer=-0.5
 
     Args:
-        model: A run folder (its best checkpoint if one is recorded, else its newest) or a model folder.
-        sound: A seed, such as 7; or a file: a recording, or a .npy file with one latent.
+        model: A run folder (its best checkpoint if one is recorded, otherwise its newest) or a model folder.
+        sound: A seed such as 7, a recording, or a .npy file with one latent.
         out: Folder for the sounds, their latents.npy and sheet.png.
-        count: How many variations to make.
+        count: Number of variations.
         radius: How different they are: 0 all the same, 0.1 takes of one sound, 0.3 relatives, 1 any sounds.
-        seed: Of the variations; another seed gives others.
-        label: For a model that has learnt labels: which to make, or a mixture such as kick=0.7,snare=0.3. Without it, a
-            seed has the label that 'fauxley generate' gives it, and for a recording labels are found, too.
-        knob: Knobs to turn before, as in brighter=0.5, from -1 to 1; 'fauxley knobs MODEL' tells which there are.
-        equal_loudness: Bring all to one loudness.
-        device: Where to compute; auto takes a GPU if there is one.
+        seed: Seed of the variations; another seed gives others.
+        label: For a model with labels: a label, or a mixture such as kick=0.7,snare=0.3. By default a seed has the
+            label that 'fauxley generate' gives it, and for a recording the labels are found by the search.
+        knob: Knobs to turn first, as in brighter=0.5, from -1 to 1; 'fauxley knobs MODEL' lists them.
+        equal_loudness: Make all sounds equally loud.
+        device: Device to compute on; auto uses a GPU if there is one.
         output: How the files are written.
     """
     if count < 1:
         raise UsageError(f"--count must be at least 1; got {count}")
     if seed < 0 or not 0 <= radius <= 1:
-        raise UsageError(f"--seed must not be negative, --radius be from 0 to 1; got {seed} and {radius:g}")
+        raise UsageError(f"--seed must not be negative, and --radius from 0 to 1; got {seed} and {radius:g}")
+    check_place(sound)
     positions = read_knobs(knob)
     keep_freed_memory()
     with importing():

@@ -1,1 +1,1 @@
-"""Judging sounds: clips, their features, the metrics, and how a model's figures are put together."""
+"""Judging sounds: sources of clips, their features, metrics, and the evaluation of models."""

@@ -1,13 +1,13 @@
-"""Sources of clips that are judged, by figures or by listeners: a dataset, a model, a folder of sound files.
+"""Sources of clips to be judged, by figures or by listeners: a dataset, a model, or a folder of sound files.
 
-A source is a fixed, ordered set of clips. Its order is random but a function of the seed, because the inception score
-looks at consecutive groups. There are two ways to get at clips:
+A source is a fixed, ordered set of clips. Its order is random but determined by the seed, because the inception score
+looks at consecutive groups. Clips can be read in two ways:
 
-- `read`, for figures: mono, of the source's sample rate and length. What a model makes is rounded to 16 bits as its
-  files are, so that a model and a folder of its sounds get the same figures.
-- `originals`, for listeners: each clip with the channels, rate and length that it has, its label and its origin.
+- `read`, for figures: mono, at the source's sample rate and length. A model's sounds are rounded to 16 bits like its
+  files, so that a model and a folder of its sounds get the same figures.
+- `originals`, for listeners: each clip with its own channels, rate and length, its label and its origin.
 
-Another process, on another machine that sees the same files, can read clips by what `portable_reader` returns.
+Another process, on any machine that sees the same files, can read clips by the function that `portable_reader` returns.
 
 Letters: N clips, C channels, T samples.
 """
@@ -39,11 +39,11 @@ from fauxley.sounds.finding import find_audio
 from fauxley.sounds.reading import AudioFileError, Float, probe, read_audio
 from fauxley.sounds.writing import quantise
 
-_LARGEST_PEAK = 100.0  # times full scale: 40 dB too loud is a mistake of units, not a sound
+_LARGEST_PEAK = 100.0  # times full scale: sounds 40 dB too loud are a mistake of units
 _LARGEST_SIDECAR = 1 << 20  # bytes
 _NAMED = 5  # files in a warning
-_LOOKED_INTO = 20  # sidecars that tell how a folder's sounds were chosen
-_PROBED = 100  # files that tell how long the sounds of a folder are
+_LOOKED_INTO = 20  # sidecars read to find out how a folder's sounds were chosen
+_PROBED = 100  # files opened to find out how long a folder's sounds are
 _MADE_AT_ONCE = 32  # clips of a model
 
 Audio = NDArray[np.float32]
@@ -51,7 +51,7 @@ Reader = Callable[[], Audio]
 
 
 class OriginalClip(NamedTuple):
-    """A clip (C, T) as its source has it, its rate in Hz, the label it is meant to have ("" if unknown), its origin."""
+    """A clip (C, T) as its source has it, its rate in Hz, its intended label ("" if unknown), and its origin."""
 
     audio: Float
     sample_rate: int
@@ -63,13 +63,13 @@ class ClipSource(ABC):
     """A fixed, ordered set of clips.
 
     Attributes:
-        title: name of the source for people.
-        sample_rate: sample rate in Hz.
+        title: the source's name for people.
+        sample_rate: in Hz.
         clip_length: T.
         channels: C of the originals.
-        labels: names of the labels that occur in it; empty if it has none.
-        path: its file or folder, if that is known.
-        passed_over: files that are not used, with the reason.
+        labels: the labels that occur in the source; empty if it has none.
+        path: its file or folder, if known.
+        passed_over: the files that are not used, each with the reason.
     """
 
     title: str
@@ -82,7 +82,7 @@ class ClipSource(ABC):
 
     @property
     def chosen(self) -> str:
-        """How its clips were chosen from more that a model made, in words; "" if they were not."""
+        """How the clips were chosen from more that a model made, in words; "" if they were not chosen."""
         return ""
 
     @abstractmethod
@@ -91,14 +91,14 @@ class ClipSource(ABC):
 
     @abstractmethod
     def read(self, indices: Sequence[int]) -> Audio:
-        """The clips of those indices, (N, T) in [-1, 1], channels mixed by mean."""
+        """Read clips by index: (N, T) in [-1, 1], channels averaged."""
 
     @abstractmethod
     def name(self, index: int) -> str:
         """The name of a clip: its file or its seed."""
 
     def label(self, index: int) -> str:
-        """The label that a clip is meant to have: what it is, or what was asked for; "" if that is unknown."""
+        """The label that a clip has, or that a model was asked for; "" if it is unknown."""
         return ""
 
     def originals(self) -> Iterator[OriginalClip]:
@@ -107,18 +107,19 @@ class ClipSource(ABC):
             yield OriginalClip(self.read([index]), self.sample_rate, self.label(index), self.name(index))
 
     def portable_reader(self, indices: Sequence[int]) -> Reader:
-        """A function that reads the same clips in another process; it holds names, not sounds, so little is sent."""
+        """A function that reads the same clips in another process. It holds names, not sounds, so it is small."""
         return partial(self.read, indices)
 
 
 class DatasetClips(ClipSource):
-    """`count` clips of a dataset (None: all), drawn without repetition.
+    """Clips of a dataset, drawn without repetition.
 
     Args:
-        clip_length: samples that clips are cut to; None: as the dataset was prepared.
+        count: the number of clips; None for all.
+        clip_length: samples in a clip; None for the dataset's own.
 
     Attributes:
-        label_numbers: index of each clip's label in `labels`, (N,); -1 where it has none.
+        label_numbers: index of each clip's label in `labels`, or -1, (N,).
     """
 
     def __init__(
@@ -134,7 +135,7 @@ class DatasetClips(ClipSource):
         self.labels = dataset.labels
         self.dataset = dataset
         clips = dataset.clips(slicing)
-        # Where clips begin anywhere in a file, they begin at a place drawn once.
+        # If clips may begin anywhere in a file, a place is drawn once for each.
         rng = np.random.default_rng([seed, 1])
         clips = slicing.starts(clips, [entry.num_samples for entry in dataset.entries], rng.random(len(clips.file)))
         order = rng.permutation(len(clips.file))[:count]
@@ -174,10 +175,10 @@ class DatasetClips(ClipSource):
 
 
 class ModelClips(ClipSource):
-    """Sounds of a model, of the seeds from `seed` on; a conditional one is asked for all its labels in turn.
+    """Sounds of a model, of the seeds from `seed` on; a conditional model takes all its labels in turn.
 
     Args:
-        path: folder in which other processes find the model; None: the model itself is sent to them.
+        path: a folder in which other processes find the model; None: the model itself is sent to them.
     """
 
     def __init__(
@@ -227,7 +228,7 @@ class ModelClips(ClipSource):
 
 
 class _Files(ClipSource):
-    """Files of a folder, decoded when they are asked for."""
+    """Files of a folder, decoded when they are needed."""
 
     path: Path
 
@@ -238,7 +239,7 @@ class _Files(ClipSource):
         reason_against: Callable[[Path], str],
         progress: Callable[[int], None],
     ) -> None:
-        """Take the first `count` files that nothing speaks against."""
+        """Take the first `count` files against which there is no reason."""
         self._files: list[Path] = []
         self.passed_over: list[str] = []
         for file in ordered:
@@ -265,18 +266,18 @@ class _Files(ClipSource):
 
 
 class FolderClips(_Files):
-    """The sounds of a folder that all have one sample rate, from their beginning, in an order drawn by `seed`.
+    """The sounds of a folder, from their beginning, in an order drawn by `seed`; all must have one sample rate.
 
-    Files that cannot be read or hold NaN, infinity or values beyond 100 times full scale are passed over with a
+    Files that cannot be read, or that hold NaN, infinity or values beyond 100 times full scale, are skipped with a
     warning that names them, and are listed in `passed_over`.
 
     Args:
-        count: clips at most.
-        progress: called with 1 after each file that was looked into.
+        count: the most clips to take.
+        progress: called with 1 after each file that was examined.
 
     Raises:
-        FauxleyError: there are none that can be read.
-        UsageError: they have another sample rate.
+        FauxleyError: none of the files can be read.
+        UsageError: the files have another sample rate.
     """
 
     def __init__(
@@ -303,7 +304,7 @@ class FolderClips(_Files):
             raise FauxleyError(f"{none} in {printable(folder)}; give a model, a dataset or a folder of sounds")
 
     def label(self, index: int) -> str:
-        """What its sidecar says it was asked for, or else the name of its sub-folder."""
+        """The label in the sound's sidecar, or otherwise the name of its sub-folder."""
         file = self._files[index]
         label = _facts(file).get("label")
         return label if isinstance(label, str) and label else (file.relative_to(self.path).parts[:-1] or ("",))[0]
@@ -316,10 +317,10 @@ class FolderClips(_Files):
         files = "1 file is" if len(self.passed_over) == 1 else f"{len(self.passed_over)} files are"
         more = len(self.passed_over) - _NAMED
         named = "; ".join(self.passed_over[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
-        return f"{printable(self.path)}: {files} passed over: {named}"
+        return f"{printable(self.path)}: {files} skipped: {named}"
 
     def _reason_against(self, path: Path) -> str:
-        """The reason why a file cannot be judged; "" if it can."""
+        """Why a file cannot be judged; "" if it can."""
         try:
             rate = probe(path).sample_rate
         except AudioFileError:
@@ -341,16 +342,16 @@ class FolderClips(_Files):
 
 
 class MixedFolderClips(_Files):
-    """The sounds of a folder, each of its own rate, channels and length, with the label that the folder gives it.
+    """The sounds of a folder, each at its own rate, channels and length, with its label in the folder.
 
-    Files that cannot be decoded are passed over and listed in `passed_over`. As the source's own rate and channels
-    count those of the first file, as its length that of the longest among the first hundred.
+    Files that cannot be decoded are skipped and listed in `passed_over`. The source's rate and channels are those of
+    the first file, its length is that of the longest among the first hundred.
 
     Args:
-        count: clips at most.
+        count: the most clips to take.
 
     Raises:
-        FauxleyError: no file can be used.
+        FauxleyError: none of the files can be used.
     """
 
     def __init__(self, folder: Path, title: str, count: int, seed: int = 0) -> None:
@@ -380,17 +381,17 @@ class MixedFolderClips(_Files):
 
 
 def open_clips(path: Path, count: int, seed: int = 0) -> ClipSource:
-    """At most `count` clips of a dataset, of a model or run, or of a folder of sound files, whichever `path` is.
+    """Open at most `count` clips of a dataset, a model or run, or a folder of sound files, whichever `path` is.
 
     Raises:
-        FauxleyError: it is none of them, or damaged.
+        FauxleyError: it is none of these, or damaged.
     """
     title = printable(path.name)
     source: ClipSource
     if (path / INFO_FILE).is_file():
         source = DatasetClips(Dataset.open(path), title, count, seed)
     elif names_model(path) or (path / "config.json").is_file() or (path / "checkpoints").is_dir():
-        # The clips of a model have consecutive seeds, of which two draws must share none.
+        # A model's clips have consecutive seeds; sets drawn with different seeds must not share any.
         source = ModelClips(Synthesizer.from_pretrained(path), title, count, seed << 20)
     else:
         source = MixedFolderClips(path, title, count, seed)
@@ -399,7 +400,7 @@ def open_clips(path: Path, count: int, seed: int = 0) -> ClipSource:
 
 
 def _facts(file: Path) -> dict[str, Any]:
-    """What 'fauxley generate' has written beside a sound; nothing where there is no sidecar that can be read."""
+    """The content of a sound's sidecar, written by 'fauxley generate'; empty if there is none that can be read."""
     sidecar = file.with_suffix(".json")
     if not sidecar.is_file():
         return {}
@@ -411,7 +412,7 @@ def _facts(file: Path) -> dict[str, Any]:
 
 
 def _how_chosen(facts: Mapping[str, Any]) -> str:
-    """How a sound was chosen from others, or its latent from all, in words; "" if it was not."""
+    """How a sound or its latent was chosen from others, in words; "" if it was not."""
     said = {name: facts[name] for name in ("keep", "pick", "from", "truncation", "knobs") if name in facts}
     return ", ".join(f"{name} {str(value)[:100]}" for name, value in said.items())
 
@@ -421,7 +422,7 @@ def _cut(dataset: Dataset, clips: Clips, clip_length: int) -> Audio:
 
 
 def _generate(synthesizer: Synthesizer, title: str, seeds: Sequence[int]) -> Audio:
-    """Clips of those seeds, (N, C, T)."""
+    """Generate the clips of these seeds: (N, C, T)."""
     labels = [synthesizer.labels[seed % len(synthesizer.labels)] for seed in seeds] if synthesizer.labels else None
     latents = synthesizer.latents(seeds)
     audio = synthesizer.generate(latents=latents, labels=labels, batch_size=max(1, len(seeds)))
@@ -431,7 +432,7 @@ def _generate(synthesizer: Synthesizer, title: str, seeds: Sequence[int]) -> Aud
 
 
 def _generate_mono(synthesizer: Synthesizer, title: str, seeds: Sequence[int]) -> Audio:
-    """The same, rounded to 16 bits and mixed, (N, T)."""
+    """Generate clips, rounded to 16 bits and averaged over channels: (N, T)."""
     audio = _generate(synthesizer, title, seeds).astype(np.float64)
     return np.asarray(quantise(audio).mean(1) / 32768, np.float32)
 

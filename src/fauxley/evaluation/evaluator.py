@@ -1,9 +1,9 @@
-"""Judges sets of clips under one protocol, beside real clips under the same.
+"""Evaluates sets of clips under one protocol, together with real clips under the same protocol.
 
-The real side is looked at once, before the first; then any number of models, checkpoints or folders can be judged
-against it. The protocol is part of the result: figures of different protocols do not compare.
+The real side is measured once; then any number of models, checkpoints or folders can be judged against it. The protocol
+is part of the result, because figures of different protocols cannot be compared.
 
-Letters: N clips, D dimensions, K labels, Q clips whose neighbours are looked for.
+Letters: N clips, D dimensions, K labels, Q clips whose neighbours are sought.
 """
 
 import time
@@ -49,8 +49,8 @@ from fauxley.evaluation.scoring import (
 
 Array = NDArray[Any]
 
-_SEARCHED = ("neighbours", "copies")  # for so many clips as the protocol says
-_ALIGNED = ("fingerprints", "waveforms")  # for all clips
+_SEARCHED = ("neighbours", "copies")  # features kept for as many clips as the protocol says
+_ALIGNED = ("fingerprints", "waveforms")  # features kept for all clips
 
 
 class Judged(NamedTuple):
@@ -61,23 +61,23 @@ class Judged(NamedTuple):
 
 
 class Evaluator:
-    """Judges sets of clips against a dataset.
+    """Evaluates sets of clips against a dataset.
 
     Args:
-        train: the clips that models learnt from.
-        test: real clips that they did not learn from. Without, the memorisation check compares with how close
-            training clips are to one another.
-        classifier: None leaves out all that needs labels.
-        embeddings: further extractors by name, which is that of their features.
+        train: the clips that models were trained on.
+        test: real clips that they were not trained on. Without them, the check of memorisation compares with the
+            distances between training clips.
+        classifier: None leaves out all figures that need labels.
+        embeddings: further extractors, by the name of their features.
         quality: a network that rates how good clips sound.
         protocol: settings that the figures depend on.
-        device: device that features are computed on.
+        device: to compute features on.
         progress: is told how far the work has come.
-        clip_length: samples that real clips are cut to; None: as the data was prepared.
+        clip_length: samples to which real clips are cut; None for the data's own.
         n_jobs: processes that read or make clips and compute their features; see `features.extract`.
 
     Raises:
-        FauxleyError: too few real clips, or test data that does not match.
+        FauxleyError: there are too few real clips, or test data does not match the training data.
     """
 
     def __init__(
@@ -122,25 +122,25 @@ class Evaluator:
 
     @property
     def real(self) -> list[Evaluation]:
-        """Figures of the training data, and of the held-out clips if there are any; measured when first asked for."""
+        """Figures of the training data, and of held-out clips if there are any; measured when first needed."""
         if not self._real:
             self._judge_real()
         return self._real
 
     def check(self, source: ClipSource) -> None:
-        """Check that clips can be judged here.
+        """Check that a set of clips can be judged here.
 
         Raises:
-            FauxleyError: another sample rate or clip length, or too few clips.
+            FauxleyError: it has another sample rate or clip length, or too few clips.
         """
         if source.sample_rate != self.train.sample_rate or source.clip_length != self.train.clip_length:
             raise FauxleyError(
-                f"{source.title} has clips of {source.clip_length} samples at {source.sample_rate} Hz, and the data "
-                f"of {self.train.clip_length} at {self.train.sample_rate} Hz; prepare the data with "
+                f"{source.title} has clips of {source.clip_length} samples at {source.sample_rate} Hz, but the data "
+                f"has clips of {self.train.clip_length} at {self.train.sample_rate} Hz; prepare the data with "
                 f"clip_length {source.clip_length} and sample_rate {source.sample_rate}"
             )
         if len(source) < LEAST_CLIPS:
-            raise FauxleyError(f"{source.title}: {len(source)} of at least {LEAST_CLIPS} clips are there; give more")
+            raise FauxleyError(f"{source.title} has {len(source)} clips; at least {LEAST_CLIPS} are needed")
 
     def evaluate(self, source: ClipSource) -> Evaluation:
         """All figures of a set of clips.
@@ -149,7 +149,7 @@ class Evaluator:
             FauxleyError: see `check`.
         """
         self.check(source)
-        _ = self.real  # has to be there
+        _ = self.real  # measure it first
         return self._evaluate(source)[0]
 
     def _evaluate(self, source: ClipSource) -> tuple[Evaluation, dict[str, Array]]:
@@ -177,7 +177,7 @@ class Evaluator:
         return figures, features
 
     def _judge_real(self) -> None:
-        """The rows of real clips: the training data by itself, and the held-out clips as any others."""
+        """Measure the rows of real clips: the training data by itself, and held-out clips like any others."""
         train = Evaluation(self.train.title, self.count)
         everything = self._features(self.train, train)
         self._searched = {name: everything[name] for name in (*_SEARCHED, *_ALIGNED)}
@@ -212,7 +212,7 @@ class Evaluator:
             self._real_probabilities = features.get("probabilities", self._real_probabilities)
 
     def _score_asked(self, figures: Evaluation, source: ClipSource, features: Mapping[str, Array]) -> None:
-        """Figures of each label, of clips that are meant to have one."""
+        """Measure the figures of each label, for clips with labels."""
         names = self.train.labels
         asked = self._asked(source, names)
         if not (asked >= 0).any():
@@ -228,12 +228,12 @@ class Evaluator:
         score_each_label(figures, names, (features[first], asked), training, self.protocol.seed, scale)
 
     def _asked(self, source: ClipSource, names: Sequence[str]) -> Array:
-        """The place among `names` of the label that each clip is meant to have, (N,); -1 where it is none of them."""
+        """The index in `names` of each clip's label, or -1: (N,)."""
         places = {name: place for place, name in enumerate(names)}
         return np.array([places.get(source.label(index), -1) for index in range(len(source))], np.int64)
 
     def _accuracy_on(self, labels: Array) -> float:
-        """The classifier's agreement on real clips of these labels, (K,) bool: held-out ones where there are any."""
+        """The classifier's agreement on real clips of these labels (K,) bool; held-out ones if there are any."""
         assert self.classifier is not None
         held_out = [one.confusion for one in self._real[1:] if one.confusion is not None]
         own = np.array(self.classifier.judgement.confusion)
@@ -242,7 +242,7 @@ class Evaluator:
     def _score_copies(
         self, figures: Evaluation, source: ClipSource, features: Mapping[str, Array], *, own: bool
     ) -> None:
-        """Look for copies among all clips whose features are given, and name them."""
+        """Search all clips with these features for copies, and name them."""
         count, most = len(features["fingerprints"]), self.protocol.neighbours
         with self._timed(figures, "copies", count + min(count, most)):
             found = score_copies(
@@ -269,17 +269,17 @@ class Evaluator:
     @property
     def bandwidths(self) -> dict[str, float]:
         """KAD's bandwidth in each embedding: the median distance between training clips."""
-        _ = self.real  # has to be there
+        _ = self.real  # measure it first
         return {name: yardsticks.bandwidth for name, yardsticks in self._yardsticks.items()}
 
     @property
     def baseline_distances(self) -> Array:
-        """Distances of real clips to the training data, with which those of generated clips are compared, (M,)."""
+        """Distances of real clips to the training data, with which those of generated clips are compared: (M,)."""
         assert self._baseline.nearest is not None
         return self._baseline.nearest.distances
 
     def _features(self, source: ClipSource, figures: Evaluation) -> dict[str, Array]:
-        """Features by name; signal measures and the spectrum go into `figures` at once."""
+        """Features by name; signal measures and the spectrum are written to `figures` directly."""
         extractors = {**self._extractors, "signals": SignalFeatures()}
         with self._timed(figures, "features", len(source)):
             keep = {} if source is self.train else dict.fromkeys(_SEARCHED, self.protocol.neighbours)
@@ -292,14 +292,14 @@ class Evaluator:
         return features
 
     def _share(self, probabilities: Array) -> Score:
-        """The inception score over that of real clips, from as many of each: groups of other sizes do not compare."""
+        """The inception score relative to that of as many real clips: scores of other group sizes do not compare."""
         count = min(len(probabilities), len(self._real_probabilities))
         splits = min(self.protocol.splits, count)
         mine, real = (inception_score(p[:count], splits)[0] for p in (probabilities, self._real_probabilities))
         return Score(mine / real)
 
     def _training_shares(self) -> Array:
-        """Shares of the classifier's labels among the training clips, (K,); those without a label do not count."""
+        """The shares of the classifier's labels among training clips with a label: (K,)."""
         if self.classifier is None:
             return np.zeros(0)
         names = [self.train.dataset.labels[label] for label in self.train.label_numbers if label >= 0]
@@ -308,7 +308,7 @@ class Evaluator:
             raise FauxleyError(
                 f"the classifier does not know the label {min(unknown)!r} of the data; train one on this data"
                 if unknown
-                else "the data has no labels, so a classifier's judgement of it means nothing; leave out the classifier"
+                else "the data has no labels, so a classifier cannot judge it; leave out the classifier"
             )
         counts = np.array([names.count(label) for label in self.classifier.labels], np.float64)
         return np.asarray(counts / counts.sum())

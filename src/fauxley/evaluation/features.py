@@ -1,8 +1,8 @@
-"""Features of clips, on which the metrics are computed: extractors, and running them over a whole source.
+"""Features of clips for the metrics: extractors, and running them over a whole source.
 
-An extractor turns a batch of clips into a row each. `extract` sends every clip of a source through several
-extractors at once, so that a model makes each sound only once; on a cluster, the workers make it. What would not fit in
-memory is kept in a file without a name, mapped into memory.
+An extractor turns each clip of a batch into a row. `extract` sends every clip of a source through several extractors at
+once, so that a model makes each sound only once; on a cluster, the workers make it. Features that do not fit in memory
+are kept in a nameless temporary file that is mapped into memory.
 
 Letters: B batch, N clips, T samples, D dimensions, K bins, M bands, F frames.
 """
@@ -32,17 +32,17 @@ Progress = Callable[[int], None]
 
 BATCH_SIZE = 64
 _IN_MEMORY = 1 << 28  # bytes
-_FLOOR_DB = -50  # of what is not the official code's
+_FLOOR_DB = -50  # of features that are not the official code's
 _SPECTRUM_BINS = 512
 
 
 class Extractor(ABC):
-    """Clips to features.
+    """Computes features of clips.
 
     Attributes:
-        title: name of the features for people.
-        limit: clips of a source it is asked for at most, the first ones; None: all.
-        totals: names of features that are summed up over all clips instead of kept.
+        title: the features' name for people.
+        limit: the most clips of a source to extract, the first ones; None for all.
+        totals: names of features that are summed over all clips instead of kept.
     """
 
     title: str
@@ -51,22 +51,21 @@ class Extractor(ABC):
 
     @abstractmethod
     def extract(self, clips: Audio, sample_rate: int) -> Mapping[str, NDArray[Any]]:
-        """Features of clips (B, T) in [-1, 1] at `sample_rate`: (B, D) under each name; of totals their sum, (D,)."""
+        """Compute features of clips (B, T) in [-1, 1] at `sample_rate`: (B, D) by name; of totals their sum (D,)."""
 
 
 class LogMelNeighbours(Extractor):
     """Log-mel spectrograms, 128 frames × 128 bands, in three forms.
 
-    `neighbours`: the features of the official similarity script, flattened. Magnitudes of a transform of 2048 samples,
-    frames not centred, of the raw 16-bit values; bands from 40 to 7800 Hz at 16 kHz; ln(· + 1e-6). Clips of other
+    `neighbours`: the features of the official similarity script, flattened: magnitudes of a transform of 2048 samples
+    of the raw 16-bit values, frames not centred; bands from 40 to 7800 Hz at 16 kHz; ln(· + 1e-6). Clips of other
     lengths keep 128 frames, with another hop.
 
-    `copies`: scaled to a peak of 1, with a floor at -50 dB, pooled to 32 × 32. In the official features a digital
-    silence is as far from noise that nobody can hear as a vowel is from a hiss, so a copy with a little noise on it is
-    not found.
+    `copies`: clips scaled to a peak of 1, with a floor at -50 dB, pooled to 32 × 32. In the official features digital
+    silence is as far from inaudible noise as a vowel is from a hiss, so they do not find a copy with a little noise.
 
-    `log-mel`: not scaled, with the same floor under full scale, pooled to 16 × 16, small enough for a covariance: an
-    embedding that needs no training.
+    `log-mel`: clips not scaled, with the same floor below full scale, pooled to 16 × 16, which is small enough for a
+    covariance: an embedding that needs no training.
     """
 
     title = "log-mel"
@@ -83,7 +82,7 @@ class LogMelNeighbours(Extractor):
         features = self.transform(audio)  # (B, F, M)
         magnitude = features.exp()
         peak = audio.abs().amax(1).clamp(min=1)[:, None, None]
-        # A sine of full scale has the magnitude 512: the sum of the window over 2.
+        # A sine at full scale has the magnitude 512: half the sum of the window.
         floor = 512 * 10 ** (_FLOOR_DB / 20)
         return {
             "neighbours": features.flatten(1).cpu().numpy(),
@@ -92,9 +91,9 @@ class LogMelNeighbours(Extractor):
         }
 
     def transform(self, audio: torch.Tensor) -> torch.Tensor:
-        """Raw 16-bit values (B, T) to (B, 128 frames, 128 bands)."""
+        """Convert raw 16-bit values (B, T) to (B, 128 frames, 128 bands)."""
         hop = -(-audio.shape[1] // self.frames)
-        few = 2 if audio.device.type == "cpu" else len(audio)  # whose windows fit in a processor's cache
+        few = 2 if audio.device.type == "cpu" else len(audio)  # clips whose windows fit in a processor's cache
         parts = []
         for part in torch.split(audio, few):
             spectrum = torch.view_as_real(stft(part, 2048, hop, self.frames))
@@ -104,7 +103,7 @@ class LogMelNeighbours(Extractor):
 
 
 def _pooled(spectrograms: torch.Tensor, size: int) -> Float32:
-    """(B, F, M) to means over squares, flattened."""
+    """Average spectrograms (B, F, M) over squares, and flatten them."""
     means: Float32 = F.avg_pool2d(spectrograms[:, None], size).flatten(1).cpu().numpy()
     return means
 
@@ -124,7 +123,7 @@ class ClassifierFeatures(Extractor):
 
 
 class Fingerprints(Extractor):
-    """Features that copies are found by: `fingerprints`, (B, 1024); `waveforms`, (B, T), 16 bits at a moderate rate."""
+    """Features for finding copies: `fingerprints` (B, 1024); `waveforms` (B, T), 16 bits at a moderate rate."""
 
     title = "fingerprints"
 
@@ -137,7 +136,7 @@ class Fingerprints(Extractor):
 
 
 class SignalFeatures(Extractor):
-    """Signal measures, a column for each of `MEASURES`, and the sum of the clips' spectra."""
+    """Signal measures, one column for each of `MEASURES`, and the sum of the clips' spectra."""
 
     title = "signals"
     totals = ("spectrum",)
@@ -151,7 +150,7 @@ class SignalFeatures(Extractor):
 
 
 def resample(clips: Audio, sample_rate: int, wanted: int) -> Audio:
-    """Clips (B, T) at another sample rate."""
+    """Resample clips (B, T)."""
     if sample_rate == wanted:
         return clips
     resampled: Audio = soxr.resample(clips.T, sample_rate, wanted, quality="HQ").T
@@ -159,14 +158,14 @@ def resample(clips: Audio, sample_rate: int, wanted: int) -> Audio:
 
 
 class FeatureStore:
-    """An array (N, D) of known N filled batch by batch; in a nameless temporary file where it is large."""
+    """An array (N, D) that is filled batch by batch; if it is large, in a nameless temporary file."""
 
     def __init__(self, count: int, like: NDArray[Any]) -> None:
         shape = (count, like.shape[1])
         if count * like.shape[1] * like.itemsize <= _IN_MEMORY:
             self.array = np.empty(shape, like.dtype)
         else:
-            # The file vanishes with the last reference to it, also when the process is killed.
+            # The file vanishes with the last reference to it, even if the process is killed.
             with tempfile.TemporaryFile(prefix="fauxley-") as file:
                 self.array = np.memmap(file, like.dtype, "w+", shape=shape)
         self._filled = 0
@@ -185,11 +184,11 @@ def extract(
     progress: Progress = lambda done: None,
     n_jobs: int | None = 1,
 ) -> dict[str, NDArray[Any]]:
-    """Features of all clips of a source, (N, D) by name; of those named in `keep`, only the first so many.
+    """Compute features of all clips of a source, (N, D) by name; for names in `keep`, of only so many first clips.
 
     Args:
-        n_jobs: processes at work, as in joblib: 1 is this one, None what is configured, such as a cluster. Batches, and
-            so the numbers, are the same whoever computes them.
+        n_jobs: processes, as in joblib: 1 is this process, None whatever is configured, such as a cluster. Batches, and
+            therefore the numbers, are the same in any case.
     """
     stores: dict[str, FeatureStore] = {}
     totals: dict[str, NDArray[Any]] = {}
@@ -226,7 +225,7 @@ def _reader(source: ClipSource, start: int, n_jobs: int | None) -> Reader:
 def _extract(
     read: Reader, sample_rate: int, extractors: Sequence[Extractor], keep: Mapping[str, int]
 ) -> list[dict[str, NDArray[Any]]]:
-    """Features of a batch by each extractor; of those in `keep` only so many rows, so that no others have to travel."""
+    """Features of a batch by each extractor; for names in `keep`, only so many rows, so that no others are sent."""
     clips = read()
     return [
         {

@@ -1,6 +1,6 @@
 """The figures of an evaluation, and the list of all metrics: title, direction, meaning, blind spots.
 
-Letters: N clips, Q clips whose neighbours were looked for, K labels.
+Letters: N clips, Q clips whose neighbours were sought, K labels.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ Array = NDArray[Any]
 
 
 class Metric(NamedTuple):
-    """A figure's title, which way is better (`real`: like real clips), what it tells, and what it is blind to."""
+    """A metric's title, which direction is better (`real`: like real clips), its meaning, and its blind spots."""
 
     title: str
     better: Literal["higher", "lower", "real"]
@@ -25,7 +25,7 @@ class Metric(NamedTuple):
     blind: str
 
 
-# Names of figures in `Evaluation.scores`; those of embeddings have "/" and the embedding's name behind.
+# Keys are names in `Evaluation.scores`; names of scores in an embedding end in "/" and the embedding's name.
 METRICS: Mapping[str, Metric] = {
     "inception_score": Metric(
         "Inception score",
@@ -36,22 +36,22 @@ METRICS: Mapping[str, Metric] = {
     "inception_share": Metric(
         "Share of the real score",
         "higher",
-        "inception score over that of real clips by the same classifier",
-        "as the inception score",
+        "inception score relative to that of real clips by the same classifier",
+        "see the inception score",
     ),
     "agreement": Metric(
         "Label heard as asked",
         "higher",
-        "share of a label's clips that the classifier hears as it, mean over labels",
+        "share of a label's clips in which the classifier hears that label, averaged over labels",
         "quality beyond being recognised; variety within a label; copies",
     ),
     "agreement_share": Metric(
         "Share of the real agreement",
         "higher",
-        "the same over what the classifier gets on real clips of these labels that it has not learnt from",
-        "as the label heard as asked",
+        "the same relative to its value for real clips of these labels that the classifier was not trained on",
+        "see the label heard as asked",
     ),
-    "mis": Metric("mIS", "higher", "as the inception score, and certainty varies between any two clips", "copies"),
+    "mis": Metric("mIS", "higher", "like the inception score, but clips vary within a label, too", "copies"),
     "am": Metric(
         "AM",
         "lower",
@@ -62,50 +62,50 @@ METRICS: Mapping[str, Metric] = {
         "|D| self",
         "real",
         "distance to the nearest other clip of the set, in the paper's features",
-        "whether variety sounds good. Noise fills silences and brings clips nearer: read Variety",
+        "whether variety sounds good. Noise fills silences and brings clips closer: see Variety",
     ),
     "train_distance": Metric(
         "|D| train",
         "real",
-        "distance to the nearest training clip, in the paper's features: far below held-out clips means exact copies",
+        "distance to the nearest training clip, in the paper's features: far less than for held-out clips means copies",
         "copies with a little noise; whether clips sound good",
     ),
     "closer": Metric(
         "Closer than held out",
         "real",
-        "how likely a clip is nearer to the training data than a new real clip; 0.5 is as new as real",
-        "copies that were altered a lot: stretched, shifted, remixed",
+        "probability that a clip is closer to the training data than a new real clip; 0.5 is as new as real",
+        "copies that were altered much: stretched, shifted, remixed",
     ),
     "suspicious": Metric(
         "Suspiciously close",
         "real",
-        "share of clips nearer to training clips than all but 1 % of new real clips; 0.01 is to be expected",
-        "copies that were altered a lot",
+        "share of clips closer to training clips than all but 1 % of new real clips; 0.01 is expected",
+        "copies that were altered much",
     ),
     "copies": Metric(
         "Copies",
         "real",
-        "share of clips that are a training clip again, also moved, louder, quieter, turned over or noisy; for the "
-        "training data, clips that come twice",
+        "share of clips that repeat a training clip, even shifted, louder, softer, inverted or noisy; for the training "
+        "data itself, clips that occur twice",
         "copies that were stretched, transposed, reversed or mixed",
     ),
     "repeated": Metric(
         "Repeated",
         "real",
-        "share of clips that are another clip of the set again, found as copies are",
+        "share of clips that repeat another clip of the set, found like copies",
         "clips that are alike without being the same recording",
     ),
     "variety": Metric(
         "Variety",
         "real",
-        "distance of fingerprints to the nearest other clip of the set, 0 to 1.4; steady noise does not count",
+        "distance of fingerprints to the nearest other clip of the set, 0 to 1.4; steady noise is ignored",
         "whether variety sounds good",
     ),
     "speech_quality": Metric(
         "Speech quality (DNSMOS)",
         "higher",
-        "the opinion score, 1 to 5, that a network trained on listeners' answers gives",
-        "what is said; variety; copies. Short clips score low, real ones too",
+        "opinion score, 1 to 5, of a network trained on listeners' answers",
+        "what is said; variety; copies. Short clips score low, even real ones",
     ),
     "frechet": Metric(
         "Fréchet distance",
@@ -117,13 +117,13 @@ METRICS: Mapping[str, Metric] = {
         "Fréchet, N → ∞",
         "lower",
         "the same, extrapolated to infinitely many clips on both sides, ± 95 % interval",
-        "as the Fréchet distance",
+        "see the Fréchet distance",
     ),
     "kernel": Metric(
         "Kernel distance",
         "lower",
-        "unbiased distance of the embeddings' distributions, × 1000; 0 if they are the same; scaled, so not the KID of "
-        "others",
+        "unbiased distance of the embeddings' distributions, × 1000; 0 if they are the same. It is not the published "
+        "KID, because features are scaled",
         "copies",
     ),
     "kad": Metric(
@@ -135,32 +135,30 @@ METRICS: Mapping[str, Metric] = {
     "kid": Metric(
         "KID",
         "lower",
-        "the same with the cubic kernel, features as they are, as published",
+        "the same with the cubic kernel and features that are not scaled, as published",
         "copies; its size depends on the embedding's unit",
     ),
     "precision": Metric("Precision", "higher", "share of clips that lie where real clips are", "variety; copies"),
-    "recall": Metric(
-        "Recall", "higher", "share of real clips that lie where generated clips are", "quality of what is off"
-    ),
+    "recall": Metric("Recall", "higher", "share of real clips that lie where generated clips are", "bad clips"),
     "density": Metric(
-        "Density", "real", "how crowded with real clips the places of generated clips are; about 1", "variety; copies"
+        "Density", "real", "how densely real clips surround generated clips; about 1 is right", "variety; copies"
     ),
-    "coverage": Metric(
-        "Coverage", "higher", "share of real clips that have a generated clip near", "quality of what is off; copies"
-    ),
+    "coverage": Metric("Coverage", "higher", "share of real clips with a generated clip nearby", "bad clips; copies"),
     "ndb": Metric(
         "NDB",
         "lower",
-        "share of bins of real clips that are over- or underfilled; 0.05 by chance",
+        "share of bins of real clips that have too many or too few generated clips; 0.05 by chance",
         "quality within a bin; copies",
     ),
-    "bin_divergence": Metric("Bins' divergence", "lower", "Jensen-Shannon divergence of those bins, in bits", "as NDB"),
+    "bin_divergence": Metric(
+        "Bins' divergence", "lower", "Jensen-Shannon divergence of those bins, in bits", "see NDB"
+    ),
 }
 
 
 @dataclass(frozen=True)
 class Score:
-    """A figure with its spread, where it has one: a standard deviation, or half a 95 % confidence interval."""
+    """A figure and, for some, its spread: a standard deviation, or half a 95 % confidence interval."""
 
     value: float
     spread: float | None = None
@@ -175,7 +173,7 @@ class Score:
 
 @dataclass(frozen=True)
 class NearestTraining:
-    """Distance of each clip to its nearest training clip, and index of that in the training source, (Q,) each."""
+    """The distance of each clip to its nearest training clip, and the index of that clip, (Q,) each."""
 
     distances: Array
     indices: Array
@@ -186,22 +184,22 @@ class Evaluation:
     """All figures of one set of clips.
 
     Attributes:
-        title: title of the set.
-        count: number of clips in it.
-        scores: scores by name: one of `METRICS`, some followed by "/" and an embedding.
+        title: of the set.
+        count: the number of clips.
+        scores: by name: one of `METRICS`, some followed by "/" and an embedding.
         label_shares: how often each label was the likeliest, (K,); None without a classifier.
-        confusion: how often clips of each label, the row, were heard as each, (K, K); None without labels.
-        label_distances: kernel distance of the clips of each label to real ones of it, in the first embedding; None
-            where either are too few.
+        confusion: how often clips of each label (row) were heard as each label (column), (K, K); None without labels.
+        label_distances: kernel distance of each label's clips to real ones, in the first embedding; None where there
+            are too few of either.
         measures: signal measures by name, (N,) each.
-        gaps: Kolmogorov-Smirnov statistic of each of them against real clips.
-        spectrum: mean power spectrum, even steps from 0 to half the sample rate.
+        gaps: the Kolmogorov-Smirnov statistic of each measure against real clips.
+        spectrum: mean power spectrum, in even steps from 0 to half the sample rate.
         nearest: neighbours in the training data.
-        copies: which clips are training clips again, the surest first.
-        num_searched: number of clips that were searched for copies.
+        copies: the clips that repeat training clips, the surest first.
+        num_searched: the number of clips that were searched for copies.
         memorisation: distances to the training data compared with those of held-out clips.
         confidence: the classifier's highest probability for each clip, (N,).
-        seconds: seconds that each stage took.
+        seconds: the time that each stage took.
     """
 
     title: str
@@ -221,7 +219,7 @@ class Evaluation:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON form: all figures, not the numbers of single clips."""
+        """The JSON form: all figures, but no numbers of single clips."""
         medians = {name: _quantiles(values) for name, values in self.measures.items()}
         return {
             "title": self.title,
@@ -239,7 +237,7 @@ class Evaluation:
 
 
 def describe(name: str) -> tuple[Metric, str]:
-    """The metric behind a score's name, and its embedding or ""."""
+    """The metric of a score's name, and its embedding or ""."""
     metric, _, embedding = name.partition("/")
     return METRICS[metric], embedding
 

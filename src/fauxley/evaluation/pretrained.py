@@ -1,12 +1,12 @@
-"""Networks trained by others on other sounds, whose weights travel inside packages on PyPI: no download while running.
+"""Networks that others trained on other sounds. Their weights come inside packages on PyPI, so nothing is downloaded.
 
-Only the weight files are used, through onnxruntime; the packages' own code is never imported. They come with the extra
-`speech`.
+Only the weight files are used, through onnxruntime; the packages' own code is never imported. The extra `speech`
+installs them.
 
     speech           Google's speech embedding (Lin et al. 2020), 96 numbers, from the package openwakeword
-    speech quality   DNSMOS (Reddy et al. 2021), the opinion score a listener might give, 1 to 5, from speechmos
+    speech quality   DNSMOS (Reddy et al. 2021), an estimated opinion score, 1 to 5, from the package speechmos
 
-Sessions of onnxruntime cannot be sent to another process: each opens its own, once.
+A session of onnxruntime cannot be sent to another process, so each process opens its own, once.
 
 Letters: B batch, T samples, W windows, D dimensions.
 """
@@ -31,7 +31,7 @@ _RATE = 16000
 
 
 class SpeechEmbedding(Extractor):
-    """Google's speech embedding: the mean over windows of 0.76 s, 80 ms apart; shorter clips are filled with zeros."""
+    """Google's speech embedding, averaged over windows of 0.76 s every 80 ms; shorter clips are padded with zeros."""
 
     title = "speech"
     _frames, _step = 76, 8
@@ -49,7 +49,7 @@ class SpeechEmbedding(Extractor):
         rows = []
         for clip in audio:  # the model takes one at a time
             (spectrogram,) = self._spectrogram.run(None, {"input": clip[None]})
-            bands = spectrogram.reshape(-1, 32) / 10 + 2  # as the embedding was trained
+            bands = spectrogram.reshape(-1, 32) / 10 + 2  # the scaling that the embedding was trained with
             starts = range(0, len(bands) - self._frames + 1, self._step)
             windows = np.stack([bands[start : start + self._frames] for start in starts])[..., None]
             (embedded,) = self._embedding.run(None, {"input_1": windows.astype(np.float32)})
@@ -58,10 +58,10 @@ class SpeechEmbedding(Extractor):
 
 
 class SpeechQuality(Extractor):
-    """DNSMOS, overall: to be read only beside real clips of the same length, which score low if they are short.
+    """DNSMOS's overall score. Short clips score low, so compare it only with real clips of the same length.
 
     Args:
-        limit: clips that are asked at most, in order; it takes a third of a second for each.
+        limit: the most clips to rate, the first ones; each takes a third of a second.
     """
 
     title = "speech quality"
@@ -82,7 +82,7 @@ class SpeechQuality(Extractor):
             (scores,) = self._model.run(None, {"input_1": clip[None].astype(np.float32)})
             rows.append(
                 np.polyval([-0.06766283, 1.11546468, 0.04602535], scores[0, 2])
-            )  # its authors' fit to listeners
+            )  # the polynomial that DNSMOS's authors fitted to listeners' answers
         return {"speech_quality": np.array(rows, np.float32)[:, None]}
 
 
@@ -90,10 +90,10 @@ EMBEDDINGS: Mapping[str, Callable[[], Extractor]] = {"speech": SpeechEmbedding}
 
 
 def open_embeddings(names: tuple[str, ...]) -> dict[str, Extractor]:
-    """Extractors by name.
+    """The extractors of these names.
 
     Raises:
-        UsageError: an unknown name.
+        UsageError: a name is unknown.
         FauxleyError: the packages are not installed.
     """
     for name in names:

@@ -1,6 +1,6 @@
-"""What the figures of an evaluation depend on besides the clips, and the interface by which its progress is told.
+"""The settings that an evaluation's figures depend on, and the interface by which its progress is reported.
 
-A module of its own because the command line needs it before it imports PyTorch.
+This is a module of its own because the command line needs it before it imports PyTorch.
 """
 
 from dataclasses import dataclass
@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from fauxley.errors import UsageError
 
 LEAST_CLIPS = 20
-FEW_CLIPS = 1000  # below, figures are marked as shaky
+FEW_CLIPS = 1000  # with fewer, figures are marked as unreliable
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """Settings that the figures depend on besides the clips."""
+    """The settings that the figures depend on, besides the clips."""
 
     count: int = 10_000
-    """Clips to compare on each side at most; fewer if there are fewer real ones."""
+    """The most clips to compare on each side; fewer if there are fewer real clips."""
     seed: int = 0
-    """Decides which clips are taken, which sounds the model makes, and all subsets."""
+    """Determines which clips are taken, which sounds the model makes, and all subsets."""
     splits: int = 10
-    """Groups that the clips are divided into for the inception score."""
+    """Number of groups of clips for the inception score."""
     neighbours: int = 1000
-    """Clips at most whose nearest neighbours are looked up; 1000 in the paper."""
+    """The most clips whose nearest neighbours are sought; 1000 in the paper."""
 
     def __post_init__(self) -> None:
         if self.count < LEAST_CLIPS:
@@ -35,10 +35,10 @@ class Protocol:
 
 
 class ProgressTracker:
-    """Is told how far the work has come. This base class does nothing with it."""
+    """Receives reports of progress. This base class ignores them."""
 
     def begin(self, what: str, total: int) -> None:
-        """A stage of the work begins, through which `total` clips will go; 0 if that cannot be told."""
+        """A stage of the work begins in which `total` clips are processed; 0 if the number is not known."""
 
     def advance(self, count: int) -> None:
-        """`count` more clips have gone through the stage."""
+        """`count` more clips are processed."""

@@ -1,6 +1,6 @@
-"""Scoring: which metrics are computed from which features, with which settings.
+"""Scoring: computes each metric from the right features with the right settings.
 
-Letters: N clips, D dimensions, K labels, Q clips whose neighbours are looked for.
+Letters: N clips, D dimensions, K labels, Q clips whose neighbours are sought.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,13 +23,13 @@ from fauxley.evaluation.protocol import LEAST_CLIPS
 Array = NDArray[Any]
 
 LabelledFeatures = tuple[Array, Array]
-"""Features (N, D) of clips, and the number of each clip's label, (N,), or -1."""
+"""Features (N, D) of clips, and the number of each clip's label, or -1, (N,)."""
 
-_PRECISION_RECALL_CLIPS = 10_000  # at most, for which all pairs are looked at in seconds
+_PRECISION_RECALL_CLIPS = 10_000  # at most; all pairs of so many take seconds
 
 
 def score_labels(figures: Evaluation, probabilities: Array, training_shares: Array, splits: int) -> None:
-    """Score a classifier's probabilities, (N, K), against the shares of the training data's labels, (K,)."""
+    """Score a classifier's probabilities (N, K), given the shares of the training data's labels (K,)."""
     scores = figures.scores
     scores["inception_score"] = Score(*inception_score(probabilities, min(splits, len(probabilities))))
     scores["mis"] = Score(modified_inception_score(probabilities))
@@ -39,7 +39,7 @@ def score_labels(figures: Evaluation, probabilities: Array, training_shares: Arr
 
 
 def score_agreement(figures: Evaluation, asked: Array, probabilities: Array) -> None:
-    """How often clips are heard as the labels that they are meant to have, (N,), of probabilities (N, K)."""
+    """Score how often the classifier, by its probabilities (N, K), hears the labels that clips should have, (N,)."""
     if (asked >= 0).any():
         figures.confusion = confusion_matrix(asked, probabilities)
         figures.scores["agreement"] = Score(agreement(figures.confusion))
@@ -48,7 +48,7 @@ def score_agreement(figures: Evaluation, asked: Array, probabilities: Array) -> 
 def score_each_label(
     figures: Evaluation, names: Sequence[str], made: LabelledFeatures, real: LabelledFeatures, seed: int, scale: Scale
 ) -> None:
-    """Distances of the clips of each label to real ones of it, where there are enough of both.
+    """Score the distances of each label's clips to real ones of it, if there are enough of both.
 
     Args:
         names: of the labels, by number.
@@ -74,10 +74,11 @@ def score_neighbours(
     device: torch.device | str,
     progress: Callable[[int], None] = lambda done: None,
 ) -> None:
-    """Distances of clips, (Q, D) by kind, to their nearest sibling and to the nearest training clip of (N, D).
+    """Score the distances of clips, (Q, D) by kind, to their nearest sibling and to the nearest of (N, D) training
+    clips.
 
     Args:
-        own: the clips are the first of the training clips themselves.
+        own: whether the clips are themselves the first training clips.
     """
     queries = features["neighbours"]
     distances, _ = nearest(queries, training["neighbours"], same=own, device=device, progress=progress)
@@ -97,11 +98,11 @@ def score_copies(
     device: torch.device | str,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Alignments:
-    """Which clips are training clips again, and how much the set repeats itself.
+    """Find the clips that repeat training clips, and score how much the set repeats itself.
 
     Args:
-        most: clips that are compared with one another.
-        own: the clips are the first of the training clips themselves.
+        most: the number of clips that are compared with each other.
+        own: whether the clips are themselves the first training clips.
     """
     found = find_copies(features, training, own=own, device=device, progress=progress)
     figures.num_searched = len(found.similarity)
@@ -115,7 +116,7 @@ def score_copies(
 
 
 def score_memorisation(figures: Evaluation, held_out: Array) -> None:
-    """Whether the clips are closer to the training data than held-out clips, whose distances are given, (M,)."""
+    """Score whether clips are closer to the training data than held-out clips are, by whose distances (M,)."""
     assert figures.nearest is not None
     found = memorisation(figures.nearest.distances, held_out)
     figures.memorisation = found
@@ -124,11 +125,11 @@ def score_memorisation(figures: Evaluation, held_out: Array) -> None:
 
 
 class Yardsticks(NamedTuple):
-    """The scales by which distances in an embedding are measured, fitted on the training data once and for all.
+    """The scales of distances in an embedding, fitted on the training data once for all sets.
 
     Attributes:
         scale: centre and unit for the kernel distance.
-        bandwidth: bandwidth of KAD's kernel.
+        bandwidth: of KAD's kernel.
     """
 
     scale: Scale
@@ -136,11 +137,11 @@ class Yardsticks(NamedTuple):
 
     @classmethod
     def of(cls, training: Array) -> "Yardsticks":
-        """Yardsticks fitted on features (N, D)."""
+        """Fit the scales on features (N, D)."""
         return cls(fit_scale(training), median_distance(training))
 
 
-STEPS = 7  # of `score_distances`
+STEPS = 7  # calls of `progress` by `score_distances`
 
 
 def score_distances(
@@ -152,12 +153,13 @@ def score_distances(
     yardsticks: Yardsticks | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> None:
-    """Distances between distributions of the embedding `name`.
+    """Score the distances between the distributions of the embedding `name`.
 
     Args:
-        real: (M, D). All of it counts where the number of clips does not bias; else as many as there are made.
+        real: (M, D). Metrics that the number of clips does not bias use all of it; the others as many as there are
+            made.
         made: (N, D).
-        yardsticks: None: those of `real`.
+        yardsticks: None for those of `real`.
         progress: called with 1, `STEPS` times.
     """
     scores = figures.scores

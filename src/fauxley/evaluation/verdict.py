@@ -1,10 +1,10 @@
-"""What the figures say of a set of clips: remarks in words, and faults that disqualify it.
+"""What figures mean for a set of clips: remarks in words, and faults that disqualify it.
 
-Remarks, so that nobody has to know what a good Fréchet distance is. Every remark compares with real clips under the
-same protocol, never with figures from elsewhere.
+Remarks, so that nobody has to know what a good Fréchet distance is. They compare only with real clips under the same
+protocol, never with figures from elsewhere.
 
-Faults, because distances in embeddings are deaf to level (a classifier's, on purpose), and clipped or repeated sounds
-can come out near to the data. A checkpoint with a fault is chosen only where there is none without.
+Faults, because distances in embeddings ignore levels (a classifier's do so on purpose), so that clipped or repeated
+sounds may seem close to the data. A checkpoint with a fault is chosen only if all others have one, too.
 """
 
 from typing import Literal, NamedTuple
@@ -19,9 +19,9 @@ Verdict = Literal["good", "fair", "poor"]
 
 _NAMED = 3  # copies that a sentence names
 _FAULTY_LEVEL_DB = 6.0
-_FAULTY_CLIPPING = 0.001  # of the samples, beyond what real clips have
+_FAULTY_CLIPPING = 0.001  # of the samples, more than in real clips
 _SILENCE_DB = -60.0
-_FAULTY_SILENCE = 0.05  # of the clips, beyond what real clips have
+_FAULTY_SILENCE = 0.05  # of the clips, more than in real clips
 _FAULTY_REPETITION = 0.1
 _FAULTY_COPIES = 0.05
 
@@ -34,9 +34,9 @@ class Remark(NamedTuple):
 
 
 def remarks(figures: Evaluation, real: Evaluation) -> list[Remark]:
-    """Remarks on a set of clips, `real` being real clips that the model did not learn from, most telling first.
+    """Remarks on a set of clips, the most telling first; `real` are real clips that the model was not trained on.
 
-    Repetition and copies lead: they make every other figure look better than the set is.
+    Repetition and copies come first, because they make every other figure look better than the set is.
     """
     empty = [_repeated(figures, real), _copied(figures, real)]
     hollow = any(remark is not None and remark.verdict == "poor" for remark in empty)
@@ -57,8 +57,8 @@ def _repeated(figures: Evaluation, real: Evaluation) -> Remark | None:
         return None
     return Remark(
         "poor" if mine > theirs + 0.3 else "fair",
-        f"The set repeats itself: {mine:.0%} of the clips are another clip of the set again, where {theirs:.0%} of "
-        "real clips are. All other figures are of fewer sounds than there are clips.",
+        f"The set repeats itself: {mine:.0%} of the clips repeat another clip of the set ({theirs:.0%} of real clips "
+        "do). All other figures describe fewer sounds than there are clips.",
     )
 
 
@@ -73,11 +73,11 @@ def _copied(figures: Evaluation, real: Evaluation) -> Remark | None:
     )
     others = len(copies) - _NAMED
     more = f" and {others} more, which report.json names" if others > 0 else ""
-    also = f" Of real clips beside ({real.title}) {usual:.1%} are, too." if usual else ""
+    also = f" So are {usual:.1%} of real clips ({real.title})." if usual else ""
     verb = "clip is a copy of a training clip" if len(copies) == 1 else "clips are copies of training clips"
     return Remark(
         "poor" if sum(copy.similarity >= SURE for copy in copies) / total > chance else "fair",
-        f"{len(copies)} of {total} {verb}, place in time and gain aside: {named}{more}.{also}",
+        f"{len(copies)} of {total} {verb}, apart from their place in time and gain: {named}{more}.{also}",
     )
 
 
@@ -87,14 +87,14 @@ def _recognisable(figures: Evaluation, hollow: bool) -> Remark | None:
             return None
         return Remark(
             "fair",
-            "No classifier has judged what is heard. Distances in log-mel hardly tell speech from reversed speech and "
-            "may prefer clips of a single label to varied ones: do not choose by them alone.",
+            "No classifier has judged what can be heard. Distances in log-mel hardly tell speech from reversed speech "
+            "and may prefer clips of a single label to varied ones: do not choose by them alone.",
         )
     share = figures.scores["inception_share"].value
     verdict: Verdict = "good" if share > 0.8 else "fair" if share > 0.5 else "poor"
     text = f"The inception score is {share:.0%} of that of real clips."
     if hollow and verdict == "good":
-        return Remark("fair", f"{text} That is deaf to repetition and memorising, of which there is much here.")
+        return Remark("fair", f"{text} It ignores repetition and memorising, of which there is much here.")
     return Remark(verdict, text)
 
 
@@ -114,7 +114,7 @@ def _memorised(figures: Evaluation) -> Remark | None:
         return None
     return Remark(
         "good",
-        f"No sign of memorising: none of {figures.num_searched} clips is a training clip again, and they are no closer "
+        f"No sign of memorising: none of {figures.num_searched} clips repeats a training clip, and they are no closer "
         "to the training data than new real clips are.",
     )
 
@@ -125,7 +125,7 @@ def _varied(figures: Evaluation, real: Evaluation) -> Remark | None:
         return None
     verdict: Verdict = "fair" if mine > 0.6 * theirs else "poor"
     return Remark(
-        verdict, f"The clips are alike: to their nearest sibling it is {mine / theirs:.0%} as far as among real clips."
+        verdict, f"The clips are alike: the nearest sibling is {mine / theirs:.0%} as far away as among real clips."
     )
 
 
@@ -147,13 +147,13 @@ def _asked(figures: Evaluation) -> Remark | None:
     verdict: Verdict = "good" if share > 0.9 else "fair" if share > 0.7 else "poor"
     return Remark(
         verdict,
-        f"{heard:.0%} of the clips are heard as the label that they are meant to have, {share:.0%} of what "
-        "real clips are.",
+        f"In {heard:.0%} of the clips the classifier hears the label that they should have: {share:.0%} of what it "
+        "gets on real clips.",
     )
 
 
 def _signals(figures: Evaluation, real: Evaluation) -> list[Remark]:
-    """The measures whose distributions differ most from real clips', three at most."""
+    """The measures whose distributions differ most from those of real clips, three at most."""
     gaps = sorted(((gap, name) for name, gap in figures.gaps.items() if gap > 0.5), reverse=True)[:3]
     texts = []
     for gap, name in gaps:
@@ -162,19 +162,19 @@ def _signals(figures: Evaluation, real: Evaluation) -> list[Remark]:
         texts.append(
             Remark(
                 "poor" if gap > 0.8 else "fair",
-                f"{measure.title} unlike that of real clips: {measure.show(mine)} {measure.unit}".rstrip()
-                + f" where they have {measure.show(theirs)} (median).",
+                f"{measure.title} differs from real clips: {measure.show(mine)} {measure.unit}".rstrip()
+                + f" instead of {measure.show(theirs)} (median).",
             )
         )
     return texts
 
 
 def faults(figures: Evaluation, real: Evaluation) -> list[str]:
-    """Names of what is wrong with a set of clips beside real ones; none where it is sound.
+    """The names of a set's faults; empty if it has none.
 
-    `level`: typically 6 dB louder or quieter. `clipping`: in more than 0.1 % of the samples. `silence`: of more than
-    5 % of the clips. `repetition`: more than 10 % are another clip of the set again. `copies`: more than 5 % are
-    surely training clips again. All beyond what is so among real clips.
+    `level`: sounds are typically 6 dB louder or softer. `clipping`: in more than 0.1 % of the samples. `silence`: more
+    than 5 % of the clips are silent. `repetition`: more than 10 % repeat another clip of the set. `copies`: more than
+    5 % surely repeat training clips. All shares are those in excess of real clips.
     """
     mine, theirs = figures.measures, real.measures
     level = float(np.median(mine["level_db"]) - np.median(theirs["level_db"]))

@@ -32,7 +32,7 @@ def begin_or_resume(out: Path, job: Mapping[str, Any], resumable: bool, overwrit
     found = out.exists() and (not out.is_dir() or not all(map(_is_nothing, out.iterdir())))
     resumed = found and not overwrite and resumable and _read(out) == job
     if found and not overwrite and not resumed:
-        raise UsageError(f"{out} {_contradiction(_read(out), job)}; choose another folder, or set overwrite")
+        raise UsageError(f"{out} {_contradiction(_read(out), job)}; choose another folder, or give overwrite=True")
     new = not out.exists()
     out.mkdir(parents=True, exist_ok=True)
     try:
@@ -63,7 +63,7 @@ def require_place(out: Path, overwrite: bool) -> None:
     """
     check_folder_place(out)
     if out.exists() and not overwrite and _read(out) is None and not all(map(_is_nothing, out.iterdir())):
-        raise UsageError(f"{out} has something in it; choose another folder, or overwrite it")
+        raise UsageError(f"{out} has something in it; choose another folder, or give overwrite=True")
 
 
 def _leave_nothing(out: Path) -> None:

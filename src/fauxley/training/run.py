@@ -71,6 +71,19 @@ class Run:
         begun = self.begun_with()
         return None if begun is None else begun.architecture.known_labels
 
+    def check_place(self) -> None:
+        """Check that a run is here or could begin here, before anything slow is done for it.
+
+        Raises:
+            UsageError: something else is in the folder, such as a model.
+        """
+        if runs.is_model(self.path):
+            raise UsageError(f"{self.path} is a model, not a run; choose another folder for the run")
+        if self.exists or not self.path.exists():
+            return
+        if not (self.path.is_dir() and all(map(_is_trace, self.path.iterdir()))):
+            raise UsageError(f"{self.path} exists and is not a run; choose another folder")
+
     def begin(self, config: TrainingConfig, data: str) -> None:
         """Create the folder, or check that its run may be resumed with this configuration and this data.
 
@@ -81,6 +94,7 @@ class Run:
             UsageError: the folder holds something else, or a run with another configuration; the message names the
                 field.
         """
+        self.check_place()
         config = self.settle(config)
         changed = False
         if self.exists:
@@ -90,8 +104,6 @@ class Run:
                 if self._has_learnt():
                     raise
                 changed = True
-        elif self.path.exists() and not (self.path.is_dir() and all(map(_is_trace, self.path.iterdir()))):
-            raise UsageError(f"{self.path} exists and is not a run; choose another folder")
         self._checkpoints.mkdir(parents=True, exist_ok=True)
         self._lock()
         self.samples.mkdir(exist_ok=True)

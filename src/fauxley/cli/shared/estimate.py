@@ -1,4 +1,4 @@
-"""How long training will take on this machine, and how much memory: by arithmetic, or by a few steps tried out."""
+"""Estimates of the time and memory that training needs on this machine, by arithmetic or by trying a few steps."""
 
 import dataclasses
 import functools
@@ -21,11 +21,11 @@ from fauxley.training.step import train_step
 
 _TRIAL = 2  # clips in a trial step
 _TRIAL_STEPS = 4  # of one or two clips
-_PATIENCE = 30  # seconds that the trial may take by arithmetic; what is larger is not tried
-_MATRIX = 512  # rows and columns of what the machine's speed is measured by
-_EFFICIENCY = 0.5  # of a training step's products, compared with that of a plain product of matrices
+_PATIENCE = 30  # seconds; trials that would take longer, by arithmetic, are not made
+_MATRIX = 512  # rows and columns of the matrices whose product shows the machine's speed
+_EFFICIENCY = 0.5  # of a training step's products, relative to a plain product of matrices
 _BYTES = 4  # of a float32
-# Numbers that are in memory at the least: 3 for each weight (itself, its gradient, an optimiser's average), 4 for each
+# The fewest numbers in memory: 3 for each weight (itself, its gradient, an optimiser's average), 4 for each
 # signal (both networks' and their gradients), 2 for each sample of previews. Real use is up to four times as much.
 _WEIGHTS, _SIGNALS, _CLIPS = 3, 4, 2
 # A critic's update takes about 11 passes through a network, derivatives of the penalty included, and 7 without; a
@@ -35,16 +35,16 @@ _NEVER = 1 << 30  # updates
 
 
 class StepCost(NamedTuple):
-    """How many bytes training needs at the least, and about how many multiply-adds a step takes."""
+    """The fewest bytes that training needs, and about how many multiply-adds a step takes."""
 
     least_bytes: int
     multiply_adds: int
 
 
 def step_cost(config: TrainingConfig, processes: int = 1) -> StepCost:
-    """Count what training takes, on each of several processes that share a batch, before anything is allocated.
+    """Compute what training needs in each of several processes that share a batch, before anything is allocated.
 
-    Sizes multiply: a width of 100,000 asks for terabytes of weights, a batch of a million for as much of signals.
+    Sizes multiply: a width of 100,000 needs terabytes of weights, and a batch of a million needs terabytes of signals.
     """
     architecture, networks = config.architecture, config.architecture.training_cost()
     share = -(-config.batch_size // processes)
@@ -62,12 +62,12 @@ def step_cost(config: TrainingConfig, processes: int = 1) -> StepCost:
 
 
 def penalty_every(config: TrainingConfig) -> int:
-    """One critic update in how many takes the penalty, on average."""
+    """One critic update in this many has the penalty, on average."""
     return max(1, int(getattr(config.objective, "penalty_every", 1)))
 
 
 def describe(config: TrainingConfig, device: torch.device) -> str:
-    """What `fauxley train --dry-run` prints: the configuration, the networks' sizes, a step's time and memory."""
+    """The text of `fauxley train --dry-run`: the configuration, the networks' sizes, a step's time and memory."""
     config, _ = config.settle(device)
     cost = step_cost(config)
     seconds = arithmetic_pace(config, device)
@@ -82,7 +82,7 @@ def describe(config: TrainingConfig, device: torch.device) -> str:
         memory = f"about {megabytes / 1000:.1f} GB"
     else:
         told.append(f"networks: {config.architecture.training_cost().weights / 1e6:.0f} million parameters")
-        told.append("too large to try out here; what follows is arithmetic, right to a factor of about three:")
+        told.append("too large to try here; these are estimates, right to a factor of about three:")
         memory = f"{format_bytes(cost.least_bytes)} or more"
     told.append(f"device: {torch.cuda.get_device_name(device) if device.type == 'cuda' else 'cpu'}")
     steps = f"{counted(config.steps, 'step')} about {waiting_time(seconds * config.steps)}"
@@ -94,14 +94,14 @@ def describe(config: TrainingConfig, device: torch.device) -> str:
 
 
 class Pace(NamedTuple):
-    """Seconds of a step, and megabytes that it took where it was tried."""
+    """The seconds of a step, and the megabytes that it took if it was tried."""
 
     seconds: float
     megabytes: float | None = None
 
 
 def tried_pace(config: TrainingConfig, device: torch.device) -> Pace:
-    """Try whole steps, where that does not take long; else by arithmetic."""
+    """The pace of training, measured by trying steps if that is quick, otherwise by arithmetic."""
     seconds = arithmetic_pace(config, device)
     if seconds * _TRIAL_STEPS > _PATIENCE:
         return Pace(seconds)
@@ -113,29 +113,29 @@ def tried_pace(config: TrainingConfig, device: torch.device) -> Pace:
 
 
 def arithmetic_pace(config: TrainingConfig, device: torch.device) -> float:
-    """Seconds of a step, right to a factor of about three."""
+    """The seconds of a step, by arithmetic, right to a factor of about three."""
     return 2 * step_cost(config).multiply_adds / operations_per_second(device)
 
 
 def operations_per_second(device: torch.device) -> float:
-    """Additions and multiplications that training gets from this machine, from one product of matrices."""
+    """Multiply-adds a second that training can use on this machine, measured by one product of matrices."""
     a, b = (torch.rand(_MATRIX, _MATRIX, device=device) for _ in range(2))
     times = []
     for _ in range(3):
         start = time.perf_counter()
         product = a @ b
-        float(product[0, 0])  # a GPU is waited for
+        float(product[0, 0])  # waits for a GPU
         times.append(time.perf_counter() - start)
     return 2 * _MATRIX**3 / min(times) * _EFFICIENCY
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Trainable numbers in a network."""
+    """The number of trainable parameters in a network."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 def _trial(config: TrainingConfig, state: TrainingState) -> tuple[float, float]:
-    """Seconds and megabytes of a step, extrapolated from small batches: both grow with the batch along a line."""
+    """The seconds and megabytes of a step, extrapolated linearly from small batches."""
     part = config.batch_size // config.accumulate
     small, large = max(1, min(_TRIAL, part) // 2), min(_TRIAL, part)
     before = peak_megabytes(state.device)
@@ -150,9 +150,9 @@ def _trial(config: TrainingConfig, state: TrainingState) -> tuple[float, float]:
 
 
 def step_seconds(config: TrainingConfig, state: TrainingState, count: int, trials: int = 2) -> float:
-    """Seconds of a training step on batches of `count` random clips: the least of `trials` steps but the first.
+    """The seconds of a training step on `count` random clips: the shortest of `trials` steps after a first one.
 
-    Where only some steps take the penalty, with and without it are timed, and the mean of all steps is worked out.
+    If only some steps have the penalty, steps with and without it are timed, and their weighted mean is returned.
     """
     every = penalty_every(config)
     if every == 1:
@@ -177,4 +177,4 @@ def _least_seconds(
         if state.device.type == "cuda":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
-    return min(times[1:])  # the first one also pays for setting up
+    return min(times[1:])  # the first one includes setup

@@ -1,4 +1,4 @@
-"""What the commands that judge sounds share: from paths to figures, the table of them, and a run's best checkpoint."""
+"""What commands that judge sounds share: from paths to figures, their table, and choosing a run's best checkpoint."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -30,16 +30,16 @@ from fauxley.terminal.formatting import output_console
 
 
 class Judge:
-    """Opens what paths name and judges it by one evaluator.
+    """Opens paths as sources of clips, and judges them by one evaluator.
 
     Args:
         reference: real sounds and classifier.
         protocol: how to judge.
-        device: where to compute.
+        device: to compute on.
         progress: is told how far the work has come.
-        like: a model whose sample rate and clip length the real sounds take; where it is none, they keep their own.
-        spread: let a cluster compute features; see `fauxley.parallel`.
-        precision: in which models compute; what is not float32 stands in their titles.
+        like: a model whose sample rate and clip length the real sounds get; if it is not a model, they keep their own.
+        spread: whether a cluster computes features; see `fauxley.parallel`.
+        precision: of models; their titles mention any but float32.
 
     Raises:
         UsageError: a cluster's workers would not find the real sounds.
@@ -66,22 +66,24 @@ class Judge:
             model = Synthesizer.from_pretrained(like)
             rate, length = model.sample_rate, model.architecture.clip_length
         settings = PackSettings(sample_rate=rate, clip_length=length or PackSettings.clip_length)
+        classifier = None if reference.classifier is None else Classifier.load(reference.classifier)
         embeddings = open_embeddings(reference.embedding)
         quality = SpeechQuality(reference.speech_quality) if reference.speech_quality else None
         progress.begin("reading the real sounds", 0)
         train = open_or_prepare(reference.data, settings)
         test = open_or_prepare(reference.test, settings) if reference.test else None
-        classifier = _classifier(reference.classifier, train)
+        if classifier is None and train.labels:
+            classifier = find_cached(train)
         n_jobs = None if spread else 1
         self.evaluator = Evaluator(
             train, test, classifier, embeddings, quality, protocol, device, progress, length, n_jobs
         )
 
     def open(self, path: Path, title: str | None = None) -> ClipSource:
-        """The clips that a path means: those of a run or model, of a dataset, or of a folder of sounds.
+        """Open the clips of a run or model, of a dataset, or of a folder of sounds.
 
         Raises:
-            FauxleyError: nothing of the kind is there, or nothing that can be judged here.
+            FauxleyError: the path is none of these, or its clips cannot be judged here.
         """
         source = self._open(path, title)
         self.evaluator.check(source)
@@ -98,13 +100,11 @@ class Judge:
         length, rate = self.evaluator.train.clip_length, self.evaluator.train.sample_rate
         if (path / INFO_FILE).is_file():
             return DatasetClips(Dataset.open(path), title, count, seed, length)
-        if not path.is_dir():
-            raise UsageError(f"{printable(path)} is no model and no folder of sounds")
-        self._progress.begin(f"{title}: looking into the files", 0)
+        self._progress.begin(f"{title}: examining the files", 0)
         return FolderClips(path, title, rate, length, count, seed, self._progress.advance)
 
     def judge(self, source: ClipSource) -> Judged:
-        """Judge clips; see `Evaluator.evaluate`."""
+        """Judge a source; see `Evaluator.evaluate`."""
         return Judged(source, self.evaluator.evaluate(source))
 
 
@@ -114,17 +114,27 @@ def judge_all(judge: Judge, run: Path) -> dict[int, Judged]:
     return {step_of(folder): judge.judge(judge.open(folder, f"step {step_of(folder)}")) for folder in found}
 
 
-def choose_best(judged: Mapping[int, Evaluation], metric: str | None, real: Evaluation) -> tuple[int, str]:
-    """The best step, and the metric that says so: the kernel distance in the first embedding unless one is given.
+def check_metric(name: str | None) -> None:
+    """Check that a figure exists, before anything is measured.
 
-    It decides among the checkpoints with the fewest faults (see `fauxley.evaluation.verdict`): distances alone are deaf
-    to level and clipping.
+    Raises:
+        UsageError: it does not.
+    """
+    if name is not None and name.partition("/")[0] not in METRICS:
+        raise UsageError(f"--best-by cannot be {name!r}; there are {', '.join(METRICS)}")
+
+
+def choose_best(judged: Mapping[int, Evaluation], metric: str | None, real: Evaluation) -> tuple[int, str]:
+    """The best step, and the metric that was decisive: the kernel distance in the first embedding unless one is given.
+
+    The metric is compared among the checkpoints with the fewest faults (see `fauxley.evaluation.verdict`), because
+    distances alone ignore level and clipping.
 
     Args:
         real: figures of real clips.
 
     Raises:
-        UsageError: there is no such figure, or no way of saying which value of it is better.
+        UsageError: there is no such figure, or neither higher nor lower values of it are better.
     """
     scores = next(iter(judged.values())).scores
     sortable = [name for name in scores if describe(name)[0].better != "real"]
@@ -141,17 +151,17 @@ def choose_best(judged: Mapping[int, Evaluation], metric: str | None, real: Eval
 
 
 def explain_best(judged: Mapping[int, Evaluation], step: int, metric: str, real: Evaluation) -> str:
-    """A sentence on which checkpoint was chosen, and on those that were not because something is wrong with them."""
+    """A sentence on the checkpoint that was chosen, and on those that were excluded because of faults."""
     wrong = {other: found for other, one in judged.items() if (found := faults(one, real))}
     text = f"Best of {len(judged)} checkpoints by {metric}: step {step}."
     if step in wrong:
-        return f"{text} It has faults all the same ({', '.join(wrong[step])}), as have all others."
+        return f"{text} It has faults ({', '.join(wrong[step])}), but so have all others."
     named = "; ".join(f"step {other}: {', '.join(found)}" for other, found in wrong.items())
-    return f"{text} Set aside for faults: {named}." if wrong else text
+    return f"{text} Excluded because of faults: {named}." if wrong else text
 
 
 def record_step(run: Path, step: int, metric: str, figures: Evaluation, real: Evaluation) -> None:
-    """Remember that the checkpoint of a step is the run's best."""
+    """Record that the checkpoint of a step is the run's best."""
     record_best(
         run, Best(checkpoint_folder(run, step), metric, figures.scores[metric].value, tuple(faults(figures, real)))
     )
@@ -223,9 +233,3 @@ def _table(evaluator: Evaluator, judged: Sequence[Judged]) -> Table:
         title = f"{metric.title}, {embedding}" if embedding else metric.title
         table.add_row(title, *(str(f.scores[name]) if name in f.scores else "–" for f in sets))
     return table
-
-
-def _classifier(path: Path | None, data: Dataset) -> Classifier | None:
-    if path is not None:
-        return Classifier.load(path)
-    return find_cached(data) if data.labels else None

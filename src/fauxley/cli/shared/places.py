@@ -1,4 +1,4 @@
-"""Places among a model's latents as people name them: a seed, a file of latents, a sound."""
+"""Places among a model's latents, as users name them: a seed, a file of latents, or a sound."""
 
 import hashlib
 import re
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fauxley.rendering.batches import LabelWish
     from fauxley.terminal.progress import Stages
 
-_LONGEST_SECONDS = 60  # of a sound that is looked for; a clip is shorter by far
+_LONGEST_SECONDS = 60  # of a sound whose latent is sought; clips are much shorter
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Place:
     """A place among latents.
 
     Attributes:
-        name: what it is called, for files and messages.
+        name: for files and messages.
         latent: (latent_size,).
         weights: of labels, (L,).
-        facts: what sidecars say of it.
-        identity: what decides it, so that an interrupted job knows itself again.
-        inversion: how it was found, if it is the nearest to a sound.
+        facts: for sidecars.
+        identity: what determines the place, by which an interrupted job is recognised.
+        inversion: the search that found it, if it is the nearest to a sound.
     """
 
     name: str
@@ -46,17 +46,18 @@ class Place:
 
 
 def places(synthesizer: "Synthesizer", where: str, wish: "LabelWish | None", stages: "Stages") -> list[Place]:
-    """The places that a word means: a seed, each row of a .npy file, or what is nearest to a sound.
+    """The places for a word: that of a seed, of each row of a .npy file, or the nearest to a sound.
 
     Args:
-        wish: the label that they are to have. None: that which 'fauxley generate' gives to the seed or the row; of a
-            sound, the labels that are found.
+        wish: the label for the places. None: for a seed or row the label that 'fauxley generate' gives it, for a sound
+            the labels that the search finds.
 
     Raises:
-        UsageError: it means none.
+        UsageError: the word is neither a seed nor a file.
         FauxleyError: the file cannot be read, or is silent.
     """
-    if re.fullmatch(r"[0-9][0-9_]*", where):
+    check_place(where)
+    if _is_seed(where):
         seed = read_whole(where)
         return [_own(synthesizer, synthesizer.latents([seed])[0], seed, f"seed-{seed:08d}", {"seed": seed}, wish)]
     path = read_path(where)
@@ -65,9 +66,21 @@ def places(synthesizer: "Synthesizer", where: str, wish: "LabelWish | None", sta
             _own(synthesizer, row, number, f"latent-{number:05d}", {"latent_of": path.name, "row": number}, wish)
             for number, row in enumerate(synthesizer.check_latents(read_latents(path)))
         ]
-    if not path.exists():
-        raise UsageError(f"{printable(where)} is neither a seed, such as 7, nor a file that is there")
     return [_nearest(synthesizer, path, wish, stages)]
+
+
+def check_place(where: str) -> None:
+    """Check that a word is a seed or a file that exists, before anything slow is done for it.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if not _is_seed(where) and not read_path(where).exists():
+        raise UsageError(f"{printable(where)} is neither a seed, such as 7, nor a file that exists")
+
+
+def _is_seed(where: str) -> bool:
+    return re.fullmatch(r"[0-9][0-9_]*", where) is not None
 
 
 def _own(
@@ -78,7 +91,7 @@ def _own(
     facts: dict[str, Any],
     wish: "LabelWish | None",
 ) -> Place:
-    """The place of a latent; without a wish, of the label whose turn it is."""
+    """The place of a latent; without a wish, with the label whose turn it is."""
     from fauxley.rendering.batches import SoundRequest, in_turn
 
     wishes = [wish] if wish is not None else in_turn(synthesizer.labels)
@@ -112,19 +125,19 @@ def _nearest(synthesizer: "Synthesizer", path: Path, wish: "LabelWish | None", s
 
 
 def say_nearness(place: Place) -> str:
-    """What to tell of a place that was found by a sound, in whole lines; nothing of others."""
+    """Lines on how near a place is to the sound by which it was found; empty for other places."""
     if place.inversion is None:
         return ""
     labels = ", ".join(f"{label} {weight:.0%}" for label, weight in place.inversion.labels.items())
     said = printable(f"{place.facts['nearest_to']}: {f'{labels}; ' if labels else ''}{place.inversion.words}") + "\n"
     if place.inversion.verdict == "unlike":
-        said += "for a model that knows such sounds put fifty or more of them into a folder, and run: "
+        said += "to get a model that knows such sounds, put fifty or more of them into a folder and run: "
         said += "fauxley train --data FOLDER --run runs/NAME\n"
     return said
 
 
 def teller(stages: "Stages") -> Callable[[str, int, int], None]:
-    """What is to be told of progress, so that `stages` shows it."""
+    """A callback for progress that shows it in `stages`."""
 
     def tell(what: str, done: int, total: int) -> None:
         if done:
@@ -136,37 +149,37 @@ def teller(stages: "Stages") -> Callable[[str, int, int], None]:
 
 
 def read_knobs(words: tuple[str, ...]) -> dict[str, float]:
-    """Positions of knobs: `brighter=0.5` and so on.
+    """Read positions of knobs such as `brighter=0.5`.
 
     Raises:
-        UsageError: written otherwise, or a knob twice.
+        UsageError: a word is not of this form, or a knob occurs twice.
     """
     positions: dict[str, float] = {}
     for word in words:
         name, equals, value = word.partition("=")
-        if not equals or not name or name in positions:
-            raise UsageError(f"write each knob once, as in brighter=0.5; got {word!r:.60}")
+        if not equals or not name or name in positions or "," in word:
+            raise UsageError(f"write each knob once, as in --knob brighter=0.5 longer=-0.3; got {word!r:.60}")
         positions[name] = read_real(value)
     return positions
 
 
 def read_latents(path: Path) -> NDArray[np.float32]:
-    """The latents in a .npy file, as float32.
+    """Read the latents in a .npy file, as float32.
 
     Raises:
-        FauxleyError: it cannot be read, or is none.
-        UsageError: there are none in it.
+        FauxleyError: it cannot be read, or is not a .npy file of numbers.
+        UsageError: it has no rows.
     """
     try:
-        # Memory-mapped, so that a header which promises terabytes is an error and not an allocation.
+        # Memory-mapped, so that a header which claims terabytes is an error and not an allocation.
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise FauxleyError(f"{path} cannot be read: {error.strerror or error}") from error
-    except Exception as error:  # on what is no .npy file, NumPy's parser may raise anything
+    except Exception as error:  # NumPy's parser may raise anything for a file of another kind
         raise FauxleyError(f"{path} is not a .npy file of numbers") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
         raise FauxleyError(f"{path} is not a .npy file of numbers")
     if array.ndim == 2 and not len(array):
         raise UsageError(f"{path} holds no latents: its shape is {array.shape}")
-    with np.errstate(over="ignore"):  # becomes infinite, which is refused later
+    with np.errstate(over="ignore"):  # too large numbers become infinite, and are refused later
         return array.astype(np.float32)

@@ -1,4 +1,4 @@
-"""What the default training is going to do, and what can be expected of it, in plain words before it begins."""
+"""What the default training will do and what can be expected of it, in words, before it begins."""
 
 from collections.abc import Mapping
 
@@ -16,39 +16,39 @@ from fauxley.training.recipe import recipe
 
 _CLIPS = {
     "first": "the beginning of each sound",
-    "all": "all of each sound, one after the other",
-    "random": "a stretch of the sounds, from anywhere in them",
-    "onsets": "one hit each, cut from the recordings",
+    "all": "all of each sound, in successive clips",
+    "random": "a random part of a sound",
+    "onsets": "one hit, cut out of a recording",
     "auto": "as the dataset was prepared",
 }
-_WHOLE = ("first", "auto")  # slicings of which a sound is a clip, or a dataset's counts are those of its clips
+_WHOLE = ("first", "auto")  # slicings for which each sound is one clip, or counts are counts of clips
 
 
 def plan_words(config: TrainingConfig, counts: Mapping[str, int]) -> str:
-    """What is trained, on what.
+    """The model and the data of a training, in words.
 
     Args:
-        counts: how many sounds there are of each label, and without ("").
+        counts: the number of sounds of each label; "" counts those without.
     """
     model, rate = config.architecture, config.data.sample_rate
     kind = " of bands" if isinstance(model, SpecGAN) and model.spectrogram == "bands" else ""
     size = model.training_cost().weights / 1e6
     sounds = sum(counts.values())
-    # A recording holds many hits, and a long sound many stretches: how many is not known yet.
+    # A recording has many hits, and a long sound many parts; their numbers are not known yet.
     few = "".join(f"; {remark}" for remark in on_count(sounds) if config.data.slicing in _WHOLE)
     return _lines(
         {
             "sounds": f"{sounds:,}, at {rate} Hz, {_channels(model.channels)}{few}",
             "a clip": f"{model.clip_length / rate:.2f} s ({model.clip_length} samples): {_CLIPS[config.data.slicing]}",
             **_pitch_words(config.data.pitch),
-            "model": f"a {type(model).__name__}{kind}, d = {model.dim}: {size:.2g} million numbers to learn, "
-            f"from {config.batch_size} clips a step",
+            "model": f"a {type(model).__name__}{kind}, d = {model.dim}: {size:.2g} million parameters, "
+            f"trained on {config.batch_size} clips a step",
         }
     )
 
 
 def prospect_words(config: TrainingConfig, counts: Mapping[str, int], device: torch.device) -> str:
-    """How far it will get in its minutes on this machine, by a few steps tried out where that does not take long."""
+    """How far a training will get on this machine in its time, in words; steps are tried if that is quick."""
     config, _ = config.settle(device)
     pace = tried_pace(config, device)
     memory = (
@@ -66,30 +66,30 @@ def prospect_words(config: TrainingConfig, counts: Mapping[str, int], device: to
         f"{_clips_words(seen, counts, config)}",
     }
     if reached := expectations(seen):
-        told["so far"] = "after as many clips, others had come to: " + "; ".join(reached)
+        told["expect"] = "measured trainings had reached, after as many clips: " + "; ".join(reached)
     return _lines(told)
 
 
 def rough_plan(advice: Advice, counts: Mapping[str, int]) -> list[str]:
-    """What a scan says of the training that it advises: sentences, by arithmetic alone."""
+    """What a scan says about the training that it advises, in sentences, by arithmetic alone."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     config = recipe(facts_of(advice, sum(counts.values())), on_gpu=device.type == "cuda")
     seconds = config.architecture.clip_length / advice.sample_rate
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else "this machine, which has no GPU"
     seen = clips_seen(config, arithmetic_pace(config, device))
     pace = f"on {where}, roughly {_clips_words(seen, counts, config)}"
-    hint = "previews are worth hearing long before, and Ctrl-C stops and keeps what is learnt"
+    hint = "previews are worth hearing long before, and Ctrl-C stops and keeps what is learned"
     told = [
         f"a clip is {duration(seconds)} at {advice.sample_rate} Hz, {_channels(advice.channels)}",
         f"it takes {config.minutes:g} minutes, or --minutes; {pace}; {hint}",
     ]
     if reached := expectations(seen):
-        told.append(f"after as many clips, others had come to: {'; '.join(reached)}")
+        told.append(f"measured trainings had reached, after as many clips: {'; '.join(reached)}")
     return told
 
 
 def clips_seen(config: TrainingConfig, seconds: float) -> float:
-    """How many clips will be seen in the minutes of a training whose steps take `seconds`."""
+    """The number of clips that a training will see in its time if its steps take `seconds`."""
     return 60 * config.minutes / max(seconds, 1e-9) * config.batch_size * config.objective.num_batches
 
 
@@ -111,7 +111,7 @@ def _clips_words(seen: float, counts: Mapping[str, int], config: TrainingConfig)
 
 
 def _rounded(count: float) -> int:
-    """A count to two digits, as far as anybody could know."""
+    """Round a count to two digits, because it is an estimate."""
     return int(float(f"{count:.2g}"))
 
 

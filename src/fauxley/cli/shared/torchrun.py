@@ -1,8 +1,8 @@
-"""Being one of the processes that `torchrun -m -- fauxley train ...` starts.
+"""Running as one of the processes that `torchrun -m -- fauxley train ...` starts.
 
-torchrun tells each process who it is by environment variables. Whatever goes wrong then goes wrong for all processes,
-of which one speaks: the first to fail says so in the store they share, and the others, which fail too or lose the
-connection, end without a word.
+torchrun gives each process its rank by environment variables. An error in one process ends all of them, but only one
+should print a message: the first to fail notes that in the store that they share, and the others, which fail, too, or
+lose the connection, end silently.
 """
 
 import os
@@ -30,12 +30,12 @@ _VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 @contextmanager
 def together(config: TrainingConfig, device: Device) -> Iterator[tuple[Ranks, "torch.device"]]:
-    """Yield the processes to train with and this one's device: outside torchrun, just this one.
+    """Yield the processes that train together, only this one outside of torchrun, and this one's device.
 
     Raises:
-        UsageError: what is to be trained cannot be shared, or not by so many.
+        UsageError: the training cannot be shared, or not by so many processes.
         FauxleyError: the other processes cannot be reached.
-        SystemExit: something went wrong, which another process tells.
+        SystemExit: another process reports the error.
     """
     if not all(os.environ.get(name) for name in _VARIABLES):
         yield ONE, choose_device(device)
@@ -67,11 +67,11 @@ def together(config: TrainingConfig, device: Device) -> Iterator[tuple[Ranks, "t
 
 
 def _muster(store: "Store", rank: int, world_size: int) -> "Store":
-    """The part of the store that belongs to these very processes.
+    """The part of the store that belongs to the processes of this start.
 
-    When torchrun restarts, its store still holds what those before have left there: addresses of the dead. It counts
-    restarts, but each machine for itself. So rank 0 thinks of a new name and tells it to whoever is there: each of the
-    others asks with a word that nobody has used before, and says when it has the answer.
+    After a restart torchrun's store still holds what the processes before left there, such as addresses of dead ones.
+    torchrun counts restarts, but on each machine separately. So rank 0 makes up a new name and tells it to the others:
+    each of them asks with a word that was never used before, and confirms when it has the answer.
     """
     from torch._C._distributed_c10d import PrefixStore
 

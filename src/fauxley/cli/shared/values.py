@@ -1,4 +1,4 @@
-"""Values as people write them on the command line: numbers such as 44.1k, 1e4, 16_000 or 48kHz, and paths."""
+"""Reading values from the command line: numbers such as 44.1k, 1e4, 16_000 or 48kHz, and paths."""
 
 import math
 import re
@@ -9,15 +9,19 @@ from fauxley.errors import FauxleyError
 
 _NUMBER = re.compile(r"([+-]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:e[+-]?\d{1,3})?)\s*([km]?)(?:hz)?", re.IGNORECASE)
 _FACTORS = {"": 1, "k": 1000, "m": 1_000_000}
-_LARGEST = 2**63 - 1  # what arrays, files and tensors count with
-_LARGEST_REAL = 2**127  # about what float32 holds
-_LONGEST = 60  # characters of what was written that a message repeats
+_LARGEST = 2**63 - 1  # the range of sizes of arrays, files and tensors
+_LARGEST_REAL = 2**127  # about the range of float32
+_LONGEST = 60  # characters of a value that a message repeats
 
 
-class UnreadableError(FauxleyError):
-    """What was written is not what was asked for: no number, a fraction, an empty name."""
+class RefusedError(FauxleyError):
+    """A value on the command line is refused. It is no `ValueError`, because tyro would catch that and print a box."""
 
     exit_code = 2
+
+
+class UnreadableError(RefusedError):
+    """A value on the command line cannot be read: it is not a number, not a whole one, or an empty name."""
 
     def __init__(self, text: str, reason: str) -> None:
         shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
@@ -26,10 +30,10 @@ class UnreadableError(FauxleyError):
 
 
 def read_whole(text: str) -> int:
-    """The whole number that `text` means: `20`, `1e4`, `44.1k`.
+    """Read a whole number: `20`, `1e4`, `44.1k`.
 
     Raises:
-        UnreadableError: it means none, or one with a fraction, or one beyond 64 bits.
+        UnreadableError: it is not a number, not a whole one, or exceeds 64 bits.
     """
     value = _read(text)
     if value.denominator != 1:
@@ -42,10 +46,10 @@ def read_whole(text: str) -> int:
 
 
 def read_real(text: str) -> float:
-    """The number that `text` means: `0.5`, `2e-4`, `1.5k`. Infinity and NaN are none.
+    """Read a finite number: `0.5`, `2e-4`, `1.5k`.
 
     Raises:
-        UnreadableError: it means none, or one that is too large.
+        UnreadableError: it is not a number, or too large.
     """
     value = _read(text)
     if abs(value) > _LARGEST_REAL:
@@ -54,12 +58,12 @@ def read_real(text: str) -> float:
 
 
 def read_path(text: str) -> Path:
-    """The path that `text` means.
+    """Read a path.
 
     Raises:
-        UnreadableError: it is empty, or no path.
+        UnreadableError: it is empty, or cannot be a path.
     """
-    if not text or "\0" in text:  # an empty one would mean this folder; it comes from a variable that is not set
+    if not text or "\0" in text:  # an empty path, often from a shell variable that is not set, would be this folder
         raise UnreadableError(text, "names no file or folder; is a variable of your shell not set?")
     return Path(text)
 

@@ -1,1 +1,1 @@
-"""The classifier that inception scores need: how it is taught, calibrated, and kept."""
+"""The classifier that inception scores need: training, calibration, storage."""

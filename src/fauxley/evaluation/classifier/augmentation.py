@@ -1,20 +1,20 @@
-"""Training clips as they might have been: recorded under other conditions, turned into nonsense, blended.
+"""Augmentation of training clips: recorded under other conditions, turned into nonsense, blended.
 
-Conditions. A classifier that has heard only good recordings takes any noise for bad speech: what it then measures is
-the noise. So its training clips are played at slightly other speeds and times, overdriven, set in a room, sent through
-a narrow band and covered with noise, each of them now and then. Level is not changed: the classifier scales every clip
-to a peak of 1 before it listens.
+Conditions. A classifier trained only on good recordings takes any noise for bad speech, so it would measure the noise.
+Therefore its training clips are, each now and then, played at slightly other speeds and times, overdriven, placed in a
+room, sent through a narrow band, and covered with noise. Levels are not changed: the classifier scales every clip to a
+peak of 1.
 
-Outliers. A classifier trained on words alone names a word for anything, and is often sure of it: words played backwards
-had half the inception score of words. Outlier exposure (Hendrycks, Mazeika, Dietterich 2019) shows it clips that mean
-nothing, with the shares of the labels as their target: what one would say without having heard them. No label is added,
-so the probabilities, and the inception score made of them, are what the paper defines. These clips are made from the
-training data itself: the same voices, drums or steps, in an order that none of them has.
+Outliers. A classifier trained only on words names a word for anything, and is often sure of it: words played backwards
+had half the inception score of words. Outlier exposure (Hendrycks, Mazeika, Dietterich 2019) trains it on clips without
+a meaning, with the shares of the labels as their target, which is the best answer without hearing them. No label is
+added, so probabilities and inception score are what the paper defines. Outliers are made from the training data: the
+same voices, drums or steps, in a different order.
 
-Spectrograms are warped, partly hidden and blended, whole batches at a time.
+Spectrograms are warped, partly hidden and blended, a whole batch at a time.
 
-What is done to a clip is drawn from a generator of its own, so that it depends on nothing but that generator's seed:
-not on the batch, nor on the order of clips.
+The augmentation of a clip is drawn from its own random generator, so it depends only on that generator's seed, not on
+the batch or the order of clips.
 
 Letters: B batch, T samples, K = T + 1 bins, M mel bands, F frames, L labels.
 """
@@ -31,16 +31,16 @@ from torch import Tensor
 Float32 = NDArray[np.float32]
 
 _MAX_SHIFT = 0.05  # of a clip's length
-_MAX_SPEED = 0.08  # ln of the factor
+_MAX_SPEED = 0.08  # natural logarithm of the factor
 _MAX_OVERDRIVE_DB = 12.0
-_ROOM_SECONDS = (0.1, 0.7)  # until a room is 60 dB quieter
-_DIRECT_DB = (0.0, 15.0)  # how much louder the direct sound is than the room
+_ROOM_SECONDS = (0.1, 0.7)  # reverberation time, to -60 dB
+_DIRECT_DB = (0.0, 15.0)  # level of the direct sound relative to the reverberation
 _SNR_DB = (-3.0, 30.0)
 _SILENCE = 1e-3  # of the peak, 60 dB below it
 
 
 def vary_conditions(audio: Float32, sample_rate: int, rng: np.random.Generator) -> Float32:
-    """A clip (T,) as it might have been recorded under other conditions, (T,)."""
+    """Simulate that a clip (T,) was recorded under other conditions: (T,)."""
     if rng.random() < 0.5:
         factor = float(np.exp(rng.uniform(-_MAX_SPEED, _MAX_SPEED)))
         audio = shift_and_speed(audio, rng.uniform(-_MAX_SHIFT, _MAX_SHIFT) * len(audio), factor)
@@ -65,16 +65,16 @@ def vary_conditions(audio: Float32, sample_rate: int, rng: np.random.Generator) 
 
 
 def shift_and_speed(audio: Float32, shift: float, speed: float) -> Float32:
-    """A clip (T,) that begins `shift` samples later and runs `speed` times as fast, zeros around it.
+    """Delay a clip (T,) by `shift` samples and play it `speed` times as fast, with zeros around it.
 
-    Between samples it is interpolated linearly, which costs little, and a little treble.
+    Linear interpolation is fast and costs a little treble.
     """
     places = (np.arange(len(audio)) - shift) * speed
     return np.asarray(np.interp(places, np.arange(len(audio)), audio, left=0, right=0), np.float32)
 
 
 def overdrive(audio: Float32, decibels: float) -> Float32:
-    """A clip (T,) whose peaks are cut off `decibels` below its highest."""
+    """Clip the peaks of a clip (T,) at `decibels` below its highest."""
     limit = np.abs(audio).max(initial=0) * np.float32(10 ** (-decibels / 20))
     return np.clip(audio, -limit, limit)
 
@@ -94,8 +94,8 @@ def room_response(length: int, sample_rate: int, seconds: float, direct_db: floa
 
 
 def band_response(length: int, sample_rate: int, low: float, high: float) -> Float32:
-    """What a band from `low` to `high` Hz leaves of each frequency, (K,): half the power at its edges, 24 dB an octave
-    outside, as Butterworth filters of fourth order have it."""
+    """The amplitude response of a bandpass from `low` to `high` Hz, (K,): half the power at its edges and 24 dB an
+    octave outside, like Butterworth filters of fourth order."""
     frequency = np.fft.rfftfreq(2 * length, 1 / sample_rate).astype(np.float32)
     response = 1 / np.sqrt(1 + (frequency / high) ** 8)
     if low > 0:
@@ -104,7 +104,7 @@ def band_response(length: int, sample_rate: int, low: float, high: float) -> Flo
 
 
 def apply_filter(audio: Float32, response: NDArray[Any]) -> Float32:
-    """A clip (T,) through a filter given at K frequencies; what rings on after its end is dropped."""
+    """Filter a clip (T,) by a response at K frequencies; what rings after its end is dropped."""
     spectrum = np.fft.rfft(audio, 2 * len(audio))
     return np.asarray(np.fft.irfft(spectrum * response, 2 * len(audio))[: len(audio)], np.float32)
 
@@ -114,25 +114,25 @@ def noise(length: int, slope: float, rng: np.random.Generator) -> Float32:
     white = rng.standard_normal(length, np.float32)
     if not slope:
         return white
-    # Below 20 periods a clip there is no more of it than there: nearly all of brown noise would be a slow drift.
+    # Constant below 20 periods a clip: otherwise brown noise would be almost only a slow drift.
     frequency = np.maximum(np.arange(length // 2 + 1, dtype=np.float32), 20)
     return np.asarray(np.fft.irfft(np.fft.rfft(white) * frequency ** (-slope / 2), length), np.float32)
 
 
 def add_noise(audio: Float32, noise: Float32, snr_db: float) -> Float32:
-    """A clip (T,) with noise (T,) added, `snr_db` quieter than the clip: by their mean power over the whole clip."""
+    """Add noise (T,) to a clip (T,), `snr_db` softer than the clip in mean power."""
     signal, level = (np.sqrt(np.square(each, dtype=np.float64).mean()) for each in (audio, noise))
     return audio + noise * np.float32(signal / max(level, 1e-12) * 10 ** (-snr_db / 20))
 
 
 def make_outlier(audio: Float32, rng: np.random.Generator) -> Float32:
-    """A clip (T,) turned at random into one that its label does not fit any more, (T,)."""
+    """Turn a clip (T,) at random into one to which its label no longer applies: (T,)."""
     make = _OUTLIER_MAKERS[rng.integers(len(_OUTLIER_MAKERS))]
     return make(audio, rng)
 
 
 def reverse(audio: Float32, rng: np.random.Generator) -> Float32:
-    """The clip played backwards; in half of the cases what follows its end stays there, lest a place give it away."""
+    """Reverse the clip. In half of the cases silence at its end stays there, so that its place does not tell."""
     end = len(audio)
     if rng.random() < 0.5:
         loud = np.flatnonzero(np.abs(audio) > _SILENCE * np.abs(audio).max(initial=0))
@@ -141,24 +141,24 @@ def reverse(audio: Float32, rng: np.random.Generator) -> Float32:
 
 
 def shuffle_pieces(audio: Float32, rng: np.random.Generator) -> Float32:
-    """The clip cut into 8 to 32 pieces of equal length, in another order."""
+    """Cut the clip into 8 to 32 pieces of equal length, and shuffle them."""
     pieces = np.array_split(audio, rng.integers(8, 33))
     return np.concatenate([pieces[place] for place in rng.permutation(len(pieces))])
 
 
 def noise_of_same_spectrum(audio: Float32, rng: np.random.Generator) -> Float32:
-    """Noise with the clip's spectrum: as loud at each frequency, with a phase of its own there."""
+    """Noise with the clip's spectrum: the same magnitudes with random phases."""
     magnitude = np.abs(np.fft.rfft(audio))
     turned = magnitude * np.exp(2j * np.pi * rng.random(len(magnitude), np.float32))
     return np.asarray(np.fft.irfft(turned, len(audio)), np.float32)
 
 
 def coloured_noise(audio: Float32, rng: np.random.Generator) -> Float32:
-    """Noise between white and brown, nothing of the clip."""
+    """Noise between white and brown, unrelated to the clip."""
     return noise(len(audio), rng.uniform(0, 2) if rng.random() < 0.7 else 0.0, rng)
 
 
-# Half of them backwards: of all these it is the hardest to tell.
+# Half of the outliers are reversed clips, because these are the hardest to recognise.
 _OUTLIER_MAKERS: tuple[Callable[[Float32, np.random.Generator], Float32], ...] = (
     reverse,
     reverse,
@@ -172,13 +172,14 @@ _OUTLIER_MAKERS: tuple[Callable[[Float32, np.random.Generator], Float32], ...] =
 def augment_spectrograms(
     spectrograms: Tensor, target: Tensor, rng: np.random.Generator, mixup: float
 ) -> tuple[Tensor, Tensor]:
-    """Spectrograms (B, 1, M, F) and targets (B, L), warped, partly hidden and blended.
+    """Warp, partly hide and blend spectrograms (B, 1, M, F) with targets (B, L).
 
     Args:
-        mixup: parameter of the Beta distribution that clips are blended by; 0: they are not.
+        mixup: parameter of the Beta distribution of blends; 0 for no blending.
     """
     count, _, bands, frames = spectrograms.shape
-    # Where each output place lies in the input, axes from -1 to 1: stretched and shifted in time, warped in frequency.
+    # For each output place its place in the input, on axes from -1 to 1: stretched and shifted in time, warped in
+    # pitch.
     theta = np.zeros((count, 2, 3))
     theta[:, 0, 0] = np.exp(rng.uniform(-0.2, 0.2, count))
     theta[:, 0, 2] = rng.uniform(-0.2, 0.2, count)
@@ -195,7 +196,7 @@ def augment_spectrograms(
                 (slice(start, start + width), slice(None)) if axis == 0 else (slice(None), slice(start, start + width))
             ] = False
     hidden = warped * torch.from_numpy(keep).to(warped.device)[:, None]
-    # A change of colour: rooms and microphones.
+    # A change of colour, as by rooms and microphones.
     tilt = torch.from_numpy(rng.uniform(-0.4, 0.4, (count, 1, 1, 1)) * np.linspace(-1, 1, bands)[:, None])
     hidden = hidden + tilt.to(hidden)
     if not mixup:

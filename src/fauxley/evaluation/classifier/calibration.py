@@ -1,10 +1,10 @@
 """Reliability of a classifier's probabilities: accuracy, confusion, calibration error, temperature.
 
 The inception score is made of probabilities, not of decisions. A classifier that says 0.6 where it is right in 99 of
-100 cases finds every set of sounds worse than it is, and one that says 0.99 to everything finds no fault with noise.
+100 cases rates every set of sounds too low, and one that says 0.99 to everything finds no fault with noise.
 
-A temperature fitted on few sources fits those sources: on drums it made the calibration of others worse. So it is used
-only where it helps on sources that it was not fitted on.
+A temperature fitted on few sources suits only those: on drums it made the calibration of others worse. So it is used
+only if it helps on sources that it was not fitted on.
 
 Letters: N clips, K labels.
 """
@@ -21,22 +21,21 @@ Int = NDArray[np.int64]
 
 
 def accuracy(probabilities: Float, labels: Int) -> float:
-    """Share of clips whose likeliest label, of (N, K), is theirs, (N,)."""
+    """The share of clips whose likeliest label, by (N, K), is their label (N,)."""
     return float((probabilities.argmax(1) == labels).mean())
 
 
 def confusion(probabilities: Float, labels: Int) -> Int:
-    """Confusion matrix (K, K): how often label i, the row, was taken for label j."""
+    """The confusion matrix (K, K): how often label i (row) was taken for label j (column)."""
     count = probabilities.shape[1]
     cells = np.bincount(labels * count + probabilities.argmax(1), minlength=count * count)
     return cells.reshape(count, count)
 
 
 def calibration_error(probabilities: Float, labels: Int, bins: int = 15) -> float:
-    """Expected calibration error (Naeini et al. 2015): |accuracy - confidence| by bins of equal width, weighted by
-    count.
+    """The expected calibration error: |accuracy - confidence| in bins of equal width, weighted by count.
 
-    0 where a confidence of 0.8 means being right in 80 of 100 cases.
+    It is 0 if a confidence of 0.8 means being right in 80 of 100 cases (Naeini et al. 2015).
     """
     confidence = probabilities.max(1)
     right = probabilities.argmax(1) == labels
@@ -46,11 +45,12 @@ def calibration_error(probabilities: Float, labels: Int, bins: int = 15) -> floa
 
 
 def helpful_temperature(logits: Float, labels: Int, groups: Int, folds: int = 5) -> float:
-    """The temperature fitted on all clips, if one fitted on some sources helps on others; else 1, which is none.
+    """The temperature fitted on all clips, if temperatures fitted on some sources help on others; otherwise 1.
 
-    It helps if, where each of `folds` folds is judged by the temperature that the others give, the labels are likelier
-    and the calibration error is no larger than without. No source, (N,), is in two folds. Of fewer sources than
-    folds too little can be known, and the temperature is 1: two drum machines agreed on one that did five others harm.
+    The clips are divided into `folds` folds such that no source (N,) is in two. A temperature helps if, with each fold
+    judged by the temperature fitted on the other folds, labels are likelier and the calibration error is not larger
+    than without. With fewer sources than folds the result is 1, because too little is known: two drum machines agreed
+    on a temperature that harmed five others.
     """
     parts = grouped_folds(groups, folds)
     if len(parts) < folds:
@@ -67,8 +67,8 @@ def helpful_temperature(logits: Float, labels: Int, groups: Int, folds: int = 5)
 def fit_temperature(logits: Float, labels: Int) -> float:
     """The T for which softmax(logits / T) makes the labels likeliest (Guo et al. 2017, section 4.2).
 
-    Of N clips as if one in N + 2 were labelled at random (Platt 1999), or where all of a few answers are right no T
-    would be small enough. The loss is convex in 1/T; golden-section search between 1/20 and 20 finds its minimum to 4
+    One label in N + 2, for N clips, is assumed to be random (Platt 1999); otherwise, if a few answers are all right, no
+    T would be small enough. The loss is convex in 1/T; golden-section search between 1/20 and 20 finds its minimum to 4
     digits.
     """
     doubt = 1 / (len(labels) + 2)
@@ -89,12 +89,12 @@ def fit_temperature(logits: Float, labels: Int) -> float:
 
 
 def softmax(logits: Float) -> NDArray[np.float64]:
-    """Logits (N, K) to probabilities (N, K)."""
+    """Convert logits (N, K) to probabilities (N, K)."""
     powers = np.exp(logits - logits.max(1, keepdims=True), dtype=np.float64)
     return np.asarray(powers / powers.sum(1, keepdims=True))
 
 
 def log_loss(probabilities: Float, labels: Int) -> float:
-    """Mean of -ln of the probability, of (N, K), that each clip's label has, (N,)."""
+    """The mean of -ln p over clips, where p is the probability (N, K) of the clip's label (N,)."""
     own = probabilities[np.arange(len(labels)), labels]
     return float(-np.log(np.maximum(own, 1e-300)).mean())

@@ -1,12 +1,12 @@
-"""A classifier of labelled sounds: the judge behind the inception score, and an embedding made for the data at hand.
+"""A classifier of labelled sounds, which serves the inception score and as an embedding made for the data.
 
 The paper (section 5.1) trains one on log-mel spectrograms of its data, because no network trained on something else
-knows what a spoken digit is. This is the same idea in a small residual network: log-mel spectrogram, four stages of
-3 × 3 convolutions, the mean over time and frequency (the embedding), one linear layer. Its level does not matter:
-every clip is scaled to a peak of 1 first, so that a quiet sound is judged by what it is. Levels are the business of
-`metrics/signal_measures.py`.
+knows what a spoken digit is. This is the same idea with a small residual network: a log-mel spectrogram, four stages of
+3 × 3 convolutions, the mean over time and frequency (the embedding), and a linear layer. Levels do not matter: every
+clip is first scaled to a peak of 1, so that a quiet sound is judged by what it is. `metrics/signal_measures.py` judges
+levels.
 
-Saved as a model is: `config.json` and `classifier.safetensors`, data and nothing else.
+It is saved like a model: `config.json` and `classifier.safetensors`, which hold data and no code.
 
 Letters: B batch, T samples, M mel bands, F frames, E embedding size, K labels.
 """
@@ -33,15 +33,15 @@ _WEIGHTS = "classifier.safetensors"
 
 @dataclass(frozen=True)
 class Judgement:
-    """Quality of a classifier, measured on clips that it has not learnt from.
+    """The quality of a classifier, measured on clips that it was not trained on.
 
     Attributes:
-        accuracy: share of clips it names rightly.
+        accuracy: share of clips whose label it hears.
         noisy_accuracy: the same with white noise 10 dB below each clip.
         calibration_error: expected calibration error, see `calibration.py`.
-        num_clips: number of clips that it was asked about.
-        held_out: words for which clips these were.
-        confusion: how often label i, the row, was taken for label j.
+        num_clips: the number of these clips.
+        held_out: which clips these were, in words.
+        confusion: how often label i (row) was taken for label j (column).
     """
 
     accuracy: float
@@ -54,16 +54,16 @@ class Judgement:
 
 @dataclass
 class Classifier:
-    """Names sounds.
+    """Names the label of a sound.
 
     Args:
         settings: its settings.
         log_mel: turns audio into spectrograms.
         network: turns spectrograms into logits.
-        temperature: number that logits are divided by, so that probabilities are reliable (Guo et al. 2017).
+        temperature: divides the logits, so that probabilities are reliable (Guo et al. 2017).
         judgement: its measured quality.
-        data: fingerprint of the dataset that it learnt from.
-        digest: short hash of its weights, by which figures can be compared.
+        data: fingerprint of the dataset that it was trained on.
+        digest: short hash of its weights, by which one can tell whether figures can be compared.
     """
 
     settings: ClassifierSettings
@@ -91,17 +91,17 @@ class Classifier:
 
     @torch.inference_mode()
     def judge(self, audio: Tensor) -> tuple[Tensor, Tensor]:
-        """Audio (B, T) at its sample rate to embeddings (B, E) and probabilities (B, K)."""
+        """Convert audio (B, T) at its sample rate to embeddings (B, E) and probabilities (B, K)."""
         device = self.network.output.weight.device
         embedding = self.network.embed(self.log_mel(audio.to(device)))
         logits = self.network.output(embedding)
         return embedding.float().cpu(), F.softmax(logits.double() / self.temperature, 1).cpu()
 
     def save(self, folder: Path) -> Path:
-        """Write a classifier folder, whole or not at all.
+        """Write a classifier folder, completely or not at all.
 
         Raises:
-            FileExistsError: `folder` has something in it.
+            FileExistsError: `folder` is not empty.
         """
         with atomic_folder(folder) as partial:
             config = {
@@ -120,29 +120,29 @@ class Classifier:
         """Open a classifier folder.
 
         Raises:
-            FauxleyError: missing, of another format version, or damaged.
+            FauxleyError: it is missing, of another format version, or damaged.
         """
         if not (folder / _CONFIG).is_file():
             raise FauxleyError(f"{folder} is not a classifier; 'fauxley train-classifier' makes one")
         config = read_versioned(folder / _CONFIG, "classifier", (1, FORMAT_VERSION))
         if config["format_version"] == 1:
             raise FauxleyError(
-                f"{folder} was trained by an earlier fauxley, which taught it nothing about noise, so that its figures "
-                "do not compare with today's; train it again with 'fauxley train-classifier'"
+                f"{folder} was trained by an earlier fauxley without noise, so its figures cannot be compared with "
+                "today's; train it again with 'fauxley train-classifier'"
             )
         with reading(f"{folder} is not a usable classifier"):
             settings: ClassifierSettings = from_json(config["settings"], (ClassifierSettings,))
-            # Without storage: memory is taken only for what the weight file really holds.
+            # No storage yet: memory is allocated only for what the weight file holds.
             with torch.device("meta"):
                 log_mel, network = LogMel(settings), ClassifierNetwork(settings)
             read_weights(folder / _WEIGHTS, _modules(log_mel, network), config["weights_sha256"])
             temperature = float(config["temperature"])
             if not 0 < temperature < 100:
-                raise FauxleyError("its temperature makes no sense")
+                raise FauxleyError("its temperature is not a positive number")
             judgement: Judgement = from_json(config["judgement"], (Judgement,))
             size = len(settings.labels)
             if len(judgement.confusion) != size or any(len(row) != size for row in judgement.confusion):
-                raise FauxleyError("its confusion matrix does not suit its labels")
+                raise FauxleyError("its confusion matrix does not match its labels")
             digest = config["weights_sha256"][:12]
             return cls(settings, log_mel, network, temperature, judgement, str(config["data"]), digest)
 

@@ -1,4 +1,4 @@
-"""The parts of a classifier: a log-mel spectrogram and a small residual network, with their settings.
+"""The network of a classifier: a log-mel spectrogram and a small residual network, with their settings.
 
 Letters: B batch, T samples, M mel bands, F frames, E embedding size, K labels.
 """
@@ -13,24 +13,24 @@ from fauxley.errors import UsageError
 from fauxley.signal.mel import mel_matrix
 from fauxley.signal.stft import stft
 
-# Quieter than this against a full-scale clip's magnitudes of some tens counts as silence: about -70 dB.
+# For a full-scale clip, whose magnitudes are about 30, this floor is at about -70 dB.
 _FLOOR = 1e-2
 _QUIETEST_PEAK = 1e-4
 
 
 @dataclass(frozen=True)
 class ClassifierSettings:
-    """Settings of a classifier: the clips it takes, its spectrogram, its size.
+    """The settings of a classifier: the clips that it takes, its spectrogram, its size.
 
     Attributes:
-        sample_rate: Hz, of the clips it takes.
-        clip_length: samples in a clip it was trained on; it takes others too.
-        labels: the words for its K outputs.
+        sample_rate: of the clips, in Hz.
+        clip_length: samples in the clips that it was trained on; others are possible.
+        labels: of its K outputs.
         window_length: samples in a frame.
-        hop_length: samples from frame to frame.
+        hop_length: samples from one frame to the next.
         num_bands: M.
-        low, high: Hz, the range of the mel bands.
-        width: channels of the first stage; the last has four times as many, E.
+        low, high: the range of the mel bands, in Hz.
+        width: channels of the first stage; the last stage has four times as many, E.
     """
 
     sample_rate: int
@@ -44,7 +44,7 @@ class ClassifierSettings:
     width: int = 32
 
     def __post_init__(self) -> None:
-        # Also what a stranger's file may ask for, which must not fill the memory.
+        # A stranger's file may ask for these, so they must not exhaust memory.
         limits = {
             "sample_rate": (1000, 768_000),
             "clip_length": (1, 1 << 22),
@@ -63,17 +63,17 @@ class ClassifierSettings:
 
     @classmethod
     def suiting(cls, sample_rate: int, clip_length: int, labels: tuple[str, ...], width: int) -> "ClassifierSettings":
-        """Frames of 32 ms every 10 ms, and bands up to nearly half the sample rate, as for speech at 16 kHz."""
-        # In 64ths, for a transform of 1411 = 17 · 83 samples (44.1 kHz) takes several times as long as one of 1408.
+        """Settings for a sample rate: frames of 32 ms every 10 ms, bands up to nearly half the rate, as for speech."""
+        # Multiples of 64: a transform of 1411 = 17 · 83 samples (44.1 kHz) takes several times as long as one of 1408.
         window, hop = max(64, 64 * round(0.0005 * sample_rate)), round(0.010 * sample_rate)
-        # Some 1000 frames at most, however long the clip.
+        # At most about 1000 frames for clips of any length.
         hop = max(hop, -(-clip_length // 1024))
         high = 0.4875 * sample_rate
         return cls(sample_rate, clip_length, labels, max(window, hop), hop, high=high, width=width)
 
 
 class LogMel(nn.Module):
-    """Audio (B, T) to a standardised log-mel spectrogram (B, 1, M, F)."""
+    """Converts audio (B, T) to a standardised log-mel spectrogram (B, 1, M, F)."""
 
     mean: Tensor
     std: Tensor
@@ -83,21 +83,21 @@ class LogMel(nn.Module):
         self.settings = settings
         self.register_buffer("mean", torch.zeros(settings.num_bands))
         self.register_buffer("std", torch.ones(settings.num_bands))
-        # Built on first use: a stranger's file is opened without storage.
+        # Built on first use, because a stranger's file is opened without storage.
         self._matrix: Tensor | None = None
 
     def forward(self, audio: Tensor) -> Tensor:
         return self.standardise(self.raw(audio))
 
     def raw(self, audio: Tensor) -> Tensor:
-        """Audio (B, T) to (B, 1, M, F), not standardised."""
+        """Convert audio (B, T) to (B, 1, M, F), not standardised."""
         settings = self.settings
         peak = audio.abs().amax(-1, keepdim=True).clamp(min=_QUIETEST_PEAK)
         if self._matrix is None or self._matrix.device != audio.device:
             bins = settings.window_length // 2 + 1
             matrix = mel_matrix(bins, settings.sample_rate, settings.num_bands, settings.low, settings.high)
             self._matrix = torch.from_numpy(matrix).to(audio)
-        few = 4 if audio.device.type == "cpu" else len(audio)  # whose windows fit in a processor's cache
+        few = 4 if audio.device.type == "cpu" else len(audio)  # clips whose windows fit in a processor's cache
         parts = []
         for part in torch.split(audio / peak, few):
             magnitude = stft(part, settings.window_length, settings.hop_length).abs()  # (B, F, bins)
@@ -105,7 +105,7 @@ class LogMel(nn.Module):
         return torch.cat(parts).transpose(1, 2).unsqueeze(1)
 
     def fit_scale(self, audio: Tensor) -> None:
-        """Take mean and spread of each band from clips (N, T)."""
+        """Fit the mean and deviation of each band on clips (N, T)."""
         raw = self.raw(audio)
         self.mean.copy_(raw.mean((0, 1, 3)))
         self.std.copy_(raw.std((0, 1, 3)).clamp(min=1e-3))
@@ -115,7 +115,7 @@ class LogMel(nn.Module):
 
 
 class _Residual(nn.Module):
-    """Two 3 × 3 convolutions beside a shortcut; halves both axes when `stride` is 2."""
+    """Two 3 × 3 convolutions with a shortcut; a `stride` of 2 halves both axes."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ class _Residual(nn.Module):
 
 
 class ClassifierNetwork(nn.Module):
-    """Spectrograms (B, 1, M, F) to logits (B, K)."""
+    """Maps spectrograms (B, 1, M, F) to logits (B, K)."""
 
     def __init__(self, settings: ClassifierSettings) -> None:
         super().__init__()
@@ -148,7 +148,7 @@ class ClassifierNetwork(nn.Module):
         self.output = nn.Linear(4 * d, len(settings.labels))
 
     def embed(self, spectrogram: Tensor) -> Tensor:
-        """(B, 1, M, F) to (B, E)."""
+        """Map spectrograms (B, 1, M, F) to embeddings (B, E)."""
         x = F.relu(self.stem_norm(self.stem(spectrogram)))
         features: Tensor = self.stages(x)
         return features.mean((2, 3))

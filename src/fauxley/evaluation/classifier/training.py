@@ -1,14 +1,14 @@
-"""Training of a classifier on the labels of a dataset, and measuring how well it learnt them.
+"""Training of a classifier on the labels of a dataset, and measuring how well it learned them.
 
-A few thousand clips are little. What helps is to pretend there were more, each time a clip is seen: it is heard under
-other conditions (`augmentation.py`: noise, rooms, narrow bands), and its spectrogram is shifted, stretched in time,
-warped in frequency as a longer or shorter vocal tract would do, partly hidden (SpecAugment, Park et al. 2019) and
-blended with another (mixup, Zhang et al. 2018). Some clips besides are none of the labels (`augmentation.py`).
+A few thousand clips are few, so each clip is varied whenever it is used: it is heard under other conditions
+(`augmentation.py`: noise, rooms, narrow bands), and its spectrogram is shifted, stretched in time, warped in frequency
+as by a longer or shorter vocal tract, partly hidden (SpecAugment, Park et al. 2019) and blended with another (mixup,
+Zhang et al. 2018). Some additional clips belong to no label (`augmentation.py`).
 
-How good it is, is asked about sources that it has not heard. Where there are many, a tenth of them is held out. Where
-there are few, a tenth is one or two drum machines, and says little: then the data is dealt into folds by source, each
-is named by a classifier of the others, and one more classifier learns from all. A temperature is fitted on those
-answers, and used if it helps; see `calibration.py`.
+Its quality is measured on sources that it was not trained on. If there are many sources, a tenth of them is held out. A
+tenth of few sources, one or two drum machines, would mean little; then the data is divided into folds by source, each
+fold is judged by a classifier trained on the others, and one more classifier is trained on everything. A temperature is
+fitted on these answers, and used if it helps; see `calibration.py`.
 
 Letters: N clips, B batch, T samples, M mel bands, F frames, K labels.
 """
@@ -48,45 +48,45 @@ Int = NDArray[np.int64]
 Float32 = NDArray[np.float32]
 Progress = Callable[[int, int], None]
 
-NOISY_DB = 10  # below the clip, of the noise in `Judgement.noisy_accuracy`
-_CHUNK = 256  # clips asked at a time
-_SCALE_CLIPS = 1024  # for the mean and spread of each band
+NOISY_DB = 10  # the noise of `Judgement.noisy_accuracy` is this much softer than the clip
+_CHUNK = 256  # clips judged at a time
+_SCALE_CLIPS = 1024  # for the mean and deviation of each band
 _LEAST_CLIPS = 40
-_FEW_HELD_OUT = 10  # sources; fewer tell too little
+_FEW_HELD_OUT = 10  # sources; fewer say too little
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of the training."""
+    """The settings of the training."""
 
     epochs: int = 30
     """Passes over the data."""
     least_steps: int = 1000
-    """Updates that are made at least, by more passes over small data."""
+    """The fewest updates; small data is passed over more often to reach them."""
     batch_size: int = 64
     """Clips in a batch."""
     learning_rate: float = 3e-3
-    """Highest learning rate; it rises for two passes and then falls along a cosine to zero."""
+    """Highest learning rate, reached after two passes; then it falls along a cosine to zero."""
     weight_decay: float = 0.02
-    """Step size of the optimiser, AdamW."""
+    """Weight decay of the optimiser, AdamW."""
     label_smoothing: float = 0.05
-    """Share of the target spread over all labels."""
+    """Share of the target that is spread over all labels."""
     mixup: float = 0.3
-    """Parameter of the Beta distribution that clips are blended by; 0: not at all."""
+    """Parameter of the Beta distribution of blends. 0: no blending."""
     outliers: float = 0.2
-    """Clips that are none of the labels (backwards, scrambled, noise), for each clip of the data."""
+    """Number of clips without a label (backwards, scrambled, noise) for each clip of the data."""
     conditions: bool = True
-    """Hear clips through noise, rooms, narrow bands and at other speeds too."""
+    """Train with noise, rooms, narrow bands and other speeds, too."""
     width: int = 24
     """Channels of the first stage."""
     held_out: float = 0.1
-    """Share of the data kept for choosing the temperature, and for the accuracy if no test data is given."""
+    """Share of the data held out for the temperature and, without test data, for the accuracy."""
     folds: int = 3
-    """Parts in which the data is cross-validated, where that share of its sources would be fewer than ten; 1: never."""
+    """Number of parts for cross-validation, used if fewer than ten sources would be held out. 1: none."""
     bfloat16: bool = False
-    """Compute in bfloat16, which is much faster on processors that have it and much slower on others."""
+    """Compute in bfloat16, which is much faster on processors that support it and much slower on others."""
     seed: int = 0
-    """Decides the initial weights, the order of the clips and all augmentation."""
+    """Determines the initial weights, the order of the clips and all augmentation."""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "width", "folds"):
@@ -105,7 +105,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class _Clips:
-    """Labelled clips (N, T), 16 bits, with labels (N,)."""
+    """Labelled clips (N, T), 16 bits, and their labels (N,)."""
 
     audio: NDArray[np.int16]
     labels: Int
@@ -125,26 +125,26 @@ def train_classifier(
     device: torch.device | str = "cpu",
     progress: Progress = lambda done, total: None,
 ) -> Classifier:
-    """Train a classifier on a labelled dataset and measure it on `test`, or on clips it did not learn from.
+    """Train a classifier on a labelled dataset, and measure it on `test` or on held-out clips.
 
     Args:
-        progress: called with epochs done and epochs in all.
+        progress: called with (epochs done, epochs in all).
 
     Raises:
-        FauxleyError: too few clips, labels or sources, or a test set that does not match.
+        FauxleyError: there are too few clips, labels or sources, or the test data does not match.
     """
     _check(dataset, test)
     slicing = dataset.info.slicing
     settings = ClassifierSettings.suiting(dataset.sample_rate, slicing.clip_length, dataset.labels, recipe.width)
     clips, groups = _read(dataset, settings), find_groups(dataset)
     folds, how = _folds(groups, recipe)
-    splits = [*folds, np.zeros(len(clips), bool)] if len(folds) > 1 else folds  # the last one learns from all
+    splits = [*folds, np.zeros(len(clips), bool)] if len(folds) > 1 else folds  # the last one is trained on everything
     total, passed = sum(_epochs(int((~held).sum()), recipe) for held in splits), count(1)
 
     def after_epoch() -> None:
         progress(next(passed), total)
 
-    answers = np.zeros((2, len(clips), len(settings.labels)), np.float32)  # without noise, and with
+    answers = np.zeros((2, len(clips), len(settings.labels)), np.float32)  # without and with noise
     for held in splits:
         log_mel, network = _fit(settings, clips, np.flatnonzero(~held), recipe, torch.device(device), after_epoch)
         if held.any():
@@ -176,7 +176,7 @@ def _check(dataset: Dataset, test: Dataset | None) -> None:
             "folders, or a manifest.csv with a column 'label'"
         )
     if (clips := int((dataset.clip_labels() >= 0).sum())) < _LEAST_CLIPS:
-        raise FauxleyError(f"{dataset.folder} has {clips} labelled clips; a classifier needs {_LEAST_CLIPS} at least")
+        raise FauxleyError(f"{dataset.folder} has {clips} labelled clips; a classifier needs at least {_LEAST_CLIPS}")
     if test is None:
         return
     if test.sample_rate != dataset.sample_rate:
@@ -185,13 +185,13 @@ def _check(dataset: Dataset, test: Dataset | None) -> None:
             f"prepare it at {dataset.sample_rate} Hz"
         )
     if unknown := set(test.labels) - set(dataset.labels):
-        raise FauxleyError(f"{test.folder} has the label {min(unknown)!r}, which {dataset.folder} has not")
+        raise FauxleyError(f"{test.folder} has the label {min(unknown)!r}, which {dataset.folder} does not have")
     if not test.labels:
         raise FauxleyError(f"{test.folder} has no labels to test with")
 
 
 def _read(dataset: Dataset, settings: ClassifierSettings) -> _Clips:
-    """All labelled clips of a dataset, channels averaged; labels as numbers of the classifier's."""
+    """All labelled clips of a dataset, with channels averaged and the classifier's numbers of labels."""
     places = np.array([settings.labels.index(label) for label in dataset.labels], np.int64)
     own = dataset.clip_labels()
     parts = [clips.mean(1).round().astype(np.int16) for clips in dataset.once(_CHUNK)]
@@ -199,9 +199,9 @@ def _read(dataset: Dataset, settings: ClassifierSettings) -> _Clips:
 
 
 def _folds(groups: Groups, recipe: Recipe) -> tuple[list[Mask], str]:
-    """Masks (N,) of the clips that are held out, once or in turns, and words for how they were chosen."""
+    """Masks (N,) of the clips that are held out, in one or more turns, and in words how they were chosen."""
     if len(groups.names) < 2:
-        raise FauxleyError("all labelled clips are of one source, so none is left to test with")
+        raise FauxleyError("all labelled clips are from one source, so none can be held out for testing")
     few = groups.known and round(recipe.held_out * len(groups.names)) < _FEW_HELD_OUT
     parts = min(recipe.folds, len(groups.names))
     if few and parts > 1:
@@ -212,12 +212,14 @@ def _folds(groups: Groups, recipe: Recipe) -> tuple[list[Mask], str]:
 
 
 def _about_test(dataset: Dataset, test: Dataset) -> str:
-    """Test data in words: how much of it is of sources that were learnt from, if sources are known."""
+    """A description of the test data: how much of it shares a source with the training data, if sources are known."""
     learnt, asked = find_groups(dataset), find_groups(test)
     if not (learnt.known and asked.known):
         return "the test data"
     shared = np.isin(asked.names, learnt.names)[asked.of_clip].sum()
-    about = f"{shared} of its clips of sources it learnt from" if shared else "none of a source it learnt from"
+    about = (
+        f"{shared} of its clips from sources it was trained on" if shared else "none from a source it was trained on"
+    )
     return f"the test data, {about}"
 
 
@@ -228,7 +230,7 @@ def _epochs(num_clips: int, recipe: Recipe) -> int:
 def _logits(
     log_mel: LogMel, network: ClassifierNetwork, clips: _Clips, chosen: Int, device: torch.device | str
 ) -> Float32:
-    """Logits for clips as they are, and for the same with white noise: (2, N, K)."""
+    """Logits of these clips, and of the same clips with white noise: (2, N, K)."""
     network.eval()
     answers = []
     for part in np.array_split(chosen, -(-len(chosen) // _CHUNK)):
@@ -244,9 +246,9 @@ def _logits(
 
 
 def _make_batch(clips: _Clips, chosen: Int, outliers: Int, epoch: int, recipe: Recipe, sample_rate: int) -> Float32:
-    """A batch as it is heard in an epoch: clips (B, T), then outliers made of others.
+    """A batch for an epoch: augmented clips (B, T), then outliers made from other clips.
 
-    What happens to a clip depends on the seed, the epoch and its place in the data alone.
+    The augmentation of a clip depends only on the seed, the epoch and its index in the data.
     """
     heard = []
     for kind, indices in enumerate((chosen, outliers)):
@@ -299,7 +301,7 @@ def _fit(
             optimizer.step()
             step += 1
         after_epoch()
-    # In the order that a loaded one has, lest the same weights give other last digits.
+    # The memory layout of a loaded network, so that the same weights give the same digits.
     network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return log_mel, network
 

@@ -1,1 +1,1 @@
-"""Metrics as pure functions of arrays."""
+"""Metrics: pure functions of arrays."""

@@ -1,22 +1,22 @@
-"""Copies of training clips, found also when they were moved in time, made louder or quieter, turned over or made noisy.
+"""Finds copies of training clips, even if they were shifted in time, made louder or softer, inverted, or made noisy.
 
-In two stages, since aligning every clip with every training clip would take hours:
+The search has two stages, because aligning every clip with every training clip would take hours:
 
-1. Fingerprints. A clip's spectrogram in 32 mel bands, without what is in a band all the time (noise), as the size of
-   the Fourier transform of each band over time: that does not change when the clip is moved. The 16 nearest training
-   clips go on, if they are as near as copies are.
+1. Fingerprints. The spectrogram of a clip in 32 mel bands, without each band's steady part (noise), is transformed by a
+   Fourier transform of each band over time, whose magnitudes do not change when the clip is shifted. The 16 nearest
+   training clips go to the next stage if they are as near as copies are.
 2. Alignment. The normalised cross-correlation of the waveforms,
 
        ρ(l) = Σ x[t + l] y[t] / √(Σ x²[t + l] · Σ y²[t]),    both sums over the samples where the clips overlap,
 
-   by FFT, over all lags at which half of each clip's energy overlaps. Its largest size is the `similarity`: 1 for an
-   exact copy whatever its gain, polarity and place, 0.984 with noise at 15 dB, 0.95 at 10 dB. From 0.9 on, where four
-   fifths of the energy are the training clip's, a clip counts as a copy, from 0.97 on as a sure one: between the two
-   lie copies that were filtered, but also drums that are the same sine with the same decay.
+   is computed by FFT for all lags at which half of each clip's energy overlaps. Its largest absolute value is the
+   `similarity`: 1 for an exact copy of any gain, polarity and place, 0.984 with noise at 15 dB, 0.95 at 10 dB. From 0.9
+   on, where four fifths of the energy are the training clip's, a clip counts as a copy; from 0.97 on it surely is one.
+   Between the two lie filtered copies, but also drums that happen to be the same sine with the same decay.
 
-How near other real clips come, and which copies are found, is measured in docs/evaluation.md. Not found are copies that
-were stretched, transposed, reversed, mixed with others or filtered so much that their waveform is another. Silence is
-a copy of nothing.
+docs/evaluation.md has measurements: how near other real clips come, and which copies are found. Copies that were
+stretched, transposed, reversed, mixed with others or strongly filtered are not found, because their waveform is
+another. Silence is not a copy of anything.
 
 Letters: N clips, Q queries, T samples, K candidates, F frames, M bands.
 """
@@ -40,26 +40,26 @@ Progress = Callable[[int], None]
 COPY = 0.9  # similarity
 SURE = 0.97
 _FASTEST = 16000  # Hz
-_LONGEST = 32768  # samples that are aligned; longer clips at a lower rate
+_LONGEST = 32768  # samples to align; longer clips are aligned at a lower rate
 _CANDIDATES = 16
-_ALIKE = math.sqrt(2 - 2 * 0.94)  # distance of fingerprints; copies' are below
+_ALIKE = math.sqrt(2 - 2 * 0.94)  # distance of fingerprints; those of copies are smaller
 _OVERLAP = 0.5  # of each clip's energy
 _SILENT = 2.0**-10
 _FRAMES = 64
 _BANDS = 32
 _STEADY = 0.2  # quantile over time of a band that counts as steady
 _POWER = 0.7
-_RATES = 32  # of change over time, that a fingerprint holds
+_RATES = 32  # rates of change over time in a fingerprint
 
 
 class Alignments(NamedTuple):
-    """For each clip the training clip that it is most like, (Q,) each.
+    """For each clip the most similar training clip, (Q,) each.
 
     Attributes:
-        similarity: largest |ρ|, from 0 to 1; 0 where no training clip is near enough to be a copy of.
-        indices: index of that training clip, -1 where there is none.
+        similarity: largest |ρ|, from 0 to 1; 0 where no training clip is near enough to be the original.
+        indices: index of that training clip, or -1.
         lags: samples of the waveforms by which the clip is later than the training clip.
-        gains: factor by which the training clip is multiplied; negative if it is turned over.
+        gains: factor between the training clip and the clip; negative if it is inverted.
     """
 
     similarity: NDArray[np.float64]
@@ -74,7 +74,7 @@ class Alignments(NamedTuple):
 
 
 class Copy(NamedTuple):
-    """A clip that is a training clip again: names of both, and their indices in their sources."""
+    """A clip that repeats a training clip: the names of both, and their indices in their sources."""
 
     clip: str
     training_clip: str
@@ -93,13 +93,13 @@ def find_copies(
     device: torch.device | str = "cpu",
     progress: Progress = lambda done: None,
 ) -> Alignments:
-    """The training clip that each clip is most like.
+    """Find the training clip that is most similar to each clip.
 
     Args:
         features, training: `fingerprints` and `waveforms` of both.
-        own: the clips are the first of the training clips themselves; none is a copy of itself.
-        device: device that candidates are looked for on.
-        progress: called with how many clips are done, each counted once.
+        own: whether the clips are themselves the first training clips; none is then a copy of itself.
+        device: on which to search for candidates.
+        progress: called with the number of clips just done.
 
     Raises:
         UsageError: see `nearest`.
@@ -125,9 +125,9 @@ def find_copies(
 
 
 def align(clip: Tensor, others: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Largest |ρ| of a clip (T,) with each of others (K, T), the lag it is at, and the gain there: (K,) each.
+    """The largest |ρ| of a clip (T,) with each of `others` (K, T), its lag, and the gain there: (K,) each.
 
-    Silence has a similarity of 0 to everything.
+    Silence has a similarity of 0 with everything.
     """
     length = len(clip)
     product = torch.fft.rfft(clip, 2 * length) * torch.fft.rfft(others, 2 * length).conj()
@@ -145,7 +145,7 @@ def align(clip: Tensor, others: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def aligning_rate(sample_rate: int, clip_length: int) -> int:
-    """The rate in Hz at which clips are aligned: 16 kHz or theirs, if they are not too long for it."""
+    """The rate in Hz at which clips are aligned: 16 kHz or their own, or less if they are long."""
     rate = min(sample_rate, _FASTEST)
     while clip_length * rate > _LONGEST * sample_rate:
         rate //= 2
@@ -153,11 +153,11 @@ def aligning_rate(sample_rate: int, clip_length: int) -> int:
 
 
 def fingerprints(audio: Tensor, rate: int) -> Tensor:
-    """Clips (B, T) at `rate` Hz to fingerprints (B, 32 rates × 32 bands) of norm 1; of silence, zeros."""
+    """Convert clips (B, T) at `rate` Hz to fingerprints (B, 32 rates × 32 bands) of norm 1; those of silence are 0."""
     hop = max(32, audio.shape[1] // _FRAMES)
     window = 4 * hop
     matrix = torch.from_numpy(mel_matrix(window // 2 + 1, rate, _BANDS, high=0.4875 * rate)).float()
-    padded = F.pad(audio, (window, window + hop))  # so that no part of the clip lies at a window's edge alone
+    padded = F.pad(audio, (window, window + hop))  # so that every part of the clip is in the middle of some window
     spectrum = torch.fft.rfft(padded.unfold(1, window, hop) * torch.hann_window(window)).abs()
     bands = (spectrum @ matrix).pow(_POWER)  # (B, F, M)
     changing = (bands - bands.quantile(_STEADY, dim=1, keepdim=True)).clamp(min=0)
@@ -166,5 +166,5 @@ def fingerprints(audio: Tensor, rate: int) -> Tensor:
 
 
 def _energy_up_to(clips: Tensor) -> Tensor:
-    """(K, T) to sums of squares of the samples before each place, (K, T + 1)."""
+    """The sum of squares of the samples before each place: (K, T) to (K, T + 1)."""
     return F.pad(clips.double().square().cumsum(1), (1, 0)).float()

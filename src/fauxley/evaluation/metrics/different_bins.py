@@ -1,8 +1,8 @@
 """NDB: the number of statistically different bins (Richardson and Weiss 2018).
 
-Real clips are divided into bins by k-means; each bin's share of the generated clips is compared with its share of
-other real clips. A bin whose shares differ by more than chance is one that the model over- or underpopulates: a mode
-dropped or doubled. Also the Jensen-Shannon divergence between the two histograms, which needs no threshold.
+Real clips are divided into bins by k-means; each bin's share of the generated clips is compared with its share of other
+real clips. A bin whose shares differ by more than chance is a mode that the model makes too often or too seldom. The
+module also computes the Jensen-Shannon divergence between the two histograms, which needs no threshold.
 
 Letters: N clips, D dimensions, B bins.
 """
@@ -23,7 +23,7 @@ _CRITICAL = 1.959964  # two-sided, 5 %
 
 
 class DifferentBins(NamedTuple):
-    """Share of bins whose counts differ at the 5 % level (0.05 by chance), and the divergence in bits (0 to 1)."""
+    """The share of bins that differ at the 5 % level (0.05 by chance), and the divergence in bits (0 to 1)."""
 
     different: float
     divergence: float
@@ -31,18 +31,18 @@ class DifferentBins(NamedTuple):
 
 
 def different_bins(real: Float, generated: Float, seed: int = 0, num_bins: int = 50) -> DifferentBins:
-    """Compare how real, (N, D), and generated clips, (M, D), fill the bins that the real ones make.
+    """Compare how real (N, D) and generated clips (M, D) fill the bins of the real ones.
 
-    Dimensions are scaled to a standard deviation of 1, those that hardly vary to less. There are fewer bins where
-    there are fewer than 10 real clips to each.
+    Dimensions are scaled to a standard deviation of 1; those that hardly vary get less. There are fewer bins if real
+    clips are fewer than 10 to a bin.
 
     Raises:
-        UsageError: fewer than 10 clips on a side, other dimensions, or numbers that are not finite.
+        UsageError: a side has fewer than 10 clips, dimensions differ, or numbers are not finite.
     """
     check_features(10, real=real, generated=generated)
     num_bins = max(2, min(num_bins, len(real) // 10))
     x, y = np.asarray(real, np.float64), np.asarray(generated, np.float64)
-    # What hardly varies must not decide: its noise would be scaled up to the size of what does.
+    # Dimensions that hardly vary must not decide: scaling would raise their noise to the size of the others.
     spread = np.maximum(x.std(0), max(0.1 * float(np.sqrt(x.var(0).mean())), 1e-12))
     mean = x.mean(0)
     x, y = (x - mean) / spread, (y - mean) / spread
@@ -63,7 +63,7 @@ def _relative_entropy(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
 
 
 def _k_means(x: NDArray[np.float64], count: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Centres (B, D) by Lloyd's algorithm from the seeds of k-means++ (Arthur and Vassilvitskii 2007)."""
+    """Centres (B, D) by Lloyd's algorithm, starting from k-means++ (Arthur and Vassilvitskii 2007)."""
     centres = x[[rng.integers(len(x))]]
     squared = np.square(x - centres[0]).sum(1)
     for _ in range(count - 1):

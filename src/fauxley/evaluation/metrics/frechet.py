@@ -1,17 +1,17 @@
-"""Fréchet distance between two sets of features, each taken for a Gaussian (Heusel et al. 2017; FAD, Kilgour et al.
-2019).
+"""The Fréchet distance between two sets of features, each modelled by a Gaussian (Heusel et al. 2017).
 
     d² = |μ₁ - μ₂|² + tr(Σ₁) + tr(Σ₂) - 2 tr (Σ₁ Σ₂)^½
 
-The trace of the root is the sum of the roots of the eigenvalues of Σ₁^½ Σ₂ Σ₁^½, which is symmetric and has those of
-Σ₁ Σ₂. Nothing but symmetric matrices is taken apart: the root of a matrix that is not symmetric is where
-implementations lose digits, and one reason why they disagree.
+For audio it is known as FAD (Kilgour et al. 2019). The trace of the root is the sum of the roots of the eigenvalues of
+Σ₁^½ Σ₂ Σ₁^½, which is symmetric and has the eigenvalues of Σ₁ Σ₂. Only symmetric matrices are decomposed: roots of
+matrices that are not symmetric lose digits, which is one reason why implementations disagree.
 
 The other reason is the number of clips: the estimate is too large by about a constant over N, for *each* side.
-`frechet_distance_infinity` measures at several N and extends the line to 1/N = 0 (Chong and Forsyth 2020), drawing both
-sides anew each time: with one side kept as it is, that side's part of the bias stays. Both sides get the same N, since
-then the next term of the bias, that of 1/N², nearly cancels (measured: at D = 64, truth 0, 200 clips against 2000, the
-line through different numbers ends at -0.6, that through equal ones at -0.1; without extrapolation it is 6.3).
+`frechet_distance_infinity` measures at several N and extends the line to 1/N = 0 (Chong and Forsyth 2020). It draws
+both sides anew each time, because a side that stays the same keeps its part of the bias. Both sides have the same N,
+because then the next term of the bias, that of 1/N², nearly cancels. (Measured at D = 64 with a true distance of 0, for
+200 clips against 2000: the line through different numbers ends at -0.6, the one through equal numbers at -0.1; without
+extrapolation the distance is 6.3.)
 
 Letters: N clips, D dimensions.
 """
@@ -27,12 +27,12 @@ from fauxley.evaluation.metrics.validation import check_features
 
 Float = NDArray[np.floating[Any]]
 
-_SHARES = (1.0, 0.8, 0.65, 0.5)  # of the clips: where the line is measured
+_SHARES = (1.0, 0.8, 0.65, 0.5)  # of the clips, at which the line is measured
 _ORDERS = 10
 
 
 class Gaussian(NamedTuple):
-    """Mean (D,) and unbiased covariance (D, D) of features."""
+    """The mean (D,) and unbiased covariance (D, D) of features."""
 
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]
@@ -46,20 +46,20 @@ class Extrapolated(NamedTuple):
 
 
 def fit_gaussian(features: Float) -> Gaussian:
-    """Mean and covariance of features (N, D).
+    """Fit mean and covariance to features (N, D).
 
     Raises:
-        UsageError: fewer than two clips, or numbers that are not finite.
+        UsageError: there are fewer than two clips, or numbers are not finite.
     """
     check_features(2, given=features)
     return _fit(features)
 
 
 def frechet_distance(first: Float | Gaussian, second: Float | Gaussian) -> float:
-    """d² between two sets of features (N, D), or what was fitted to them. Never negative.
+    """d² between two sets of features (N, D), or between fitted Gaussians. It is never negative.
 
     Raises:
-        UsageError: fewer than two clips on a side, other dimensions, or numbers that are not finite.
+        UsageError: a side has fewer than two clips, dimensions differ, or numbers are not finite.
     """
     a = first if isinstance(first, Gaussian) else fit_gaussian(first)
     b = second if isinstance(second, Gaussian) else fit_gaussian(second)
@@ -75,23 +75,23 @@ def frechet_distance_infinity(
     orders: int = _ORDERS,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Extrapolated:
-    """The distance that infinitely many clips on both sides would have.
+    """Estimate the distance for infinitely many clips on both sides.
 
-    Each order of the clips gives a line through d²(1/N), N from half of the smaller set to all of it, the N drawn from
-    the whole of each side. The value is the mean of where the lines end; it may be below zero where the truth is zero.
-    Its interval is ± 1.96 standard deviations of single lines, which holds the truth more often than 95 % of the time
-    (the lines share clips, so their mean is surer than one, but not as much surer as ten would be), and at least as
-    far as a curve through the same points ends away from the line. With fewer than about 2 D clips the line is not
-    straight and the interval is wide.
+    Each random order of the clips gives a line through d² over 1/N. N goes from half of the smaller set to all of it,
+    and the N clips are drawn from all of each side. The value is the mean of the lines at 1/N = 0; it may be below zero
+    if the true distance is zero. The half-width of the interval is the larger of two numbers: 1.96 standard deviations
+    of single lines, which is cautious, because the mean of the lines is more certain than one of them; and the distance
+    between the line and a curve through the same points at 1/N = 0. With fewer than about 2 D clips the points do not
+    lie on a line, and the interval is wide.
 
     Args:
         reference, features: (M, D) and (N, D).
-        seed: seed of the random orders.
-        orders: number of orders.
+        seed: of the random orders.
+        orders: the number of random orders.
         progress: called with 1 after each order.
 
     Raises:
-        UsageError: fewer than 8 clips on a side, other dimensions, or numbers that are not finite.
+        UsageError: a side has fewer than 8 clips, dimensions differ, or numbers are not finite.
     """
     check_features(8, reference=reference, generated=features)
     most = min(len(reference), len(features))
@@ -116,8 +116,8 @@ def _fit(features: Float) -> Gaussian:
 
 
 def _distance_of_sets(first: Float, second: Float) -> float:
-    """d² of features (N, D) each. With fewer clips than dimensions, from N × N matrices: with centred X and Y the trace
-    of the root is the sum of the singular values of X Yᵀ / (N - 1), at N/D of the cost cubed."""
+    """d² of features (N, D) each. With fewer clips than dimensions it is computed from N × N matrices, which are
+    cheaper: with centred X and Y the trace of the root is the sum of the singular values of X Yᵀ / (N - 1)."""
     if len(first) >= first.shape[1]:
         return _distance(_fit(first), _fit(second))
     means = [np.mean(z, axis=0, dtype=np.float64) for z in (first, second)]

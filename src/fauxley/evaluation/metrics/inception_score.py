@@ -1,12 +1,12 @@
-"""Scores made of a classifier's probabilities: how sure it is of each clip, and how varied its answers are.
+"""Scores computed from a classifier's probabilities: how sure it is of each clip, and how varied its answers are.
 
     IS  = exp( E_x KL( p(y|x) ‖ p(y) ) )                        Salimans et al. 2016; the paper's section 5.1
     mIS = exp( E_x E_x' KL( p(y|x) ‖ p(y|x') ) )                 Gurumurthy et al. 2017: also variety within a label
     AM  = KL( q(y) ‖ p(y) ) + E_x H( p(y|x) )                    Zhou et al. 2018; q: labels of the training data
 
-p(y) is the mean of p(y|x) over the clips. IS lies between 1 and K, more is better; mIS has no upper bound, more is
-better; AM is 0 at best. None of them hears how a clip sounds as long as the classifier is sure of it, and IS does not
-notice when every "yes" is the same "yes".
+p(y) is the mean of p(y|x) over the clips. IS lies between 1 and K, and more is better; mIS has no upper bound, and more
+is better; AM is 0 at best. None of them depends on how a clip sounds as long as the classifier is sure of it, and IS
+does not notice if every "yes" is the same "yes".
 
 Letters: N clips, K labels, p probabilities (N, K).
 """
@@ -21,18 +21,18 @@ from fauxley.evaluation.metrics.validation import check_probabilities, check_val
 
 Float = NDArray[np.floating[Any]]
 
-_TINY = 1e-16  # so that 0 ln 0 is 0
+_TINY = 1e-16  # makes 0 ln 0 equal to 0
 
 
 def inception_score(probabilities: Float, splits: int = 10) -> tuple[float, float]:
-    """Mean and population standard deviation of the score over `splits` consecutive groups, as the official code has
-    it.
+    """The mean and population standard deviation of the score over `splits` consecutive groups, as in the official
+    code.
 
-    Groups are consecutive, so the clips must come in random order. Group i holds rows i N // splits up to
+    The clips must be in random order, because groups are consecutive: group i holds rows i N // splits up to
     (i + 1) N // splits.
 
     Raises:
-        UsageError: fewer clips than groups.
+        UsageError: there are fewer clips than groups.
     """
     p = check_probabilities(probabilities)
     if not 1 <= splits <= len(p):
@@ -46,9 +46,9 @@ def inception_score(probabilities: Float, splits: int = 10) -> tuple[float, floa
 
 
 def modified_inception_score(probabilities: Float) -> float:
-    """mIS. The double mean over pairs falls apart into E_x Σ p ln p - Σ E_x[p] · E_x'[ln p].
+    """mIS. The double mean over pairs equals E_x Σ p ln p - Σ E_x[p] · E_x'[ln p].
 
-    Probabilities below 1e-16 count as that much; otherwise one clip that is certain would make it infinite.
+    Probabilities below 1e-16 are raised to it, because a single certain clip would make the score infinite.
     """
     p = check_probabilities(probabilities)
     return float(np.exp((p * _log(p)).sum(1).mean() - (p.mean(0) * _log(p).mean(0)).sum()))
@@ -66,7 +66,7 @@ def am_score(probabilities: Float, training_shares: Float) -> float:
 
 
 def label_shares(probabilities: Float) -> Float:
-    """How often each label is the likeliest, as shares, (K,)."""
+    """The share of clips for which each label is the likeliest: (K,)."""
     p = check_probabilities(probabilities)
     return np.bincount(p.argmax(1), minlength=p.shape[1]) / len(p)
 

@@ -1,21 +1,21 @@
-"""Kernel distances between two sets of features: squared maximum mean discrepancy, unbiased (Gretton et al. 2012).
+"""Kernel distances between two sets of features: the squared maximum mean discrepancy, unbiased (Gretton et al. 2012).
 
     MMD² = E k(x, x') + E k(y, y') - 2 E k(x, y)
 
-with x ≠ x' and y ≠ y'. Unlike the Fréchet distance it assumes no Gaussian and its mean does not depend on the number
-of clips, so it is the one to trust when there are few; and being unbiased it can be below zero. Its uncertainty comes
-from subsets: the distance of many pairs of random subsets, whose spread is shown by a confidence interval.
+with x ≠ x' and y ≠ y'. Unlike the Fréchet distance it does not assume Gaussians, and its mean does not depend on the
+number of clips, so it is the most reliable distance for few clips. Because it is unbiased it can be below zero. Its
+confidence interval comes from the distances of many pairs of random subsets.
 
-Three of them, by their kernel:
+There are three of them, which differ in the kernel:
 
-    kid               k(a, b) = (a·b / D + 1)³, features as they are            KID, Bińkowski et al. 2018
+    kid               k(a, b) = (a·b / D + 1)³, features not scaled             KID, Bińkowski et al. 2018
     kad               k(a, b) = exp(-|a - b|² / (2 σ²)), times 100, where σ is   KAD, Chung et al. 2025
                       the median distance between clips of the reference
-    kernel_distance   KID's of features that are centred and scaled first, so that the cube neither vanishes nor
-                      explodes whatever the embedding's unit: ours, not comparable with published figures
+    kernel_distance   KID's of features that are first centred and scaled, so that the cube neither vanishes nor
+                      explodes for any unit of the embedding: not comparable with published figures
 
-What a kernel is scaled by must be settled before, on the training data: if each small reference set its own scale, the
-distance would be biased again.
+The scale of a kernel must be determined beforehand, on the training data: if each small reference set determined its
+own scale, the distance would be biased again.
 
 Letters: N, M clips, D dimensions.
 """
@@ -34,15 +34,15 @@ Float64 = NDArray[np.float64]
 Kernel = Callable[[Float64, Float64], Float64]
 Progress = Callable[[int], None]
 
-KAD_FACTOR = 100  # of the authors' code
+KAD_FACTOR = 100  # in the authors' code
 _SUBSETS = 50
 _SUBSET_SIZE = 500
-_BLOCK = 4096  # rows at a time: the kernel's matrix of 50,000 clips would take 20 GB
+_BLOCK = 4096  # rows at a time: the whole kernel matrix of 50,000 clips would take 20 GB
 _MEDIAN_CLIPS = 3000  # at most, for the median of their 4.5 million distances
 
 
 class KernelDistance(NamedTuple):
-    """MMD² of all clips, and the 95 % confidence interval from subsets around it."""
+    """MMD² of all clips, and its 95 % confidence interval from subsets."""
 
     value: float
     low: float
@@ -50,17 +50,17 @@ class KernelDistance(NamedTuple):
 
 
 class Scale(NamedTuple):
-    """The centre, (D,), that is taken from features and the unit that they are divided by, before a fixed kernel."""
+    """The centre (D,) that is subtracted from features, and the unit that divides them, before a fixed kernel."""
 
     centre: Float64
     unit: float
 
 
 def fit_scale(reference: Float) -> Scale:
-    """Mean of features (N, D) and their overall standard deviation around it.
+    """Fit the mean of features (N, D) and their overall standard deviation around it.
 
     Raises:
-        UsageError: fewer than two clips, or numbers that are not finite.
+        UsageError: there are fewer than two clips, or numbers are not finite.
     """
     check_features(2, reference=reference)
     x = np.asarray(reference, np.float64)
@@ -69,12 +69,12 @@ def fit_scale(reference: Float) -> Scale:
 
 
 def median_distance(reference: Float) -> float:
-    """Median Euclidean distance between the clips of (N, D): KAD's bandwidth; 1 where they are all alike.
+    """The median Euclidean distance between the clips of (N, D), KAD's bandwidth; 1 if all clips are equal.
 
-    Of more than 3000 clips the first 3000 are taken.
+    Only the first 3000 clips are used.
 
     Raises:
-        UsageError: fewer than two clips, or numbers that are not finite.
+        UsageError: there are fewer than two clips, or numbers are not finite.
     """
     check_features(2, reference=reference)
     x = np.asarray(reference[:_MEDIAN_CLIPS], np.float64)
@@ -95,10 +95,10 @@ def gaussian(bandwidth: float) -> Kernel:
 
 
 def squared_mmd(first: Float, second: Float, kernel: Kernel = polynomial) -> float:
-    """Unbiased MMD² of features (N, D) and (M, D), as they are.
+    """Unbiased MMD² of features (N, D) and (M, D), not scaled.
 
     Raises:
-        UsageError: fewer than two clips on a side, other dimensions, or numbers that are not finite.
+        UsageError: a side has fewer than two clips, dimensions differ, or numbers are not finite.
     """
     check_features(2, first=first, second=second)
     return _squared_mmd(np.asarray(first, np.float64), np.asarray(second, np.float64), kernel)
@@ -126,11 +126,11 @@ def kad(
     """KAD as published, times 100; for `Raises`, see `squared_mmd`.
 
     Args:
-        bandwidth: σ; None: that of this reference.
+        bandwidth: σ; None for that of this reference.
     """
     check_features(2, reference=reference, generated=features)
     kernel = gaussian(median_distance(reference) if bandwidth is None else bandwidth)
-    centre = np.mean(reference, axis=0, dtype=np.float64)  # distances do not change, but fewer digits are lost
+    centre = np.mean(reference, axis=0, dtype=np.float64)  # changes no distance, but loses fewer digits
 
     def distance(x: Float64, y: Float64) -> float:
         return KAD_FACTOR * _squared_mmd(x - centre, y - centre, kernel)
@@ -149,8 +149,8 @@ def kernel_distance(
     """KID of scaled features; for `Raises`, see `squared_mmd`.
 
     Args:
-        scale: centre and unit, fitted on the training data; None: fitted on this reference, in each subset anew,
-            which is biased where it is small.
+        scale: centre and unit, fitted on the training data. None fits them on the reference, and in each subset
+            separately, which is biased for small sets.
     """
 
     def distance(x: Float64, y: Float64) -> float:
@@ -170,8 +170,8 @@ def _with_interval(
 ) -> KernelDistance:
     """The distance of all clips, ± 1.96 standard errors from random subsets of m of the N clips.
 
-    Subsets of a finite set vary less than fresh ones would: the error of the value is their standard deviation times
-    √(m / (N - m)), the jackknife that leaves out N - m (Shao and Wu 1989). It is cautious where the sets are the same.
+    Subsets of a finite set vary less than new sets would: the error of the value is their standard deviation times
+    √(m / (N - m)), the jackknife that leaves out N - m (Shao and Wu 1989). It is cautious if the sets are the same.
     """
     check_features(2, reference=reference, generated=features)
     x, y = np.asarray(reference, np.float64), np.asarray(features, np.float64)
@@ -193,7 +193,7 @@ def _squared_mmd(x: Float64, y: Float64, kernel: Kernel) -> float:
 
 
 def _within(x: Float64, kernel: Kernel) -> float:
-    """Mean of the kernel over pairs of different clips."""
+    """The mean of the kernel over pairs of different clips."""
     own = sum(float(np.trace(kernel(x[row : row + 256], x[row : row + 256]))) for row in range(0, len(x), 256))
     return (_sum(x, x, kernel) - own) / (len(x) * (len(x) - 1))
 

@@ -1,8 +1,8 @@
-"""Whether clips are heard as the labels that they are meant to have.
+"""Agreement: whether a classifier hears the labels that clips should have.
 
-A conditional model is asked for labels, and a classifier says what it hears. The classifier errs about real clips, too,
-so its agreement is read beside, and divided by, that on real ones. Every label counts the same, however many clips it
-has: what a model makes is balanced, and real clips seldom are.
+A conditional model is asked for labels, and a classifier says what it hears. The classifier makes mistakes with real
+clips, too, so its agreement is compared with, and divided by, that on real clips. Every label has the same weight,
+however many clips it has: generated clips are balanced, and real ones seldom are.
 
 Letters: N clips, K labels.
 """
@@ -16,10 +16,10 @@ Array = NDArray[Any]
 
 
 def confusion_matrix(asked: Array, probabilities: Array) -> Array:
-    """How often each label, the row, was heard as each, the column: (K, K).
+    """How often each label (row) was heard as each label (column): (K, K).
 
     Args:
-        asked: place of the label of each clip, (N,); -1 where it has none that the classifier knows.
+        asked: index of each clip's label, (N,); -1 where it has none that the classifier knows.
         probabilities: of the classifier, (N, K).
     """
     size = probabilities.shape[1]
@@ -30,11 +30,11 @@ def confusion_matrix(asked: Array, probabilities: Array) -> Array:
 
 
 def agreement(confusion: Array, rows: Array | None = None) -> float:
-    """The share of a label's clips that is heard as it, as a mean over labels.
+    """The share of a label's clips that are heard as that label, averaged over labels.
 
     Args:
         confusion: (K, K), see `confusion_matrix`.
-        rows: which labels count, (K,) bool; None: those that occur. NaN if none of them does.
+        rows: which labels count, (K,) bool; None for those that occur. Without any the result is NaN.
     """
     totals = confusion.sum(1)
     counted = (totals > 0) if rows is None else (totals > 0) & rows

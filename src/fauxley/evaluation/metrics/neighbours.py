@@ -1,13 +1,14 @@
-"""Nearest neighbours: is a set varied, and did the model merely learn its examples by heart?
+"""Nearest neighbours: whether a set is varied, and whether the model merely memorised its examples.
 
-The search is exact. Squared distances of whole blocks are one matrix product, |a - b|² = |a|² + |b|² - 2 a·b, of
-features that are centred first, since what rounding takes away grows with their norms. The few best candidates are
-measured again, directly and in double precision; where the candidates that were let go are not farther than the last of
-those by more than rounding can be, the products are repeated in double precision.
-Neither side needs to fit in memory: blocks are read where they are used, so memory-mapped features will do.
+The search is exact. Squared distances of whole blocks are computed as a matrix product, |a - b|² = |a|² + |b|² - 2 a·b,
+after centring, because rounding errors grow with the norms. The few best candidates are measured again directly, in
+double precision. If rounding could have hidden a nearer clip among those that were dropped, the products are repeated
+in double precision. Neither side needs to fit in memory: blocks are read where they are used, so features may be
+memory-mapped.
 
-Paper, section 5.2: |D|self is the mean distance to the nearest other clip of the same set, |D|train that to the nearest
-training clip. A |D|self far below that of real data: the clips are alike. A |D|train far below: they are copies.
+In section 5.2 of the paper, |D|self is the mean distance to the nearest other clip of the same set, and |D|train that
+to the nearest training clip. A |D|self far below that of real data means that the clips are alike; a |D|train far below
+means that they are copies.
 
 Letters: Q queries, N clips searched, D dimensions, k neighbours.
 """
@@ -27,7 +28,7 @@ Float = NDArray[np.floating[Any]]
 Int = NDArray[np.int64]
 Progress = Callable[[int], None]
 
-_SPARE = 4  # candidates beyond k, in case rounding hid one
+_SPARE = 4  # candidates beyond k, in case rounding hides one
 _BLOCK_BYTES = 1 << 26
 
 
@@ -40,15 +41,14 @@ def nearest(
     device: torch.device | str = "cpu",
     progress: Progress = lambda done: None,
 ) -> tuple[NDArray[np.float64], Int]:
-    """The k nearest of `base`, (N, D), to each of `queries`, (Q, D): Euclidean distances and indices, (Q, k),
-    ascending.
+    """The k nearest of `base` (N, D) to each of `queries` (Q, D): Euclidean distances and indices, (Q, k), ascending.
 
     Args:
-        same: query i is clip i of `base`, and not its own neighbour.
+        same: whether query i is clip i of `base`, and thus not its own neighbour.
         progress: called with the number of queries just done.
 
     Raises:
-        UsageError: fewer clips than neighbours, other dimensions, or numbers that are not finite.
+        UsageError: there are fewer clips than neighbours, dimensions differ, or numbers are not finite.
     """
     check_features(1, searched=base, queried=queries)
     if not 1 <= k <= len(base) - same:
@@ -76,7 +76,7 @@ def nearest(
 
 
 def squared_distances(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Squared Euclidean distances of rows (N, D) and (M, D), (N, M). Centre both first: rounding grows with norms."""
+    """Squared Euclidean distances of rows (N, D) and (M, D): (N, M). Centre both first: rounding grows with norms."""
     squared = np.square(x).sum(1)[:, None] + np.square(y).sum(1) - 2 * x @ y.T
     return np.asarray(np.maximum(squared, 0))
 
@@ -94,8 +94,8 @@ def _candidates(
     """Find candidates for centred queries by matrix products.
 
     Returns:
-        Indices of each query's nearest clips, (Q, num_candidates), and a squared distance, (Q,), that all other clips
-        are farther away than, whatever rounding did.
+        Indices of each query's nearest clips, (Q, num_candidates), and a lower bound, (Q,), of the squared distance to
+        all other clips that holds despite rounding.
     """
     q = torch.from_numpy(np.asarray(queries)).to(device, precision)
     best = torch.full((len(q), num_candidates), torch.inf, device=device, dtype=precision)
@@ -106,7 +106,7 @@ def _candidates(
         block = torch.from_numpy(np.asarray(base[start : start + rows] - centre)).to(device, precision)
         norms = block.square().sum(1)
         longest = torch.maximum(longest, norms.max())
-        # |q|² is the same for all clips of a row.
+        # |q|² is the same for all clips of a row, so it is left out.
         squared = torch.addmm(norms, q, block.T, alpha=-2)
         if mine is not None:
             inside = (mine >= start) & (mine < start + len(block))
@@ -115,7 +115,7 @@ def _candidates(
         best, chosen = both.topk(num_candidates, 1, largest=False)
         ids = torch.cat([which, torch.arange(start, start + len(block), device=device).expand(len(q), -1)], 1)
         which = ids.gather(1, chosen)
-    # Errors of a sum of D products grow like √D, not D, where signs vary; four times that is never reached in practice.
+    # The error of a sum of D products with varying signs grows like √D; four times that is never reached in practice.
     size = q.square().sum(1)
     error = 4 * q.shape[1] ** 0.5 * torch.finfo(precision).eps * (size.sqrt() + longest.sqrt()).square()
     bound = (best[:, -1] + size - error).double()
@@ -128,7 +128,7 @@ def _measure(queries: Float, base: Float, candidates: Int, k: int) -> tuple[NDAr
     rows = max(1, _BLOCK_BYTES // (8 * queries.shape[1] * candidates.shape[1]))
     for start in range(0, len(queries), rows):
         part = slice(start, start + rows)
-        # Sorted first, so that ties go to the lower index and the answer does not depend on the blocks.
+        # Sorted by index first, so that ties go to the lower index and the result does not depend on the blocks.
         ids = np.sort(candidates[part], axis=1)
         exact = np.sqrt(np.square(np.asarray(base[ids], np.float64) - queries[part, None]).sum(2))
         order = np.argsort(exact, axis=1, kind="stable")[:, :k]
@@ -141,11 +141,11 @@ class Memorisation:
     """Whether clips are closer to the training data than new real clips are.
 
     Attributes:
-        closer: probability that a clip lies closer to its nearest training clip than a held-out real clip does to
-            its own; 0.5 where generated clips are as new as real ones, 1 where they are copies.
-        suspicious: share of clips closer than all but one in a hundred held-out clips; 0.01 is to be expected.
-        threshold: the distance that all but one in a hundred held-out clips keep.
-        num_held_out: how many held-out clips there were.
+        closer: probability that a clip is closer to its nearest training clip than a held-out real clip is to its own:
+            0.5 if generated clips are as new as real ones, 1 if they are copies.
+        suspicious: share of clips closer than all but one in a hundred held-out clips; 0.01 is expected.
+        threshold: the distance below which only one in a hundred held-out clips is.
+        num_held_out: the number of held-out clips.
     """
 
     closer: float
@@ -155,10 +155,10 @@ class Memorisation:
 
 
 def memorisation(generated: Float, held_out: Float) -> Memorisation:
-    """Compare distances to the training data, (N,) of generated and (M,) of held-out clips. Ties count half.
+    """Compare the distances to the training data of generated (N,) and held-out clips (M,). Ties count half.
 
     Raises:
-        UsageError: a side has fewer than two, or numbers that are not finite.
+        UsageError: a side has fewer than two, or numbers are not finite.
     """
     check_values(2, generated=generated, held_out=held_out)
     ranked = np.sort(held_out)

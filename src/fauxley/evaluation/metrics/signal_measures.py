@@ -1,11 +1,12 @@
 """Measures of the signal: levels, silence, clipping, colour, upsampling artefacts, onset, duration.
 
-Each measure is a number per clip. A set is compared with real clips by the whole distribution: the Kolmogorov-Smirnov
-statistic, the largest gap between the two cumulative distributions, 0 if they are alike and 1 if they do not overlap.
+Each measure is a number for each clip. A set is compared with real clips by the whole distribution: the
+Kolmogorov-Smirnov statistic is the largest gap between the two cumulative distributions, 0 if they are alike and 1 if
+they do not overlap.
 
-Upsampling by strides of 4 leaves its mark at multiples of rate/4, rate/16, rate/64, ... `artefact_db` asks by how much
-the spectrum stands out there over its neighbourhood, at the multiples of rate/64 (250 Hz at 16 kHz) on average. A
-voice or a drum has no reason to prefer them. For a generator of another stride it says nothing.
+Upsampling by strides of 4 leaves tones at multiples of rate/4, rate/16, rate/64 and so on. `artefact_db` is how far the
+spectrum at the multiples of rate/64 (250 Hz at 16 kHz) rises above its neighbourhood, on average. A voice or a drum has
+no reason to prefer these frequencies. For a generator with other strides it means nothing.
 
 Letters: N clips, T samples, F frames, K bins.
 """
@@ -22,15 +23,15 @@ from fauxley.evaluation.metrics.validation import check_values
 Float = NDArray[np.floating[Any]]
 Audio = NDArray[np.float32]
 
-_SILENCE_DB = -60.0  # of full scale, of a frame
-_QUIET_DB = -40.0  # below the loudest frame: outside the sound
+_SILENCE_DB = -60.0  # relative to full scale, for a frame
+_QUIET_DB = -40.0  # relative to the loudest frame; quieter frames are outside of the sound
 _FRAME_SECONDS = 0.01
 _PERIOD = 64  # samples: the third power of the stride
 _FLOOR = 1e-10
 
 
 class Measure(NamedTuple):
-    """A measure of a clip: title, unit, what to make of it."""
+    """A measure of a clip: its title, unit and meaning."""
 
     title: str
     unit: str
@@ -38,22 +39,22 @@ class Measure(NamedTuple):
     decimals: int
 
     def show(self, value: float) -> str:
-        """A value with as many decimals as make sense."""
-        return f"{round(value, self.decimals) + 0.0:.{self.decimals}f}"  # no -0.0
+        """Format a value with a sensible number of decimals."""
+        return f"{round(value, self.decimals) + 0.0:.{self.decimals}f}"  # + 0.0 avoids -0.0
 
 
 MEASURES: Mapping[str, Measure] = {
-    "peak_db": Measure("Peak", "dB", "highest sample against full scale", 1),
+    "peak_db": Measure("Peak", "dB", "highest sample relative to full scale", 1),
     "level_db": Measure("Level", "dB", "RMS of the whole clip", 1),
     "silence": Measure("Silence", "share", f"frames of 10 ms below {_SILENCE_DB:.0f} dB", 2),
-    "clipping": Measure("Clipping", "share", "samples at full scale after another one, as flat tops have", 4),
-    "dc": Measure("Offset (DC)", "", "mean of the samples, without its sign; 0 is centred", 5),
+    "clipping": Measure("Clipping", "share", "samples at full scale that follow another one, as in flat tops", 4),
+    "dc": Measure("Offset (DC)", "", "absolute mean of the samples; 0 is centred", 5),
     "centroid_hz": Measure("Brightness (centroid)", "Hz", "centre of the power spectrum: dull or bright", 0),
     "tilt_db": Measure("Fall towards the highs (tilt)", "dB/octave", "slope of the spectrum over pitch", 1),
     "artefact_db": Measure(
         "Buzzing (stride artefacts)",
         "dB",
-        "tones that upsampling leaves: spectrum at multiples of rate/64 over its neighbourhood; a few dB are unheard",
+        "tones left by upsampling: spectrum at multiples of rate/64 over its neighbourhood; a few dB are inaudible",
         1,
     ),
     "onset_s": Measure(
@@ -66,7 +67,7 @@ MEASURES: Mapping[str, Measure] = {
 
 
 def measure(clips: Audio, sample_rate: int) -> dict[str, NDArray[np.float64]]:
-    """All measures of clips (N, T), (N,) each."""
+    """All measures of clips (N, T), each (N,)."""
     x = np.asarray(clips, np.float64)
     loud = np.abs(x) >= 32767 / 32768
     frame = max(1, round(_FRAME_SECONDS * sample_rate))
@@ -93,9 +94,9 @@ def measure(clips: Audio, sample_rate: int) -> dict[str, NDArray[np.float64]]:
 
 
 def mean_spectrum(clips: Audio, bins: int = 512) -> NDArray[np.float64]:
-    """Mean power spectrum of clips (N, T) in `bins` even steps up to half the sample rate, summed over clips: (bins,).
+    """The mean power spectrum of clips (N, T) in `bins` even steps up to half the sample rate, summed: (bins,).
 
-    Every clip counts as if it had the same energy.
+    Each clip is first scaled to the same energy.
     """
     x = np.asarray(clips, np.float64)
     x = x / np.maximum(np.sqrt(np.square(x).sum(1, keepdims=True)), 1e-6)
@@ -106,10 +107,10 @@ def mean_spectrum(clips: Audio, bins: int = 512) -> NDArray[np.float64]:
 
 
 def kolmogorov_smirnov(first: Float, second: Float) -> float:
-    """The largest gap between the cumulative distributions of two samples, (N,) and (M,).
+    """The largest gap between the cumulative distributions of two samples (N,) and (M,).
 
     Raises:
-        UsageError: fewer than two on a side, or numbers that are not finite.
+        UsageError: a side has fewer than two, or numbers are not finite.
     """
     check_values(2, first=first, second=second)
     a, b = np.sort(first), np.sort(second)
@@ -118,7 +119,7 @@ def kolmogorov_smirnov(first: Float, second: Float) -> float:
 
 
 def _tilt(power: NDArray[np.float64], frequency: Float) -> NDArray[np.float64]:
-    """Slope of the level of third-octave bands over octaves, (N,), by least squares."""
+    """The slope, in dB an octave, of the level of third-octave bands, by least squares: (N,)."""
     top = frequency[-1]
     edges = top * 2.0 ** (-np.arange(0, 19)[::-1] / 3)  # six octaves
     bands = np.stack(
@@ -127,15 +128,15 @@ def _tilt(power: NDArray[np.float64], frequency: Float) -> NDArray[np.float64]:
     )
     octaves = np.arange(bands.shape[1]) / 3
     octaves -= octaves.mean()
-    # Density, not energy: a band is wider by as much as it is higher.
+    # Power density, not power, because higher bands are wider.
     density = _db(bands) - 10 * np.log10(np.diff(edges))
     return np.asarray((density @ octaves) / np.square(octaves).sum())
 
 
 def _artefacts(power: NDArray[np.float64], length: int) -> NDArray[np.float64]:
-    """Mean over the multiples of rate/64 of the level in their bin over the median level of the bins around."""
+    """The mean, over multiples of rate/64, of the level in their bin above the median level of the bins around."""
     spacing = length / _PERIOD
-    if spacing < 32:  # too short a clip to tell a line from its neighbourhood
+    if spacing < 32:  # the clip is too short to tell a tone from its neighbourhood
         return np.zeros(len(power))
     centres = np.round(np.arange(1, _PERIOD // 2) * spacing).astype(np.int64)
     reach = min(12, int(spacing // 3))

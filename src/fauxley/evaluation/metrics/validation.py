@@ -1,6 +1,6 @@
-"""Checks of the arrays that metrics are given, made before anything is computed, with a message for each mistake.
+"""Checks of the arrays given to metrics, before anything is computed, with a message for each mistake.
 
-A NaN compares as false with everything, so unnoticed it looks like a perfect histogram or a plausible precision.
+All comparisons with NaN are false, so an unnoticed NaN would look like a perfect histogram or a plausible precision.
 """
 
 from typing import Any
@@ -12,18 +12,18 @@ from fauxley.errors import UsageError
 
 Float = NDArray[np.floating[Any]]
 
-_LARGEST = 1e15  # squares of it, summed over many dimensions, are still numbers in single precision
-_ROWS = 4096  # looked at at a time, so that features in a mapped file need not fit in memory
+_LARGEST = 1e15  # sums of squares of such numbers are still finite in single precision
+_ROWS = 4096  # checked at a time, so that features in a mapped file need not fit in memory
 
 
 def check_features(least: int, **sets: Float) -> None:
-    """Check features (N, D) by the name that the message gives them.
+    """Check features (N, D), given by the names for messages.
 
     Args:
-        least: clips that each set must have.
+        least: the fewest clips that each set may have.
 
     Raises:
-        UsageError: a set is no matrix, too small, of other dimensions than the first, or holds NaN, infinity or
+        UsageError: a set is not a matrix, is too small, has other dimensions than the first, or holds NaN, infinity or
             numbers beyond 1e15.
     """
     dimensions = None
@@ -31,7 +31,7 @@ def check_features(least: int, **sets: Float) -> None:
         if features.ndim != 2 or not features.shape[1]:
             raise UsageError(f"{name} features must be (clips, dimensions); got the shape {features.shape}")
         if len(features) < least:
-            raise UsageError(f"{least} clips are needed at least; there are {len(features)} of the {name} ones")
+            raise UsageError(f"at least {least} clips are needed; there are {len(features)} {name} ones")
         if dimensions not in (None, features.shape[1]):
             raise UsageError(f"features must have the same dimensions; got {dimensions} and {features.shape[1]}")
         dimensions = features.shape[1]
@@ -40,22 +40,22 @@ def check_features(least: int, **sets: Float) -> None:
 
 
 def check_values(least: int, **samples: Float) -> None:
-    """Check samples of one number a clip, (N,).
+    """Check samples (N,) of one number for each clip.
 
     Raises:
-        UsageError: a sample is no vector or too small, or holds NaN, infinity or numbers beyond 1e15.
+        UsageError: a sample is not a vector, is too small, or holds NaN, infinity or numbers beyond 1e15.
     """
     for name, values in samples.items():
         if values.ndim != 1 or len(values) < least:
-            raise UsageError(f"the {name} sample must be of {least} clips at least, (N,); got the shape {values.shape}")
+            raise UsageError(f"the {name} sample must be (N,), of at least {least} clips; got the shape {values.shape}")
         _check_finite(f"the {name} sample", values)
 
 
 def check_probabilities(probabilities: Float) -> NDArray[np.float64]:
-    """A classifier's answers (N, K) in double precision.
+    """Check a classifier's probabilities (N, K), and convert them to double precision.
 
     Raises:
-        UsageError: they are fewer than two, not finite, below zero, or do not sum to 1.
+        UsageError: there are fewer than two, or they are not finite, negative, or do not sum to 1.
     """
     p = np.asarray(probabilities, np.float64)
     check_features(2, probabilities=p)
@@ -65,6 +65,6 @@ def check_probabilities(probabilities: Float) -> NDArray[np.float64]:
 
 
 def _check_finite(what: str, values: Float) -> None:
-    # Comparisons with NaN are false, so this one must be the affirmative.
+    # Comparisons with NaN are false, so the comparison must be the one that good numbers pass.
     if values.size and not max(values.max(), -values.min()) <= _LARGEST:
         raise UsageError(f"{what} must be finite numbers below {_LARGEST:g}; some are not: leave those clips out")

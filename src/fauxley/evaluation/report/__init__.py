@@ -1,1 +1,1 @@
-"""The report of an evaluation: one page, its charts, and what it remarks on."""
+"""The report of an evaluation: one page with tables, charts and sounds."""

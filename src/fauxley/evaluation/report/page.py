@@ -1,4 +1,4 @@
-"""The pieces of a report's page: tables, charts, and clips to see and to hear, encoded into the page itself."""
+"""Parts of a report's page: tables, charts, and clips to see and hear, encoded into the page itself."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -20,12 +20,12 @@ from fauxley.pictures.spectrogram import spectrogram_image
 
 PAIRS = 12
 _SHOWN = 14
-_MOST_LABELS = 30  # of a table of what they were heard as
+_MOST_LABELS = 30  # in a table of what clips were heard as
 _TOO_FEW = f"fewer than {LEAST_CLIPS} clips, made or real: too few to say"
 
 
 class Row(NamedTuple):
-    """A line of the table: metric, embedding, a cell for each set."""
+    """A row of the table: metric, embedding, and a cell for each set."""
 
     title: str
     embedding: str
@@ -79,7 +79,7 @@ def build_charts(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, st
 
 
 def build_history(evaluator: Evaluator, history: Mapping[int, Evaluation]) -> list[str]:
-    """A chart for each figure over training, beside what real clips get."""
+    """A chart of each figure over training, with its value for real clips."""
     if len(history) < 2:
         return []
     steps = np.array(list(history))
@@ -97,7 +97,7 @@ def build_history(evaluator: Evaluator, history: Mapping[int, Evaluation]) -> li
 
 
 def build_label_shares(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, Any] | None:
-    """How often each label is heard in each set, and that over the largest of all; None without a classifier."""
+    """How often each label is heard in each set, and the largest of these; None without a classifier."""
     if evaluator.classifier is None:
         return None
     sets = [evaluator.real[-1], *(j.figures for j in judged)]
@@ -111,7 +111,7 @@ def build_label_shares(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[s
 
 
 def build_asked(evaluator: Evaluator, judged: Sequence[Judged]) -> list[dict[str, Any]]:
-    """For each set whose clips are meant to have labels: as what they were heard, and how far they are from real."""
+    """For each set with labels: what its clips were heard as, and how far they are from real ones."""
     names = evaluator.classifier.labels if evaluator.classifier else ()
     tables = []
     for one in judged:
@@ -133,7 +133,7 @@ def build_asked(evaluator: Evaluator, judged: Sequence[Judged]) -> list[dict[str
 def build_signal_table(
     evaluator: Evaluator, judged: Sequence[Judged]
 ) -> list[tuple[Any, list[tuple[str, str, float | None]]]]:
-    """A row for each signal measure: median, range of 80 % of the clips and gap to real clips, for each set."""
+    """A row for each signal measure: median, range of 80 % of the clips and gap to real ones, for each set."""
     sets = [*evaluator.real, *(j.figures for j in judged)]
     rows = []
     for name, measure in MEASURES.items():
@@ -153,7 +153,7 @@ def build_sounds(evaluator: Evaluator, judged: Sequence[Judged]) -> list[tuple[s
 
 
 def build_pairs(evaluator: Evaluator, judged: Judged) -> list[dict[str, Any]]:
-    """Clips beside the training clips they may come from: copies, the surest first, then the nearest."""
+    """Clips beside the training clips that they may come from: copies, the surest first, then the nearest clips."""
     found = {
         copy.place: (copy.training_place, f"a copy, similarity {copy.similarity:.3f}")
         for copy in judged.figures.copies[:PAIRS]
@@ -167,7 +167,7 @@ def build_pairs(evaluator: Evaluator, judged: Judged) -> list[dict[str, Any]]:
 
 
 def nearest_pairs(figures: Evaluation, count: int) -> list[tuple[int, int, float]]:
-    """Clip, its nearest training clip and their distance; the closest pairs first."""
+    """Each clip with its nearest training clip and their distance, the closest pairs first."""
     if figures.nearest is None:
         return []
     order = np.argsort(figures.nearest.distances, kind="stable")[:count]
@@ -175,7 +175,7 @@ def nearest_pairs(figures: Evaluation, count: int) -> list[tuple[int, int, float
 
 
 def _cell(source: ClipSource, index: int) -> dict[str, str]:
-    """A clip to see and to hear."""
+    """A clip to see and hear."""
     clip = source.read([index])
     image = BytesIO()
     write_png(spectrogram_image(clip, source.sample_rate, height=96, width=144), image)

@@ -1,8 +1,7 @@
 """The report of an evaluation: `report.json` for programs, `report.html` for people.
 
-The page is one file: style, script, charts, spectrograms and sounds are in it, and it asks the network for nothing.
-What comes from outside, such as names of files, is escaped by the template engine; sounds and pictures are encoded
-here.
+The page is a single file: style, script, charts, spectrograms and sounds are in it, and it requests nothing from the
+network. The template engine escapes everything that comes from outside, such as names of files.
 """
 
 import json
@@ -25,7 +24,7 @@ FORMAT_VERSION = 1
 
 
 def to_json(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, Any]:
-    """All figures with their protocol, for `report.json`. The same seeds give the same text, timings aside."""
+    """All figures with their protocol, for `report.json`. The same seeds give the same text, except for timings."""
     return {
         "format_version": FORMAT_VERSION,
         "protocol": protocol(evaluator, judged),
@@ -47,7 +46,7 @@ def to_json(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, Any]:
 
 
 def protocol(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, Any]:
-    """The protocol in JSON form: all that the figures depend on besides the clips."""
+    """The protocol in JSON form: everything that the figures depend on besides the clips."""
     train, classifier, settings = evaluator.train, evaluator.classifier, evaluator.protocol
     return {
         "clips_each_side": evaluator.count,
@@ -73,7 +72,7 @@ def protocol(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, Any]:
 
 
 def warnings_for(evaluator: Evaluator, judged: Sequence[Judged]) -> list[str]:
-    """Warnings, in sentences, of all that makes the figures less reliable than they look."""
+    """Warnings, as sentences, about everything that makes the figures less reliable than they look."""
     found = [
         f"{source.title}: its sounds were chosen ({source.chosen}); the model itself is not as good as these figures."
         for source, _ in judged
@@ -86,17 +85,17 @@ def warnings_for(evaluator: Evaluator, judged: Sequence[Judged]) -> list[str]:
             "scores too small; kernel distance and the extrapolated Fréchet distance suffer least."
         )
     if evaluator.test is None:
-        found.append("No held-out data: the check for memorising compares with training clips among themselves.")
+        found.append("There are no held-out data: the check for memorising compares training clips with each other.")
     if (few := len(evaluator.baseline_distances)) < 100:
         found.append(f"The check for copies rests on {few} real clips only; give more held-out data.")
     if evaluator.classifier is None:
-        found.append("No classifier: all that needs labels is left out.")
+        found.append("There is no classifier: all figures that need labels are left out.")
     elif evaluator.classifier.judgement.accuracy < 0.7:
-        found.append("The classifier is weak; scores made of its answers say little.")
+        found.append("The classifier is weak; scores from its answers mean little.")
     elif (error := evaluator.classifier.judgement.calibration_error) > 0.1:
         found.append(
-            f"The classifier's probabilities are off by {error:.2f} (calibration error), and inception scores too: "
-            "compare only with the real rows beside them."
+            f"The classifier's probabilities are off by {error:.2f} (calibration error), and so are inception scores: "
+            "compare only with the rows of real clips.",
         )
     return found
 
@@ -109,11 +108,11 @@ def write_report(
     history: Mapping[int, Evaluation] | None = None,
     conclusion: str = "",
 ) -> None:
-    """Write report.json and report.html into a folder that exists.
+    """Write report.json and report.html to an existing folder.
 
     Args:
         history: figures by training step.
-        conclusion: a sentence on what follows from it.
+        conclusion: a sentence on what follows from the figures.
     """
     from jinja2 import Environment
 
@@ -149,7 +148,7 @@ def write_report(
 
 
 def _finite(value: Any) -> Any:
-    """JSON has no NaN; what could not be measured is null."""
+    """Replace what JSON lacks: NaN, which stands for what could not be measured, becomes null."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list):
