@@ -7,7 +7,6 @@ import json
 import threading
 import zipfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-import torch
 from fastapi.testclient import TestClient
 
 from fauxley.models.synthesizer import Synthesizer
-from fauxley.studio.instruments import Float, Instrument
+from fauxley.studio.instruments import Float
 from fauxley.studio.server import LIMITS
 from fauxley.studio.wire import MEDIA_TYPE, unpack
-from fauxley.studio.worker import BusyError, Worker
 
 Open = Callable[..., TestClient]
 
@@ -372,39 +369,3 @@ def test_every_answer_is_described(studio: TestClient) -> None:
 def test_other_methods_are_told_which_there_are(studio: TestClient) -> None:
     response = studio.put("/api/shelf")
     assert (response.status_code, response.headers["allow"]) == (405, "GET, POST")
-
-
-class Slow(Instrument):
-    """An instrument that tells how many sounds it is asked for at a time, and waits until it may play."""
-
-    batches: list[int] = []  # noqa: RUF012
-    may_play = threading.Event()
-
-    def render(self, latents: Float, mixtures: Any) -> Float:
-        self.may_play.wait(10)
-        self.batches.append(len(latents))
-        return super().render(latents, mixtures)
-
-
-def test_what_is_asked_for_at_once_is_made_in_one_batch(drums_model: Path) -> None:
-    slow = Slow("slow", "slow", Synthesizer.from_pretrained(drums_model))
-    worker = Worker()
-    latents = slow.latents_of(range(9))
-    with ThreadPoolExecutor(1):
-        orders = [worker.submit(slow, latents[place : place + 1], [{}]) for place in range(9)]
-        slow.may_play.set()
-        clips = np.concatenate([order.result(20) for order in orders])
-    worker.close()
-    assert len(Slow.batches) <= 2  # the first may have gone alone
-    assert sum(Slow.batches) == 9
-    np.testing.assert_allclose(clips, slow.synthesizer.generate(9).numpy(), atol=1e-5)
-
-
-def test_a_worker_says_when_too_much_is_waiting(drums_model: Path) -> None:
-    instrument = Instrument("a", "a", Synthesizer.from_pretrained(drums_model))
-    worker = Worker()
-    try:
-        with pytest.raises(BusyError, match="try again"):
-            worker.submit(instrument, torch.zeros(2000, 100).numpy(), [{}] * 2000)
-    finally:
-        worker.close()

@@ -7,11 +7,14 @@ the last change gets further in as many iterations (Perraudin, Balazs and Sønde
 Letters: K bins, F frames, N window length, H hop length.
 """
 
+import math
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from fauxley.signal.stft import istft, stft
+from fauxley.signal.stft import evening_gain, istft, stft
+
+_AT_ONCE = 2**17  # cells of spectrograms: what is worked on again and again then stays in a processor's cache
 
 
 def griffin_lim(
@@ -35,22 +38,39 @@ def griffin_lim(
         silent: samples at the beginning that are known to be silent. Each iteration makes them so, which drives an
             attack behind them to where it belongs.
     """
-    spectrum = magnitude.to(torch.complex64) if phase is None else torch.polar(magnitude, phase)
-    previous = torch.zeros_like(spectrum)
+    *lead, frames, bins = magnitude.shape
+    sizes, count = (window_length, hop_length), math.prod(lead)
+    gain = magnitude.new_ones((frames - 1) * hop_length + window_length)
+    if compensate:
+        gain = evening_gain(frames, *sizes, magnitude)
+    gain[:silent] = 0
+    first = torch.complex(magnitude, torch.zeros_like(magnitude)) if phase is None else torch.polar(magnitude, phase)
+    together = max(1, count if magnitude.is_cuda else _AT_ONCE // (frames * bins))
+    magnitudes, spectra = (torch.split(each.reshape(count, frames, bins), together) for each in (magnitude, first))
+    parts = [
+        _iterate(wanted, spectrum, sizes, gain, iterations, momentum)
+        for wanted, spectrum in zip(magnitudes, spectra, strict=True)
+    ]
+    return torch.cat(parts).view(*lead, len(gain))
 
-    def invert() -> Tensor:
-        audio = istft(spectrum, window_length, hop_length, compensate=compensate)
-        return F.pad(audio[..., silent:], (silent, 0)) if silent else audio
 
+def _iterate(
+    magnitude: Tensor, spectrum: Tensor, sizes: tuple[int, int], gain: Tensor, iterations: int, momentum: float
+) -> Tensor:
+    """Audio (B, T) of magnitudes (B, F, K), from a first spectrum on; each inverse is multiplied by a gain (T,)."""
+    previous = torch.zeros_like(torch.view_as_real(spectrum))
+    keep = spectrum.requires_grad  # what derivatives need; else memory is used again, while it is in the cache
     for _ in range(iterations):
-        consistent = stft(invert(), window_length, hop_length, frames=magnitude.shape[-2])
-        ahead = torch.view_as_real(consistent + momentum * (consistent - previous) if momentum else consistent)
+        audio = istft(spectrum, *sizes).mul_(gain)
+        consistent = torch.view_as_real(stft(audio, *sizes, frames=magnitude.shape[1]))
+        ahead = torch.lerp(previous, consistent, 1 + momentum, out=None if keep else previous)
         # X / max(|X|, 1e-8), without the complex absolute value and division, which take most of the time.
-        real, imaginary = ahead.unbind(-1)
-        scale = magnitude * torch.addcmul(real * real, imaginary, imaginary).clamp(min=1e-16).rsqrt()
-        spectrum = torch.view_as_complex(ahead * scale.unsqueeze(-1))
+        real, imaginary = ahead.square().unbind(-1)
+        scale = magnitude * (real + imaginary).clamp_(min=1e-16).rsqrt_()
+        turned = torch.view_as_complex(ahead)
+        spectrum = torch.mul(turned, scale, out=None if keep else turned)
         previous = consistent
-    return invert()
+    return istft(spectrum, *sizes).mul_(gain)
 
 
 def spectral_convergence(magnitude: Tensor, reference: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ frames half a window apart it ripples as sin⁴ + cos⁴, between 1/2 and 1. The
 Letters: T samples, N window length, H hop length, K = N/2 + 1 bins, F frames.
 """
 
-from functools import cache, reduce
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -39,8 +39,9 @@ def stft(audio: Tensor, window_length: int, hop_length: int, frames: int | None 
         frames: F; by default all that begin within the signal. The signal is cut or zero-padded at its end to fit.
     """
     frames = num_frames(audio.shape[-1], hop_length) if frames is None else frames
-    needed = (frames - 1) * hop_length + window_length
-    windows = F.pad(audio, (0, needed - audio.shape[-1])).unfold(-1, window_length, hop_length)  # (..., F, N)
+    lacking = (frames - 1) * hop_length + window_length - audio.shape[-1]
+    whole = F.pad(audio, (0, lacking)) if lacking else audio
+    windows = whole.unfold(-1, window_length, hop_length)  # (..., F, N)
     spectrum: Tensor = torch.fft.rfft(windows * hann_window(window_length, audio))
     return spectrum
 
@@ -49,24 +50,26 @@ def istft(spectrum: Tensor, window_length: int, hop_length: int, *, compensate: 
     """Overlap and add the inverse transforms, windowed once more: complex (..., F, K) to (..., (F - 1) H + N).
 
     Args:
-        compensate: divide by the sum of squared windows where it is not nearly zero, which makes this the least-squares
-            inverse (Griffin and Lim 1984, equation 6). The official code does not.
+        compensate: multiply by `evening_gain`, which makes this the least-squares inverse (Griffin and Lim 1984,
+            equation 6). The official code does not.
     """
     windows = torch.fft.irfft(spectrum, n=window_length)  # (..., F, N)
-    window = hann_window(window_length, windows)
-    audio = _overlap_add(windows * window, hop_length)
-    if compensate:
-        weight = _overlap_add(window.square().expand(windows.shape[-2], -1), hop_length)
-        audio = audio / weight.clamp(min=1e-3)
-    return audio
+    audio = _overlap_add(windows, hann_window(window_length, windows), hop_length)
+    return audio * evening_gain(spectrum.shape[-2], window_length, hop_length, windows) if compensate else audio
 
 
-def _overlap_add(windows: Tensor, hop_length: int) -> Tensor:
-    """(..., F, N) to (..., (F - 1) H + N): windows in pieces of one hop, each piece moved to its place as a whole."""
-    frames, length = windows.shape[-2:]
+def evening_gain(frames: int, window_length: int, hop_length: int, like: Tensor) -> Tensor:
+    """One by the sum of squared windows that each sample lies under, unless that is nearly zero: ((F - 1) H + N,)."""
+    window = hann_window(window_length, like)
+    return _overlap_add(window.expand(frames, -1), window, hop_length).clamp(min=1e-3).reciprocal()
+
+
+def _overlap_add(frames: Tensor, window: Tensor, hop_length: int) -> Tensor:
+    """Frames (..., F, N) times a window (N,) to (..., (F - 1) H + N), piece after piece of one hop of all frames."""
+    count, length = frames.shape[-2:]
     pieces = -(-length // hop_length)
-    padded = F.pad(windows, (0, pieces * hop_length - length))
-    parts = padded.view(*windows.shape[:-1], pieces, hop_length)  # (..., F, P, H)
-    moved = [F.pad(parts[..., p, :], (0, 0, p, pieces - 1 - p)) for p in range(pieces)]
-    audio = reduce(torch.add, moved).flatten(-2)
-    return audio[..., : (frames - 1) * hop_length + length]
+    audio = frames.new_zeros(*frames.shape[:-2], count + pieces - 1, hop_length)
+    hops = zip(torch.split(frames, hop_length, -1), torch.split(window, hop_length), strict=True)
+    for place, (piece, weight) in enumerate(hops):
+        audio[..., place : place + count, : len(weight)].addcmul_(piece, weight)
+    return audio.flatten(-2)[..., : (count - 1) * hop_length + length]
