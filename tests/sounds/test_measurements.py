@@ -62,3 +62,11 @@ def test_scan_says_so_and_advises_the_rate_of_the_content(tmp_path: Path) -> Non
     assert report.upsampled_from == 22050
     assert any("nothing above 11025 Hz" in problem for problem in report.problems)
     assert advise([report]).sample_rate == 22050
+
+
+def test_the_rate_is_that_of_most_of_the_time_not_of_most_samples(tmp_path: Path) -> None:
+    """Three seconds at 16 kHz are fewer samples than two at 44.1 kHz."""
+    for number, rate in enumerate((16000, 44100, 16000, 44100, 16000)):
+        soundfile.write(tmp_path / f"{number}.wav", _hits(rate), rate)
+    reports = [measure(tmp_path, f"{number}.wav") for number in range(5)]
+    assert advise([report for report in reports if isinstance(report, FileReport)]).sample_rate == 16000

@@ -27,7 +27,7 @@ from fauxley.machine import Device, choose_device, in_memory, keep_freed_memory,
 from fauxley.models.precision import Precision
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.sounds.catalogue import list_sounds
-from fauxley.terminal.formatting import counted, duration
+from fauxley.terminal.formatting import counted, duration, several
 from fauxley.terminal.progress import file_progress
 from fauxley.terminal.training_line import TerminalReporter
 from fauxley.training.beginning import alike_but_for_length, config_from, require_fitting
@@ -359,7 +359,11 @@ def train_run(
         finished = trainer.train()
         step = trainer.state.step
     if not quiet and config.minutes and finished:
-        used_up = "are used up already" if step == first else f"are over, {counted(step, 'step')} were taken"
+        used_up = (
+            "are used up already"
+            if step == first
+            else f"are over, {counted(step, 'step')} {several(step, 'was')} taken"
+        )
         print(f"finished, the {config.minutes:g} minutes {used_up}: {path}")
     elif not quiet:
         print(f"{'finished' if finished else 'stopped, saved'} at step {step}: {path}")

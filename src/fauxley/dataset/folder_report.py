@@ -223,11 +223,11 @@ def measure(
 def advise(files: Sequence[FileReport]) -> Advice:
     """Choose settings for `files`, which must not be empty."""
     seconds = np.array([file.duration_seconds for file in files])
-    rates: Counter[int] = Counter()
+    at_rate: dict[int, float] = defaultdict(float)
     for file in files:
-        rates[file.true_rate] += file.num_samples + 1
+        at_rate[file.true_rate] += file.duration_seconds
     # Take the rate of most of the material: a higher rate adds nothing to learn, a lower one loses highs.
-    sample_rate = min(max(rates.most_common(1)[0][0], 8000), 48000)
+    sample_rate = min(max(max(at_rate, key=at_rate.__getitem__), 8000), 48000)
     most = float(np.percentile(seconds, 90))
     fronts = np.array([file.num_front / file.sample_rate for file in files])
     if most > 4 and np.median(fronts) <= 4:  # hits with long tails that are nearly silent

@@ -99,7 +99,8 @@ class Levels:
         if self.num_samples == 0:
             return "has no samples"
         if self.num_non_finite:
-            return f"{self.num_non_finite} samples are NaN or infinite"
+            some = "one sample is" if self.num_non_finite == 1 else f"{self.num_non_finite} samples are"
+            return f"{some} NaN or infinite"
         if self.peak > _ABSURD:
             return f"absurd values: its samples reach {self.peak:.1g} times full scale"
         return ""

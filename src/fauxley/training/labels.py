@@ -40,7 +40,7 @@ def choose_labels(counts: Mapping[str, int]) -> LabelChoice:
     else:
         told = enumerated([f"{label} {counts[label]}" for label in labels])
         rest = f"; {bare} without a label count as a mixture of all" if bare else ""
-        return LabelChoice(tuple(labels), f"learns {len(labels)} labels, all equally often ({told} clips{rest})")
+        return LabelChoice(tuple(labels), f"learns {len(labels)} labels, all equally often (clips: {told}{rest})")
     return LabelChoice((), f"does not learn the labels of the data: {reason}")
 
 
