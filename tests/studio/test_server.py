@@ -18,6 +18,7 @@ import soundfile
 import torch
 from fastapi.testclient import TestClient
 
+from fauxley.latents.directions import Directions
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.studio.instruments import Float, Instrument
 from fauxley.studio.server import LIMITS
@@ -289,11 +290,62 @@ def test_a_kit_has_a_key_for_each_sound_and_takes_in_turn(studio: TestClient, ki
     assert "LICENSE.txt" in archive.namelist()
 
 
+def test_a_kit_has_the_knobs_of_its_pads_and_says_what_is_silent(studio: TestClient) -> None:
+    kick = {"name": "kick", "model": "drums", "seed": 1}
+    sounds = [kick, {**kick, "name": "soft", "settings": {"gain": -20, "choke": 2, "decay": 0.3}}]
+    response = studio.post("/api/export", json={"format": "sfz", "sounds": sounds, "takes": 1, "layers": 1})
+    archive = zipfile.ZipFile(io.BytesIO(response.content))
+    loud, soft = (
+        soundfile.read(io.BytesIO(archive.read(name)))[0]
+        for name in sorted(archive.namelist())
+        if name.endswith(".wav")
+    )
+    assert np.abs(soft[:100]).max() == pytest.approx(0.1 * np.abs(loud[:100]).max(), rel=0.1)
+    assert len(soft) < len(loud) / 2
+    assert "group=1 off_by=1" in archive.read("kit.sfz").decode()
+    entries = json.loads(archive.read("kit.json"))["files"]
+    assert [entry["knobs"].get("gain") for entry in entries] == [None, -20]
+    assert "x-remark" not in response.headers
+    refused = studio.post("/api/export", json={"format": "sfz", "sounds": [{**kick, "settings": {"gain": 99}}]})
+    assert (refused.status_code, "gain" in refused.json()["detail"]) == (422, True)
+
+
 def test_sounds_of_several_rates_make_no_kit(studio: TestClient) -> None:
     sounds = [{"model": "kinds", "seed": 1}, {"model": "wide-things", "seed": 1}]
     response = studio.post("/api/export", json={"format": "sfz", "sounds": sounds})
     assert response.status_code == 409
     assert "sample rate" in response.json()["detail"]
+
+
+def test_a_model_tells_its_knobs_once_they_are_found(
+    studio: TestClient, drums_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAUXLEY_CACHE_DIR", str(tmp_path / "cache"))
+    assert studio.get("/api/knobs/drums").json()["state"] == "unknown"
+    assert studio.post("/api/knobs/trumpets").status_code == 404
+    assert studio.post("/api/knobs/drums").status_code == 202
+    for _ in range(2400):
+        said = studio.get("/api/knobs/drums").json()
+        if said["state"] not in ("waiting", "running"):
+            break
+        assert 0 <= said["share"] <= 1
+        threading.Event().wait(0.05)
+    assert said["state"] == "done", said
+    knobs = {each["name"]: each for each in said["knobs"]}
+    assert {"brighter", "boomier", "noisier"} <= set(knobs)
+    synthesizer = Synthesizer.from_pretrained(drums_model)
+    moved = Directions.fit(synthesizer).move(synthesizer.latents([1])[0], {"brighter": 0.5, "boomier": -0.25}).numpy()
+    travel = 0.5 * np.array(knobs["brighter"]["travel"]) - 0.25 * np.array(knobs["boomier"]["travel"])
+    np.testing.assert_allclose(np.clip(synthesizer.latents([1])[0].numpy() + travel, -1, 1), moved, atol=1e-4)
+    assert knobs["brighter"]["low"] < knobs["brighter"]["middle"] < knobs["brighter"]["high"]
+    assert studio.delete("/api/knobs/kinds").json()["state"] == "unknown"
+    assert studio.post("/api/knobs/kinds").status_code == 202
+    studio.delete("/api/knobs/kinds")
+    for _ in range(2400):
+        if studio.get("/api/knobs/kinds").json()["state"] in ("cancelled", "done"):
+            break
+        threading.Event().wait(0.05)
+    assert studio.get("/api/knobs/kinds").json()["knobs"] == []
 
 
 def searched(studio: TestClient, begun: Any) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """`fauxley export`: sounds and models for other programs."""
 
+import warnings
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
@@ -126,6 +127,8 @@ def _export_kit(
 
     kit = _kit(source, model, seeds, label, variations, out.name, quiet)
     write_kit(kit, to, out)
+    for sound in kit.left_out:
+        warnings.warn(f"left out: {sound} is silent", stacklevel=2)
     if not quiet:
         takes = sum(len(zone.files) for pad in kit.pads for zone in pad.zones)
         print(f"{counted(len(kit.pads), 'sound')} on keys, {counted(takes, 'file')}, in {out}")

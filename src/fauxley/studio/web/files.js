@@ -48,17 +48,18 @@ export async function saveArchive(desk) {
   say(`${files.length / 2} sounds saved as fauxley-pads.zip`);
 }
 
-/** The pads as a kit for a sampler, with variations that sound in turn. @param {Desk} desk @param {string} format */
+/** The pads as a kit for a sampler: as they play, with variations that sound in turn. @param {Desk} desk @param {string} format */
 export async function saveKit(desk, format) {
   say("Making the kit …");
   const sounds = [];
-  for (const [number, { name }] of desk.store.state.pads.entries()) {
+  for (const [number, { name, settings }] of desk.store.state.pads.entries()) {
     const sound = desk.store.soundOf(number);
-    if (sound) sounds.push({ name, sound, recording: sound.facts.latent.length ? undefined : await desk.recordingOf(sound, name) });
+    if (sound) sounds.push({ name, sound, settings, recording: sound.facts.latent.length ? undefined : await desk.recordingOf(sound, name) });
   }
   if (!sounds.length) return say("There are no sounds on the pads.");
-  download(await desk.engine.kit({ format, name: "fauxley kit", sounds }), `fauxley-kit-${format}.zip`);
-  say(`${sounds.length} sounds with variations saved as fauxley-kit-${format}.zip`);
+  const { archive, remark } = await desk.engine.kit({ format, name: "fauxley kit", sounds });
+  download(archive, `fauxley-kit-${format}.zip`);
+  say(`Saved as fauxley-kit-${format}.zip${remark ? `; ${remark}` : `: ${sounds.length} sounds with variations`}`);
 }
 
 /** The pattern as a loop. @param {Desk} desk @param {number} rounds @param {number} sampleRate */
