@@ -292,7 +292,7 @@ def test_a_kit_has_a_key_for_each_sound_and_takes_in_turn(studio: TestClient, ki
 
 def test_a_kit_has_the_knobs_of_its_pads_and_says_what_is_silent(studio: TestClient) -> None:
     kick = {"name": "kick", "model": "drums", "seed": 1}
-    sounds = [kick, {**kick, "name": "soft", "settings": {"gain": -20, "choke": 2, "decay": 0.3}}]
+    sounds = [kick, {**kick, "name": "soft", "settings": {"gain": -20, "choke": 2}}]
     response = studio.post("/api/export", json={"format": "sfz", "sounds": sounds, "takes": 1, "layers": 1})
     archive = zipfile.ZipFile(io.BytesIO(response.content))
     loud, soft = (
@@ -300,8 +300,7 @@ def test_a_kit_has_the_knobs_of_its_pads_and_says_what_is_silent(studio: TestCli
         for name in sorted(archive.namelist())
         if name.endswith(".wav")
     )
-    assert np.abs(soft[:100]).max() == pytest.approx(0.1 * np.abs(loud[:100]).max(), rel=0.1)
-    assert len(soft) < len(loud) / 2
+    np.testing.assert_allclose(soft, 0.1 * loud, atol=1e-5)
     assert "group=1 off_by=1" in archive.read("kit.sfz").decode()
     entries = json.loads(archive.read("kit.json"))["files"]
     assert [entry["knobs"].get("gain") for entry in entries] == [None, -20]
