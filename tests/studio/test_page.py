@@ -21,6 +21,9 @@ import torch
 from fauxley.export.shaping import Shaping
 from fauxley.latents.directions import Directions
 from fauxley.models.synthesizer import Synthesizer
+from fauxley.studio.audition import likeness
+
+from .conftest import check_sentence
 
 pytestmark = pytest.mark.slow
 
@@ -575,6 +578,55 @@ def test_the_nearest_sound_to_a_recording_is_found_and_compared(player: Player, 
     assert player.facts(3)["made"] == "variation"
 
 
+def test_whatever_is_dropped_is_taken_or_refused_in_a_sentence(player: Player, strange_files: list[Path]) -> None:
+    script = """async ([name, content]) => {
+        const bytes = Uint8Array.from(atob(content), letter => letter.charCodeAt(0));
+        return await fauxley.desk.drop(new File([bytes], name), 5); }"""
+    outcomes = {"taken": 0, "refused": 0}
+    for path in strange_files:
+        before = player.pads()[5]["sound"]
+        said = player.ask(script, [path.name, base64.b64encode(path.read_bytes()).decode()])
+        outcomes["refused" if said else "taken"] += 1
+        if said:
+            check_sentence(path.name, said)
+        assert (player.pads()[5]["sound"] == before) == bool(said)
+        player.problems = [problem for problem in player.problems if "status of 409" not in problem]
+    assert all(outcomes.values()), outcomes
+    assert player.page.locator(".pad.waiting").count() == 0
+
+
+def test_several_files_are_dropped_at_once(player: Player) -> None:
+    """A good one, two that are none, what lies beside it, and one for which there is no pad."""
+    encoded = io.BytesIO()
+    soundfile.write(encoded, 0.5 * np.sin(np.arange(4000) / 9), 16_000, format="WAV")
+    before = player.pads()
+    script = """([sound, pad]) => { const data = new DataTransfer();
+        const bytes = Uint8Array.from(atob(sound), letter => letter.charCodeAt(0));
+        data.items.add(new File([bytes], "one.wav"));
+        data.items.add(new File(["{}"], "one.json"));
+        data.items.add(new File(["dear diary"], "Notes.txt"));
+        data.items.add(new File([], "empty.wav"));
+        data.items.add(new File([bytes], "two.wav"));
+        document.querySelector(`[data-pad="${pad}"]`)
+            .dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true })); }"""
+    player.ask(script, [base64.b64encode(encoded.getvalue()).decode(), 13])
+    player.page.wait_for_function("() => document.querySelector('#say').textContent.includes('files are on pads')")
+    said = player.page.inner_text("#say")
+    assert said.startswith("1 of 4 files are on pads. ")
+    assert all(each in said for each in ("Notes.txt: ", "empty.wav: is empty", "no pad is left for one more"))
+    assert [pad["sound"] for pad in player.pads()[14:]] == [pad["sound"] for pad in before[14:]]
+    assert player.pads()[13]["name"] == "one"
+    player.problems.clear()  # the browser's own words on answers that refuse
+    large = """async () => { const file = new File(["x"], "long.wav");
+        Object.defineProperty(file, "size", { value: 10 ** 9 });
+        return await fauxley.desk.drop(file, 5); }"""
+    assert player.ask(large).startswith("long.wav is larger than 32 MB")
+    gone = """async () => { const file = new File(["x"], "folder");
+        file.slice = () => ({ arrayBuffer: () => Promise.reject(new DOMException("", "NotFoundError")) });
+        return await fauxley.desk.drop(file, 5); }"""
+    assert player.ask(gone).startswith("folder cannot be read. A folder of sounds is opened with")
+
+
 def test_a_kit_for_samplers_is_saved(player: Player) -> None:
     archive = zipfile.ZipFile(io.BytesIO(player.download(player.menu("Save a kit"))))
     assert "kit.sfz" in archive.namelist()
@@ -625,6 +677,67 @@ def test_a_folder_is_listened_through_by_keys(browser: Any, sounds: Path, tmp_pa
         assert sorted(path.relative_to(kept).as_posix() for path in kept.rglob("*.*")) == sorted(names)
         player.page.reload()
         player.page.wait_for_selector(".files li.kept")
+        player.leave()
+
+
+def test_the_map_is_of_principal_components_and_its_axes_mean_something(player: Player) -> None:
+    random = np.random.default_rng(3)
+    time = np.arange(8000) / 16_000
+    tones = [np.sin(2 * np.pi * hertz * time) * np.exp(-6 * time) for hertz in random.uniform(80, 160, 20)]
+    noises = [random.standard_normal(8000) * np.exp(-rate * time) for rate in random.uniform(3, 30, 20)]
+    rows = [list(likeness(sound[None].astype(np.float32), 16_000)) for sound in (*tones, *noises)]
+    scores = np.array(player.ask("async rows => (await import('./layout.js')).principal(rows, 2)", rows))
+    centred = np.array(rows) - np.mean(rows, axis=0)
+    expected = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
+    for ours, theirs in zip(scores.T, expected.T, strict=True):
+        np.testing.assert_allclose(np.sign(ours @ theirs) * ours, theirs, atol=1e-3 * np.abs(theirs).max())
+    laid = player.ask("async rows => (await import('./layout.js')).layout(rows)", rows)
+    places = np.array(laid["places"])
+    assert places.min() >= 0
+    assert places.max() <= 1
+    away = np.linalg.norm(places[:, None] - places[None], axis=2) + 9 * np.eye(40)
+    assert [(nearest < 20) == (sound < 20) for sound, nearest in enumerate(away.argmin(axis=1))].count(False) == 0
+    assert laid["axes"][0] == {"low": "darker", "high": "brighter"}
+    assert places[:20, 0].max() < places[20:, 0].min()
+    assert laid["axes"][1] == {"low": "shorter", "high": "longer"}
+    decays = [sum(abs(noise) > 0.01) for noise in noises]
+    assert np.corrcoef(places[20:, 1], decays)[0, 1] > 0.8
+    for few in (rows[:1], rows[:2], [rows[0]] * 3):
+        assert np.isfinite(player.ask("async rows => (await import('./layout.js')).layout(rows).places", few)).all()
+
+
+def test_a_folder_is_browsed_on_a_map(browser: Any, sounds: Path, tmp_path: Path) -> None:
+    with serving(str(sounds), "--kept", str(tmp_path / "kept")) as address:
+        player = Player(browser, address)
+        player.page.wait_for_function("() => !document.querySelector('.audition-list [role=status]').textContent")
+        player.ask(
+            """() => { window.heard = 0; const { player } = fauxley.desk, play = player.play;
+            player.play = function () { heard += 1; return play.apply(this, arguments); }; }"""
+        )
+        player.page.click(".audition-list .button:has-text('Map')")
+        assert player.page.is_visible(".map")
+        assert not player.page.is_visible(".files")
+        assert sorted(player.page.locator(".legend li").all_inner_texts()) == ["hat10", "kick10", "snare10"]
+        first = player.page.inner_text(".file-title")
+        player.page.focus(".map")
+        for key in ("ArrowRight", "ArrowUp", "ArrowLeft", "ArrowDown"):
+            player.page.keyboard.press(key)
+        assert player.ask("() => heard") >= 0
+        player.page.wait_for_function("() => heard > 0")
+        player.page.keyboard.press("k")
+        player.page.wait_for_function("() => document.querySelector('.audition-now').textContent.includes('1 kept')")
+        box = player.page.locator(".map").bounding_box()
+        before, seen = player.page.inner_text(".file-title"), set[str]()
+        for x in range(20, int(box["width"]), 25):
+            player.page.mouse.move(box["x"] + x, box["y"] + box["height"] / 2)
+            seen.add(player.page.inner_text(".map-tip"))
+        assert len(seen) > 3
+        assert player.page.inner_text(".file-title") == before  # passing by is no choice
+        name = player.page.inner_text(".map-tip")
+        player.page.mouse.click(box["x"] + x, box["y"] + box["height"] / 2)
+        if name != before:
+            assert player.page.inner_text(".file-title") == name
+        assert first
         player.leave()
 
 

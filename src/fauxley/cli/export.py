@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 import tyro
 
 from fauxley.cli.shared.options import Flat, Switch, check_new
+from fauxley.cli.shared.places import teller
 from fauxley.errors import UsageError, printable
 from fauxley.export.kit import KitFormat, Variations
 from fauxley.machine import format_bytes, importing, keep_freed_memory
@@ -194,7 +195,8 @@ def _export_model(
     with Stages(quiet) as stages:
         stages.begin("exporting", 0)
         if to == "browser":
-            agreement = write_page(synthesizer, out, source.resolve().name, files("fauxley.studio") / "web", weights)
+            page = files("fauxley.studio") / "web"
+            agreement = write_page(synthesizer, out, source.resolve().name, page, weights, teller(stages))
         elif to == "onnx":
             agreement = write_onnx(synthesizer, out, weights).agreement
         else:

@@ -139,7 +139,7 @@ class Server {
     /** @type {Record<string, string>} */
     const headers = {};
     if (this.token) headers["x-fauxley-token"] = this.token;
-    const isFile = body instanceof Blob;
+    const isFile = body instanceof File;
     if (body) headers["content-type"] = isFile ? "application/octet-stream" : "application/json";
     let response;
     try {
@@ -149,7 +149,8 @@ class Server {
     }
     if (response.ok) return response;
     const said = await response.json().catch(() => ({}));
-    throw new EngineError(sentence(String(said.detail ?? `the studio answered ${response.status}`)), response.status);
+    const detail = String(said.detail ?? `the studio answered ${response.status}`);
+    throw new EngineError(isFile ? detail : sentence(detail), response.status);
   }
 }
 

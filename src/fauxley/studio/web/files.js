@@ -5,7 +5,7 @@
 
 import { download, say, sayProblem } from "./dom.js";
 import { renderLoop, renderPad, wav, zip } from "./render.js";
-import { writeSession } from "./session.js";
+import { openSession, writeSession } from "./session.js";
 
 /** A name for a file that every system takes. @param {string} name */
 export function fileName(name) {
@@ -72,6 +72,19 @@ export async function saveLoop(desk, rounds, sampleRate) {
     const channels = await renderLoop(state, (id) => desk.store.sounds.get(id), rounds, sampleRate);
     download(new Blob([wav(channels, sampleRate)], { type: "audio/wav" }), `loop-${Math.round(state.tempo)}bpm.wav`);
     say(`Loop saved: ${rounds === 1 ? "one round" : `${rounds} rounds`} at ${Math.round(state.tempo)} beats a minute`);
+  } catch (error) {
+    sayProblem(error);
+  }
+}
+
+/** Files that were dropped: a session is opened, sounds go onto a pad and those after it. @param {Desk} desk @param {DragEvent} event @param {number} pad */
+export async function takeFiles(desk, event, pad) {
+  const files = [...(event.dataTransfer?.files ?? [])];
+  const sounds = files.filter(({ name }) => !/\.json$/i.test(name)), [session] = files;
+  if (sounds.length || !session) return desk.take(sounds, pad);  // what lies beside sounds says what they are
+  try {
+    openSession(desk, await session.text());
+    say(`${session.name} is open`);
   } catch (error) {
     sayProblem(error);
   }

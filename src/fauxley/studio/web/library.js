@@ -63,7 +63,7 @@ export class Library {
     const written = engine.studio.shelf ? ` They are written to ${engine.studio.shelf}.` : "";
     this.#about.textContent = this.#kind === "shelf"
       ? entries.length ? `Starred sounds.${written}` : `Star a sound with G, and it stays here.${written}`
-      : `Everything made, newest first: ${entries.length}.`;
+      : entries.length ? `Everything made, newest first: ${entries.length}.` : "Whatever you make is listed here; N makes a new sound.";
     this.#list.replaceChildren(...entries.slice(0, this.#count).flatMap(({ id, name }) => {
       const sound = store.sounds.get(id);
       return sound ? [this.#item(sound, name || sound.facts.name)] : [];
