@@ -686,6 +686,10 @@ def test_the_map_is_of_principal_components_and_its_axes_mean_something(player: 
     tones = [np.sin(2 * np.pi * hertz * time) * np.exp(-6 * time) for hertz in random.uniform(80, 160, 20)]
     noises = [random.standard_normal(8000) * np.exp(-rate * time) for rate in random.uniform(3, 30, 20)]
     rows = [list(likeness(sound[None].astype(np.float32), 16_000)) for sound in (*tones, *noises)]
+    script = """async samples => (await import('./likeness.js')).likeness({
+        id: "", facts: {}, sampleRate: 16000, channels: [Float32Array.from(samples)] })"""
+    for sound, row in ((tones[0], rows[0]), (noises[0], rows[20])):
+        np.testing.assert_allclose(player.ask(script, sound.tolist()), row, atol=0.06)  # Python's are rounded
     scores = np.array(player.ask("async rows => (await import('./layout.js')).principal(rows, 2)", rows))
     centred = np.array(rows) - np.mean(rows, axis=0)
     expected = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
@@ -706,6 +710,26 @@ def test_the_map_is_of_principal_components_and_its_axes_mean_something(player: 
         assert np.isfinite(player.ask("async rows => (await import('./layout.js')).layout(rows).places", few)).all()
 
 
+def test_all_that_was_made_is_browsed_on_a_map(player: Player) -> None:
+    player.page.click(".panel-tabs [data-show=library]")
+    player.page.click("#panel-library .button[aria-label='As a map']")
+    player.page.wait_for_selector("#panel-library .map-part ~ .sounds li")
+    assert player.page.locator("#panel-library .sounds li:visible").count() == 1
+    player.page.focus("#panel-library .map")
+    seen = set[str]()
+    for key in ("ArrowRight", "ArrowUp", "ArrowLeft", "ArrowLeft", "ArrowDown", "ArrowDown"):
+        player.page.keyboard.press(key)
+        player.page.wait_for_timeout(100)
+        seen.add(player.page.inner_text("#panel-library .map-tip"))
+    assert len(seen) > 2
+    name = player.page.inner_text("#panel-library .map-tip")
+    player.page.keyboard.press("Enter")
+    assert player.pads()[0]["name"] == name
+    player.page.click("#panel-library .sounds li:visible .star")
+    player.page.wait_for_selector("#panel-library .sounds li:visible .star[aria-pressed=true]")
+    player.page.click("#panel-library .sounds li:visible .star")
+
+
 def test_a_folder_is_browsed_on_a_map(browser: Any, sounds: Path, tmp_path: Path) -> None:
     with serving(str(sounds), "--kept", str(tmp_path / "kept")) as address:
         player = Player(browser, address)
@@ -718,7 +742,6 @@ def test_a_folder_is_browsed_on_a_map(browser: Any, sounds: Path, tmp_path: Path
         assert player.page.is_visible(".map")
         assert not player.page.is_visible(".files")
         assert sorted(player.page.locator(".legend li").all_inner_texts()) == ["hat10", "kick10", "snare10"]
-        first = player.page.inner_text(".file-title")
         player.page.focus(".map")
         for key in ("ArrowRight", "ArrowUp", "ArrowLeft", "ArrowDown"):
             player.page.keyboard.press(key)

@@ -4,6 +4,7 @@
 /** @import { FolderFile, Sound } from "./types.js" */
 
 import { button, h, say, sayProblem } from "./dom.js";
+import { distance } from "./likeness.js";
 import { SoundMap } from "./map.js";
 import { NEUTRAL } from "./store.js";
 import { drawWaveform } from "./waveform.js";
@@ -19,12 +20,6 @@ const ORDERS = {
   label: { text: "label", order: (a, b) => a.label.localeCompare(b.label) || a.id - b.id },
   similarity: { text: "likeness to this one", order: () => 0 },
 };
-
-/** How unlike two sounds are. @param {FolderFile} a @param {FolderFile} b */
-export function distance(a, b) {
-  if (!a.likeness.length || !b.likeness.length) return Infinity;
-  return Math.sqrt(a.likeness.reduce((sum, value, place) => sum + (value - b.likeness[place]) ** 2, 0));
-}
 
 export class Audition {
   /** @param {HTMLElement} root @param {Desk} desk */
@@ -69,6 +64,7 @@ export class Audition {
   #desk;
   #root;
   #views;
+  /** @type {SoundMap<number>} */
   #map;
   #measured = h("p", { class: "facts", role: "status" });
   #list;
@@ -134,7 +130,7 @@ export class Audition {
     if (!this.#isMap) return;
     const points = this.#files.filter(({ likeness }) => likeness.length).map(({ id, file, label, likeness }) =>
       ({ id, name: file, label, likeness, mark: this.#marks.get(file) ?? /** @type {const} */ ("") }));
-    this.#map.show(points, this.#current?.id ?? -1);
+    this.#map.show(points, this.#current?.id);
   }
 
   /** @param {number} id */
@@ -162,7 +158,7 @@ export class Audition {
     const here = this.#current, key = this.#order.value;
     const { order } = ORDERS[key];
     this.#shown = [...this.#files].sort(
-      key === "similarity" && here ? (a, b) => distance(here, a) - distance(here, b) || a.id - b.id : order);
+      key === "similarity" && here ? (a, b) => distance(here.likeness, a.likeness) - distance(here.likeness, b.likeness) || a.id - b.id : order);
     this.#items = new Map(this.#shown.map((file) => [file.id, h("li", { role: "option", id: `file-${file.id}`, dataset: { id: file.id } },
       h("span", { class: "file-name" }), h("span", { class: "file-facts" }))]));
     this.#list.replaceChildren(...this.#items.values());

@@ -12,16 +12,18 @@ const FIRST_HUE = 45, GOOD_HUE = 150;
 const colour = (hue) => `oklch(var(--map-light) 0.15 ${hue})`;
 
 /**
+ * @template {string | number} Id
  * @typedef {object} Point
- * @property {number} id
+ * @property {Id} id
  * @property {string} name
  * @property {string} label
  * @property {number[]} likeness
  * @property {"" | "kept" | "rejected"} mark
  */
 
+/** @template {string | number} Id */
 export class SoundMap {
-  /** @param {{name: string, hover: (id: number) => void, choose: (id: number) => void}} options */
+  /** @param {{name: string, hover: (id: Id) => void, choose: (id: Id) => void}} options */
   constructor({ name, hover, choose }) {
     this.#canvas = h("canvas", { "aria-hidden": "true" });
     this.#tip = h("span", { class: "map-tip", "aria-hidden": "true" });
@@ -51,7 +53,7 @@ export class SoundMap {
   #tip;
   #axes;
   #legend;
-  /** @type {Point[]} */
+  /** @type {Point<Id>[]} */
   #points = [];
   /** @type {[number, number][]} */
   #places = [];
@@ -61,7 +63,7 @@ export class SoundMap {
   #current = -1;
   #known = "";
 
-  /** Show sounds that have been measured. @param {Point[]} points @param {number} current id of the one that is looked at */
+  /** Show sounds that have been measured. @param {Point<Id>[]} points @param {Id | undefined} current id of the one that is looked at */
   show(points, current) {
     this.#points = points;
     this.#current = points.findIndex(({ id }) => id === current);
@@ -108,7 +110,12 @@ export class SoundMap {
     return best;
   }
 
-  /** The nearest sound in a direction; undefined if there is none. @param {number} across @param {number} down @returns {number | undefined} */
+  /** What a sound is called. @param {Id} wanted */
+  nameOf(wanted) {
+    return this.#points.find(({ id }) => id === wanted)?.name ?? "";
+  }
+
+  /** The nearest sound in a direction; undefined if there is none. @param {number} across @param {number} down @returns {Id | undefined} */
   towards(across, down) {
     if (this.#current < 0) return this.#points[0]?.id;
     const [x, y] = this.#pixels(this.#current);
@@ -118,7 +125,7 @@ export class SoundMap {
     });
   }
 
-  /** The nearest sound that is neither kept nor rejected. @returns {number | undefined} */
+  /** The nearest sound that is neither kept nor rejected. @returns {Id | undefined} */
   nextOpen() {
     if (this.#current < 0) return undefined;
     const [x, y] = this.#pixels(this.#current);
@@ -130,7 +137,7 @@ export class SoundMap {
 
   /** The sound with the smallest cost, but for the current one. @param {(number: number) => number} cost */
   #least(cost) {
-    let best, least = Infinity;
+    let best = /** @type {Id | undefined} */ (undefined), least = Infinity;
     this.#points.forEach(({ id }, number) => {
       const value = number === this.#current ? Infinity : cost(number);
       if (value < least) [best, least] = [id, value];
