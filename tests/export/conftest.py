@@ -1,5 +1,6 @@
 """Small models, quick to make and to export."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,14 @@ def small(architecture: Architecture) -> Synthesizer:
             parameter.mul_(2)
     about = Provenance("wavegan-tiny", 3, "drums", "CC0", "0.1")
     return Synthesizer(architecture, generator, architecture.representation(), 16000, about)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is found out about models is kept apart from what the user's own are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FAUXLEY_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

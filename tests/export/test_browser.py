@@ -14,6 +14,7 @@ import soundfile
 
 from fauxley.cli.main import main
 from fauxley.export.portable import agreement_of
+from fauxley.latents.directions import Directions
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.synthesizer import Synthesizer
 
@@ -133,6 +134,21 @@ def test_variations_and_morphs_are_made_without_a_server(model, page_folder, vis
     np.testing.assert_allclose(np.float32([each["latent"] for each in facts]), corners.numpy(), atol=1e-6)
     audio, facts = ask(page, "morph", corners=corners[:2].tolist(), labels=[], columns=3)
     np.testing.assert_allclose(facts[1]["latent"], _middle(*corners[:2].double().numpy()), atol=1e-5)
+
+
+def test_a_sound_is_turned_by_the_models_knobs_without_a_server(model, page_folder, visit):
+    synthesizer = Synthesizer.from_pretrained(model)
+    page = visit(page_folder, {})
+    page.wait_for_selector(".words .dial")
+    page.focus("[aria-labelledby=knob-brighter]")
+    page.keyboard.press("End")
+    page.wait_for_function("() => window.fauxley.desk.store.soundOf(0).facts.turned")
+    facts = page.evaluate("() => window.fauxley.desk.store.soundOf(0).facts")
+    start = synthesizer.latents([facts["turned"]["seed"]])
+    moved = Directions.fit(synthesizer).move(start, {"brighter": 1})
+    np.testing.assert_allclose(np.float32([facts["latent"]]), moved.numpy(), atol=1e-4)
+    turned = page.evaluate(PADS)[0]["audio"]
+    assert difference(np.float32([turned]), synthesizer.generate(latents=moved)) < 1e-3
 
 
 def _middle(start: np.ndarray, end: np.ndarray) -> np.ndarray:

@@ -10,10 +10,12 @@ import pytest
 import soundfile
 
 from fauxley.cli.main import main
+from fauxley.errors import FauxleyError
 from fauxley.export.general_midi import assign_keys, drum_keys, key_name
 from fauxley.export.kit import OneShot, Variations, make_kit
 from fauxley.export.kit_formats import write_kit
 from fauxley.export.kit_sources import layered, sounds_of_model
+from fauxley.export.shaping import Shaping
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.rendering.batches import from_seeds
 from fauxley.signal.cleaning import loudness
@@ -139,6 +141,75 @@ def test_hats_choke_each_other_and_nothing_else(tmp_path):
     choked = share(Player(tmp_path / "kit").strike_two(46, 42), 1000)
     unchoked = share(Player(tmp_path / "kit").strike_two(46, 38), 1000)
     assert choked < 1e-3 * unchoked
+
+
+def spectrum_at(audio, hertz):
+    """The power of a sound around a frequency."""
+    spectrum = np.square(np.abs(np.fft.rfft(np.asarray(audio).sum(axis=0), RATE)))
+    return spectrum[hertz - 20 : hertz + 20].sum()
+
+
+def test_the_knobs_of_a_pad_are_heard_in_its_kit(tmp_path):
+    """Each beside the same sound without, both played by sfizz."""
+    clicks = OneShot((tone(200).audio + tone(3000).audio).astype(np.float32), RATE, "both")
+
+    def played(shaping):
+        folder = tmp_path / f"{shaping}".replace(" ", "")[:60]
+        plain, shaped = Shaping(), shaping
+        write_kit(make_kit("k", [[[clicks]], [[clicks]]], {}, [plain, shaped]), "sfz", folder)
+        player = Player(folder)
+        return player.strike(36).astype(np.float64), player.strike(37).astype(np.float64)
+
+    dry, soft = played(Shaping(gain=-12))
+    assert np.square(soft).sum() / np.square(dry).sum() == pytest.approx(10**-1.2, rel=0.02)
+    dry, loud = played(Shaping(gain=6))  # what would be too loud lowers the others instead
+    assert np.square(loud).sum() / np.square(dry).sum() == pytest.approx(10**0.6, rel=0.02)
+    dry, up = played(Shaping(pitch=12))
+    assert spectrum_at(up, 400) > 100 * spectrum_at(up, 200)
+    assert spectrum_at(dry, 200) > 100 * spectrum_at(dry, 400)
+    dry, slow = played(Shaping(attack=0.1))
+    early = slice(0, RATE // 50)
+    assert np.abs(slow[:, early]).max() < 0.3 * np.abs(dry[:, early]).max()
+    dry, short = played(Shaping(decay=0.4))
+    late = slice(RATE // 5, None)
+    assert np.abs(dry[:, late]).max() > 0.05
+    assert np.abs(short[:, late]).max() < 1e-3
+    dry, dull = played(Shaping(tone=-0.7))
+    assert spectrum_at(dull, 3000) / spectrum_at(dull, 200) < 0.01 * spectrum_at(dry, 3000) / spectrum_at(dry, 200)
+    dry, thin = played(Shaping(tone=0.7))
+    assert spectrum_at(thin, 200) / spectrum_at(thin, 3000) < 0.01 * spectrum_at(dry, 200) / spectrum_at(dry, 3000)
+    dry, right = played(Shaping(pan=0.8))
+    left_power, right_power = np.square(right).sum(axis=1)
+    assert right_power > 20 * left_power
+    np.testing.assert_allclose(dry[0], dry[1], atol=1e-6)
+
+
+def test_pads_of_one_choke_group_end_each_other_and_no_others(tmp_path):
+    pads = [[[tone(hertz, seconds=2.0)]] for hertz in (500, 900, 1300, 1700)]
+    shapings = [Shaping(choke=group) for group in (1, 1, 2, 0)]
+    write_kit(make_kit("k", pads, {}, shapings), "sfz", tmp_path / "kit")
+
+    def left_of_the_first(second):
+        return spectrum_at(Player(tmp_path / "kit").strike_two(36, second)[:, 2000:], 500)
+
+    assert left_of_the_first(37) < 1e-3 * left_of_the_first(38)
+    assert left_of_the_first(39) > 0.5 * left_of_the_first(38)
+    write_kit(make_kit("k", pads, {}, shapings), "decentsampler", tmp_path / "other")
+    groups = ET.parse(tmp_path / "other" / "kit.dspreset").getroot().findall("groups/group")
+    assert [group.get("silencedByTags") for group in groups] == ["group-1", "group-1", "group-2", None]
+    write_kit(make_kit("k", pads, {}, shapings), "folder", tmp_path / "plain")
+    with (tmp_path / "plain" / "midi-map.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["choke_group"] for row in csv.DictReader(file)] == ["group-1", "group-1", "group-2", ""]
+
+
+def test_silent_sounds_have_no_key_and_are_named():
+    silence = OneShot(np.zeros((1, 4000), np.float32), RATE, "nothing", "kick")
+    kit = make_kit("k", [[[silence, silence]], [[tone(300), silence], [tone(400)]], [[silence], [tone(500)]]], {})
+    assert kit.left_out == ("nothing",)
+    assert [[len(zone.takes) for zone in pad.zones] for pad in kit.pads] == [[1, 1], [1]]
+    assert [(zone.lowest, zone.highest) for zone in kit.pads[1].zones] == [(1, 127)]
+    with pytest.raises(FauxleyError, match="all of these sounds are silent"):
+        make_kit("k", [[[silence]]], {})
 
 
 def test_decentsampler_presets_have_what_its_guide_asks_for(tmp_path):
@@ -350,6 +421,7 @@ def test_names_of_sounds_cannot_lead_elsewhere_nor_break_a_file(tmp_path):
     assert not [line for line in lines if "$" in line]
 
 
+@pytest.mark.filterwarnings("default:left out")
 def test_nothing_is_overwritten_nor_left_behind(model, tmp_path, capsys):
     out = tmp_path / "kit"
     out.mkdir()
@@ -358,9 +430,14 @@ def test_nothing_is_overwritten_nor_left_behind(model, tmp_path, capsys):
     assert [path.name for path in out.iterdir()] == ["mine.txt"]
     (tmp_path / "sounds").mkdir()
     soundfile.write(tmp_path / "sounds" / "silence.wav", np.zeros(1000), RATE)
-    assert main(["export", str(tmp_path / "sounds"), "--to", "sfz", "--out", str(tmp_path / "new")]) == 1
+    command = ["export", str(tmp_path / "sounds"), "--to", "sfz", "--out", str(tmp_path / "new")]
+    assert main(command) == 1
     assert "silent" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+    soundfile.write(tmp_path / "sounds" / "tone.wav", tone(300).audio[0], RATE)
+    assert main(command) == 0
+    assert "left out: silence is silent" in capsys.readouterr().err
+    assert len(list((tmp_path / "new").rglob("*.wav"))) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Three small models (one is stereo, one knows labels), a workshop that plays them, and clients of it."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from fauxley.errors import printable
 from fauxley.models.draws import Draws
 from fauxley.models.synthesizer import Provenance, Synthesizer
 from fauxley.models.wavegan import WaveGAN
@@ -18,7 +20,7 @@ from fastapi.testclient import TestClient
 
 from fauxley.studio.audition import Audition
 from fauxley.studio.instruments import open_instruments
-from fauxley.studio.server import LIMITS, create_app
+from fauxley.studio.server import LIMITS, UPLOAD_BYTES, create_app
 from fauxley.studio.shelf import Shelf
 from fauxley.studio.workshop import Workshop
 from fauxley.web.hosts import Hosts
@@ -73,3 +75,27 @@ def open_studio(
 @pytest.fixture
 def studio(open_studio: Callable[..., TestClient]) -> TestClient:
     return open_studio()
+
+
+@pytest.fixture(scope="session")
+def strange_files() -> list[Path]:
+    """All files of the folders of messy data and of cases, whatever they are: what people might drop on the page."""
+    shared = Path(__file__).parents[3] / "shared"
+    data = Path(os.environ.get("FAUXLEY_DATA_DIR") or shared / "data") / "messy"
+    cases = Path(os.environ.get("FAUXLEY_CASES_DIR") or shared / "cases")
+    found = [path for folder in (data, cases) for path in sorted(folder.rglob("*")) if path.is_file()]
+    if not found:
+        pytest.skip(f"there is nothing in {data} nor {cases}; set FAUXLEY_DATA_DIR, FAUXLEY_CASES_DIR")
+    return [path for path in found if path.stat().st_size <= UPLOAD_BYTES]
+
+
+def check_sentence(name: str, said: str) -> None:
+    """Whether what is said of a file names it, says why in a line, and tells nothing of this machine."""
+    shown = printable(name)[:100]
+    assert said.startswith(f"{shown}: "), said
+    reason = said.removeprefix(f"{shown}: ")
+    assert 5 < len(reason) < 250, said
+    assert "\n" not in reason
+    assert not [word for word in ("Traceback", "Error", "/tmp", "dropped.", "went wrong", "None") if word in reason], (
+        said
+    )

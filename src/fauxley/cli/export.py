@@ -1,5 +1,6 @@
 """`fauxley export`: writes sampler kits, and models for other programs."""
 
+import warnings
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 import tyro
 
 from fauxley.cli.shared.options import Flat, Switch, check_new, check_sounds
+from fauxley.cli.shared.places import teller
 from fauxley.errors import UsageError, printable
 from fauxley.export.kit import KitFormat, Variations
 from fauxley.machine import format_bytes, importing, keep_freed_memory
@@ -126,6 +128,8 @@ def _export_kit(
 
     kit = _kit(source, model, seeds, label, variations, out.name, quiet)
     write_kit(kit, to, out)
+    for sound in kit.left_out:
+        warnings.warn(f"left out: {sound} is silent", stacklevel=2)
     if not quiet:
         takes = sum(len(zone.files) for pad in kit.pads for zone in pad.zones)
         print(f"{counted(len(kit.pads), 'sound')} on keys, {counted(takes, 'file')}, in {out}")
@@ -192,7 +196,8 @@ def _export_model(
     with Stages(quiet) as stages:
         stages.begin("exporting", 0)
         if to == "browser":
-            agreement = write_page(synthesizer, out, source.resolve().name, files("fauxley.studio") / "web", weights)
+            page = files("fauxley.studio") / "web"
+            agreement = write_page(synthesizer, out, source.resolve().name, page, weights, teller(stages))
         elif to == "onnx":
             agreement = write_onnx(synthesizer, out, weights).agreement
         else:

@@ -2,7 +2,8 @@
 
 The page asks `engine.js` for sounds. Here that is another one, whose sounds the visitor's browser computes: the model
 is an ONNX graph, which ONNX Runtime's WebAssembly runs in a worker of the page. All files come from the folder itself.
-It compares its first sound with samples of Python's, and opens only if they agree.
+It compares its first sound with samples of Python's, and opens only if they agree. The model's knobs (see
+`latents/directions.py`) travel along as numbers.
 
 Browsers let WebAssembly use threads where the host sends two headers (COOP and COEP). Hosts that read a file `_headers`
 do so; elsewhere the page computes in one thread, and says so.
@@ -10,6 +11,7 @@ do so; elsewhere the page computes in one thread, and says so.
 
 import json
 import shutil
+from collections.abc import Callable
 from importlib.resources import as_file, files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -17,8 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from fauxley.errors import FauxleyError
 from fauxley.export.onnx_model import Weights, to_onnx
 from fauxley.export.portable import Agreement, Inputs, allowed_difference
+from fauxley.latents.directions import Directions
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.storage import atomic_folder
 
@@ -30,20 +34,31 @@ _PAGE_FILES = (".css", ".html", ".js", ".svg")
 
 
 def write_page(
-    synthesizer: Synthesizer, out: Path, name: str, page: Traversable, weights: Weights = "float32"
+    synthesizer: Synthesizer,
+    out: Path,
+    name: str,
+    page: Traversable,
+    weights: Weights = "float32",
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Agreement:
     """Write the page of a model into a new folder, whole or not at all; gives how near its sounds are.
 
     Args:
         name: of the model, as the page shows it.
         page: the folder of the studio's page.
+        progress: is told how far the search for the model's knobs is; see `Directions.fit`.
 
     Raises:
         FileExistsError: there is something in the folder.
         FauxleyError: as `to_onnx`.
     """
     model = to_onnx(synthesizer, weights)
-    facts = {**model.facts, "name": name, "check": _check(synthesizer, model.agreement.largest_difference)}
+    facts = {
+        **model.facts,
+        "name": name,
+        "check": _check(synthesizer, model.agreement.largest_difference),
+        "knobs": _knobs(synthesizer, progress),
+    }
     readme = _README.format(
         name=" ".join(name.split()), license=model.facts["license_of_training_data"] or "not stated"
     )
@@ -76,6 +91,14 @@ def _check(synthesizer: Synthesizer, difference: float) -> dict[str, Any]:
         "samples": [round(value, 6) for value in sound[:, ::_CHECKED_EVERY].ravel().tolist()],
         "tolerance": share * max(float(np.abs(sound).max()), 1e-6) + 1e-6,
     }
+
+
+def _knobs(synthesizer: Synthesizer, progress: Callable[[str, int, int], None] | None) -> list[dict[str, Any]]:
+    """The model's knobs in a player's words, in numbers; none where its sounds are all silent."""
+    try:
+        return Directions.fit(synthesizer, progress=progress).facts()
+    except FauxleyError:
+        return []
 
 
 _README = """# {name}

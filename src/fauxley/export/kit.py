@@ -1,7 +1,8 @@
 """A kit: sounds on keys, as a sampler plays them, whatever format it is written in.
 
 A key has one layer or more, by how hard it is struck, and each layer has takes that are played in turn. The files of a
-kit are ready to play: cut where they are silent, faded, below full scale and equally loud.
+kit are ready to play: cut where they are silent, faded, below full scale and equally loud, but for what a pad's knobs
+make of that.
 """
 
 import re
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.export.general_midi import HATS, assign_keys, is_hat
+from fauxley.export.shaping import Shaping
 from fauxley.signal.cleaning import Cleaning, loudness
 
 KitFormat = Literal["sfz", "decentsampler", "folder"]
@@ -95,13 +97,17 @@ class Zone:
 
 @dataclass(frozen=True)
 class Pad:
-    """A key (MIDI note number) and what it plays; pads of one choke group cut each other off ("": none)."""
+    """A key (MIDI note number) and what it plays; pads of one choke group cut each other off ("": none).
+
+    The takes are shaped already.
+    """
 
     key: int
     name: str
     label: str
     choke: str
     zones: tuple[Zone, ...]
+    shaping: Shaping
 
 
 @dataclass(frozen=True)
@@ -110,25 +116,30 @@ class Kit:
 
     Args:
         about: facts for the kit's card, such as the model and its training data's licence.
+        left_out: names of sounds that are silent, and have no key.
     """
 
     name: str
     sample_rate: int
     pads: tuple[Pad, ...]
     about: dict[str, str]
+    left_out: tuple[str, ...] = ()
 
 
-def make_kit(name: str, sounds: Sequence[Sequence[Layer]], about: dict[str, str]) -> Kit:
-    """Clean sounds, bring them to one loudness, and put each on a key.
+def make_kit(
+    name: str, sounds: Sequence[Sequence[Layer]], about: dict[str, str], shapings: Sequence[Shaping] | None = None
+) -> Kit:
+    """Clean sounds, bring them to one loudness, shape them, and put each on a key. Silent ones are left out.
 
     Args:
         name: of the kit.
         sounds: for each pad its layers, the softest first; the pad is named after the first take of its hardest.
         about: see `Kit`.
+        shapings: how each pad plays its sounds; None plays all as they are.
 
     Raises:
         UsageError: there are none, or more than keys, or of several sample rates.
-        FauxleyError: one of them is silent.
+        FauxleyError: all of them are silent.
     """
     if not sounds:
         raise UsageError("a kit needs at least one sound")
@@ -137,18 +148,37 @@ def make_kit(name: str, sounds: Sequence[Sequence[Layer]], about: dict[str, str]
         raise UsageError(
             f"the sounds of a kit need one sample rate; these have {', '.join(map(str, sorted(rates)))} Hz"
         )
-    cleaned = _equally_loud([[[_clean(take) for take in layer] for layer in pad] for pad in sounds])
-    heads = [pad[-1][0] for pad in cleaned]
-    keys = assign_keys([head.label for head in heads])
-    pads = [_pad(key, layers) for key, layers in zip(keys, cleaned, strict=True)]
-    return Kit(name, rates.pop(), tuple(sorted(pads, key=lambda pad: pad.key)), about)
+    cleaned = [[[_clean(take) for take in layer] for layer in pad] for pad in sounds]
+    left_out = tuple(pad[-1][0].name for pad in cleaned if not _heard(pad))
+    if len(left_out) == len(sounds):
+        raise FauxleyError("all of these sounds are silent, and make no kit; choose others")
+    asked = shapings or [Shaping()] * len(sounds)
+    kept = [(_heard(pad), shaping) for pad, shaping in zip(cleaned, asked, strict=True) if _heard(pad)]
+    shaped = _shaped(_equally_loud([pad for pad, _ in kept]), [shaping for _, shaping in kept])
+    keys = assign_keys([pad[-1][0].label for pad in shaped])
+    pads = [_pad(key, layers, shaping) for key, layers, (_, shaping) in zip(keys, shaped, kept, strict=True)]
+    return Kit(name, rates.pop(), tuple(sorted(pads, key=lambda pad: pad.key)), about, left_out)
 
 
 def _clean(take: OneShot) -> OneShot:
-    audio = _CLEANING.apply(take.audio, take.sample_rate)
-    if np.abs(audio).max() <= _SILENCE:
-        raise FauxleyError(f"{take.name} is silent, and a kit cannot use it; leave it out, or choose another seed")
-    return replace(take, audio=audio)
+    return replace(take, audio=_CLEANING.apply(take.audio, take.sample_rate))
+
+
+def _heard(pad: Sequence[Layer]) -> list[list[OneShot]]:
+    """The layers of a pad without takes that are silent; none if all are."""
+    layers = [[take for take in layer if np.abs(take.audio).max() > _SILENCE] for layer in pad]
+    return [layer for layer in layers if layer]
+
+
+def _shaped(pads: Sequence[Sequence[Layer]], shapings: Sequence[Shaping]) -> list[list[list[OneShot]]]:
+    """Pads as their knobs have them; all of them softer by the same, should one else exceed the highest peak."""
+    shaped = [
+        [[replace(take, audio=shaping.apply(take.audio, take.sample_rate)) for take in layer] for layer in pad]
+        for pad, shaping in zip(pads, shapings, strict=True)
+    ]
+    highest = max(float(np.abs(take.audio).max()) for pad in shaped for layer in pad for take in layer)
+    gain = min(1.0, _PEAK / highest)
+    return [[[replace(take, audio=gain * take.audio) for take in layer] for layer in pad] for pad in shaped]
 
 
 def _equally_loud(sounds: Sequence[Sequence[Layer]]) -> list[list[list[OneShot]]]:
@@ -179,7 +209,7 @@ def _with_gain(take: OneShot, decibels: float) -> OneShot:
     return replace(take, audio=(take.audio * gain).astype(np.float32))
 
 
-def _pad(key: int, layers: Sequence[Layer]) -> Pad:
+def _pad(key: int, layers: Sequence[Layer], shaping: Shaping) -> Pad:
     head = layers[-1][0]
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", head.name).strip("-_")[:60] or "sound"
     lowest, highest = _VELOCITIES
@@ -190,4 +220,5 @@ def _pad(key: int, layers: Sequence[Layer]) -> Pad:
         stem = f"{key:03d}-{name}/{name}{f'-soft{softer}' if softer else ''}"
         files = tuple(f"{stem}-{take}.wav" for take in range(1, len(takes) + 1))
         zones.append(Zone(bounds[number], bounds[number + 1] - 1, tuple(takes), files))
-    return Pad(key, name, head.label, HATS if is_hat(head.label) else "", tuple(zones))
+    choke = f"group-{shaping.choke}" if shaping.choke else HATS if is_hat(head.label) else ""
+    return Pad(key, name, head.label, choke, tuple(zones), shaping)

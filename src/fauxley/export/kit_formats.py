@@ -15,11 +15,13 @@ import io
 import json
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from fauxley.export.general_midi import key_name
 from fauxley.export.kit import Kit, KitFormat, OneShot, Pad, Zone
+from fauxley.export.shaping import Shaping
 from fauxley.sounds.writing import write_audio
 from fauxley.storage import atomic_folder
 
@@ -53,8 +55,12 @@ def _sfz(kit: Kit) -> tuple[str, str]:
         f"<control> default_path={_SAMPLES}/ hint_ram_based=1",
         "<global> loop_mode=one_shot amp_veltrack=100",
     ]
+    groups = {
+        choke: number for number, choke in enumerate(dict.fromkeys(pad.choke for pad in kit.pads if pad.choke), 1)
+    }
     for pad, zone in _zones(kit):
-        choke = "group=1 off_by=1 off_mode=fast " if pad.choke else ""
+        group = groups.get(pad.choke)
+        choke = f"group={group} off_by={group} off_mode=fast " if group else ""
         lines += [
             f"\n// {pad.name}",
             f"<group> key={pad.key} lovel={zone.lowest} hivel={zone.highest} {choke}seq_length={len(zone.files)}",
@@ -124,7 +130,8 @@ A kit of {len(kit.pads)} sounds at {kit.sample_rate} Hz, made by fauxley.
 
 {about}
 
-Sounds are cut, faded and equally loud as far as their peaks allow. Takes of a sound are played in turn. Middle C,
+Sounds are cut, faded and equally loud as far as their peaks allow, and then as the knobs of their pads have them:
+gain, pitch, attack, decay, tone and pan are in the files. Takes of a sound are played in turn. Middle C,
 key 60, is C3. `kit.json` says of every file which latent it is the sound of.
 
 | key | name | sound | label | layers | takes of each |
@@ -158,9 +165,11 @@ def _facts(kit: Kit) -> str:
                     "license_of_training_data": take.license,
                     "seed": take.seed,
                     "latent": None if take.latent is None else take.latent.tolist(),
+                    "knobs": {} if pad.shaping == Shaping() else asdict(pad.shaping),
                 }
             )
     facts = {"name": kit.name, "sample_rate": kit.sample_rate, "about": kit.about, "files": pads}
+    facts |= {"left_out_as_silent": kit.left_out} if kit.left_out else {}
     return json.dumps(facts, indent=2) + "\n"
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from fauxley.export.kit import KitFormat, Layer, OneShot, Variations, make_kit
 from fauxley.export.kit_formats import write_kit
 from fauxley.export.kit_sources import layered
+from fauxley.export.shaping import Shaping
 from fauxley.studio.instruments import Float
 from fauxley.studio.wire import SoundFacts
 
@@ -34,14 +35,16 @@ def takes_of(name: str, clips: Float, sample_rate: int, facts: SoundFacts, varia
     return layered(shots, variations.takes, variations.layers) if len(shots) > 1 else [shots]
 
 
-def kit_archive(name: str, kind: KitFormat, pads: Sequence[Sequence[Layer]], about: dict[str, str]) -> bytes:
-    """The bytes of a zip file of a kit.
+def kit_archive(
+    name: str, kind: KitFormat, pads: Sequence[Sequence[Layer]], shapings: Sequence[Shaping], about: dict[str, str]
+) -> tuple[bytes, tuple[str, ...]]:
+    """The bytes of a zip file of a kit, and the names of sounds that are silent and not in it.
 
     Raises:
         UsageError: the sounds are of several sample rates.
-        FauxleyError: one of them is silent.
+        FauxleyError: all of them are silent.
     """
-    kit = make_kit(name, pads, about)
+    kit = make_kit(name, pads, about, shapings)
     encoded = BytesIO()
     with tempfile.TemporaryDirectory(prefix="fauxley-") as folder:
         whole = Path(folder) / "kit"
@@ -50,4 +53,4 @@ def kit_archive(name: str, kind: KitFormat, pads: Sequence[Sequence[Layer]], abo
             for path in sorted(whole.rglob("*")):
                 if path.is_file():
                     archive.write(path, path.relative_to(whole).as_posix())
-    return encoded.getvalue()
+    return encoded.getvalue(), kit.left_out

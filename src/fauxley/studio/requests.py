@@ -89,15 +89,38 @@ class Kept(_Strict):
     recording: Identifier | None = None
 
 
+class Settings(_Strict):
+    """The knobs of a pad: gain in dB, pitch in semitones, attack in seconds, decay as a share of the sound.
+
+    `tone` takes highs away below 0 and lows above, `pan` goes from -1, left, to 1, right, and `choke` is the number of
+    a group in which each sound ends the one before.
+    """
+
+    gain: Annotated[float, Field(ge=-36, le=12, allow_inf_nan=False)] = 0.0
+    pitch: Annotated[float, Field(ge=-24, le=24, allow_inf_nan=False)] = 0.0
+    attack: Annotated[float, Field(ge=0, le=0.25, allow_inf_nan=False)] = 0.0
+    decay: Weight = 1.0
+    tone: Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)] = 0.0
+    pan: Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)] = 0.0
+    choke: Annotated[int, Field(ge=0, le=4), _WHOLE] = 0
+
+
+class Exported(Kept):
+    """A sound to write, as a pad plays it."""
+
+    settings: Settings = Settings()
+
+
 class Export(_Strict):
     """Sounds to write into one archive: as files, or as a kit for samplers.
 
     In a kit each sound of a model gets `takes` variations within `radius` that sound in turn, and up to `layers` of
-    them by how hard a key is struck. The sounds of a kit are of one sample rate.
+    them by how hard a key is struck. The sounds of a kit are of one sample rate; they are brought to one loudness
+    before the knobs of their pads have their say. Silent ones are left out, which the header `x-remark` says.
     """
 
     format: Literal["wav", "sfz", "decentsampler", "folder"] = "wav"
-    sounds: Annotated[list[Kept], Field(min_length=1, max_length=MOST_EXPORTED)]
+    sounds: Annotated[list[Exported], Field(min_length=1, max_length=MOST_EXPORTED)]
     name: Annotated[str, Field(min_length=1, max_length=60)] = "kit"
     takes: Annotated[int, Field(ge=1, le=6), _WHOLE] = 3
     layers: Annotated[int, Field(ge=1, le=3), _WHOLE] = 2

@@ -1,11 +1,14 @@
 """Files: the shelf of starred sounds, archives, kits for samplers."""
 
+from urllib.parse import quote
+
 from fastapi import APIRouter, HTTPException, Response
 from fastapi.concurrency import run_in_threadpool
 
 from fauxley import __version__
-from fauxley.errors import FauxleyError, UsageError
+from fauxley.errors import FauxleyError, UsageError, printable
 from fauxley.export.kit import Variations
+from fauxley.export.shaping import Shaping
 from fauxley.studio.archive import write_archive
 from fauxley.studio.kits import kit_archive
 from fauxley.studio.requests import Export, Kept, ShelfEntry, Written
@@ -44,13 +47,23 @@ def serve_files(api: APIRouter, workshop: Workshop) -> None:
 
     @api.post("/export", responses={200: {"content": {"application/zip": {}}}}, response_class=Response)
     async def export(body: Export) -> Response:
-        """An archive of sounds, each with what it is in a file beside it; or of a kit that samplers play."""
+        """An archive of sounds as pads play them, each with a file that says what it is; or of a kit for samplers."""
+        shapings = [Shaping(**each.settings.model_dump()) for each in body.sounds]
         if body.format == "wav":
             sounds = [(each.name, *(await workshop.made(each))) for each in body.sounds]
-            return file_answer(await run_in_threadpool(write_archive, sounds), "application/zip", "sounds.zip")
+            shaped = [
+                (name, shaping.apply(clip, rate), rate, facts)
+                for (name, clip, rate, facts), shaping in zip(sounds, shapings, strict=True)
+            ]
+            return file_answer(await run_in_threadpool(write_archive, shaped), "application/zip", "sounds.zip")
         if len(body.sounds) > MOST_KEYS:
             raise UsageError(f"a kit has at most {MOST_KEYS} sounds; got {len(body.sounds)}")
         variations = Variations(body.takes, body.layers, body.radius)
         pads = [await workshop.takes(each, variations) for each in body.sounds]
-        content = await run_in_threadpool(kit_archive, body.name, body.format, pads, {"fauxley": __version__})
-        return file_answer(content, "application/zip", f"{file_name(body.name)}-{body.format}.zip")
+        about = {"fauxley": __version__}
+        content, silent = await run_in_threadpool(kit_archive, body.name, body.format, pads, shapings, about)
+        answer = file_answer(content, "application/zip", f"{file_name(body.name)}-{body.format}.zip")
+        if silent:
+            names = ", ".join(printable(name)[:60] for name in silent)
+            answer.headers["x-remark"] = quote(f"left out, because silent: {names}")
+        return answer

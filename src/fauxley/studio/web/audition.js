@@ -1,9 +1,11 @@
-// A folder to listen through: arrow keys go on, K keeps, X rejects; keepers are copied out.
+// A folder to listen through, as a list or a map: arrow keys go on, K keeps, X rejects; keepers are copied out.
 
 /** @import { Desk } from "./desk.js" */
 /** @import { FolderFile, Sound } from "./types.js" */
 
 import { button, h, say, sayProblem } from "./dom.js";
+import { distance } from "./likeness.js";
+import { SoundMap } from "./map.js";
 import { NEUTRAL } from "./store.js";
 import { drawWaveform } from "./waveform.js";
 
@@ -18,12 +20,6 @@ const ORDERS = {
   label: { text: "label", order: (a, b) => a.label.localeCompare(b.label) || a.id - b.id },
   similarity: { text: "likeness to this one", order: () => 0 },
 };
-
-/** How unlike two sounds are. @param {FolderFile} a @param {FolderFile} b */
-export function distance(a, b) {
-  if (!a.likeness.length || !b.likeness.length) return Infinity;
-  return Math.sqrt(a.likeness.reduce((sum, value, place) => sum + (value - b.likeness[place]) ** 2, 0));
-}
 
 export class Audition {
   /** @param {HTMLElement} root @param {Desk} desk */
@@ -42,6 +38,13 @@ export class Audition {
     this.#count = h("p", { class: "facts" });
     this.#order = h("select", { "aria-label": "Sort by", change: () => this.#sort() },
       ...Object.entries(ORDERS).map(([key, { text }]) => h("option", { value: key }, `by ${text}`)));
+    this.#views = /** @type {const} */ (["list", "map"]).map((view) => button({
+      icon: view === "map" ? "map" : "menu", text: view === "map" ? "Map" : "List", pressed: view === "list", click: () => this.#view(view),
+    }));
+    this.#map = new SoundMap({
+      name: "Map of the sounds: arrow keys go to the nearest one that way, K keeps, X rejects",
+      hover: (id) => this.#hear(id), choose: (id) => this.#goTo(id),
+    });
     this.#copy = button({ icon: "folder", text: "Copy keepers", class: "primary", click: () => this.#copyKeepers() });
     root.append(
       h("div", { class: "audition-now" }, this.#title, this.#facts, this.#canvas,
@@ -49,11 +52,21 @@ export class Audition {
           button({ icon: "grid", text: "To pad", label: "Put this sound on the pad that is looked at", click: () => this.#toPad() })),
         h("p", { class: "facts" }, "Arrow keys go on and play; K keeps, X rejects."), this.#count,
         h("div", { class: "row" }, this.#copy)),
-      h("div", { class: "audition-list" }, h("div", { class: "row" }, this.#order), this.#list));
+      h("div", { class: "audition-list" },
+        h("div", { class: "row" }, h("div", { class: "segmented", role: "group", "aria-label": "List or map" }, ...this.#views), this.#order, this.#measured),
+        this.#list, this.#map.element));
+    this.#root = root;
+    this.#view("list");
+    desk.listen(() => this.#showMap());
     new ResizeObserver(() => drawWaveform(this.#canvas, this.#sound)).observe(this.#canvas);
   }
 
   #desk;
+  #root;
+  #views;
+  /** @type {SoundMap<number>} */
+  #map;
+  #measured = h("p", { class: "facts", role: "status" });
   #list;
   #title;
   #facts;
@@ -72,6 +85,7 @@ export class Audition {
   /** By the names of files. @type {Map<string, Mark>} */
   #marks = new Map();
   #place = 0;
+  #hovered = -1;
   /** @type {Sound | undefined} */
   #sound;
   /** @type {Map<number, Promise<Sound>>} */
@@ -98,14 +112,53 @@ export class Audition {
     this.#shown = this.#shown.map(({ id }) => known.get(id) ?? this.#files[id]);
     for (const file of this.#shown) this.#showItem(file);
     this.#showCurrent();
-    if (this.#files.some(({ seconds, problem }) => !seconds && !problem)) setTimeout(() => this.#read(), POLL);
+    const left = this.#files.filter(({ seconds, problem }) => !seconds && !problem).length;
+    this.#measured.textContent = left ? `listening to the sounds: ${left} to go` : "";
+    if (left) setTimeout(() => this.#read(), POLL);
+  }
+
+  /** @param {"list" | "map"} view */
+  #view(view) {
+    this.#root.dataset.as = view;
+    this.#views.forEach((each, place) => each.setAttribute("aria-pressed", String((place === 1) === (view === "map"))));
+    this.#showMap();
+  }
+
+  get #isMap() { return this.#root.dataset.as === "map"; }
+
+  #showMap() {
+    if (!this.#isMap) return;
+    const points = this.#files.filter(({ likeness }) => likeness.length).map(({ id, file, label, likeness }) =>
+      ({ id, name: file, label, likeness, mark: this.#marks.get(file) ?? /** @type {const} */ ("") }));
+    this.#map.show(points, this.#current?.id);
+  }
+
+  /** @param {number} id */
+  #goTo(id) {
+    this.go(this.#shown.findIndex((file) => file.id === id));
+  }
+
+  /** Play a sound that the pointer passes, without going there. @param {number} id */
+  async #hear(id) {
+    this.#hovered = id;
+    const file = this.#files[id];
+    const sound = file && !file.problem && await this.#load(file).catch(() => null);
+    if (sound && this.#hovered === id) this.#desk.player.play(-1, sound, NEUTRAL);
+  }
+
+  /** To the nearest sound on the map in a direction. @param {number} across @param {number} down */
+  #step(across, down) {
+    const id = this.#map.towards(across, down);
+    if (id === undefined) return;
+    this.#goTo(id);
+    say(this.#current.file, "seen");
   }
 
   #sort() {
     const here = this.#current, key = this.#order.value;
     const { order } = ORDERS[key];
     this.#shown = [...this.#files].sort(
-      key === "similarity" && here ? (a, b) => distance(here, a) - distance(here, b) || a.id - b.id : order);
+      key === "similarity" && here ? (a, b) => distance(here.likeness, a.likeness) - distance(here.likeness, b.likeness) || a.id - b.id : order);
     this.#items = new Map(this.#shown.map((file) => [file.id, h("li", { role: "option", id: `file-${file.id}`, dataset: { id: file.id } },
       h("span", { class: "file-name" }), h("span", { class: "file-facts" }))]));
     this.#list.replaceChildren(...this.#items.values());
@@ -141,6 +194,7 @@ export class Audition {
     const kept = marks.filter((each) => each === "kept").length;
     this.#count.textContent = `${kept} kept, ${marks.length - kept} rejected, ${this.#files.length - marks.length} to go`;
     /** @type {HTMLButtonElement} */ (this.#copy).disabled = !kept;
+    this.#showMap();
   }
 
   /** @param {FolderFile} file */
@@ -192,7 +246,9 @@ export class Audition {
     this.#desk.database.put("session", this.#key, this.#marks);
     this.#showItem(file);
     this.#showCurrent();
-    if (isNew) this.go(this.#place + 1);
+    if (!isNew) return;
+    const next = this.#isMap ? this.#map.nextOpen() : this.#shown[this.#place + 1]?.id;
+    if (next !== undefined) this.#goTo(next);
   }
 
   /** @param {KeyboardEvent} event */
@@ -200,8 +256,10 @@ export class Audition {
     if (event.ctrlKey || event.metaKey || event.altKey) return false;
     /** @type {Record<string, () => void>} */
     const keys = {
-      ArrowDown: () => this.go(this.#place + 1), ArrowRight: () => this.go(this.#place + 1),
-      ArrowUp: () => this.go(this.#place - 1), ArrowLeft: () => this.go(this.#place - 1),
+      ArrowDown: () => this.#isMap ? this.#step(0, 1) : this.go(this.#place + 1),
+      ArrowRight: () => this.#isMap ? this.#step(1, 0) : this.go(this.#place + 1),
+      ArrowUp: () => this.#isMap ? this.#step(0, -1) : this.go(this.#place - 1),
+      ArrowLeft: () => this.#isMap ? this.#step(-1, 0) : this.go(this.#place - 1),
       Home: () => this.go(0), End: () => this.go(this.#shown.length - 1),
       " ": () => this.play(), k: () => this.mark("kept"), x: () => this.mark("rejected"),
     };

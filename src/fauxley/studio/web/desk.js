@@ -17,6 +17,16 @@ const MOST_KEPT = 400;  // sounds that survive a reload
 
 /** @typedef {{id: string, name: string, file: string, time: number}} Shelved */
 
+/** Whether a file is one to be sent. @param {File} file @param {number} most bytes; 0 for any number */
+async function checkFile(file, most) {
+  if (most && file.size > most) throw new EngineError(`${file.name} is larger than ${most >> 20} MB; cut it, or make it a FLAC or MP3 file.`);
+  try {
+    await file.slice(0, 1).arrayBuffer();
+  } catch {
+    throw new EngineError(`${file.name} cannot be read. A folder of sounds is opened with ‘fauxley studio FOLDER’.`);
+  }
+}
+
 export class Desk {
   /** @param {Engine} engine @param {Database} database */
   constructor(engine, database) {
@@ -238,20 +248,36 @@ export class Desk {
     return sent.recording;
   }
 
-  /** A file that was dropped or chosen, onto a pad. @param {File} file @param {number} pad */
+  /**
+   * Files that were dropped or chosen, onto a pad and those after it that are not locked; says what came of it.
+   * @param {File[]} files @param {number} pad
+   */
+  async take(files, pad) {
+    if (files.length === 1 && this.#areLocked([pad])) return;
+    const pads = this.open.filter((each) => each >= pad), taken = files.slice(0, pads.length);
+    const problems = (await Promise.all(taken.map((file, place) => this.drop(file, pads[place])))).filter(Boolean);
+    if (files.length === 1 && problems.length) return say(problems[0], "problem");
+    const beyond = files.length - taken.length, good = taken.length - problems.length;
+    const said = problems.length > 3 ? [...problems.slice(0, 3), `and ${problems.length - 3} more that are no sounds`] : problems;
+    if (beyond) said.push(`no pad is left for ${beyond === 1 ? "one more" : `${beyond} more`}`);
+    if (said.length) say(`${good} of ${files.length} files are on pads. ${said.join("; ")}`, "problem");
+  }
+
+  /** A file onto a pad; why it is not one to play, or "". @param {File} file @param {number} pad */
   async drop(file, pad) {
-    if (this.#areLocked([pad])) return;
     this.waiting.add(pad);
     this.changed();
     try {
+      await checkFile(file, this.engine.studio.upload_bytes);
       const { sound, recording, remark } = await this.engine.record(file, this.model);
       this.recordings.set(sound.id, recording);
       this.put("recording", [pad], [sound]);
       this.select(pad);
       this.play(pad);
       if (remark) say(`${file.name}: ${remark}`);
+      return "";
     } catch (error) {
-      sayProblem(error);
+      return error instanceof Error ? error.message : String(error);
     } finally {
       this.waiting.delete(pad);
       this.changed();

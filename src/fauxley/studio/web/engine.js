@@ -1,6 +1,6 @@
 // Where sounds come from: the server. Addresses are relative, so that any prefix of a proxy will do.
 
-/** @import { Engine, Facts, Sound, Studio } from "./types.js" */
+/** @import { Engine, Facts, Settings, Sound, Studio } from "./types.js" */
 
 const POLL = 250;  // ms between two looks at a search
 
@@ -53,8 +53,7 @@ export async function openEngine() {
       const query = new URLSearchParams({ name: file.name, model });
       const response = await server.ask("POST", `api/recordings?${query}`, file);
       const [sound] = unpack(await response.arrayBuffer());
-      const remark = decodeURIComponent(response.headers.get("x-remark") ?? "");
-      return { sound, recording: response.headers.get("x-recording") ?? "", remark };
+      return { sound, recording: response.headers.get("x-recording") ?? "", remark: remarkOf(response) };
     },
 
     async invert(ask, onShare, signal) {
@@ -81,8 +80,9 @@ export async function openEngine() {
     },
 
     async kit({ format, name, sounds }) {
-      const body = { format, name, sounds: sounds.map((each) => toKeep(each.name, each.sound, each.recording)) };
-      return (await server.ask("POST", "api/export", body)).blob();
+      const body = { format, name, sounds: sounds.map((each) => ({ ...toKeep(each.name, each.sound, each.recording), settings: toShape(each.settings) })) };
+      const response = await server.ask("POST", "api/export", body);
+      return { archive: await response.blob(), remark: remarkOf(response) };
     },
 
     folder: async () => (await server.ask("GET", "api/folder")).json(),
@@ -104,6 +104,14 @@ function toKeep(name, { facts }, recording) {
   const { model, latent, seed, labels, made } = facts;
   return latent.length ? { name, model, latent, seed, labels, made } : { name, recording };
 }
+
+/** The knobs of a pad that a kit can have: it has no room. @param {Settings} settings */
+function toShape({ gain, pitch, attack, decay, tone, pan, choke }) {
+  return { gain, pitch, attack, decay, tone, pan, choke };
+}
+
+/** What is odd about an answer. @param {Response} response */
+const remarkOf = (response) => decodeURIComponent(response.headers.get("x-remark") ?? "");
 
 /** The token that the address holds, kept for as long as the tab is open and taken out of sight. */
 function takeToken() {
@@ -131,7 +139,7 @@ class Server {
     /** @type {Record<string, string>} */
     const headers = {};
     if (this.token) headers["x-fauxley-token"] = this.token;
-    const isFile = body instanceof Blob;
+    const isFile = body instanceof File;
     if (body) headers["content-type"] = isFile ? "application/octet-stream" : "application/json";
     let response;
     try {
@@ -141,7 +149,8 @@ class Server {
     }
     if (response.ok) return response;
     const said = await response.json().catch(() => ({}));
-    throw new EngineError(sentence(String(said.detail ?? `the studio answered ${response.status}`)), response.status);
+    const detail = String(said.detail ?? `the studio answered ${response.status}`);
+    throw new EngineError(isFile ? detail : sentence(detail), response.status);
   }
 }
 

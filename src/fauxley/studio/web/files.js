@@ -5,7 +5,7 @@
 
 import { download, say, sayProblem } from "./dom.js";
 import { renderLoop, renderPad, wav, zip } from "./render.js";
-import { writeSession } from "./session.js";
+import { openSession, writeSession } from "./session.js";
 
 /** A name for a file that every system takes. @param {string} name */
 export function fileName(name) {
@@ -48,17 +48,18 @@ export async function saveArchive(desk) {
   say(`${files.length / 2} sounds saved as fauxley-pads.zip`);
 }
 
-/** The pads as a kit for a sampler, with variations that sound in turn. @param {Desk} desk @param {string} format */
+/** The pads as a kit for a sampler: as they play, with variations that sound in turn. @param {Desk} desk @param {string} format */
 export async function saveKit(desk, format) {
   say("Making the kit …");
   const sounds = [];
-  for (const [number, { name }] of desk.store.state.pads.entries()) {
+  for (const [number, { name, settings }] of desk.store.state.pads.entries()) {
     const sound = desk.store.soundOf(number);
-    if (sound) sounds.push({ name, sound, recording: sound.facts.latent.length ? undefined : await desk.recordingOf(sound, name) });
+    if (sound) sounds.push({ name, sound, settings, recording: sound.facts.latent.length ? undefined : await desk.recordingOf(sound, name) });
   }
   if (!sounds.length) return say("There are no sounds on the pads.");
-  download(await desk.engine.kit({ format, name: "fauxley kit", sounds }), `fauxley-kit-${format}.zip`);
-  say(`${sounds.length} sounds with variations saved as fauxley-kit-${format}.zip`);
+  const { archive, remark } = await desk.engine.kit({ format, name: "fauxley kit", sounds });
+  download(archive, `fauxley-kit-${format}.zip`);
+  say(`Saved as fauxley-kit-${format}.zip${remark ? `; ${remark}` : `: ${sounds.length} sounds with variations`}`);
 }
 
 /** The pattern as a loop. @param {Desk} desk @param {number} rounds @param {number} sampleRate */
@@ -71,6 +72,19 @@ export async function saveLoop(desk, rounds, sampleRate) {
     const channels = await renderLoop(state, (id) => desk.store.sounds.get(id), rounds, sampleRate);
     download(new Blob([wav(channels, sampleRate)], { type: "audio/wav" }), `loop-${Math.round(state.tempo)}bpm.wav`);
     say(`Loop saved: ${rounds === 1 ? "one round" : `${rounds} rounds`} at ${Math.round(state.tempo)} beats a minute`);
+  } catch (error) {
+    sayProblem(error);
+  }
+}
+
+/** Files that were dropped: a session is opened, sounds go onto a pad and those after it. @param {Desk} desk @param {DragEvent} event @param {number} pad */
+export async function takeFiles(desk, event, pad) {
+  const files = [...(event.dataTransfer?.files ?? [])];
+  const sounds = files.filter(({ name }) => !/\.json$/i.test(name)), [session] = files;
+  if (sounds.length || !session) return desk.take(sounds, pad);  // what lies beside sounds says what they are
+  try {
+    openSession(desk, await session.text());
+    say(`${session.name} is open`);
   } catch (error) {
     sayProblem(error);
   }

@@ -40,6 +40,7 @@ export class Inspector {
       keydown: (/** @type {KeyboardEvent} */ event) => event.key === "Enter" && this.#name.blur(),
     });
     this.#facts = h("p", { class: "facts" });
+    this.#license = h("p", { class: "facts license" });
     this.#canvas = h("canvas", { class: "large-wave", "aria-hidden": "true" });
     this.#knobs = new Map(KNOBS.map((options) => [options.key, this.#makeKnob(options)]));
     this.#chokes = this.#makeChokes();
@@ -50,6 +51,7 @@ export class Inspector {
     root.append(
       h("div", { class: "name-row" }, this.#name, this.#star, this.#lock),
       this.#facts,
+      this.#license,
       this.#canvas,
       character,
       h("section", { class: "group", "aria-label": "How the pad plays it" },
@@ -73,6 +75,7 @@ export class Inspector {
   #desk;
   #name;
   #facts;
+  #license;
   #canvas;
   #knobs;
   #chokes;
@@ -118,6 +121,9 @@ export class Inspector {
     const { store, shelf } = this.#desk, pad = store.state.pads[store.selected], sound = store.soundOf(store.selected);
     if (document.activeElement !== this.#name) this.#name.value = pad.name;
     this.#name.disabled = !sound;
+    const license = sound?.facts.license ?? "";
+    this.#license.textContent = this.#license.title = license && `Licence of what the model learnt from: ${license}`;
+    this.#license.hidden = !license;
     this.#facts.textContent = sound ? describe(sound) : "Press N for a new sound, or drop a recording here.";
     for (const { key } of KNOBS) this.#knobs.get(key)?.show(pad.settings[key]);
     this.#chokes.forEach((label, group) => {
@@ -200,6 +206,6 @@ export function describe({ facts, channels, sampleRate }) {
   const labels = shares.map(([word, share]) => (share < 1 ? `${word} ${Math.round(100 * share)} %` : word)).join(" + ");
   const made = turnedWords(facts.turned) || (MADE[facts.made] ?? facts.made);
   const origin = [facts.model_name, labels, made, facts.seed === null ? "" : `seed ${facts.seed}`];
-  return [...origin, `${seconds.toFixed(2)} s`, rate, facts.license && `licence ${facts.license}`].filter(Boolean).join(" · ");
+  return [...origin, `${seconds.toFixed(2)} s`, rate].filter(Boolean).join(" · ");
 }
 

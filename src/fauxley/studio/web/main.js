@@ -5,7 +5,7 @@ import { Database } from "./database.js";
 import { Desk } from "./desk.js";
 import { button, byId, chooseFile, h, icon, say, sayProblem } from "./dom.js";
 import { openEngine } from "./engine.js";
-import { saveArchive, saveKit, saveLoop, savePad, saveSession } from "./files.js";
+import { saveArchive, saveKit, saveLoop, savePad, saveSession, takeFiles } from "./files.js";
 import { Inspector } from "./inspector.js";
 import { Library } from "./library.js";
 import { connectMidi } from "./midi.js";
@@ -20,6 +20,7 @@ import { applyTheme, nextTheme } from "./theme.js";
 
 /** @typedef {"pads" | "sound" | "steps" | "library" | "morph"} View */
 
+const HINT = "fauxley-hint";
 const ALL = Array.from({ length: NUM_PADS }, (_, pad) => pad);
 
 async function main() {
@@ -50,9 +51,10 @@ async function main() {
   buildPadTools(desk);
   buildStepTools(desk, steps);
   buildMenu(desk, sequencer);
+  buildHint();
   buildViews(audition !== null, engine.studio.models.length > 0, { morph, library });
   hearKeys(desk, inspector, audition, toggle);
-  takeFiles(desk);
+  takeDrops(desk);
 
   store.listen(({ master, reverb }, before) => {
     if (master !== before.master || reverb !== before.reverb) desk.player.set(master, reverb);
@@ -242,7 +244,7 @@ function buildMenu(desk, sequencer) {
     }),
     item("open", "Add a recording", async () => {
       const file = await chooseFile("audio/*,.wav,.flac,.mp3,.ogg,.aif,.aiff");
-      if (file) await desk.drop(file, desk.store.selected);
+      if (file) await desk.take([file], desk.store.selected);
     }),
     item("save", "Save this pad as WAV", () => savePad(desk, desk.store.selected)),
     item("save", "Save all pads as zip", () => saveArchive(desk)),
@@ -261,6 +263,21 @@ function buildMenu(desk, sequencer) {
     dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
     dialog.querySelector(".dismiss")?.addEventListener("click", () => dialog.close());
   }
+}
+
+/** What to do first, until it has been read. */
+function buildHint() {
+  const hint = byId("hint", HTMLElement);
+  try {
+    hint.hidden = localStorage.getItem(HINT) === "read";
+  } catch { /* then it is shown each time */ }
+  hint.append(button({ icon: "close", label: "Hide this hint", class: "quiet", click: () => {
+    hint.hidden = true;
+    try {
+      localStorage.setItem(HINT, "read");
+    } catch { /* as above */ }
+  } }));
+  hint.hidden ||= matchMedia("(max-width: 45rem)").matches && !matchMedia("(hover: hover)").matches;
 }
 
 /**
@@ -313,6 +330,7 @@ function hearKeys(desk, inspector, audition, toggle) {
       return saveSession(desk);
     }
     if (command || event.altKey || event.repeat) return;
+    if (event.key === "?") return byId("help", HTMLDialogElement).showModal();
     if (document.body.dataset.view === "audition") {
       if (!target.matches("button") || !/^(Enter| )$/.test(event.key)) audition?.press(event);
       return;
@@ -339,19 +357,11 @@ function hearKeys(desk, inspector, audition, toggle) {
 }
 
 /** Files that are dropped beside the pads go onto the pad that is looked at. @param {Desk} desk */
-function takeFiles(desk) {
+function takeDrops(desk) {
   addEventListener("dragover", (event) => event.preventDefault());
-  addEventListener("drop", async (event) => {
+  addEventListener("drop", (event) => {
     event.preventDefault();
-    const file = event.dataTransfer?.files[0];
-    if (!file) return;
-    if (!file.name.endsWith(".fauxley.json")) return desk.drop(file, desk.store.selected);
-    try {
-      openSession(desk, await file.text());
-      say("Session opened");
-    } catch (error) {
-      sayProblem(error);
-    }
+    takeFiles(desk, event, desk.store.selected);
   });
 }
 

@@ -5,7 +5,7 @@
 import { h, icon } from "./dom.js";
 import { bars, drawWaveform } from "./waveform.js";
 import { NUM_PADS } from "./store.js";
-import { downloadAddress, padFile } from "./files.js";
+import { downloadAddress, padFile, takeFiles } from "./files.js";
 
 /** Keys by where they are, whatever is printed on them. */
 export const PAD_KEYS = [
@@ -83,8 +83,7 @@ export class PadsView {
       element.classList.remove("over");
       const from = event.dataTransfer?.getData(PAD_TYPE);
       if (from) return this.#desk.swap(Number(from), number);
-      [...(event.dataTransfer?.files ?? [])].slice(0, NUM_PADS - number)
-        .forEach((file, place) => this.#desk.drop(file, number + place));
+      takeFiles(this.#desk, event, number);
     });
   }
 

@@ -153,7 +153,7 @@
  * @property {() => Promise<FolderFile[]>} folder
  * @property {(file: FolderFile) => Promise<Sound>} load
  * @property {(files: number[]) => Promise<{copied: number, folder: string}>} keep
- * @property {(ask: {format: string, name: string, sounds: {name: string, sound: Sound, recording?: string}[]}) => Promise<Blob>} kit
+ * @property {(ask: {format: string, name: string, sounds: {name: string, sound: Sound, settings: Settings, recording?: string}[]}) => Promise<{archive: Blob, remark: string}>} kit
  * @property {(sound: Sound, name: string) => string} address   of a sound as a WAV file; "" where there is none
  */
 
