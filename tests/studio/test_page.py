@@ -745,7 +745,6 @@ def test_a_folder_is_browsed_on_a_map(browser: Any, sounds: Path, tmp_path: Path
         player.page.focus(".map")
         for key in ("ArrowRight", "ArrowUp", "ArrowLeft", "ArrowDown"):
             player.page.keyboard.press(key)
-        assert player.ask("() => heard") >= 0
         player.page.wait_for_function("() => heard > 0")
         player.page.keyboard.press("k")
         player.page.wait_for_function("() => document.querySelector('.audition-now').textContent.includes('1 kept')")
@@ -760,7 +759,6 @@ def test_a_folder_is_browsed_on_a_map(browser: Any, sounds: Path, tmp_path: Path
         player.page.mouse.click(box["x"] + x, box["y"] + box["height"] / 2)
         if name != before:
             assert player.page.inner_text(".file-title") == name
-        assert first
         player.leave()
 
 
