@@ -7,7 +7,9 @@ flags. Every help text imports this module, so functions here import datasets on
 import dataclasses
 import re
 from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, replace
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
@@ -273,15 +275,23 @@ def with_flags(message: str, command: Callable[..., Any]) -> str:
     """
     if "--" in message:  # written by the command itself
         return message
-    parser = tyro.extras.get_parser(command, registry=registry(), console_outputs=False)
-    known = [flag for action in parser._actions for flag in action.option_strings if flag.startswith("--")]
-    flags = {re.split(r"--|[.]", flag)[-1]: flag for flag in reversed(known)}  # --cutting.fade-out-seconds, too
+    flags = {
+        re.split(r"--|[.]", flag)[-1]: flag for flag in reversed(_flags(command))
+    }  # --cutting.fade-out-seconds, too
 
     def flag(match: re.Match[str]) -> str:
         is_setting = "_" in match[1] or match[2] is not None
         return flags.get(match[1].replace("_", "-"), match[0]) if is_setting else match[0]
 
     return re.sub(r"(?<![\w/.-])([a-z][a-z_]*)(=True|(?= must\b))?(?![\w/.=(-])", flag, message)
+
+
+def _flags(command: Callable[..., Any]) -> list[str]:
+    """The flags of a command, as its help lists them: tyro has no other public way to ask for them."""
+    with redirect_stdout(StringIO()) as text, suppress(SystemExit):
+        tyro.cli(command, args=["--help"], registry=registry())
+    listed = [line for line in text.getvalue().splitlines() if line.lstrip(" │").startswith("-")]
+    return [flag for line in listed for flag in re.findall(r"--[a-z][a-z.-]*", line)]
 
 
 def _marked(field: StructFieldSpec, markers: tuple[Any, ...]) -> StructFieldSpec:
