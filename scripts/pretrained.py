@@ -44,6 +44,7 @@ ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build" / "pretrained"
 SHEET_FILE = "sheet.png"
 _ON_SHEET = 6  # sounds of a label
+_SHEET_SCALE = 0.5
 _CHECKED = 4  # sounds of a label, at most
 _MOST_CHECKED = 60
 # On a card, in this order, where the evaluation has them; of those of embeddings, each embedding's.
@@ -309,7 +310,7 @@ Check: {card.check.count} sounds of the seeds from 0 on lie {card.check.distance
 
 
 def draw(synthesizer: Synthesizer, path: Path) -> None:
-    """Draw a sheet of sounds of each label, in few colours, so that it is small."""
+    """Draw a sheet of sounds of each label, small and in few colours, for it ships with the weights."""
     names = synthesizer.labels or ("sounds",)
     rows = {
         name: synthesizer.generate(_ON_SHEET, seed=0, labels=name if synthesizer.labels else None).numpy()
@@ -317,7 +318,8 @@ def draw(synthesizer: Synthesizer, path: Path) -> None:
     }
     write_sheet(path, rows, synthesizer.sample_rate, columns=_ON_SHEET)
     with Image.open(path) as picture:
-        small = picture.convert("RGB").quantize(32)
+        size = [round(_SHEET_SCALE * side) for side in picture.size]
+        small = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS).quantize(32)
     small.save(path, optimize=True)
 
 
