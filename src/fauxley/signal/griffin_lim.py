@@ -31,11 +31,12 @@ def griffin_lim(
         iterations: 0 makes audio of the first phase as it is.
         momentum: share of the last change carried on; 0 is the original algorithm, 0.99 the authors' advice.
         compensate: see `istft`.
-        phase: to start from, in radians, of magnitude's shape; None starts from zero, as the official code.
+        phase: to start from, in radians, that can be expanded to magnitude's shape; None starts from zero, as the
+            official code.
         silent: samples at the beginning that are known to be silent. Each iteration makes them so, which drives an
             attack behind them to where it belongs.
     """
-    spectrum = magnitude.to(torch.complex64) if phase is None else torch.polar(magnitude, phase)
+    spectrum = magnitude.to(torch.complex64) if phase is None else torch.polar(magnitude, phase.expand_as(magnitude))
     previous = torch.zeros_like(spectrum)
 
     def invert() -> Tensor:
