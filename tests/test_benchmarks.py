@@ -56,6 +56,7 @@ _QUICK = {
     "percussive.py KIT KIT": "KIT",
     "round_trip.py --data DATASET --count 4 --threads 1 --repeats 1": "momentum 0.99",
     "scaling_on_paper.py": "WGAN-GP, 5 + 1 updates | 512",
+    "small_folders.py PACK --work WORK --seconds 0.3 --quick": "| 8, from drums | 1 |",
     "studio.py INVERSION --clients 2 --seconds 1": "requests",
     "startup.py --quick --dim 1 --only generate": "| module | own ms |",
     "train_step.py --quick": "plain / bfloat16",
@@ -112,7 +113,7 @@ def _place(word, inputs):
 def inputs(tmp_path_factory):
     """Small models, sounds and runs for benchmarks that ask for such, by the words in the table."""
     folder = tmp_path_factory.mktemp("benchmarks")
-    names = ("KIT", "DATASET", "WAVENET", "INVERSION", "CLASSIFIER", "RUN", "PACK", "PACKS", "PICTURE")
+    names = ("KIT", "DATASET", "WAVENET", "INVERSION", "CLASSIFIER", "RUN", "PACK", "PACKS", "PICTURE", "WORK")
     places = {name: folder / name for name in names}
     write_kit(places["KIT"], per_instrument=3, duration_seconds=0.3)
     pack(places["KIT"], places["DATASET"], PackSettings(clip_length=4096), n_jobs=1)

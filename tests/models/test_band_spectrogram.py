@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from fauxley.errors import UsageError
+from fauxley.evaluation.metrics.signal_measures import measure
 from fauxley.models.band_spectrogram import BandSpectrogram, band_averages
 from fauxley.models.draws import Draws
 from fauxley.models.specgan import SpecGAN
@@ -64,12 +65,29 @@ def test_a_hit_comes_back_with_its_attack_its_level_and_its_silence():
     first = RATE // 100  # 10 ms, in which the tones and noises have most of their power
     there, here = (sound[..., :first].square().sum((1, 2)) for sound in (audio, back))
     change = (here / there).log10().mul(10).numpy()
-    np.testing.assert_allclose(change[:4], 0, atol=0.5)  # dB, of tones
+    np.testing.assert_allclose(change[:4], 0, atol=1.5)  # dB, of tones, by the phases that they happen to get
+    np.testing.assert_allclose(change[:4].mean(), 0, atol=0.5)
     # Of noise, which is turned down as a whole: its samples come back in another order, with higher peaks.
     np.testing.assert_allclose(change[4:], 0, atol=6)
     assert back.abs().amax() <= 1
     # 0.25 s later there is nothing, and nothing comes back: 80 dB below full scale.
     assert back[..., RATE // 3 :].abs().max() < 1e-4
+
+
+def test_a_smooth_spectrogram_as_networks_make_them_does_not_buzz_at_the_rate_of_the_frames():
+    representation = fitted()
+    coarse = torch.rand(16, 1, 8, representation.frames // 16, generator=torch.Generator().manual_seed(0)) - 0.5
+    features = 0.6 * torch.nn.functional.interpolate(coarse, scale_factor=16, mode="bilinear")
+
+    def buzz():
+        clips = representation.to_audio(features)[:, 0].numpy()
+        return np.median(measure(clips, RATE)["artefact_db"])  # at multiples of rate / 64, every second of rate / 128
+
+    noise = np.random.default_rng(0).standard_normal((16, LENGTH)).astype(np.float32) / 8
+    of_noise = np.median(measure(noise, RATE)["artefact_db"])
+    assert buzz() < of_noise
+    representation.first_phases = lambda magnitude: None  # as the official code does
+    assert buzz() > of_noise + 0.3
 
 
 def test_silence_is_silence():
@@ -79,7 +97,7 @@ def test_silence_is_silence():
 
 
 def test_peaks_are_as_the_datas():
-    representation = fitted(iterations=0)  # all phases zero: clicks, far too loud
+    representation = fitted(iterations=0)  # the first phases
     torch.testing.assert_close(representation.peaks, torch.tensor([0.9, 0.9]))
     loud, quiet = torch.ones(1, 1, 128, representation.frames), torch.zeros(1, 1, 128, representation.frames)
     quiet[..., 8:12] = 0.5

@@ -118,6 +118,7 @@ class _ToAudio(nn.Module):
 class PortableSpectrogram(nn.Module):
     """Features of a `LogSpectrogram`, of bins or bands, to audio (B, C, clip_length), as its `to_audio` makes it."""
 
+    phases: Tensor
     analysis: Tensor
     synthesis: Tensor
     gain: Tensor
@@ -146,7 +147,9 @@ class PortableSpectrogram(nn.Module):
             gain = 1 / F.conv_transpose1d(frames, window.square()[None, None], stride=self.hop_length).clamp(min=1e-3)
             if inversion is None:  # whose lead is kept silent
                 gain[..., : representation.lead] = 0
+        phases = representation.first_phases(torch.empty(representation.frames, len(bins)))
         for name, value in (
+            ("phases", torch.zeros(len(bins), 1) if phases is None else phases.T),
             ("analysis", waves[:, None]),
             ("synthesis", (share.repeat(2)[:, None] * waves)[:, None]),
             ("gain", gain),
@@ -158,7 +161,7 @@ class PortableSpectrogram(nn.Module):
         inversion = self.representation.inversion
         wanted = magnitude.flatten(0, 1).transpose(1, 2)  # (B·C, K, F)
         if inversion is None:
-            spectrum = torch.cat([wanted, torch.zeros_like(wanted)], dim=1)
+            spectrum = torch.cat([wanted * self.phases.cos(), wanted * self.phases.sin()], dim=1)
         else:
             spectrum = self._first(inversion, magnitude, wanted)
         audio = self._griffin_lim(spectrum, wanted)

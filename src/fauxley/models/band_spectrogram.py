@@ -7,7 +7,7 @@
 
 Mean, standard deviation and maximum are those of a band over the data.
 
-It differs from `LogSpectrogram` in five points, each of which mends a fault that was heard or measured
+It differs from `LogSpectrogram` in six points, each of which mends a fault that was heard or measured
 (docs/experiments.md):
 
 - Bands. In the lowest quarter of the bins each bin is a band, in the next quarter each pair, in the upper half each
@@ -19,6 +19,8 @@ It differs from `LogSpectrogram` in five points, each of which mends a fault tha
   Griffin-Lim knows that the lead is silent, attacks stay as steep as they were.
 - A floor of 0.003, which is 90 to 100 dB below a sine at full scale. With the paper's 1e-6 most of the range would be
   spent on differences in silence. The conversion to audio subtracts the floor, so silence stays silent.
+- Random first phases. From phases of zero Griffin-Lim starts with a click in each frame; in a generated spectrogram,
+  which is not quite consistent, some of the clicks stay, a buzz at multiples of rate / H.
 - No clipping. Three standard deviations are enough for speech; but drums are mostly silence, and a third of their
   energy, the attacks, would be clipped.
 - Peak levels. Phases can add up to peaks above full scale, and a generator can make sounds that are too soft. A clip
@@ -35,6 +37,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fauxley.models.draws import Draws, Purpose
 from fauxley.models.log_spectrogram import CLIP, LogSpectrogram
 from fauxley.models.phase_inversion import LearnedInversion
 from fauxley.signal.stft import stft
@@ -114,6 +117,9 @@ class BandSpectrogram(LogSpectrogram):
         magnitude = (torch.exp(logarithm @ spreading.to(logarithm.dtype)) - _FLOOR).clamp(min=0)
         return F.pad(magnitude, (0, 1))  # the bin at half the sample rate is 0
 
+    def first_phases(self, magnitude: Tensor) -> Tensor:
+        return _phases(*magnitude.shape[-2:], magnitude.device).to(magnitude.dtype)
+
     def spectrograms(self, audio: Tensor) -> list[Tensor]:
         return [self._spectrum(audio)[..., : self._heard, :].abs()]
 
@@ -132,6 +138,13 @@ class BandSpectrogram(LogSpectrogram):
         power = torch.view_as_real(self._spectrum(audio)[..., :-1]).square().sum(-1)
         averaging, _ = _matrices(self.window_length // 2, power.device)
         return torch.log((power @ averaging.T.to(power.dtype)).sqrt() + _FLOOR)
+
+
+@lru_cache(maxsize=4)
+def _phases(frames: int, bins: int, device: torch.device) -> Tensor:
+    """Phases (F, K) at random, the same ones for every sound; those of fewer frames are the first of those of more."""
+    with torch.inference_mode(False), torch.device("cpu"):
+        return Draws(Purpose.PHASES).uniform(torch.Size((frames, bins)), torch.pi).to(device)
 
 
 @lru_cache(maxsize=4)

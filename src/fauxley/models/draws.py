@@ -22,6 +22,7 @@ class Purpose(IntEnum):
     INVERSION_WEIGHTS = 4
     VARIATIONS = 5
     PITCHES = 6
+    PHASES = 7
 
 
 class Draws:
@@ -43,7 +44,7 @@ class Draws:
         return torch.rand(count, size, generator=self._generator) * 2 - 1
 
     def uniform(self, shape: torch.Size, limit: float) -> Tensor:
-        """Numbers uniform in [-limit, limit], for initial weights."""
+        """Numbers uniform in [-limit, limit], for initial weights and first phases."""
         return (torch.rand(shape, generator=self._generator) * 2 - 1) * limit
 
     def happens(self, probability: float) -> bool:

@@ -119,8 +119,13 @@ class LogSpectrogram(Representation):
             self.iterations,
             momentum=self.momentum,
             compensate=self.compensate,
+            phase=self.first_phases(magnitude),
             silent=self.lead,
         )
+
+    def first_phases(self, magnitude: Tensor) -> Tensor | None:
+        """The phases (F, K + 1) from which Griffin-Lim starts, in radians; None: zero, as in the official code."""
+        return None
 
     def _logarithm(self, audio: Tensor) -> Tensor:
         return torch.log(stft(audio, self.window_length, self.hop_length).abs() + _EPSILON)

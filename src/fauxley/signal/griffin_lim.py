@@ -34,7 +34,8 @@ def griffin_lim(
         iterations: 0 makes audio of the first phase as it is.
         momentum: share of the last change carried on; 0 is the original algorithm, 0.99 the authors' advice.
         compensate: see `istft`.
-        phase: to start from, in radians, of magnitude's shape; None starts from zero, as the official code.
+        phase: to start from, in radians, that can be expanded to magnitude's shape; None starts from zero, as the
+            official code.
         silent: samples at the beginning that are known to be silent. Each iteration makes them so, which drives an
             attack behind them to where it belongs.
     """
@@ -44,7 +45,10 @@ def griffin_lim(
     if compensate:
         gain = evening_gain(frames, *sizes, magnitude)
     gain[:silent] = 0
-    first = torch.complex(magnitude, torch.zeros_like(magnitude)) if phase is None else torch.polar(magnitude, phase)
+    if phase is None:
+        first = torch.complex(magnitude, torch.zeros_like(magnitude))
+    else:
+        first = torch.polar(magnitude, phase.expand_as(magnitude))
     together = max(1, count if magnitude.is_cuda else _AT_ONCE // (frames * bins))
     magnitudes, spectra = (torch.split(each.reshape(count, frames, bins), together) for each in (magnitude, first))
     parts = [
