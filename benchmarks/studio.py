@@ -32,17 +32,17 @@ def main() -> None:
             assert process.stdout is not None
             found = re.search(r"http://\S+", process.stdout.readline())
             assert found, "the studio did not start"
-            report("one client", *measure(found[0], 1, min(10.0, settings.seconds)))
-            report(f"{settings.clients} clients", *measure(found[0], settings.clients, settings.seconds))
+            for clients, seconds in ((1, min(10.0, settings.seconds)), (settings.clients, settings.seconds)):
+                report(f"{clients} client{'s' * (clients > 1)}", *measure(found[0], clients, seconds))
         finally:
             process.terminate()
 
 
-def measure(address: str, clients: int, seconds: float) -> tuple[dict[str, list[float]], int]:
-    """Seconds that each request took, by what was asked for, and how many failed."""
+def measure(address: str, clients: int, seconds: float) -> tuple[dict[str, list[float]], int, float]:
+    """Seconds that each request took, by what was asked for, how many failed, and sounds made a second."""
     taken: dict[str, list[float]] = {"new sound": [], "8 variations": []}
-    failed = [0]
-    until = time.monotonic() + seconds
+    failed, begun_at = [0], time.monotonic()
+    until = begun_at + seconds
 
     def play(number: int) -> None:
         with httpx.Client(base_url=address, timeout=60) as client:
@@ -70,16 +70,17 @@ def measure(address: str, clients: int, seconds: float) -> tuple[dict[str, list[
         thread.start()
     for thread in threads:
         thread.join()
-    return taken, failed[0]
+    sounds = len(taken["new sound"]) + 8 * len(taken["8 variations"])
+    return taken, failed[0], sounds / (time.monotonic() - begun_at)
 
 
-def report(title: str, taken: dict[str, list[float]], failed: int) -> None:
+def report(title: str, taken: dict[str, list[float]], failed: int, rate: float) -> None:
     """Print what was measured."""
     for what, times in taken.items():
         middle, late, last = (1000 * np.percentile(times, share) for share in (50, 95, 100))
         figures = f"median {middle:5.0f} ms, 95 % {late:5.0f}, slowest {last:5.0f}"
         print(f"{title:12} {what:13} {len(times):6} requests: {figures}")
-    print(f"{title:12} failed: {failed}")
+    print(f"{title:12} {rate:.1f} sounds a second; failed: {failed}")
 
 
 if __name__ == "__main__":

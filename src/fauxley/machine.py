@@ -86,6 +86,17 @@ def keep_freed_memory() -> None:
             mallopt(option, value)
 
 
+def wait_asleep() -> None:
+    """Have threads that compute together sleep while one waits for the other; call it before PyTorch is imported.
+
+    OpenMP's threads stay awake for milliseconds instead. That gains a little where a machine has nothing else to do.
+    Where it has, those that wait keep the one that is waited for from its processor, hundreds of times a sound.
+    Whoever says what to do (`OMP_WAIT_POLICY`, or libgomp's `GOMP_SPINCOUNT`) has it done.
+    """
+    if "GOMP_SPINCOUNT" not in os.environ:
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
 @contextmanager
 def in_memory(advice: str) -> Iterator[None]:
     """Turn running out of memory, the GPU's or the machine's, into one line that ends in `advice`."""

@@ -1,12 +1,14 @@
 """What a command imports before it does anything, which is most of what starting it takes."""
 
 import gc
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from fauxley.cli.main import main
 from fauxley.machine import importing
 
 from .conftest import train_arguments
@@ -67,3 +69,18 @@ def test_importing_leaves_modules_to_themselves_and_the_rest_to_the_collector() 
     assert not gc.isenabled()
     gc.enable()
     gc.unfreeze()
+
+
+@pytest.mark.parametrize(
+    ("given", "policy"), [({}, "passive"), ({"OMP_WAIT_POLICY": "active"}, "active"), ({"GOMP_SPINCOUNT": "9"}, None)]
+)
+def test_threads_that_compute_together_sleep_while_they_wait_unless_told_otherwise(
+    given: dict[str, str], policy: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.setenv(name, "")  # so that it is put back
+        monkeypatch.delenv(name)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert main(["models"]) == 0
+    assert os.environ.get("OMP_WAIT_POLICY") == policy

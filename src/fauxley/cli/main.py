@@ -19,7 +19,7 @@ from typing import Any
 
 from fauxley import __version__
 from fauxley.errors import FauxleyError, UsageError
-from fauxley.machine import importing
+from fauxley.machine import importing, wait_asleep
 from fauxley.stopping import stoppable
 from fauxley.storage import destination
 from fauxley.terminal.outputs import lacks_reader, prepare_outputs, release_outputs, say
@@ -100,6 +100,16 @@ def _explain(error: BaseException) -> int:
     return 1
 
 
+def _find(name: str) -> Any:
+    """A command: a function, or a dictionary of those of its sub-commands."""
+    _known(name, COMMANDS, "command")
+    identifier = name.replace("-", "_")
+    if not name.startswith(("train", "bench")):  # to training a machine is given, not a part of it beside other work
+        wait_asleep()
+    with importing():
+        return getattr(importlib.import_module(f"fauxley.cli.{identifier}"), identifier)
+
+
 def _dispatch(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_overview())
@@ -108,10 +118,7 @@ def _dispatch(arguments: Sequence[str]) -> int:
         print(f"fauxley {__version__}")
         return 0
     name, *rest = arguments
-    _known(name, COMMANDS, "command")
-    identifier = name.replace("-", "_")
-    with importing():
-        command = getattr(importlib.import_module(f"fauxley.cli.{identifier}"), identifier)
+    command = _find(name)
     prog = f"fauxley {name}"
     if isinstance(command, dict) and rest and not rest[0].startswith("-"):
         if name == "train" and rest[0] not in command and Path(rest[0]).exists():

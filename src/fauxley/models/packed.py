@@ -77,14 +77,15 @@ class PackedLayers:
         known = any(is_unaltered(generator, forward) for forward in _GENERATORS)
         if not on_cpu or not known or not kernels.is_fast():
             return generator
-        before, self._packed = self._packed, {}
+        packed: dict[nn.Module, PackedLayer] = {}  # a new one: another thread may be using the old
         layers = list(generator.get_submodule("layers").children())
         for layer in layers:
             if _can_be_packed(layer):
-                self._packed[layer] = before.get(layer) or PackedLayer(cast(ConvolutionLayer, layer))
-                self._packed[layer].forget_if_changed()
+                packed[layer] = self._packed.get(layer) or PackedLayer(cast(ConvolutionLayer, layer))
+                packed[layer].forget_if_changed()
+        self._packed = packed
         twin = copy.copy(generator)  # it shares parameters and buffers
-        twin._modules = {**generator._modules, "layers": nn.ModuleList(self._packed.get(each, each) for each in layers)}
+        twin._modules = {**generator._modules, "layers": nn.ModuleList(packed.get(each, each) for each in layers)}
         return twin
 
     def __reduce__(self) -> tuple[type["PackedLayers"], tuple[()]]:  # packed weights cannot be copied
