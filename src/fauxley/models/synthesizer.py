@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from fauxley.errors import FauxleyError, UsageError
+from fauxley.machine import usable
 from fauxley.models.architecture import Architecture
 from fauxley.models.conditioning import Labels, label_weights
 from fauxley.models.cost import require_affordable, require_playable
@@ -91,9 +92,10 @@ class Synthesizer:
                 bfloat16 where it is fast, else float32: which one, `precision` tells.
 
         Raises:
-            UsageError: no such precision, or not for this model.
+            UsageError: no such device here; no such precision, or not for this model.
         """
         if device is not None:
+            device = usable(device)
             self.generator.to(device)
             self.representation.to(device)
         if precision is not None:
@@ -168,7 +170,7 @@ class Synthesizer:
                 generator = self._packed.copy(self.generator)
                 inputs = [part.to(self.device) for part in (batch if self.labels else batch[:1])]
                 audio: Tensor = self.representation.to_audio(generator(*inputs))
-            yield audio.cpu()
+            yield audio.to("cpu", copy=True)  # a tensor that training may use, which those of inference mode are not
 
     def label_weights(self, labels: Labels | None, count: int, first: int = 0) -> Tensor:
         """The weights (count, L) of the labels of sounds, of which `first` is the first one's seed.
@@ -226,7 +228,7 @@ class Synthesizer:
 
         Raises:
             FauxleyError: nothing there, another format version, or damaged files.
-            UsageError: no such precision, or not for this model.
+            UsageError: no such device here; no such precision, or not for this model.
         """
         candidates = model_folders(Path(path))
         for folder in candidates[:-1]:
