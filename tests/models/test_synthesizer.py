@@ -77,7 +77,7 @@ def test_a_model_goes_to_other_processes_and_sounds_the_same():
 
 @pytest.mark.parametrize("device", ["cuda:99", "gpu", "", "mps:7"])
 def test_a_device_that_is_not_there_is_refused_in_one_line(folder, device):
-    with pytest.raises(UsageError, match="device .* cannot be used here") as caught:
+    with pytest.raises(UsageError, match=r"device .* cannot be used here") as caught:
         load(folder, device)
     assert "\n" not in str(caught.value)
 
