@@ -58,6 +58,20 @@ def choose_device(device: Device, local_rank: int | None = None) -> "torch.devic
     return torch.device("cuda", local_rank)
 
 
+def usable(device: "torch.device | str") -> "torch.device":
+    """A device of PyTorch, tried out.
+
+    Raises:
+        UsageError: it cannot be used here.
+    """
+    import torch
+
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(f"the device {str(device)!r:.40} cannot be used here; give cpu, or that of a GPU") from error
+
+
 def prefer_speed() -> None:
     """Let a GPU compute convolutions of float32 signals as fast as it can; for training.
 

@@ -59,6 +59,29 @@ def test_latents_reproduce_what_seeds_made():
     torch.testing.assert_close(torch.cat([*synthesizer.stream(latents, 2)]), sounds, rtol=0, atol=1e-5)
 
 
+def test_sounds_are_tensors_that_a_training_may_use():
+    """Also changed in place; a tensor of inference mode could be neither."""
+    synthesizer, network = make(), torch.nn.Conv1d(1, 1, 3)
+    made = [synthesizer.generate(2), *synthesizer.stream(synthesizer.latents(range(3)), 2)]
+    for batch in made:
+        batch *= 0.5
+        network(batch).square().sum().backward()
+    assert network.weight.grad.abs().max() > 0
+
+
+def test_a_model_goes_to_other_processes_and_sounds_the_same():
+    synthesizer = make()
+    sounds = synthesizer.generate(2)
+    assert torch.equal(pickle.loads(pickle.dumps(synthesizer)).generate(2), sounds)
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "gpu", "", "mps:7"])
+def test_a_device_that_is_not_there_is_refused_in_one_line(folder, device):
+    with pytest.raises(UsageError, match=r"device .* cannot be used here") as caught:
+        load(folder, device)
+    assert "\n" not in str(caught.value)
+
+
 def test_no_sounds_are_an_empty_batch():
     assert make(channels=2).generate(0).shape == (0, 2, 4096)
     assert make().generate(latents=np.zeros((0, 5), np.float32)).shape == (0, 1, 4096)

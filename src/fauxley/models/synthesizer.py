@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from fauxley.errors import FauxleyError, UsageError
+from fauxley.machine import usable
 from fauxley.models.architecture import Architecture
 from fauxley.models.conditioning import Labels, label_weights
 from fauxley.models.cost import require_affordable, require_playable
@@ -92,9 +93,10 @@ class Synthesizer:
                 float32. "auto" chooses bfloat16 where it is fast, otherwise float32.
 
         Raises:
-            UsageError: there is no such precision, or the model does not support it.
+            UsageError: the device is not on this machine; there is no such precision, or the model does not support it.
         """
         if device is not None:
+            device = usable(device)
             self.generator.to(device)
             self.representation.to(device)
         if precision is not None:
@@ -168,7 +170,7 @@ class Synthesizer:
                 generator = self._packed.copy(self.generator)
                 inputs = [part.to(self.device) for part in (batch if self.labels else batch[:1])]
                 audio: Tensor = self.representation.to_audio(generator(*inputs))
-            yield audio.cpu()
+            yield audio.to("cpu", copy=True)  # a tensor that training may use, which those of inference mode are not
 
     def label_weights(self, labels: Labels | None, count: int, first: int = 0) -> Tensor:
         """Convert labels to weights (count, L).
@@ -229,7 +231,7 @@ class Synthesizer:
 
         Raises:
             FauxleyError: there is no model, it has another format version, or its files are damaged.
-            UsageError: there is no such precision, or the model does not support it.
+            UsageError: the device is not on this machine; there is no such precision, or the model does not support it.
         """
         candidates = model_folders(Path(path))
         for folder in candidates[:-1]:
