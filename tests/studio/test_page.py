@@ -739,24 +739,24 @@ def test_a_folder_is_browsed_on_a_map(browser: Any, sounds: Path, tmp_path: Path
             player.play = function () { heard += 1; return play.apply(this, arguments); }; }"""
         )
         player.page.click(".audition-list .button:has-text('Map')")
-        assert player.page.is_visible(".map")
-        assert not player.page.is_visible(".files")
-        assert sorted(player.page.locator(".legend li").all_inner_texts()) == ["hat10", "kick10", "snare10"]
-        player.page.focus(".map")
+        assert player.page.is_visible("#audition .map")
+        assert not player.page.is_visible("#audition .files")
+        assert sorted(player.page.locator("#audition .legend li").all_inner_texts()) == ["hat10", "kick10", "snare10"]
+        player.page.focus("#audition .map")
         for key in ("ArrowRight", "ArrowUp", "ArrowLeft", "ArrowDown"):
             player.page.keyboard.press(key)
         assert player.ask("() => heard") >= 0
         player.page.wait_for_function("() => heard > 0")
         player.page.keyboard.press("k")
         player.page.wait_for_function("() => document.querySelector('.audition-now').textContent.includes('1 kept')")
-        box = player.page.locator(".map").bounding_box()
+        box = player.page.locator("#audition .map").bounding_box()
         before, seen = player.page.inner_text(".file-title"), set[str]()
         for x in range(20, int(box["width"]), 25):
             player.page.mouse.move(box["x"] + x, box["y"] + box["height"] / 2)
-            seen.add(player.page.inner_text(".map-tip"))
+            seen.add(player.page.inner_text("#audition .map-tip"))
         assert len(seen) > 3
         assert player.page.inner_text(".file-title") == before  # passing by is no choice
-        name = player.page.inner_text(".map-tip")
+        name = player.page.inner_text("#audition .map-tip")
         player.page.mouse.click(box["x"] + x, box["y"] + box["height"] / 2)
         if name != before:
             assert player.page.inner_text(".file-title") == name
