@@ -314,6 +314,20 @@ def test_the_knobs_are_reached_by_keyboard(player: Player) -> None:
     assert player.pads()[0]["settings"]["pitch"] == 0
 
 
+def test_a_hint_stays_away_once_it_was_read_and_the_keys_are_shown(player: Player) -> None:
+    assert player.page.is_visible("#hint")
+    player.page.click("#hint .button")
+    assert not player.page.is_visible("#hint")
+    player.page.reload()
+    player.wait()
+    assert not player.page.is_visible("#hint")
+    player.page.keyboard.press("?")
+    assert player.page.is_visible("#help")
+    player.page.keyboard.press("n")  # no key of the page while it is open
+    player.page.keyboard.press("Escape")
+    assert not player.page.is_visible("#help")
+
+
 def test_a_loop_plays_each_step_when_it_is_due(player: Player) -> None:
     player.page.click(".cell[data-pad='0'][data-step='0']")
     player.page.click(".cell[data-pad='1'][data-step='5']")
