@@ -314,6 +314,20 @@ def test_the_knobs_are_reached_by_keyboard(player: Player) -> None:
     assert player.pads()[0]["settings"]["pitch"] == 0
 
 
+def test_a_hint_stays_away_once_it_was_read_and_the_keys_are_shown(player: Player) -> None:
+    assert player.page.is_visible("#hint")
+    player.page.click("#hint .button")
+    assert not player.page.is_visible("#hint")
+    player.page.reload()
+    player.wait()
+    assert not player.page.is_visible("#hint")
+    player.page.keyboard.press("?")
+    assert player.page.is_visible("#help")
+    player.page.keyboard.press("n")  # no key of the page while it is open
+    player.page.keyboard.press("Escape")
+    assert not player.page.is_visible("#help")
+
+
 def test_a_loop_plays_each_step_when_it_is_due(player: Player) -> None:
     player.page.click(".cell[data-pad='0'][data-step='0']")
     player.page.click(".cell[data-pad='1'][data-step='5']")
@@ -739,23 +753,23 @@ def test_a_folder_is_browsed_on_a_map(browser: Any, sounds: Path, tmp_path: Path
             player.play = function () { heard += 1; return play.apply(this, arguments); }; }"""
         )
         player.page.click(".audition-list .button:has-text('Map')")
-        assert player.page.is_visible(".map")
-        assert not player.page.is_visible(".files")
-        assert sorted(player.page.locator(".legend li").all_inner_texts()) == ["hat10", "kick10", "snare10"]
-        player.page.focus(".map")
+        assert player.page.is_visible("#audition .map")
+        assert not player.page.is_visible("#audition .files")
+        assert player.page.locator("#audition .legend li").all_text_contents() == ["hat 10", "kick 10", "snare 10"]
+        player.page.focus("#audition .map")
         for key in ("ArrowRight", "ArrowUp", "ArrowLeft", "ArrowDown"):
             player.page.keyboard.press(key)
         player.page.wait_for_function("() => heard > 0")
         player.page.keyboard.press("k")
         player.page.wait_for_function("() => document.querySelector('.audition-now').textContent.includes('1 kept')")
-        box = player.page.locator(".map").bounding_box()
+        box = player.page.locator("#audition .map").bounding_box()
         before, seen = player.page.inner_text(".file-title"), set[str]()
         for x in range(20, int(box["width"]), 25):
             player.page.mouse.move(box["x"] + x, box["y"] + box["height"] / 2)
-            seen.add(player.page.inner_text(".map-tip"))
+            seen.add(player.page.inner_text("#audition .map-tip"))
         assert len(seen) > 3
         assert player.page.inner_text(".file-title") == before  # passing by is no choice
-        name = player.page.inner_text(".map-tip")
+        name = player.page.inner_text("#audition .map-tip")
         player.page.mouse.click(box["x"] + x, box["y"] + box["height"] / 2)
         if name != before:
             assert player.page.inner_text(".file-title") == name

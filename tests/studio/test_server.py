@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -287,7 +288,9 @@ def test_a_kit_has_a_key_for_each_sound_and_takes_in_turn(studio: TestClient, ki
     assert "LICENSE.txt" in archive.namelist()
 
 
-def test_a_kit_has_the_knobs_of_its_pads_and_says_what_is_silent(studio: TestClient) -> None:
+def test_a_kit_has_the_knobs_of_its_pads_and_says_what_is_silent(
+    studio: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kick = {"name": "kick", "model": "drums", "seed": 1}
     sounds = [kick, {**kick, "name": "soft", "settings": {"gain": -20, "choke": 2}}]
     response = studio.post("/api/export", json={"format": "sfz", "sounds": sounds, "takes": 1, "layers": 1})
@@ -302,6 +305,23 @@ def test_a_kit_has_the_knobs_of_its_pads_and_says_what_is_silent(studio: TestCli
     entries = json.loads(archive.read("kit.json"))["files"]
     assert [entry["knobs"].get("gain") for entry in entries] == [None, -20]
     assert "x-remark" not in response.headers
+    render = Instrument.render
+
+    def mute(self: Instrument, latents: Float, mixtures: Any) -> Float:
+        return render(self, latents, mixtures) * (latents[:, 0] != self.latents_of([3])[0, 0])[:, None, None]
+
+    monkeypatch.setattr(Instrument, "render", mute)
+    ask: dict[str, Any] = {
+        "format": "folder",
+        "sounds": [kick, {**kick, "name": "no thing", "seed": 3}],
+        "takes": 1,
+        "layers": 1,
+    }
+    response = studio.post("/api/export", json=ask)
+    assert unquote(response.headers["x-remark"]) == "left out, because silent: no thing"
+    assert sum(name.endswith(".wav") for name in zipfile.ZipFile(io.BytesIO(response.content)).namelist()) == 1
+    nothing = studio.post("/api/export", json={**ask, "sounds": ask["sounds"][1:]})
+    assert (nothing.status_code, "silent" in nothing.json()["detail"]) == (409, True)
     refused = studio.post("/api/export", json={"format": "sfz", "sounds": [{**kick, "settings": {"gain": 99}}]})
     assert (refused.status_code, "gain" in refused.json()["detail"]) == (422, True)
 

@@ -50,7 +50,7 @@ export class Audition {
       h("div", { class: "audition-now" }, this.#title, this.#facts, this.#canvas,
         h("div", { class: "row" }, this.#reject, button({ icon: "play", text: "Play", key: "Space", click: () => this.play() }), this.#keep,
           button({ icon: "grid", text: "To pad", label: "Put this sound on the pad that is looked at", click: () => this.#toPad() })),
-        h("p", { class: "facts" }, "Arrow keys go on and play; K keeps, X rejects."), this.#count,
+        h("p", { class: "facts by-keys" }, "Arrow keys go on and play; K keeps, X rejects."), this.#count,
         h("div", { class: "row" }, this.#copy)),
       h("div", { class: "audition-list" },
         h("div", { class: "row" }, h("div", { class: "segmented", role: "group", "aria-label": "List or map" }, ...this.#views), this.#order, this.#measured),

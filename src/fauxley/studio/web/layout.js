@@ -12,9 +12,11 @@ const BANDS = 12, TIMES = 4;  // of a likeness, see fauxley.studio.audition
  * @returns {{places: [number, number][], axes: [Axis, Axis]}}
  */
 export function layout(likenesses) {
-  const scores = principal(likenesses, 2), named = [0, 1].map((number) => nameAxis(scores.map((row) => row[number]), likenesses));
-  const columns = named.map(({ sign }, number) => spread(scores.map((row) => sign * row[number])));
-  return { places: likenesses.map((_, sound) => [columns[0][sound], columns[1][sound]]), axes: [named[0].axis, named[1].axis] };
+  const scores = principal(likenesses, 2);
+  const across = nameAxis(scores.map((row) => row[0]), likenesses, "");
+  const up = nameAxis(scores.map((row) => row[1]), likenesses, across.axis?.high ?? "");
+  const columns = [across, up].map(({ sign }, number) => spread(scores.map((row) => sign * row[number])));
+  return { places: likenesses.map((_, sound) => [columns[0][sound], columns[1][sound]]), axes: [across.axis, up.axis] };
 }
 
 /**
@@ -59,12 +61,12 @@ function spread(values) {
   return values.map((value) => 0.5 * (ranks.get(value) ?? 0) + (most > least ? (0.5 * (value - least)) / (most - least) : 0.25));
 }
 
-/** Which word an axis goes by, and which way round. @param {number[]} scores @param {number[][]} likenesses */
-function nameAxis(scores, likenesses) {
+/** Which words an axis goes by, and which way round. @param {number[]} scores @param {number[][]} likenesses @param {string} taken by the other axis */
+function nameAxis(scores, likenesses, taken) {
   const words = [
     { low: "darker", high: "brighter", values: likenesses.map(brightness) },
     { low: "shorter", high: "longer", values: likenesses.map((likeness) => likeness[likeness.length - 1] + ring(likeness)) },
-  ].map((word) => ({ ...word, likeness: correlation(scores, word.values) }));
+  ].filter(({ high }) => high !== taken).map((word) => ({ ...word, likeness: correlation(scores, word.values) }));
   const [best] = words.sort((a, b) => Math.abs(b.likeness) - Math.abs(a.likeness));
   const axis = Math.abs(best.likeness) > CLEAR ? { low: best.low, high: best.high } : null;
   return { axis, sign: best.likeness < 0 ? -1 : 1 };

@@ -87,7 +87,7 @@ export class SoundMap {
     const labels = [...counts].sort((a, b) => b[1] - a[1]).slice(0, MOST_COLOURS).map(([label]) => label).sort();
     this.#colours = new Map(labels.map((label, number) => [label, colour(Math.round(FIRST_HUE + (360 * number) / labels.length))]));
     this.#legend.replaceChildren(...(labels.length > 1 ? labels : []).map((label) => {
-      const item = h("li", {}, label || "no label", h("span", {}, String(counts.get(label))));
+      const item = h("li", {}, `${label || "no label"} `, h("span", {}, String(counts.get(label))));
       item.style.setProperty("--colour", this.#colours.get(label) ?? "");
       return item;
     }));
