@@ -275,9 +275,7 @@ def with_flags(message: str, command: Callable[..., Any]) -> str:
     """
     if "--" in message:  # written by the command itself
         return message
-    flags = {
-        re.split(r"--|[.]", flag)[-1]: flag for flag in reversed(_flags(command))
-    }  # --cutting.fade-out-seconds, too
+    flags = {re.split(r"--|[.]", flag)[-1]: flag for flag in _flags(command)}  # --cutting.fade-out-seconds, too
 
     def flag(match: re.Match[str]) -> str:
         is_setting = "_" in match[1] or match[2] is not None
@@ -287,11 +285,10 @@ def with_flags(message: str, command: Callable[..., Any]) -> str:
 
 
 def _flags(command: Callable[..., Any]) -> list[str]:
-    """The flags of a command, as its help lists them: tyro has no other public way to ask for them."""
+    """The flags of a command, as its help lists them."""
     with redirect_stdout(StringIO()) as text, suppress(SystemExit):
         tyro.cli(command, args=["--help"], registry=registry())
-    listed = [line for line in text.getvalue().splitlines() if line.lstrip(" │").startswith("-")]
-    return [flag for line in listed for flag in re.findall(r"--[a-z][a-z.-]*", line)]
+    return re.findall(r"^\W*(--[a-z][\w.-]*)", text.getvalue(), re.MULTILINE)
 
 
 def _marked(field: StructFieldSpec, markers: tuple[Any, ...]) -> StructFieldSpec:
