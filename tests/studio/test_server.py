@@ -19,7 +19,7 @@ from fastapi.testclient import TestClient
 
 from fauxley.latents.directions import Directions
 from fauxley.models.synthesizer import Synthesizer
-from fauxley.studio.instruments import Float
+from fauxley.studio.instruments import Float, Instrument
 from fauxley.studio.server import LIMITS
 from fauxley.studio.wire import MEDIA_TYPE, unpack
 
