@@ -111,9 +111,10 @@ export class PadsView {
       element.tabIndex = isSelected ? 0 : -1;
       if (isSelected) element.setAttribute("aria-current", "true");
       else element.removeAttribute("aria-current");
-      name.textContent = pad.name || "empty";
+      const shownName = pad.name || (waiting.has(number) ? "making a sound …" : "empty");
+      name.textContent = shownName;
       const choke = pad.settings.choke ? `choke group ${pad.settings.choke}` : "";
-      const facts = [pad.name || "empty", `key ${letter}`, pad.locked && "locked", isStarred && "starred", choke];
+      const facts = [shownName, `key ${letter}`, pad.locked && "locked", isStarred && "starred", choke];
       element.setAttribute("aria-label", `Pad ${number + 1}: ${facts.filter(Boolean).join(", ")}`);
       element.dataset.choke = pad.settings.choke ? String(pad.settings.choke) : "";
       element.title = choke;
