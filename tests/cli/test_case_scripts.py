@@ -38,9 +38,10 @@ def _needs_no_home(output: str, temporary: Path) -> None:
 
 
 def _shows_whole_names(output: str, temporary: Path) -> None:
-    (deep,) = temporary.glob("*/usr/share/sounds/library/drumkits/AcousticKit")
-    for sound in deep.iterdir():
-        assert sound.relative_to(deep.parents[5]).as_posix() in output
+    sounds = [sound for sound in temporary.glob("*/**/*.wav") if ".cache" not in sound.parts]
+    assert sounds
+    for sound in sounds:
+        assert sound.relative_to(temporary).as_posix().partition("/")[2] in output
 
 
 def _uses_every_row(output: str, temporary: Path) -> None:
@@ -73,15 +74,22 @@ def test_a_case_that_is_a_script_has_its_outcome(name: str, cases: Path, tmp_pat
     OUTCOMES[name](output, tmp_path)
 
 
-def test_every_case_has_a_test(cases: Path) -> None:
+def test_cases_that_no_other_test_knows_end_without_a_traceback(cases: Path, tmp_path: Path) -> None:
     folders = [path for path in cases.iterdir() if path.is_dir() and path.name != "manifest"]
     folders += [path for path in (cases / "manifest").glob("*") if path.is_dir()]
     unknown = {path.relative_to(cases).as_posix() for path in folders} - OUTCOMES.keys() - _ELSEWHERE
-    for name in sorted(unknown):
+    if not unknown:
+        pytest.skip("every case has a test of its own")
+    for number, name in enumerate(sorted(unknown)):
         if (cases / name / "run.sh").is_file():
-            pytest.fail(f"the script of case {name} is run by no test")
-    if unknown:
-        pytest.skip(f"no test knows these cases, which are scanned only: {', '.join(sorted(unknown))}")
+            (tmp_path / str(number)).mkdir()
+            output = run_script(cases / name / "run.sh", tmp_path / str(number))
+        else:
+            command = [sys.executable, "-m", "fauxley", "scan", str(cases / name), "--jobs", "1"]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+            assert done.returncode in (0, 1), name
+            output = done.stderr
+        assert "Traceback" not in output, (name, output)
 
 
 def run_script(script: Path, temporary: Path) -> str:

@@ -27,6 +27,12 @@ sys.exit(code)
 _TRAIN = ["--dim", "1", "--clip-length", "4096", "--latent-size", "4", "--batch-size", "4", "--quiet"]
 
 
+def _there(cases: Path, name: str) -> Path:
+    if not (cases / name).exists():
+        pytest.skip(f"{cases / name} is not there; set FAUXLEY_CASES_DIR")
+    return cases / name
+
+
 def run_apart(*arguments: str | Path) -> tuple[int, list[str], int]:
     """Exit code, lines of complaint and peak memory in MiB of the command line in a process of its own."""
     command = [sys.executable, "-c", _MEASURED, *map(str, arguments)]
@@ -36,7 +42,7 @@ def run_apart(*arguments: str | Path) -> tuple[int, list[str], int]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is in kilobytes on Linux")
 def test_hostile_models_are_refused_at_once_and_in_little_memory(cases: Path, tmp_path: Path) -> None:
-    models = sorted(folder for folder in (cases / "models").iterdir() if folder.is_dir())
+    models = sorted(folder for folder in _there(cases, "models").iterdir() if folder.is_dir())
     assert models
     for model in models:
         code, lines, megabytes = run_apart("generate", model, "--out", tmp_path / model.name, "--count", "1")
@@ -74,7 +80,7 @@ def test_a_state_that_does_not_fit_is_a_damaged_checkpoint_and_the_one_before_is
     cases: Path, kit: Path, run: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     newest = run / "checkpoints" / "step-00000004"
-    shutil.copy(cases / "state_segv" / "training_state.pt", newest)
+    shutil.copy(_there(cases, "state_segv/training_state.pt"), newest)
     assert train(kit, run, 6) == 0
     error = capfd.readouterr().err
     assert "damaged checkpoint" in error
@@ -87,7 +93,7 @@ def test_where_no_state_fits_nothing_is_trained(
 ) -> None:
     shutil.rmtree(run / "checkpoints" / "step-00000000")
     for name in ("training_state.pt", "config.json"):
-        shutil.copy(cases / "state_segv" / name, run / "checkpoints" / "step-00000004")
+        shutil.copy(_there(cases, f"state_segv/{name}"), run / "checkpoints" / "step-00000004")
     assert train(kit, run, 6) == 1
     error = capfd.readouterr().err
     assert "damaged checkpoint" in error
@@ -99,7 +105,7 @@ def test_where_no_state_fits_nothing_is_trained(
 def test_a_log_with_lines_of_another_kind_is_gone_on_with(
     cases: Path, kit: Path, run: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    logs = sorted(os.fspath(file) for file in (cases / "run_log").iterdir() if file.is_file())
+    logs = sorted(os.fspath(file) for file in _there(cases, "run_log").iterdir() if file.is_file())
     assert logs
     for number, log in enumerate(logs):
         shutil.copy(log, run / "log.jsonl")
@@ -114,7 +120,7 @@ def test_a_log_with_lines_of_another_kind_is_gone_on_with(
 def test_a_record_of_the_best_that_makes_no_sense_is_passed_over(
     cases: Path, kit: Path, run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copy(cases / "run_best" / "best.json", run)
+    shutil.copy(_there(cases, "run_best/best.json"), run)
     assert main(["generate", str(run), "--out", str(tmp_path / "out"), "--count", "1", "--quiet"]) == 0
     assert "passing over" in capfd.readouterr().err
     assert train(kit, run, 6) == 0
