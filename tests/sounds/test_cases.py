@@ -17,7 +17,7 @@ from fauxley.sounds.catalogue import list_sounds
 try:
     import av
 except ImportError:
-    av = None
+    av = None  # type: ignore[assignment]
 
 pytestmark = pytest.mark.slow
 
