@@ -50,6 +50,7 @@ def test_every_label_counts_the_same_however_many_clips_it_has():
     assert np.isnan(agreement(confusion, np.array([False, False, True])))
 
 
+@pytest.mark.slow
 def test_real_clips_are_heard_as_they_are_and_mixed_up_ones_are_not(evaluator, new_kit):
     held_out = evaluator.real[-1]
     right = evaluator.evaluate(DatasetClips(new_kit, "right", 200, 9, 4096))

@@ -15,6 +15,7 @@ from fauxley.models.synthesizer import Synthesizer
 from .hub_stand_in import Hub, serving
 
 pytest.importorskip("huggingface_hub", reason="no huggingface_hub: pip install 'fauxley[hub]'")
+pytestmark = pytest.mark.slow
 
 
 class Commands:

@@ -281,7 +281,14 @@ def with_flags(message: str, command: Callable[..., Any]) -> str:
         is_setting = "_" in match[1] or match[2] is not None
         return flags.get(match[1].replace("_", "-"), match[0]) if is_setting else match[0]
 
-    return re.sub(r"(?<![\w/.-])([a-z][a-z_]*)(=True|(?= must\b))?(?![\w/.=(-])", flag, message)
+    return re.sub(r"(?<![\w/.-])([a-z][a-z_]*)(=True|(?= must\b))?(?![\w/.=(-]| =)", flag, message)
+
+
+def _flags(command: Callable[..., Any]) -> list[str]:
+    """The flags of a command, as its help lists them."""
+    with redirect_stdout(StringIO()) as text, suppress(SystemExit):
+        tyro.cli(command, args=["--help"], registry=registry())
+    return re.findall(r"^\W*(--[a-z][\w.-]*)", text.getvalue(), re.MULTILINE)
 
 
 def _flags(command: Callable[..., Any]) -> list[str]:
