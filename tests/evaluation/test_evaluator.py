@@ -10,10 +10,11 @@ import pytest
 import soundfile
 
 from fauxley.errors import FauxleyError, UsageError
-from fauxley.evaluation.clips import DatasetClips, FolderClips, ModelClips
+from fauxley.evaluation.clips import DatasetClips, ModelClips
 from fauxley.evaluation.evaluator import Evaluator, Judged
 from fauxley.evaluation.features import ClassifierFeatures, FeatureStore, LogMelNeighbours
 from fauxley.evaluation.figures import METRICS
+from fauxley.evaluation.folder_clips import FolderClips
 from fauxley.evaluation.pretrained import SpeechEmbedding, SpeechQuality, open_embeddings
 from fauxley.evaluation.protocol import ProgressTracker, Protocol
 from fauxley.evaluation.report.report import to_json, write_report

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from fauxley.evaluation.clips import DatasetClips, FolderClips, ModelClips
+from fauxley.evaluation.clips import DatasetClips, ModelClips
 from fauxley.evaluation.evaluator import Evaluator, Judged
 from fauxley.evaluation.figures import Evaluation
+from fauxley.evaluation.folder_clips import FolderClips
 from fauxley.evaluation.metrics.kernel import fit_scale
 from fauxley.evaluation.metrics.label_agreement import agreement, confusion_matrix
 from fauxley.evaluation.protocol import Protocol

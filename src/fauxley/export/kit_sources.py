@@ -29,6 +29,7 @@ from fauxley.rendering.resuming import LISTING_FILE
 from fauxley.serialization import parse_json, read_file, reading
 from fauxley.sounds.catalogue import Sound, list_sounds
 from fauxley.sounds.reading import AudioFileError, probe, read_audio
+from fauxley.sounds.sidecars import read_sidecar
 
 _LONGEST_SECONDS = 60.0  # of a sound on a pad
 _MOST_LISTING = 1 << 30  # bytes of sounds.jsonl
@@ -92,7 +93,7 @@ def sounds_of_folder(
     listing = _listing(folder)
     pads: list[list[Layer]] = []
     for sound in found.sounds:
-        facts = listing.get(sound.file) or _sidecar(folder / sound.file)
+        facts = listing.get(sound.file) or read_sidecar(folder / sound.file)
         try:
             shot = _read(folder / sound.file, sound, facts)
         except AudioFileError as error:
@@ -172,15 +173,6 @@ def _listing(folder: Path) -> dict[str, dict[str, Any]]:
         if isinstance(facts, dict) and isinstance(facts.get("file"), str):
             found[facts["file"]] = facts
     return found
-
-
-def _sidecar(path: Path) -> dict[str, Any]:
-    beside = path.with_suffix(".json")
-    if not beside.is_file():
-        return {}
-    with reading(f"{printable(beside)} cannot be read"):
-        facts = parse_json(read_file(beside))
-    return facts if isinstance(facts, dict) else {}
 
 
 def _layers(synthesizer: Synthesizer, head: OneShot, variations: Variations, advance: Advance) -> list[Layer]:
