@@ -116,7 +116,7 @@ def test_a_run_of_a_preset_is_not_taken_over(dataset: Path, run: Path, capsys: p
     config["config"]["preset"] = "specgan-small"
     (run / "config.json").write_text(json.dumps(config))
     assert train(dataset, run) == 2
-    assert f"go on with: fauxley train specgan-small --data {dataset} --run {run}" in capsys.readouterr().err
+    assert f"resume it with: fauxley train specgan-small --data {dataset} --run {run}" in capsys.readouterr().err
 
 
 def test_a_dry_run_says_what_will_happen_and_makes_nothing(

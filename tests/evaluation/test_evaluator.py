@@ -177,7 +177,7 @@ def test_folders_broken_files_and_other_rates(tmp_path, synthesizer):
     for index in range(3):
         write_audio(tmp_path / f"{index}.wav", np.zeros((1, 100)), 8000)
     (tmp_path / "broken.wav").write_bytes(b"RIFF")
-    with pytest.warns(UserWarning, match="1 file is passed over: broken.wav cannot be read"):
+    with pytest.warns(UserWarning, match="1 file is skipped: broken.wav cannot be read"):
         assert len(FolderClips(tmp_path, "folder", 8000, 4096, 10)) == 3
     with pytest.raises(UsageError, match="at 16000 Hz"):
         FolderClips(tmp_path, "folder", 16000, 4096, 10)
