@@ -29,13 +29,13 @@ class Output:
     clean: bool = False
     """Make usable one-shots: remove the offset, trim silence, fade the end, set the peak to -1 dB."""
     cleaning: Cleaning = field(default_factory=Cleaning)
-    """How sounds are cleaned, with clean."""
+    """How sounds are cleaned."""
     sheet: bool = True
     """Draw the first sounds on sheet.png."""
     sidecars: bool = True
     """Write a JSON file beside each sound: model, seed, latent, licence."""
     listing: bool = False
-    """Write these facts to one file, sounds.jsonl, with a line for each sound: faster for very many sounds."""
+    """Write the facts of all sounds to one file, sounds.jsonl, instead: faster for very many sounds."""
     batch_size: int = 32
     """Sounds computed at a time. It affects speed and memory, and sounds only by rounding errors."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
