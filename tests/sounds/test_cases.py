@@ -22,15 +22,6 @@ def _scan(cases: Path, name: str) -> FolderReport:
     return scan_folder(folder, n_jobs=1)
 
 
-@pytest.fixture(params=[True, False], ids=["ffmpeg", "without ffmpeg"])
-def with_ffmpeg(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    if request.param:
-        pytest.importorskip("av", reason="needs fauxley[ffmpeg]")
-    else:
-        monkeypatch.setitem(sys.modules, "av", None)
-    return request.param
-
-
 def test_a_file_without_a_decoder_is_named_and_the_others_are_used(cases: Path, with_ffmpeg: bool) -> None:
     report = _scan(cases, "no_decoder")
     assert [file.file for file in report.files] == ["good.wav"]
