@@ -149,7 +149,7 @@ def test_every_figure_is_explained_and_has_a_direction(evaluator):
     [
         (lambda: ArrayClips(np.zeros((30, 4096)), sample_rate=16000), "8000 Hz"),
         (lambda: ArrayClips(np.zeros((30, 8192)), sample_rate=8000), "clip_length 8192"),
-        (lambda: ArrayClips(np.zeros((3, 4096)), sample_rate=8000), "of at least 20 clips"),
+        (lambda: ArrayClips(np.zeros((3, 4096)), sample_rate=8000), "at least 20 are needed"),
     ],
 )
 def test_clips_that_do_not_match_are_one_line(evaluator, source, hint):
