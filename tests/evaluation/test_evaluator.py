@@ -198,10 +198,10 @@ def test_files_with_numbers_that_are_no_sound_are_named_passed_over_and_counted(
     samples[4, 1000] = samples[9, 3000] = value
     for index, clip in enumerate(samples):
         soundfile.write(tmp_path / f"{index:02d}.wav", clip, 8000, subtype="FLOAT")
-    with pytest.warns(UserWarning, match="passed over") as caught:
+    with pytest.warns(UserWarning, match="skipped") as caught:
         source = FolderClips(tmp_path, "folder", 8000, 4096, 25)
     (text,) = [str(one.message) for one in caught]
-    assert "passed over" in text
+    assert "skipped" in text
     assert reason in text
     assert "\n" not in text
     named = [line.split()[0] for line in source.passed_over]

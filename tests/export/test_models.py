@@ -146,7 +146,7 @@ def test_the_commands_write_files_and_replace_none(model, tmp_path, capsys):
         assert name in capsys.readouterr().out
         before = (tmp_path / name).read_bytes()
         assert main(command) == 2
-        assert "there already" in capsys.readouterr().err
+        assert "exists already" in capsys.readouterr().err
         assert (tmp_path / name).read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.json", "m.onnx", "n.ts"]
 
