@@ -61,7 +61,9 @@ def test_real_clips_are_heard_as_they_are_and_mixed_up_ones_are_not(evaluator, n
         right.scores["agreement"].value / held_out.scores["agreement"].value
     )
     assert wrong.scores["agreement"].value < 0.3
-    heard = [[each.verdict for each in remarks(one, held_out) if "hears the label" in each.text] for one in (right, wrong)]
+    heard = [
+        [each.verdict for each in remarks(one, held_out) if "hears the label" in each.text] for one in (right, wrong)
+    ]
     assert heard == [["good"], ["poor"]]
 
 
