@@ -293,13 +293,6 @@ def _flags(command: Callable[..., Any]) -> list[str]:
     return re.findall(r"^\W*(--[a-z][\w.-]*)", text.getvalue(), re.MULTILINE)
 
 
-def _flags(command: Callable[..., Any]) -> list[str]:
-    """The flags of a command, as its help lists them."""
-    with redirect_stdout(StringIO()) as text, suppress(SystemExit):
-        tyro.cli(command, args=["--help"], registry=registry())
-    return re.findall(r"^\W*(--[a-z][\w.-]*)", text.getvalue(), re.MULTILINE)
-
-
 def _marked(field: StructFieldSpec, markers: tuple[Any, ...]) -> StructFieldSpec:
     marked: Any = Annotated[(field.type, *markers)] if markers else field.type
     return replace(field, type=marked)
