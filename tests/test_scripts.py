@@ -81,6 +81,7 @@ def files(folder):
         return {row["file"] for row in csv.DictReader(file)}
 
 
+@pytest.mark.slow
 def test_a_card_names_whose_sounds_were_learnt_and_only_those(pack, tmp_path, monkeypatch):
     pretrained = script("pretrained")
     monkeypatch.setattr(pretrained, "PACKS", {"bursts": pretrained.Pack("bursts", "bursts of noise")})
@@ -111,6 +112,7 @@ def test_a_card_names_whose_sounds_were_learnt_and_only_those(pack, tmp_path, mo
     assert (out / "sheet.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_a_gallery_has_a_player_for_each_sound_and_a_picture_for_each_label(pack, tmp_path, monkeypatch):
     gallery = script("gallery")
     architecture = WaveGAN(clip_length=4096, dim=1, latent_size=4, labels=("a|b", "no label"))

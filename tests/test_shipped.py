@@ -131,6 +131,7 @@ def test_the_check_of_a_card_is_the_distance_of_gaussians_and_comes_out_alike():
         repeat_check(mine, dataclasses.replace(check, mean=(0.0,), deviation=(1.0,)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", SHIPPING or [None], ids=lambda folder: folder.name if folder else "none")
 def test_a_model_that_ships_is_as_its_card_says(folder):
     if folder is None:

@@ -80,3 +80,46 @@ def test_the_library_names_no_flags() -> None:
         if flag not in of_others
     }
     assert named == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluate", "nope", "--data", "{kit}", "--out", "r"], "nope does not exist"),
+        (["evaluate", "{kit}", "--data", "{kit}", "--test", "nope", "--out", "r"], "nope does not exist"),
+        (["evaluate", "{kit}", "--data", "{kit}", "--classifier", "nope", "--out", "r"], "nope does not exist"),
+        (["evaluate", "{kit}", "--data", "{kit}", "--best-by", "nope", "--out", "r"], "--best-by cannot be 'nope'"),
+        (["compare", "{kit}", "nope", "--data", "{kit}"], "nope does not exist"),
+        (["train-classifier", "--data", "{kit}", "--test", "nope"], "nope does not exist"),
+        (["listen", "create", "s", "--models", "nope", "--real", "{kit}"], "nope does not exist"),
+        (["export", "nope", "--to", "sfz", "--out", "k"], "it must be sounds or a model"),
+    ],
+)
+def test_what_is_missing_is_told_before_any_sound_is_read(
+    arguments: list[str],
+    message: str,
+    kit: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("fauxley.dataset.packing.pack", lambda *_, **__: pytest.fail("sounds were read"))
+    assert main([each.format(kit=kit) for each in arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_model_is_no_place_for_a_run(kit: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).touch()
+    for preset in ([], ["wavegan-tiny"]):
+        assert main(["train", *preset, "--data", str(kit), "--run", str(tmp_path), "--dry-run"]) == 2
+        assert "is a model, not a run" in capsys.readouterr().err
+
+
+def test_a_choice_lists_its_words_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["generate", "drums", "--out", "x", "--pick", "brigt"]) == 2
+    error = capsys.readouterr().err
+    assert "'brightest'," in error
+    assert "None" not in error

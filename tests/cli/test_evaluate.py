@@ -154,12 +154,12 @@ def test_the_best_checkpoint_is_not_dropped(data: Path, tmp_path: Path) -> None:
         (["nowhere", "--data", "{data}"], 2, "does not exist; it must be sounds or a model"),
         (["{empty}", "--data", "{data}"], 1, "no sounds"),
         (["{run}", "--data", "nowhere"], 2, "does not exist"),
-        (["{run}", "--data", "{data}", "--classifier", "nowhere"], 1, "train-classifier"),
+        (["{run}", "--data", "{data}", "--classifier", "nowhere"], 2, "train-classifier"),
         (["{rate}", "--data", "{data}"], 2, "write the sounds at 16000 Hz"),
         (["{run}", "--data", "{data}", "--count", "3"], 2, "at least 20"),
         (["{run}", "--data", "{data}", "--seed", "-1"], 2, "not be negative"),
         (["{empty}", "--data", "{data}", "--all-checkpoints"], 2, "no checkpoints"),
-        (["{few}", "--data", "{data}"], 1, "of at least 20 clips"),
+        (["{few}", "--data", "{data}"], 1, "at least 20 are needed"),
     ],
 )
 def test_bad_input_is_one_line(

@@ -16,7 +16,7 @@ import torch
 
 from fauxley.cli.main import main
 from fauxley.evaluation.classifier.classifier import Classifier
-from fauxley.evaluation.clips import open_clips
+from fauxley.evaluation.folder_clips import open_clips
 from fauxley.listening.answers import Answers
 from fauxley.listening.creation import StimulusSettings, assemble
 from fauxley.listening.questions import Answer, Opinion, Rating

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from fauxley.cli.main import main
-from fauxley.cli.shared.options import _FIELDS
+from fauxley.cli.shared.options import _FIELDS, with_flags
 from fauxley.cli.shared.values import UnreadableError, read_real, read_whole
+from fauxley.dataset.cutting import Cutting
 from fauxley.errors import FauxleyError
 from fauxley.latents.choice import Choice
 from fauxley.machine import format_bytes, require_disk, require_memory
@@ -55,6 +56,50 @@ def test_the_flag_is_named_in_one_line(flag: list[str], capsys: pytest.CaptureFi
     error = capsys.readouterr().err
     assert error.startswith(f"fauxley: {flag[0].partition('=')[0]}: ")
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("clip_length must be 3; got clip_length", "--clip-length must be 3; got --clip-length"),
+        ("seed must be 0 or more", "--seed must be 0 or more"),
+        ("the seed is drawn", "the seed is drawn"),
+        ("choose another folder, or give overwrite=True", "choose another folder, or give --overwrite"),
+        ("min_gap_seconds must be a number", "--cutting.min-gap-seconds must be a number"),
+        ("my_folder/clip_length is not there", "my_folder/clip_length is not there"),
+        ("begun with clip_length = 3, not 4", "begun with clip_length = 3, not 4"),
+        ("--seed and clip_length", "--seed and clip_length"),
+    ],
+)
+def test_messages_of_the_library_name_flags_of_the_command(message: str, shown: str) -> None:
+    def command(
+        clip_length: int = 1,
+        seed: int = 0,
+        overwrite: bool = False,
+        cutting: Cutting = Cutting(),  # noqa: B008 - frozen
+    ) -> None:
+        """Do nothing."""
+
+    assert with_flags(message, command) == shown
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["cut", "{kit}", "--out", "there", "--min-gap-seconds", "100"],
+        ["prepare", "{kit}", "there", "--cutting.min-gap-seconds", "100"],
+        ["generate", "drums", "--out", "there", "--cleaning.trim-db", "3"],
+        ["export", "drums", "--to", "sfz", "--out", "there", "--takes", "100"],
+        ["train-classifier", "--data", "{kit}", "--held-out", "3"],
+    ],
+)
+def test_settings_of_dataclasses_are_refused_in_one_line_that_names_the_flag(
+    arguments: list[str], kit: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([each.format(kit=kit) for each in arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert f"fauxley: {arguments[-2]} must" in error
 
 
 def test_counts_agree_with_their_nouns() -> None:

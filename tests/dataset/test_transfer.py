@@ -133,7 +133,7 @@ FAULTS: dict[str, tuple[Answer, str]] = {
     ),
     "elsewhere": (
         sends(head("Location: file:///etc/passwd", "Content-Length: 0", CLOSE, status="302 Found")),
-        "no address",
+        "not an address",
     ),
     "partial content": (sends(head(LENGTH, status="206 Partial Content"), CONTENT), "answers 206"),
     "a server error": (sends(head("Content-Length: 0", status="500 Oh")), "answers 500"),

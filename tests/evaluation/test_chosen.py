@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fauxley.evaluation.clips import FolderClips
 from fauxley.evaluation.evaluator import Judged
 from fauxley.evaluation.figures import Evaluation
+from fauxley.evaluation.folder_clips import FolderClips
 from fauxley.evaluation.report.report import warnings_for
 from fauxley.sounds.writing import write_audio
 

@@ -10,10 +10,11 @@ import pytest
 import soundfile
 
 from fauxley.errors import FauxleyError, UsageError
-from fauxley.evaluation.clips import DatasetClips, FolderClips, ModelClips
+from fauxley.evaluation.clips import DatasetClips, ModelClips
 from fauxley.evaluation.evaluator import Evaluator, Judged
 from fauxley.evaluation.features import ClassifierFeatures, FeatureStore, LogMelNeighbours
 from fauxley.evaluation.figures import METRICS
+from fauxley.evaluation.folder_clips import FolderClips
 from fauxley.evaluation.pretrained import SpeechEmbedding, SpeechQuality, open_embeddings
 from fauxley.evaluation.protocol import ProgressTracker, Protocol
 from fauxley.evaluation.report.report import to_json, write_report
@@ -148,7 +149,7 @@ def test_every_figure_is_explained_and_has_a_direction(evaluator):
     [
         (lambda: ArrayClips(np.zeros((30, 4096)), sample_rate=16000), "8000 Hz"),
         (lambda: ArrayClips(np.zeros((30, 8192)), sample_rate=8000), "clip_length 8192"),
-        (lambda: ArrayClips(np.zeros((3, 4096)), sample_rate=8000), "of at least 20 clips"),
+        (lambda: ArrayClips(np.zeros((3, 4096)), sample_rate=8000), "at least 20 are needed"),
     ],
 )
 def test_clips_that_do_not_match_are_one_line(evaluator, source, hint):
@@ -176,7 +177,7 @@ def test_folders_broken_files_and_other_rates(tmp_path, synthesizer):
     for index in range(3):
         write_audio(tmp_path / f"{index}.wav", np.zeros((1, 100)), 8000)
     (tmp_path / "broken.wav").write_bytes(b"RIFF")
-    with pytest.warns(UserWarning, match="1 file is passed over: broken.wav cannot be read"):
+    with pytest.warns(UserWarning, match="1 file is skipped: broken.wav cannot be read"):
         assert len(FolderClips(tmp_path, "folder", 8000, 4096, 10)) == 3
     with pytest.raises(UsageError, match="at 16000 Hz"):
         FolderClips(tmp_path, "folder", 16000, 4096, 10)
@@ -197,10 +198,10 @@ def test_files_with_numbers_that_are_no_sound_are_named_passed_over_and_counted(
     samples[4, 1000] = samples[9, 3000] = value
     for index, clip in enumerate(samples):
         soundfile.write(tmp_path / f"{index:02d}.wav", clip, 8000, subtype="FLOAT")
-    with pytest.warns(UserWarning, match="passed over") as caught:
+    with pytest.warns(UserWarning, match="skipped") as caught:
         source = FolderClips(tmp_path, "folder", 8000, 4096, 25)
     (text,) = [str(one.message) for one in caught]
-    assert "passed over" in text
+    assert "skipped" in text
     assert reason in text
     assert "\n" not in text
     named = [line.split()[0] for line in source.passed_over]

@@ -15,6 +15,7 @@ from fauxley.models.synthesizer import Synthesizer
 from .hub_stand_in import Hub, serving
 
 pytest.importorskip("huggingface_hub", reason="no huggingface_hub: pip install 'fauxley[hub]'")
+pytestmark = pytest.mark.slow
 
 
 class Commands:
@@ -82,9 +83,9 @@ def test_strangers_repositories_are_looked_at_before_they_are_kept(fauxley, mode
         "broken": ({"config.json": b"{", "model.safetensors": b"x"}, {}, "JSON"),
         "swapped": (good | {"model.safetensors": good["model.safetensors"][:-4] + b"\0\0\0\1"}, {}, "checksum"),
         "short": (good | {"model.safetensors": good["model.safetensors"][:100]}, {}, "damaged"),
-        "huge": (good | {"config.json": json.dumps(huge).encode()}, {}, "no usable model"),
-        "large": (good, {"model.safetensors": 1 << 40}, "more than a model's"),
-        "long": (good, {"config.json": 1 << 30}, "more than a model's"),
+        "huge": (good | {"config.json": json.dumps(huge).encode()}, {}, "not a usable model"),
+        "large": (good, {"model.safetensors": 1 << 40}, "too large for a model"),
+        "long": (good, {"config.json": 1 << 30}, "too large for a model"),
         "pickle": ({"config.json": good["config.json"], "pytorch_model.bin": b"x"}, {}, "no model.safetensors"),
     }
     for name, (files, lies, reason) in cases.items():
@@ -127,7 +128,7 @@ def test_a_card_has_the_figures_and_remarks_of_an_evaluation(model, tmp_path):
     assert "| Kernel distance (log-mel) | 1.235 |" in card
     assert "- 2 clips are copies" in card
     assert "drums" in card
-    assert "not judged" in model_card(Synthesizer.from_pretrained(model), "me/kicks", Judgement())
+    assert "not evaluated" in model_card(Synthesizer.from_pretrained(model), "me/kicks", Judgement())
     (tmp_path / "report.json").write_text(json.dumps({"generated": []}))
     with pytest.raises(Exception, match="0 models"):
         read_judgement(tmp_path)

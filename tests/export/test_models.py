@@ -71,6 +71,7 @@ def test_a_portable_model_computes_what_the_model_does(name):
     assert allowed_difference(synthesizer, inputs) < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["wavegan-options", "wavegan-labels", "specgan-options", "specgan-labels", "specgan-bands"]
 )
@@ -100,6 +101,7 @@ def test_a_graph_makes_the_same_sounds_in_any_batch_and_says_what_it_is(name, tm
     assert str(Path.cwd()).encode() not in (tmp_path / "m.onnx").read_bytes()  # the exporter notes where code lies
 
 
+@pytest.mark.slow
 def test_smaller_weights_are_smaller_and_sound_nearly_the_same():
     synthesizer = small(WaveGAN(4096, dim=8))
     sizes, errors = [], []
@@ -115,6 +117,7 @@ def test_smaller_weights_are_smaller_and_sound_nearly_the_same():
     assert errors[2] > 25
 
 
+@pytest.mark.slow
 def test_weights_too_large_for_float16_are_refused():
     synthesizer = small(WaveGAN(4096, dim=2))
     with torch.no_grad():
@@ -135,6 +138,7 @@ def test_torchscript_makes_the_same_sounds_without_fauxley(name, tmp_path):
     assert json.loads(facts[FACTS])["sample_rate"] == 16000
 
 
+@pytest.mark.slow
 def test_the_commands_write_files_and_replace_none(model, tmp_path, capsys):
     for to, name in (("onnx", "m.onnx"), ("torchscript", "n.ts")):
         command = ["export", str(model), "--to", to, "--out", str(tmp_path / name)]
@@ -142,7 +146,7 @@ def test_the_commands_write_files_and_replace_none(model, tmp_path, capsys):
         assert name in capsys.readouterr().out
         before = (tmp_path / name).read_bytes()
         assert main(command) == 2
-        assert "there already" in capsys.readouterr().err
+        assert "exists already" in capsys.readouterr().err
         assert (tmp_path / name).read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.json", "m.onnx", "n.ts"]
 

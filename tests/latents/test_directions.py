@@ -38,6 +38,7 @@ def test_a_harder_attack_rises_faster_and_falls_sooner(found):
     assert direction[[GAIN, PITCH]].abs().max() < 0.3
 
 
+@pytest.mark.slow
 def test_knobs_of_a_model_with_labels_turn_within_labels(labelled):
     for label in (None, "high", {"low": 0.5, "high": 0.5}):
         knobs = Directions.fit(labelled, label).knobs

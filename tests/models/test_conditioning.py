@@ -15,6 +15,8 @@ from fauxley.models.specgan import SpecGAN
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.wavegan import WaveGAN
 
+from .critics import critic_of, examples
+
 WORDS = ("hat", "kick", "snare")
 ARCHITECTURES = {
     "wavegan": WaveGAN(4096, dim=3, latent_size=5, labels=WORDS),
@@ -29,19 +31,6 @@ each = pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHI
 
 def unconditional(architecture):
     return replace(architecture, labels=())
-
-
-def critic_of(architecture):
-    critic = architecture.critic(Draws(0, 1)).double()
-    for parameter in critic.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
-    return critic
-
-
-def examples(architecture, count):
-    torch.manual_seed(1)
-    audio = torch.rand(count, architecture.channels, architecture.clip_length) - 0.5
-    return architecture.representation().to_features(audio).double()
 
 
 @each

@@ -15,6 +15,8 @@ from fauxley.training.optimizers import Adam
 from fauxley.training.state import TrainingState
 from fauxley.training.step import train_step
 
+from .critics import critic_of, examples
+
 ARCHITECTURES = {
     "wavegan": WaveGAN(4096, dim=2, phase_shuffle=0),
     "specgan": SpecGAN(2048, dim=2, window_length=64, hop_length=64),
@@ -77,19 +79,6 @@ WAYS = {
 @pytest.fixture(params=ARCHITECTURES.values(), ids=list(ARCHITECTURES))
 def architecture(request):
     return request.param
-
-
-def critic_of(architecture):
-    critic = architecture.critic(Draws(0, 1)).double()
-    for parameter in critic.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
-    return critic
-
-
-def examples(architecture, count=3):
-    torch.manual_seed(1)
-    audio = torch.rand(count, architecture.channels, architecture.clip_length) - 0.5
-    return architecture.representation().to_features(audio).double()
 
 
 def losses(critic, features):

@@ -223,6 +223,7 @@ def test_levels_of_a_recording_are_kept_where_nothing_is_normalised(walks: Path,
     assert peaks.max() > 2 * peaks.min()
 
 
+@pytest.mark.slow
 def test_the_dataset_is_that_of_the_files_that_are_cut(walks: Path, tmp_path: Path) -> None:
     path = walks / "steps" / "a.wav"
     _, hits = find_hits(path, Cutting())

@@ -56,15 +56,6 @@ def _seconds(path: Path) -> float:
     return sum(samples / rate for samples, rate in frames)
 
 
-@pytest.fixture(params=[True, False], ids=["ffmpeg", "without ffmpeg"])
-def with_ffmpeg(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    if request.param:
-        pytest.importorskip("av", reason="needs fauxley[ffmpeg]")
-    else:
-        monkeypatch.setitem(sys.modules, "av", None)
-    return request.param
-
-
 def test_a_file_without_a_decoder_is_named_and_the_others_are_used(cases: Path, with_ffmpeg: bool) -> None:
     folder, report = _folder(cases, "no_decoder"), _scan(cases, "no_decoder")
     good = _decodable(folder)

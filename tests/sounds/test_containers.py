@@ -2,7 +2,6 @@
 
 import io
 import struct
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +13,6 @@ from fauxley.sounds.reading import AudioFileError, probe, read_audio
 
 RATE = 16000
 TONE = (0.3 * np.sin(np.arange(3200) / 10)).astype(np.float32)
-
-
-@pytest.fixture(params=[True, False], ids=["ffmpeg", "without ffmpeg"])
-def with_ffmpeg(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    if request.param:
-        pytest.importorskip("av", reason="needs fauxley[ffmpeg]")
-    else:
-        monkeypatch.setitem(sys.modules, "av", None)
-    return request.param
 
 
 def _encode(container: str, subtype: str = "PCM_16", audio: np.ndarray = TONE, rate: int = RATE, **more) -> bytearray:

@@ -55,6 +55,7 @@ def test_a_model_that_is_too_slow_to_play_is_refused(tmp_path: Path, capfd: pyte
     assert "too long for each sound" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for one process")
 def test_others_need_a_token_and_ctrl_c_ends_it(drums_model: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "fauxley", "studio", str(drums_model), "--port", "0", "--host", "0.0.0.0"]

@@ -7,6 +7,7 @@ from fastapi.testclient import TestClient
 
 schemathesis: Any = pytest.importorskip("schemathesis", reason="no schemathesis: pip install 'fauxley[dev]'")
 hypothesis: Any = pytest.importorskip("hypothesis", reason="no hypothesis: pip install 'fauxley[dev]'")
+pytestmark = pytest.mark.slow
 
 EXAMPLES = 12  # of each operation
 

@@ -184,6 +184,7 @@ def test_uploads_are_bounded(open_studio: Open) -> None:
     assert studio.post("/api/recordings", content=b"x" * 1001).status_code == 413
 
 
+@pytest.mark.slow
 def test_every_messy_file_is_taken_or_refused_in_a_sentence(studio: TestClient, strange_files: list[Path]) -> None:
     outcomes = set()
     for path in strange_files:
@@ -375,6 +376,7 @@ def searched(studio: TestClient, begun: Any) -> dict[str, Any]:
     raise AssertionError(state)
 
 
+@pytest.mark.slow
 def test_a_sound_of_the_model_is_found_again(
     studio: TestClient, kinds_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

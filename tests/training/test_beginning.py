@@ -180,6 +180,7 @@ def test_the_generator_waits_for_the_critic_and_what_it_began_from_is_passed_on(
     assert not same(before[0], weights(going.state.generator))
 
 
+@pytest.mark.slow
 def test_a_run_that_began_from_a_model_goes_on_without_it_to_the_same_end(data, tmp_path):
     source = model(BANDS)
     planned = dataclasses.replace(config_from(config(), source, "mine"), steps=4)

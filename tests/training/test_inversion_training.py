@@ -65,6 +65,7 @@ def test_silence_has_a_finite_loss_and_gradient():
     assert spectral_loss(silence, silence) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("iterations", [0, 1])
 def test_held_out_clicks_are_found_better_after_training(clicks, iterations):
     representation = representation_of(clicks, inversion_iterations=iterations)

@@ -47,6 +47,7 @@ def test_a_clip_is_the_shortest_of_whole_grids_that_holds_nine_tenths(rate: int,
     assert length - grid < 0.9 * seconds * rate
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rate", "channels", "seconds"), [(44100, 2, 1.0), (48000, 1, 4.0), (48000, 2, 4.0)])
 def test_stereo_and_long_clips_have_networks_that_fit(rate: int, channels: int, seconds: float) -> None:
     config = recipe(Facts(rate, channels, seconds))
@@ -90,6 +91,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "sounds"
 
 
+@pytest.mark.slow
 def test_facts_of_a_folder_and_of_its_dataset_agree(folder: Path, tmp_path: Path) -> None:
     facts = gather_facts(folder, n_jobs=1)
     assert (facts.sample_rate, facts.channels, facts.slicing, facts.one_shots) == (22050, 2, "first", 20)
@@ -115,6 +117,7 @@ def test_of_a_dataset_of_long_sounds_a_clip_is_as_it_was_prepared(tmp_path: Path
     assert gather_facts(dataset.folder).one_shots == 0
 
 
+@pytest.mark.slow
 def test_of_many_files_a_sample_from_all_over_the_folder_is_heard(tmp_path: Path) -> None:
     for number in range(30):
         soundfile.write(tmp_path / f"{number:02}.wav", np.full(1000, 0.1), 16000)
@@ -125,6 +128,7 @@ def test_of_many_files_a_sample_from_all_over_the_folder_is_heard(tmp_path: Path
     assert len(scan_folder(tmp_path, n_jobs=1, most_files=100).files) == 30
 
 
+@pytest.mark.slow
 def test_where_all_of_the_sample_are_broken_the_others_are_heard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

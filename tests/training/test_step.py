@@ -143,6 +143,7 @@ class Dealt(Draws):
         return torch.stack([self.alpha.pop(0) for _ in range(count)])
 
 
+@pytest.mark.slow
 @each_objective
 def test_a_batch_in_parts_gives_the_step_of_the_whole_batch(objective):
     architecture = replace(SMALL, phase_shuffle=0)

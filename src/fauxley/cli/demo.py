@@ -9,7 +9,7 @@ import torch
 
 from fauxley.cli.evaluate import evaluate
 from fauxley.cli.shared.options import Reference
-from fauxley.cli.train import train_run
+from fauxley.cli.shared.train_run import train_run
 from fauxley.dataset.dataset import Dataset
 from fauxley.dataset.facts import gather_facts
 from fauxley.dataset.pack_settings import PackSettings

@@ -77,7 +77,7 @@ def create(
         quiet: Print nothing.
     """
     check_folder_place(name)
-    from fauxley.evaluation.clips import open_clips
+    from fauxley.evaluation.folder_clips import open_clips
     from fauxley.listening.creation import StimulusSettings, assemble
 
     design = Design(seed, tasks, batches, pairs, verdicts, headphones)

@@ -1,4 +1,4 @@
-"""`fauxley studio`: models as an instrument in the browser, and folders of sounds to listen through."""
+"""`fauxley studio`: plays models in the browser, and opens folders of sounds for choosing."""
 
 import secrets
 import threading
@@ -41,7 +41,7 @@ def studio(
 ) -> None:
     """Play models in the browser: pads, variations, morphs, a sequencer. Ctrl-C stops it.
 
-    A folder of sounds is opened for listening through: keep or reject with the keys, and copy out the keepers.
+    A folder of sounds is opened for listening: keep or reject each sound by a key, and copy those that you keep.
 
     For example:
 
@@ -52,16 +52,17 @@ def studio(
       fauxley studio new-sounds
 
     Args:
-        places: Models (run folders, whose best checkpoint is played, or model folders), a folder of sounds, or both.
-        host: Address to listen on. The default is this machine alone; 0.0.0.0 is everybody who can reach it and knows
-            the token.
-        port: Port to listen on; 0 takes a free one.
-        shelf: Folder that starred sounds are written to.
-        kept: Folder that keepers of a folder of sounds are copied to; by default FOLDER-kept.
-        token: Word that whoever opens the page must know; by default none on this machine alone, else one is drawn.
+        places: Models (model folders, or run folders, whose best checkpoint is played), a folder of sounds, or both.
+        host: Address to listen on. The default admits only this machine; 0.0.0.0 admits everybody who can reach it and
+            knows the token.
+        port: Port to listen on; 0 chooses a free one.
+        shelf: Folder for starred sounds.
+        kept: Folder for the sounds that are kept from a folder of sounds; by default FOLDER-kept.
+        token: Word that everybody who opens the page must know. By default there is none if only this machine is
+            admitted, otherwise a random one.
         allowed_hosts: Names by which people reach the page through a proxy or a tunnel, such as example.org.
-        root_path: Prefix in front of all addresses, if a proxy passes it on.
-        device: Where to compute; auto takes a GPU if there is one.
+        root_path: Prefix of all addresses, if a proxy passes it on.
+        device: Device to compute on; auto uses a GPU if there is one.
         open: Open the page in the browser.
         quiet: Do not print the address.
     """

@@ -3,42 +3,31 @@
 Without a preset, the recipe chooses everything to suit the sounds; a preset has a flag for each of its fields.
 """
 
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from typing import Annotated, Any, Literal, TypeVar, cast
 
-import torch
 import tyro
 
 from fauxley.cli.shared.estimate import describe, step_cost
 from fauxley.cli.shared.options import Flat, Switch, describe_fit, with_seconds
 from fauxley.cli.shared.plan import plan_words, prospect_words
 from fauxley.cli.shared.torchrun import together
-from fauxley.dataset.dataset import Dataset
+from fauxley.cli.shared.train_run import count_sounds, settle_labels, train_run
 from fauxley.dataset.facts import gather_facts
-from fauxley.dataset.format import is_dataset
-from fauxley.dataset.pack_settings import PackSettings
-from fauxley.dataset.packing import open_or_prepare
 from fauxley.errors import UsageError
 from fauxley.machine import Device, choose_device, in_memory, keep_freed_memory, prefer_speed, require_memory
 from fauxley.models.precision import Precision
 from fauxley.models.synthesizer import Synthesizer
-from fauxley.sounds.catalogue import list_sounds
-from fauxley.terminal.formatting import counted, duration, several
+from fauxley.terminal.formatting import duration
 from fauxley.terminal.progress import file_progress
-from fauxley.terminal.training_line import TerminalReporter
 from fauxley.training.beginning import alike_but_for_length, config_from, require_fitting
 from fauxley.training.config import TrainingConfig
-from fauxley.training.cuda_graphs import CudaGraphs, Recorder
-from fauxley.training.data import fingerprint, slicing_for
-from fauxley.training.labels import with_labels
+from fauxley.training.cuda_graphs import CudaGraphs
 from fauxley.training.log import tensorboard_is_installed
-from fauxley.training.loop import Trainer
 from fauxley.training.presets import PRESETS
-from fauxley.training.ranks import ONE, Ranks
 from fauxley.training.recipe import MINUTES, NAME, clip_length, recipe
 from fauxley.training.run import Run
 
@@ -66,7 +55,7 @@ def _command(text: str, preset: TrainingConfig) -> Callable[..., None]:
         with in_memory(advice), together(config, device) as (ranks, chosen):
             require_memory("training this", step_cost(config, ranks.world_size).least_bytes, advice, chosen)
             if dry_run:
-                config, on_labels = settle_labels(config, _peek(config, data), Run(run))
+                config, on_labels = settle_labels(config, count_sounds(config, data), Run(run))
                 if ranks.leads:
                     print(describe(config, chosen) + f"\nlabels: {on_labels or 'none'}")
                 return
@@ -203,7 +192,7 @@ def _default(
             raise UsageError("several processes cannot train by the clock; name a preset, such as specgan-small")
         require_memory("training this", step_cost(config).least_bytes, _ADVICE, chosen)
         if not quiet or dry_run:
-            counts = _peek(config, data)
+            counts = count_sounds(config, data)
             planned, on_labels = settle_labels(config, counts, Run(run))
             print(plan_words(planned, counts))
         if dry_run:
@@ -313,123 +302,3 @@ def _say_what_is_next(run: Path, finished: bool, config: TrainingConfig) -> None
     if finished and config.minutes:
         words = f"train on:     the same command with --minutes {2 * config.minutes:g}\n"
     print(f"{words}make sounds:  fauxley generate {quote(str(run))} --out new-sounds --count 20")
-
-
-def train_run(
-    config: TrainingConfig,
-    data: Path | str,
-    path: Path,
-    device: torch.device,
-    tensorboard: bool,
-    quiet: bool,
-    ranks: Ranks = ONE,
-    recorder: Recorder | None = None,
-    source: Synthesizer | None = None,
-) -> bool:
-    """Begin or resume a run, and train it to its end; return False if a signal stopped it before."""
-    with ranks.in_turn():
-        dataset = open_data(config, data)
-    run = Run(path)
-    config, warning = _settle(config, run, device, ranks)
-    config, on_labels = settle_labels(config, dataset.label_counts(slicing_for(config, dataset)), run)
-    content = fingerprint(config, dataset)
-    ranks.check_agreed("data", content)
-    ranks.check_agreed("flags", config)
-    resumed = run.exists
-    if ranks.leads:
-        run.begin(config, content)
-    with TerminalReporter(quiet, config.minutes) as reporter:
-        if warning and ranks.leads:
-            reporter.warn(warning)
-        reporter.say(f"computing in {config.precision}")
-        if on_labels and ranks.leads:
-            reporter.say(on_labels)
-        assess = None
-        if config.evaluate_every and ranks.leads:
-            from fauxley.cli.shared.judging import assessor  # slow to import, and seldom needed
-
-            assess = assessor(
-                path, dataset, config.architecture.clip_length, config.evaluate_count, device, reporter.say
-            )
-        trainer = Trainer(run, config, dataset, device, reporter, tensorboard, ranks, assess, recorder, source)
-        first, done = trainer.state.step, trainer.state.milliseconds / 60_000
-        if resumed:
-            at = f"minute {done:.1f} of {config.minutes:g}, " if config.minutes else ""
-            reporter.say(f"resuming {path} at {at}step {first}")
-        finished = trainer.train()
-        step = trainer.state.step
-    if not quiet and config.minutes and finished:
-        used_up = (
-            "are used up already"
-            if step == first
-            else f"are over, {counted(step, 'step')} {several(step, 'was')} taken"
-        )
-        print(f"finished, the {config.minutes:g} minutes {used_up}: {path}")
-    elif not quiet:
-        print(f"{'finished' if finished else 'stopped, saved'} at step {step}: {path}")
-    return finished
-
-
-def _settle(config: TrainingConfig, run: Run, device: torch.device, ranks: Ranks) -> tuple[TrainingConfig, str]:
-    """The configuration with its precision chosen, by the run or else by rank 0; and a warning, or ""."""
-    config = run.settle(config)
-    if config.precision != "auto":
-        return config.settle(device)
-    settled, warning = config.settle(device) if ranks.leads else (replace(config, precision="float32"), "")
-    narrow = ranks.any(settled.precision == "bfloat16")
-    return replace(config, precision="bfloat16" if narrow else "float32"), warning
-
-
-def settle_labels(config: TrainingConfig, counts: Mapping[str, int], run: Run) -> tuple[TrainingConfig, str]:
-    """The configuration with the labels to learn, which are the run's or else the data's; and a line about them."""
-    begun = run.labels()
-    settled, words = with_labels(config, counts, begun)
-    known = sorted(set(counts) - {""})
-    if begun is None and not words and len(known) > 1 and not config.data.labels:
-        words = f"the data has {len(known)} labels, which are not learned; --labels learns them"
-    elif begun is None and settled.architecture.known_labels:
-        words += "; --no-labels learns none"
-    return settled, words
-
-
-def open_data(config: TrainingConfig, data: Path | str) -> Dataset:
-    """Open the dataset at `data`, or prepare one from the sounds there, and check that it suits the model.
-
-    Raises:
-        UsageError: the dataset does not suit the model.
-    """
-    model = config.architecture
-    settings = PackSettings(
-        sample_rate=config.data.sample_rate,
-        channels=model.channels,
-        normalize=config.data.normalize,
-        clip_length=model.clip_length,
-        slicing=config.data.slicing,
-        overlap=config.data.overlap,
-    )
-    dataset = open_or_prepare(data, settings)
-    if dataset.channels != model.channels:
-        raise UsageError(
-            f"{dataset.name} has {dataset.channels} channel(s) and the model {model.channels}; "
-            f"give --channels {dataset.channels}, or prepare the sounds again"
-        )
-    if config.data.slicing == "onsets" and dataset.info.slicing.mode != "onsets":
-        raise UsageError(
-            f"{dataset.name} was not cut at its onsets; prepare the sounds again with --slicing onsets, "
-            "or give their folder"
-        )
-    if config.data.balance_labels and not dataset.labels:
-        raise UsageError(
-            f"{dataset.name} has no labels; leave out --balance-labels, or sort the sounds into sub-folders"
-        )
-    return dataset
-
-
-def _peek(config: TrainingConfig, data: Path | str) -> dict[str, int]:
-    """The number of clips of each label in a dataset, or of files in a folder that is not prepared yet."""
-    if is_dataset(data):
-        dataset = Dataset.open(data)
-        return dataset.label_counts(slicing_for(config, dataset))
-    if not Path(data).is_dir():
-        return {}
-    return dict(Counter(sound.label for sound in list_sounds(Path(data)).sounds))

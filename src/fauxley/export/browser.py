@@ -1,12 +1,12 @@
 """The studio's page without a server: a folder of static files for any web host, which makes sounds by itself.
 
-The page asks `engine.js` for sounds. Here that is another one, whose sounds the visitor's browser computes: the model
-is an ONNX graph, which ONNX Runtime's WebAssembly runs in a worker of the page. All files come from the folder itself.
-It compares its first sound with samples of Python's, and opens only if they agree. The model's knobs (see
-`latents/directions.py`) travel along as numbers.
+The page asks `engine.js` for sounds. Here another `engine.js` computes them in the visitor's browser: the model is an
+ONNX graph, which ONNX Runtime's WebAssembly runs in a worker of the page. All files come from the folder itself. The
+page compares its first sound with samples computed in Python, and opens only if they agree. The folder
+also holds the model's knobs (see `latents/directions.py`) as numbers.
 
-Browsers let WebAssembly use threads where the host sends two headers (COOP and COEP). Hosts that read a file `_headers`
-do so; elsewhere the page computes in one thread, and says so.
+Browsers let WebAssembly use threads only if the host sends two headers (COOP and COEP). Hosts that read a file
+`_headers` send them; elsewhere the page computes in one thread, and says so.
 """
 
 import json
@@ -27,7 +27,7 @@ from fauxley.models.synthesizer import Synthesizer
 from fauxley.storage import atomic_folder
 
 _CHECKED_SEED = 0
-_CHECKED_EVERY = 64  # samples
+_CHECKED_EVERY = 64  # one sample in so many is compared
 _FILES = files("fauxley.export") / "web"
 _ENGINE, _OWN_ENGINE = "engine.js", "engine-onnx.js"
 _PAGE_FILES = (".css", ".html", ".js", ".svg")
@@ -41,16 +41,16 @@ def write_page(
     weights: Weights = "float32",
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Agreement:
-    """Write the page of a model into a new folder, whole or not at all; gives how near its sounds are.
+    """Write the page of a model to a new folder, completely or not at all; return how near its sounds are to Python's.
 
     Args:
-        name: of the model, as the page shows it.
+        name: of the model, shown on the page.
         page: the folder of the studio's page.
         progress: is told how far the search for the model's knobs is; see `Directions.fit`.
 
     Raises:
-        FileExistsError: there is something in the folder.
-        FauxleyError: as `to_onnx`.
+        FileExistsError: the folder is not empty.
+        FauxleyError: see `to_onnx`.
     """
     model = to_onnx(synthesizer, weights)
     facts = {
@@ -71,7 +71,7 @@ def write_page(
 
 
 def copy_page(page: Traversable, folder: Path) -> None:
-    """Copy the files of the studio's page into an existing folder, with the engine that needs no server for its own."""
+    """Copy the studio's page to an existing folder, with the engine that needs no server in place of its own."""
     for file in page.iterdir():
         if file.name.endswith(_PAGE_FILES) and file.name != _ENGINE:
             (folder / file.name).write_bytes(file.read_bytes())
@@ -81,7 +81,7 @@ def copy_page(page: Traversable, folder: Path) -> None:
 
 
 def _check(synthesizer: Synthesizer, difference: float) -> dict[str, Any]:
-    """Samples of a sound, and how far a browser may be from them: as far as the graph is here, twice over."""
+    """Samples of a sound, and how far a browser may be from them: twice as far as the graph is on this machine."""
     inputs = Inputs.of_seeds(synthesizer, range(_CHECKED_SEED, _CHECKED_SEED + 1))
     sound = inputs.reference(synthesizer)[0]
     share = max(allowed_difference(synthesizer, inputs), 2 * difference)
@@ -107,7 +107,7 @@ A page that makes sounds in the visitor's browser, made by fauxley. Put this fol
 
     python -m http.server --directory . 8000
 
-and open http://localhost:8000/. Opened as a file it does not work: browsers let no page do that.
+and open http://localhost:8000/. It does not work when opened as a file, because browsers do not allow that.
 
-The model learnt from sounds under this licence: {license}. ONNX Runtime, in `ort/`, is under the MIT licence.
+The model was trained on sounds under this licence: {license}. ONNX Runtime, in `ort/`, is under the MIT licence.
 """

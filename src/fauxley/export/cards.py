@@ -1,4 +1,4 @@
-"""A model's card: what it is, what it learnt from, and how good it was found to be."""
+"""A model's card: its kind, its training data, and its measured quality."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,17 +14,17 @@ _LONGEST = 300  # characters of a remark
 
 @dataclass(frozen=True)
 class Judgement:
-    """What an evaluation has found: figures by the names of `METRICS`, and remarks in words."""
+    """The result of an evaluation: figures by the names of `METRICS`, and remarks in words."""
 
     figures: dict[str, float] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
 
 def read_judgement(report: Path) -> Judgement:
-    """The judgement of the one model that the report of `fauxley evaluate` in a folder is about.
+    """Read the judgement of a model from the folder of its report by `fauxley evaluate`.
 
     Raises:
-        FauxleyError: there is no such report, or it is about several models.
+        FauxleyError: there is no report, or it is about several models.
     """
     file = report / "report.json"
     with reading(f"{printable(file)} cannot be used"):
@@ -36,7 +36,7 @@ def read_judgement(report: Path) -> Judgement:
 
 
 def model_card(synthesizer: Synthesizer, name: str, judgement: Judgement = Judgement()) -> str:
-    """The card of a model, as README.md of a repository named `name`."""
+    """The card of a model, for README.md of a repository named `name`."""
     architecture, about = synthesizer.architecture, synthesizer.provenance
     seconds = architecture.clip_length / synthesizer.sample_rate
     return f"""---
@@ -55,19 +55,19 @@ fauxley pull {name} --out model
 fauxley generate model --out sounds --count 20
 ```
 
-## What it learnt from
+## Training data
 
 - Training data: {_one_line(about.dataset) or "not stated"}
 - Licence of the training data: {_one_line(about.license) or "not stated"}
 
-No licence of the model itself is stated here; whoever shares it says so, in keeping with that of the data.
+No licence of the model itself is stated here. Whoever shares it should add one that the licence of the data allows.
 
-## How
+## Training
 
 - Preset: {_one_line(about.preset) or "none"}, {about.step:,} steps
 - fauxley {_one_line(about.fauxley_version) or "of unknown version"}
 
-## How good it is
+## Quality
 
 {_judged(judgement)}
 """
@@ -75,14 +75,14 @@ No licence of the model itself is stated here; whoever shares it says so, in kee
 
 def _judged(judgement: Judgement) -> str:
     if not judgement.figures and not judgement.remarks:
-        return "It was not judged; `fauxley evaluate` does that, and finds copies of training sounds, too."
+        return "It was not evaluated; `fauxley evaluate` does that, and finds copies of training sounds, too."
     rows = []
     for name, value in judgement.figures.items():
         metric, _, embedding = name.partition("/")
         if metric in METRICS:
             title = METRICS[metric].title + (f" ({_one_line(embedding)})" if embedding else "")
             rows.append(f"| {title} | {value:.4g} | {METRICS[metric].meaning} |")
-    table = "\n".join(["| figure | value | what it tells |", "|---|---|---|", *rows]) if rows else ""
+    table = "\n".join(["| figure | value | meaning |", "|---|---|---|", *rows]) if rows else ""
     remarks = "\n".join(f"- {remark}" for remark in judgement.remarks)
     return "\n\n".join(part for part in (table, remarks) if part)
 

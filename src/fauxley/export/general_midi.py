@@ -1,7 +1,7 @@
-"""Which key a drum belongs on: General MIDI's percussion key map (level 1, table 3), found by the words of a label.
+"""Keys for drums: General MIDI's percussion key map (level 1, table 3), looked up by the words of a label.
 
-Labels are what people wrote, such as `hat_closed`, `ClosedHH`, `Bass Drum 2`. Their words are compared, whatever the
-order, case or plural.
+Labels are free text, such as `hat_closed`, `ClosedHH`, `Bass Drum 2`. Their words are compared in any order, case or
+number.
 """
 
 import re
@@ -14,7 +14,7 @@ LOWEST_PAD = 36
 HATS = "hats"
 _KEYS = 128
 
-# All words of a row must be in a label; the first row that fits is taken. Keys in the order in which they are filled.
+# A row matches a label that contains all its words; the first match counts. Keys are in the order in which to use them.
 _ROWS: tuple[tuple[tuple[str, ...], tuple[int, ...]], ...] = (
     (("hat", "pedal"), (44,)),
     (("hat", "foot"), (44,)),
@@ -74,21 +74,21 @@ _NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 
 def drum_keys(label: str) -> tuple[int, ...]:
-    """The keys that General MIDI has for a label, the best first; none if it has no such drum."""
+    """General MIDI's keys for a label, the best first; empty if it has no such drum."""
     words = _words(label)
     return next((keys for row, keys in _ROWS if words.issuperset(row)), ())
 
 
 def is_hat(label: str) -> bool:
-    """Whether a label is that of a hi-hat, of which a drummer has one: each of its sounds ends the others."""
+    """Whether a label is that of a hi-hat. A drummer has only one, so each of its sounds ends the others."""
     return "hat" in _words(label)
 
 
 def assign_keys(labels: Sequence[str]) -> list[int]:
-    """A key for each of the sounds with these labels, no two the same.
+    """Assign a different key to each of the sounds with these labels.
 
-    Drums come first, on their own keys as long as those are free; what is left goes on the lowest free keys from C1 up,
-    then below.
+    Drums come first, on their own keys as long as those are free. The others get the lowest free keys from C1 up, then
+    keys below C1.
 
     Raises:
         UsageError: there are more sounds than keys.
@@ -110,7 +110,7 @@ def assign_keys(labels: Sequence[str]) -> list[int]:
 
 
 def key_name(key: int) -> str:
-    """The name of a key where middle C, key 60, is C3, as most samplers have it: `F#1`."""
+    """The name of a key, such as `F#1`; middle C, key 60, is C3, as in most samplers."""
     return f"{_NAMES[key % 12]}{key // 12 - 2}"
 
 

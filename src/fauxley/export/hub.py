@@ -1,9 +1,9 @@
 """Models in repositories of the Hugging Face Hub: a model folder and a card.
 
-What comes from there may be a stranger's. Two files are taken, `config.json` and `model.safetensors`, of sizes that
-were told beforehand, and they are read as any model's are before they are kept: nothing in them is run.
+A repository may be a stranger's. Only two files are fetched, `config.json` and `model.safetensors`, of sizes that are
+known beforehand, and they are checked like any model's before they are kept. Nothing in them is run.
 
-A repository is found where the environment variable HF_ENDPOINT says, by default the Hub itself.
+The environment variable HF_ENDPOINT names another hub.
 """
 
 import importlib
@@ -36,17 +36,17 @@ def push(
     public: bool = False,
     replace_card: bool = False,
 ) -> str:
-    """Write a model and its card into a repository, which is made if need be, and return its address.
+    """Write a model and its card to a repository, which is created if necessary, and return its address.
 
     Args:
         repository: OWNER/NAME.
-        judgement: what an evaluation has found, for the card.
-        public: of a new repository; one that is there stays as it is.
-        replace_card: write the card anew where there is one, which somebody may have worked on.
+        judgement: the result of an evaluation, for the card.
+        public: whether a new repository is public; an existing one stays as it is.
+        replace_card: whether to replace an existing card, which somebody may have edited.
 
     Raises:
-        UsageError: a name that is none.
-        FauxleyError: not logged in, or no network.
+        UsageError: the name is not of this form.
+        FauxleyError: the user is not logged in, or there is no network.
     """
     _check_name(repository)
     with _talking(repository) as hub, tempfile.TemporaryDirectory() as temporary:
@@ -60,16 +60,16 @@ def push(
 
 
 def pull(repository: str, out: Path, revision: str | None = None) -> Synthesizer:
-    """Fetch a model from a repository into a new folder, whole or not at all, and return it.
+    """Fetch a model from a repository to a new folder, completely or not at all, and return it.
 
     Args:
         repository: OWNER/NAME.
-        revision: a branch, tag or commit; None is the newest.
+        revision: a branch, tag or commit; None for the newest.
 
     Raises:
-        UsageError: a name that is none.
-        FileExistsError: there is something in the folder.
-        FauxleyError: it is not there, or is no model, or not one that can be used here.
+        UsageError: the name is not of this form.
+        FileExistsError: the folder is not empty.
+        FauxleyError: the repository does not exist, or holds no model that can be used here.
     """
     _check_name(repository)
     with _talking(repository) as hub, atomic_folder(out) as partial, tempfile.TemporaryDirectory() as temporary:
@@ -80,20 +80,20 @@ def pull(repository: str, out: Path, revision: str | None = None) -> Synthesizer
             if size is None:
                 raise FauxleyError(f"{repository} holds no fauxley model: it has no {name}")
             if size > most:
-                raise FauxleyError(f"{repository}: {name} has {size:,} bytes, more than a model's can have")
+                raise FauxleyError(f"{repository}: {name} has {size:,} bytes, which is too large for a model")
             require_disk("fetching it", 2 * size, out, "make room")
             file = hub.hf_hub_download(repository, name, revision=about.sha, local_dir=temporary)
             if Path(file).stat().st_size != size:
-                raise FauxleyError(f"{repository}: {name} has another size than was told; try again later")
+                raise FauxleyError(f"{repository}: {name} has another size than announced; try again later")
             shutil.copyfile(file, partial / name)
             if name == MODEL_CONFIG_FILE:
                 _check_config(partial / name, repository)
-        with reading(f"{repository} is no usable model"):
+        with reading(f"{repository} is not a usable model"):
             return Synthesizer.from_pretrained(partial)
 
 
 def _check_config(file: Path, repository: str) -> None:
-    """Before weights are fetched: whether this is fauxley's, and not another program's config.json."""
+    """Check before weights are fetched that config.json is fauxley's and not another program's."""
     with reading(f"{repository} holds no fauxley model"):
         config = parse_json(read_file(file))
         if not isinstance(config, dict) or "weights_sha256" not in config:
@@ -102,12 +102,12 @@ def _check_config(file: Path, repository: str) -> None:
 
 def _check_name(repository: str) -> None:
     if not _NAME.fullmatch(repository) or len(repository) > 96 or ".." in repository:
-        raise UsageError(f"a repository is written OWNER/NAME; got {printable(repository)!r:.100}")
+        raise UsageError(f"a repository must be OWNER/NAME; got {printable(repository)!r:.100}")
 
 
 @contextmanager
 def _talking(repository: str) -> Iterator[Any]:
-    """Give huggingface_hub, silent; turn what it raises into one line."""
+    """Yield huggingface_hub without its output, and turn its errors into one line."""
     try:
         hub, errors, utils = (importlib.import_module(f"huggingface_hub{part}") for part in ("", ".errors", ".utils"))
     except ImportError as error:
@@ -125,7 +125,7 @@ def _talking(repository: str) -> Iterator[Any]:
 
 def _reason(status: int) -> str:
     if status in (401, 403):
-        return "it is not there, or not for you; log in by 'hf auth login', or set HF_TOKEN"
+        return "it does not exist, or you may not read it; log in by 'hf auth login', or set HF_TOKEN"
     if status == 404:
         return "there is no such repository or revision; private ones need 'hf auth login'"
     return f"the hub answered {status}; try again later"

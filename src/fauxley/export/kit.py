@@ -1,8 +1,7 @@
-"""A kit: sounds on keys, as a sampler plays them, whatever format it is written in.
+"""A kit: sounds on the keys of a sampler, independent of the format in which it is written.
 
-A key has one layer or more, by how hard it is struck, and each layer has takes that are played in turn. The files of a
-kit are ready to play: cut where they are silent, faded, below full scale and equally loud, but for what a pad's knobs
-make of that.
+A key has one or more layers, for how hard it is struck, and each layer has takes that are played in turn. The files of
+a kit are ready to play: trimmed, faded, below full scale and equally loud, and then shaped by the pad's knobs.
 """
 
 import re
@@ -23,24 +22,24 @@ KitFormat = Literal["sfz", "decentsampler", "folder"]
 _CLEANING = Cleaning(normalize="none")
 _SILENCE = 2.0**-15  # one step of 16 bits
 _PEAK = 10 ** (-1 / 20)
-_QUIETEST_LKFS = -24.0  # so soft may the whole kit become for the sake of a sound that cannot be louder
+_QUIETEST_LKFS = -24.0  # the lowest loudness of a kit, if one of its sounds cannot be louder
 _VELOCITIES = (1, 127)
-_CANDIDATES = 3  # variations made for each that is kept, where layers are to be found among them
+_CANDIDATES = 3  # variations made for each that is kept, if layers are to be found among them
 
 
 @dataclass(frozen=True)
 class OneShot:
-    """A sound, and where it comes from.
+    """A sound and its origin.
 
     Args:
         audio: (C, T) in [-1, 1].
         sample_rate: in Hz.
-        name: what it is called; becomes a file's name.
+        name: of the sound and its file.
         label: what it is, in a word; "" if unknown.
-        latent: (latent_size,), if it was made by a model.
-        label_weights: (L,), by which it was made by a model that knows L labels.
+        latent: (latent_size,), if a model made it.
+        label_weights: (L,), if a conditional model made it.
         seed: of the latent; None if it is not that of a seed.
-        model, license: the model that made it, and under what its training data were.
+        model, license: the model that made it, and the licence of the model's training data.
     """
 
     audio: NDArray[np.float32]
@@ -55,7 +54,7 @@ class OneShot:
 
 
 Layer = Sequence[OneShot]
-"""Takes of one sound, struck about equally hard."""
+"""Takes of one sound for about the same velocity."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +62,11 @@ class Variations:
     """How the takes of a sound are made."""
 
     takes: int = 3
-    """Round robin: variations of each sound that are played in turn, itself included."""
+    """Round robin: number of variations of each sound that are played in turn, including itself."""
     layers: int = 2
-    """Layers by how hard a key is struck, at most; fewer where a model's variations are all about as bright."""
+    """The most velocity layers; there are fewer if a model's variations are all about equally bright."""
     radius: float = 0.1
-    """How far variations may be from their sound, as a share of the latents' whole range."""
+    """How far variations may be from their sound, as a share of the latents' range."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.takes <= 16:
@@ -79,27 +78,27 @@ class Variations:
 
     @property
     def sounds(self) -> int:
-        """How many are made for each sound."""
+        """The number of sounds that are made for each sound."""
         kept = self.takes * self.layers
         return kept if self.layers == 1 else _CANDIDATES * kept
 
 
 @dataclass(frozen=True)
 class Zone:
-    """The takes that sound in turn where a key is struck within these velocities (both included)."""
+    """The takes that are played in turn if a key is struck within these velocities (both included)."""
 
     lowest: int
     highest: int
     takes: tuple[OneShot, ...]
     files: tuple[str, ...]
-    """The takes' files, each `FOLDER/NAME.wav`; names that every file system and every sampler takes."""
+    """The takes' files, each `FOLDER/NAME.wav`, with names that every file system and every sampler allows."""
 
 
 @dataclass(frozen=True)
 class Pad:
-    """A key (MIDI note number) and what it plays; pads of one choke group cut each other off ("": none).
+    """A key (MIDI note number) and what it plays. Pads of one choke group cut each other off ("": no group).
 
-    The takes are shaped already.
+    The takes are already shaped.
     """
 
     key: int
@@ -129,16 +128,16 @@ class Kit:
 def make_kit(
     name: str, sounds: Sequence[Sequence[Layer]], about: dict[str, str], shapings: Sequence[Shaping] | None = None
 ) -> Kit:
-    """Clean sounds, bring them to one loudness, shape them, and put each on a key. Silent ones are left out.
+    """Clean sounds, make them equally loud, shape them, and assign each to a key. Silent ones are left out.
 
     Args:
         name: of the kit.
-        sounds: for each pad its layers, the softest first; the pad is named after the first take of its hardest.
+        sounds: for each pad its layers, the softest first. The pad is named after the first take of the hardest layer.
         about: see `Kit`.
         shapings: how each pad plays its sounds; None plays all as they are.
 
     Raises:
-        UsageError: there are none, or more than keys, or of several sample rates.
+        UsageError: there are no sounds, more than keys, or several sample rates.
         FauxleyError: all of them are silent.
     """
     if not sounds:
@@ -182,9 +181,9 @@ def _shaped(pads: Sequence[Sequence[Layer]], shapings: Sequence[Shaping]) -> lis
 
 
 def _equally_loud(sounds: Sequence[Sequence[Layer]]) -> list[list[list[OneShot]]]:
-    """Sounds of one loudness: the highest that all can have, or, for those that cannot be so loud, their own highest.
+    """Make sounds equally loud, at the highest loudness that all can have; those that cannot reach it get their own.
 
-    Those of one pad are always of one loudness, for a difference between takes is heard at once.
+    The takes of one pad are always equally loud, because a difference between them is heard at once.
     """
     reachable = [[[_loudest(take) for take in layer] for layer in pad] for pad in sounds]
     of_pads = [min(min(layer) for layer in pad) for pad in reachable]
@@ -199,12 +198,12 @@ def _equally_loud(sounds: Sequence[Sequence[Layer]]) -> list[list[list[OneShot]]
 
 
 def _loudest(take: OneShot) -> float:
-    """The loudness of a sound at the highest peak it may have, in LKFS."""
+    """The loudness of a sound at the highest peak that is allowed, in LKFS."""
     return max(loudness(take.audio * (_PEAK / np.abs(take.audio).max()), take.sample_rate), -200.0)
 
 
 def _with_gain(take: OneShot, decibels: float) -> OneShot:
-    """A take so many decibels below the highest peak it may have."""
+    """A take at `decibels` below the highest peak that is allowed."""
     gain = _PEAK / np.abs(take.audio).max() * 10 ** (decibels / 20)
     return replace(take, audio=(take.audio * gain).astype(np.float32))
 

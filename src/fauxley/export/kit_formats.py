@@ -1,13 +1,13 @@
-"""How kits are written: SFZ, DecentSampler, or plain numbered folders with a table of keys.
+"""Formats of kits: SFZ, DecentSampler, or numbered folders with a table of keys.
 
-- SFZ (sfzformat.com): `seq_length` and `seq_position` have takes sound in turn. Random choice by `lorand` would let
-  some players sound several at once. `hint_ram_based` has short sounds read as a whole, so that none ends early where a
-  disk is slow.
-- DecentSampler (its developers' guide, "the groups element"): `seqMode`, `seqLength` and `seqPosition` do. Without
-  `seqMode`, which means `always`, all takes would sound at once, so every group has it. A sample stops when the key is
-  let go; a long release lets it end by itself.
+- SFZ (sfzformat.com): with `seq_length` and `seq_position` takes are played in turn. (A random choice by `lorand` would
+  make some players play several at once.) `hint_ram_based` loads short sounds completely, so that none ends early on a
+  slow disk.
+- DecentSampler (its developers' guide, "the groups element"): `seqMode`, `seqLength` and `seqPosition` do the same.
+  Without `seqMode`, whose default is `always`, all takes would sound at once, so every group has it. A sample stops
+  when the key is released; a long release lets it end by itself.
 
-Everything a kit consists of is in one folder, and names in it are relative, so that it can be moved.
+Everything in a kit is in one folder, with relative names, so that the folder can be moved.
 """
 
 import csv
@@ -26,15 +26,15 @@ from fauxley.sounds.writing import write_audio
 from fauxley.storage import atomic_folder
 
 _SAMPLES = "samples"
-_RELEASE_SECONDS = 60.0  # longer than any sound: it is over before it has faded
+_RELEASE_SECONDS = 60.0  # longer than any sound, so it ends before it has faded
 _CEILING = 10 ** (-1 / 20)
 
 
 def write_kit(kit: Kit, kind: KitFormat, out: Path) -> None:
-    """Write a kit into a new folder, whole or not at all.
+    """Write a kit to a new folder, completely or not at all.
 
     Raises:
-        FileExistsError: there is something in it.
+        FileExistsError: the folder is not empty.
     """
     with atomic_folder(out) as partial:
         for pad in kit.pads:
@@ -130,9 +130,9 @@ A kit of {len(kit.pads)} sounds at {kit.sample_rate} Hz, made by fauxley.
 
 {about}
 
-Sounds are cut, faded and equally loud as far as their peaks allow, and then as the knobs of their pads have them:
+Sounds are cut, faded and equally loud as far as their peaks allow, and then shaped by the knobs of their pads:
 gain, pitch, attack, decay, tone and pan are in the files. Takes of a sound are played in turn. Middle C,
-key 60, is C3. `kit.json` says of every file which latent it is the sound of.
+key 60, is C3. `kit.json` names the latent of every file.
 
 | key | name | sound | label | layers | takes of each |
 |---|---|---|---|---|---|
@@ -143,10 +143,10 @@ key 60, is C3. `kit.json` says of every file which latent it is the sound of.
 def _license(kit: Kit) -> str:
     licenses = sorted({take.license for take in _takes(kit) if take.license})
     told = "; ".join(map(_one_line, licenses)) if licenses else "not stated"
-    return f"""These sounds were made by a model that learnt from recordings. Licence of the recordings: {told}.
+    return f"""These sounds were made by a model that was trained on recordings. Licence of the recordings: {told}.
 
 fauxley itself, under the MIT licence, claims no rights to sounds that are made with it. Whether the recordings' licence
-reaches sounds that a model makes is for you to judge; where it is not stated, ask whoever trained the model.
+covers sounds that a model makes is for you to judge; if it is not stated, ask whoever trained the model.
 """
 
 

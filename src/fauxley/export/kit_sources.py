@@ -1,8 +1,8 @@
-"""Where the sounds of a kit come from: a model, or a folder of sounds that were made and chosen.
+"""The sounds of a kit: from a model, or from a folder of sounds that were made and chosen.
 
-Takes of a sound are variations: sounds of latents near its own. Where enough of them are darker or brighter, they make
-layers, for a drum that is struck harder sounds brighter, too; where a model's variations hardly differ, there is one
-layer, and a sampler makes soft notes of it by level alone.
+Takes of a sound are variations, sounds of latents near its own. If enough of them are darker or brighter, they become
+layers, because a drum that is struck harder sounds brighter, too. If a model's variations hardly differ, there is one
+layer, and the sampler makes soft notes by level alone.
 """
 
 import re
@@ -29,13 +29,14 @@ from fauxley.rendering.resuming import LISTING_FILE
 from fauxley.serialization import parse_json, read_file, reading
 from fauxley.sounds.catalogue import Sound, list_sounds
 from fauxley.sounds.reading import AudioFileError, probe, read_audio
+from fauxley.sounds.sidecars import read_sidecar
 
 _LONGEST_SECONDS = 60.0  # of a sound on a pad
 _MOST_LISTING = 1 << 30  # bytes of sounds.jsonl
-_BRIGHTER = 1.1  # ratio of spectral centroids from one layer to the next; less is hardly heard
+_BRIGHTER = 1.1  # ratio of spectral centroids between layers; a smaller one is hardly heard
 
 Advance = Callable[[int], object]
-"""Told of how many sounds more have been made."""
+"""Is called with the number of sounds just made."""
 
 
 def sounds_of_model(
@@ -45,11 +46,11 @@ def sounds_of_model(
     variations: Variations,
     advance: Advance = lambda _: None,
 ) -> list[list[Layer]]:
-    """For each request the layers of its sound, the softest first.
+    """The layers of the sound of each request, the softest first.
 
     Args:
         model: its name, for the kit's card.
-        advance: is told of every sound that is made.
+        advance: is called with the number of sounds just made.
     """
     pads = []
     for request in requests:
@@ -71,20 +72,19 @@ def sounds_of_model(
 def sounds_of_folder(
     folder: Path, synthesizer: Synthesizer | None, variations: Variations, advance: Advance = lambda _: None
 ) -> list[list[Layer]]:
-    """For each sound of a folder its layers, the softest first. A file that cannot be read is left out with a warning.
+    """The layers of each sound of a folder, the softest first. A file that cannot be read is left out with a warning.
 
     Args:
-        folder: of sounds of any origin. What fauxley has written beside them (a .json for each, or sounds.jsonl) tells
-            their latents.
-        synthesizer: the model that made them, to make variations; without it each sound is its only take.
+        folder: of any sounds. Latents come from what fauxley writes beside sounds: a .json for each, or sounds.jsonl.
+        synthesizer: the model that made the sounds, which makes variations; without it each sound is its only take.
 
     Raises:
-        UsageError: no folder, or more sounds than keys.
-        FauxleyError: no sounds there that can be read, or variations are to be made of one whose latent is of no use.
+        UsageError: there is no folder, or it has more sounds than there are keys.
+        FauxleyError: no sound can be read, or the latent of a sound is unusable.
     """
     found = list_sounds(folder)
     if not found.sounds:
-        raise FauxleyError(f"no sounds in {printable(folder)} that can be used")
+        raise FauxleyError(f"no sounds in {printable(folder)} can be used")
     if len(found.sounds) > 128:
         raise UsageError(
             f"{printable(folder)} holds {len(found.sounds)} sounds, and a keyboard has 128 keys; keep fewer"
@@ -92,7 +92,7 @@ def sounds_of_folder(
     listing = _listing(folder)
     pads: list[list[Layer]] = []
     for sound in found.sounds:
-        facts = listing.get(sound.file) or _sidecar(folder / sound.file)
+        facts = listing.get(sound.file) or read_sidecar(folder / sound.file)
         try:
             shot = _read(folder / sound.file, sound, facts)
         except AudioFileError as error:
@@ -107,7 +107,7 @@ def sounds_of_folder(
         weights = synthesizer.label_weights(_labels(facts) if synthesizer.labels else None, 1)[0].numpy()
         pads.append(_layers(synthesizer, replace(shot, label_weights=weights), variations, advance))
     if not pads:
-        raise FauxleyError(f"no sounds in {printable(folder)} that can be read")
+        raise FauxleyError(f"no sounds in {printable(folder)} can be read")
     return pads
 
 
@@ -131,35 +131,35 @@ def _read(path: Path, sound: Sound, facts: Mapping[str, Any]) -> OneShot:
 
 
 def _labels(facts: Mapping[str, Any]) -> str | dict[str, float]:
-    """What a sound was asked for by.
+    """The labels of a sound, from what is written beside it.
 
     Raises:
-        FauxleyError: it is not written beside it.
+        FauxleyError: they are not written there.
     """
     label, labels = facts.get("label"), facts.get("labels")
     if isinstance(label, str):
         return label
     if isinstance(labels, dict) and all(isinstance(share, (int, float)) for share in labels.values()):
         return labels
-    raise FauxleyError("a sound's label is not written beside it, without which this model makes no variations of it")
+    raise FauxleyError("without a label written beside a sound this model cannot make variations of it")
 
 
 def _label_in(stem: str) -> str:
-    """The label in a name such as `open-hat-0007`, if that is a drum that has a key of its own."""
+    """The label in a name such as `open-hat-0007`, if it is a drum with a key of its own."""
     words = " ".join(re.findall(r"[A-Za-z]+", stem))
     return words if drum_keys(words) else ""
 
 
 def _latent(value: Any, name: str) -> NDArray[np.float32]:
-    with reading(f"what is written of {printable(name)} cannot be used"):
+    with reading(f"what is written beside {printable(name)} cannot be used"):
         latent = np.asarray(value, np.float32)
         if latent.ndim != 1 or not np.isfinite(latent).all():
-            raise FauxleyError("its latent is no list of finite numbers")
+            raise FauxleyError("its latent is not a list of finite numbers")
         return latent
 
 
 def _listing(folder: Path) -> dict[str, dict[str, Any]]:
-    """The lines of sounds.jsonl, by file; what is no such line is passed over."""
+    """The lines of sounds.jsonl, by file; damaged lines are ignored."""
     path = folder / LISTING_FILE
     if not path.is_file():
         return {}
@@ -174,17 +174,8 @@ def _listing(folder: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _sidecar(path: Path) -> dict[str, Any]:
-    beside = path.with_suffix(".json")
-    if not beside.is_file():
-        return {}
-    with reading(f"{printable(beside)} cannot be read"):
-        facts = parse_json(read_file(beside))
-    return facts if isinstance(facts, dict) else {}
-
-
 def _layers(synthesizer: Synthesizer, head: OneShot, variations: Variations, advance: Advance) -> list[Layer]:
-    """The layers of a sound, found among variations of it; `head` brings its latent."""
+    """The layers of a sound, made of variations of `head`, which has a latent."""
     assert head.latent is not None
     latent = torch.from_numpy(head.latent)
     latents = torch.cat([latent[None], vary(latent.clamp(-1, 1), variations.sounds - 1, variations.radius)]).numpy()
@@ -204,9 +195,9 @@ def layered(shots: Sequence[OneShot], takes: int, layers: int) -> list[Layer]:
     """Arrange a sound and its variations in layers by brightness, the darkest first.
 
     Args:
-        shots: the sound itself first; `takes` are kept of them for each layer. It stands first in the layer whose
+        shots: the sound itself first; each layer gets `takes` of them. The sound itself comes first in the layer whose
             brightness is nearest to its own.
-        layers: as many at most; fewer if one would not be clearly brighter than the one below it.
+        layers: the most layers; there are fewer if one would not be clearly brighter than the one below it.
     """
     first, *others = shots
     home_level = _brightness(first)

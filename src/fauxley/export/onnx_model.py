@@ -1,15 +1,15 @@
-"""A model as one ONNX graph: from latents to audio, for any batch, with what a player needs to know beside it.
+"""A model as one ONNX graph from latents to audio, for any batch size, with a description for players beside it.
 
-The graph is made by PyTorch's exporter of `PortableModel`, computed by ONNX Runtime and compared with PyTorch before it
-is written. All variants compute in float32, which every processor and browser does well; they differ in how the file
-keeps the weights:
+PyTorch exports the graph of `PortableModel`; before it is written, ONNX Runtime computes it and the result is compared
+with PyTorch's. All variants compute in float32, which every processor and browser supports well. They differ in how the
+file stores the weights:
 
 - float32: as they are.
 - float16: half the size.
-- int8: a quarter; whole numbers from -127 to 127 with a scale for each row, which is along that dimension of a weight
-  where it costs the least.
+- int8: a quarter of the size; integers from -127 to 127 with a scale for each row, along the dimension of a weight
+  where the error is smallest.
 
-The graph turns them back into float32, which ONNX Runtime does once, when it loads the file.
+The graph converts them back to float32, which ONNX Runtime does once when it loads the file.
 """
 
 import io
@@ -40,14 +40,14 @@ Weights = Literal["float32", "float16", "int8"]
 AUDIO = "audio"
 _OPSET = 18
 _LARGEST_BATCH = 4096
-_LEAST_NUMBERS = 1024  # of a tensor that is stored smaller; what has fewer is no burden
-_EXACT = tuple(f"to_audio.{name}" for name in ("analysis", "synthesis", "gain"))  # of Fourier transforms, not learnt
+_LEAST_NUMBERS = 1024  # smaller tensors stay in float32
+_EXACT = tuple(f"to_audio.{name}" for name in ("analysis", "synthesis", "gain"))  # Fourier transforms stay exact
 _CHECKED_SEEDS = 8
 
 
 @dataclass(frozen=True)
 class OnnxModel:
-    """A graph as the content of a file, what is to be known of it, and how near it comes to PyTorch."""
+    """A graph as the content of a file, its description, and how near its sounds are to PyTorch's."""
 
     content: bytes
     facts: dict[str, Any]
@@ -57,12 +57,12 @@ class OnnxModel:
 def to_onnx(synthesizer: Synthesizer, weights: Weights = "float32") -> OnnxModel:
     """Export a model as a graph of float32 tensors.
 
-    Its inputs are `latents` (B, latent_size) and, if the model knows labels, their weights `labels` (B, L). Its output
-    is `audio` (B, C, T).
+    Its inputs are `latents` (B, latent_size) and, for a conditional model, `labels` (B, L). Its output is `audio`
+    (B, C, T).
 
     Raises:
         UsageError: the model cannot be exported, see `PortableModel`.
-        FauxleyError: a package is missing, or ONNX Runtime computes something else than PyTorch.
+        FauxleyError: a package is missing, or ONNX Runtime's sounds differ from PyTorch's.
     """
     _require_packages()
     graph = _export(synthesizer)
@@ -81,7 +81,7 @@ def to_onnx(synthesizer: Synthesizer, weights: Weights = "float32") -> OnnxModel
 
 
 def write_onnx(synthesizer: Synthesizer, path: Path, weights: Weights = "float32") -> OnnxModel:
-    """Export a model into a file, and what is to be known of it into a .json beside it; raises what `to_onnx` does."""
+    """Export a model to a file, with a description in a .json beside it; raises the errors of `to_onnx`."""
     model = to_onnx(synthesizer, weights)
     facts = {**model.facts, "agreement_with_pytorch": model.agreement.rounded()}
     with atomic_file(path) as partial:
@@ -92,7 +92,7 @@ def write_onnx(synthesizer: Synthesizer, path: Path, weights: Weights = "float32
 
 
 def compare(content: bytes, synthesizer: Synthesizer, inputs: Inputs) -> Agreement:
-    """Compute the sounds of inputs by ONNX Runtime, in batches of several sizes, and by PyTorch."""
+    """Compare ONNX Runtime's sounds, in batches of several sizes, with PyTorch's."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -105,7 +105,7 @@ def compare(content: bytes, synthesizer: Synthesizer, inputs: Inputs) -> Agreeme
 
 
 def _export(synthesizer: Synthesizer) -> "onnx.ModelProto":
-    """The graph by PyTorch's exporter, without what that notes of where its operations come from."""
+    """The graph by PyTorch's exporter, without its notes on where operations come from."""
     model = PortableModel(synthesizer)
     names, example = zip(*Inputs.of_seeds(synthesizer, range(2)).named.items(), strict=True)
     example = tuple(value.to(synthesizer.device) for value in example)
@@ -138,7 +138,7 @@ def _export(synthesizer: Synthesizer) -> "onnx.ModelProto":
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without what the exporter says of packages that are not needed, and of its own workings."""
+    """Suppress the exporter's messages about unneeded packages and about its own work."""
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)
@@ -151,7 +151,7 @@ def _quietly() -> Iterator[None]:
 
 
 def _store(graph: "onnx.ModelProto", weights: Literal["float16", "int8"]) -> None:
-    """Keep the network's large weights in fewer bits, and have the graph widen them."""
+    """Store the network's large weights in fewer bits, and let the graph widen them."""
     from onnx import TensorProto, helper, numpy_helper
 
     before: list[Any] = []
@@ -178,7 +178,7 @@ def _store(graph: "onnx.ModelProto", weights: Literal["float16", "int8"]) -> Non
 
 
 def _quantise(value: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Numbers from -127 to 127 and scales, constant along all dimensions but the one where that costs the least."""
+    """Quantise to integers from -127 to 127, with scales along the one dimension where the error is smallest."""
     best: tuple[float, NDArray[np.int8], NDArray[np.float32]] | None = None
     for dim in range(value.ndim):
         others = tuple(other for other in range(value.ndim) if other != dim)

@@ -1,10 +1,10 @@
-"""A model as one function from latents to audio, made of what every program that runs networks can compute.
+"""A model as one function from latents to audio, made of operations that every program for networks supports.
 
-Two things in the way of that are replaced here, each by what computes the same:
+Two things that others do not support are replaced by something that computes the same:
 
-- **Fast kernels** by plain convolutions: build and run the function within `fauxley.kernels.use("plain")`.
-- **Complex numbers and fast Fourier transforms**, which few programs have, by convolutions with sines and cosines. That
-  takes more products, about ten times as many for a window of 256 samples.
+- **Fast kernels** are replaced by plain convolutions: build and run the function within `fauxley.kernels.use("plain")`.
+- **Complex numbers and fast Fourier transforms** are replaced by convolutions with sines and cosines. That takes about
+  ten times as many products for a window of 256 samples.
 
 Letters: B batch, C channels, N window length, H hop length, K = N/2 + 1 bins, F frames, T = (F - 1) H + N samples.
 """
@@ -29,38 +29,38 @@ from fauxley.models.representations import Representation
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.signal.stft import hann_window
 
-_MOST_ITERATIONS = 256  # each is written out in a graph
-_MOMENTUM = 0.99  # of the iterations behind a network that finds phases
+_MOST_ITERATIONS = 256  # a graph contains each iteration separately
+_MOMENTUM = 0.99  # of the iterations after a network that estimates phases
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How near a graph's audio comes to PyTorch's over several seeds: the largest difference, relative to the loudest
-    sample, and the signal-to-error ratio in decibels."""
+    """How near a graph's audio is to PyTorch's for several seeds: the largest difference, relative to the loudest
+    sample, and the signal-to-error ratio in dB."""
 
     largest_difference: float
     signal_to_error_db: float
 
     def rounded(self) -> dict[str, float]:
-        """The figures as they are written down."""
+        """The figures, rounded for a file."""
         difference = float(f"{self.largest_difference:.3g}")
         return {"largest_difference": difference, "signal_to_error_db": round(self.signal_to_error_db, 1)}
 
 
 class PortableModel(nn.Module):
-    """Latents (B, latent_size), and weights of labels (B, L) if the model knows any, to audio (B, C, T).
+    """Turns latents (B, latent_size), and labels (B, L) in a conditional model, into audio (B, C, T).
 
-    It shares its weights with the synthesizer that it is made of.
+    It shares its weights with the synthesizer that it is made from.
 
     Raises:
-        UsageError: the model cannot be computed so: it makes one sample after another, or takes very many iterations.
+        UsageError: the model draws one sample after another, or needs very many iterations.
     """
 
     def __init__(self, synthesizer: Synthesizer) -> None:
         super().__init__()
         if isinstance(synthesizer.generator, AutoregressiveGenerator):
             raise UsageError(
-                "a model that makes one sample after another is no graph of fixed size; export a WaveGAN or a SpecGAN"
+                "a model that draws one sample after another is no graph of fixed size; export a WaveGAN or a SpecGAN"
             )
         self.generator = synthesizer.generator
         self.to_audio = _portable(synthesizer.representation)
@@ -74,14 +74,14 @@ class PortableModel(nn.Module):
 
 @dataclass(frozen=True)
 class Inputs:
-    """Latents (N, latent_size) and, of a model with labels, their weights (N, L), as a graph takes them."""
+    """The inputs of a graph: latents (N, latent_size) and, for a conditional model, labels (N, L)."""
 
     latents: Tensor
     labels: Tensor
 
     @classmethod
     def of_seeds(cls, synthesizer: Synthesizer, seeds: range) -> "Inputs":
-        """The inputs of seeds; labels take turns, as where nothing is asked for."""
+        """The inputs for seeds; labels take turns, as they do by default."""
         return cls(synthesizer.latents(seeds), synthesizer.label_weights(None, len(seeds), seeds.start))
 
     def __getitem__(self, place: slice) -> "Inputs":
@@ -89,11 +89,11 @@ class Inputs:
 
     @property
     def named(self) -> dict[str, Tensor]:
-        """Tensors by the names of a graph's inputs, in order."""
+        """The tensors by the names of a graph's inputs, in order."""
         return {"latents": self.latents, **({"labels": self.labels} if self.labels.shape[1] else {})}
 
     def reference(self, synthesizer: Synthesizer) -> NDArray[np.float32]:
-        """What PyTorch makes of them: (N, C, T)."""
+        """PyTorch's sounds for these inputs: (N, C, T)."""
         audio: NDArray[np.float32] = synthesizer.generate(latents=self.latents, labels=self.labels).numpy()
         return audio
 
@@ -105,7 +105,7 @@ def _portable(representation: Representation) -> nn.Module:
 
 
 class _ToAudio(nn.Module):
-    """A representation's way back."""
+    """The `to_audio` of a representation."""
 
     def __init__(self, representation: Representation) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class _ToAudio(nn.Module):
 
 
 class PortableSpectrogram(nn.Module):
-    """Features of a `LogSpectrogram`, of bins or bands, to audio (B, C, clip_length), as its `to_audio` makes it."""
+    """The `to_audio` of a `LogSpectrogram`, of bins or bands: features to audio (B, C, clip_length)."""
 
     phases: Tensor
     analysis: Tensor
@@ -138,14 +138,14 @@ class PortableSpectrogram(nn.Module):
         bins, samples = torch.arange(length // 2 + 1), torch.arange(length)
         angle = (bins[:, None] * samples % length).double() * (2 * math.pi / length)
         waves = torch.cat([torch.cos(angle), -torch.sin(angle)]) * window  # (2K, N), real parts first
-        # An inverse transform counts all bins but the first and the last twice: they stand for their mirror images.
+        # An inverse transform counts all bins except the first and the last twice, for their mirror images.
         share = torch.full((len(bins),), 2 / length, dtype=torch.float64)
         share[0] = share[-1] = 1 / length
         gain = torch.ones(1, dtype=torch.float64)
         if representation.compensate or inversion is not None:
             frames = torch.ones(1, 1, representation.frames, dtype=torch.float64)
             gain = 1 / F.conv_transpose1d(frames, window.square()[None, None], stride=self.hop_length).clamp(min=1e-3)
-            if inversion is None:  # whose lead is kept silent
+            if inversion is None:  # Griffin-Lim keeps the lead silent
                 gain[..., : representation.lead] = 0
         phases = representation.first_phases(torch.empty(representation.frames, len(bins)))
         for name, value in (
@@ -168,12 +168,12 @@ class PortableSpectrogram(nn.Module):
         return self.representation.to_clip(audio.view(-1, features.shape[1], audio.shape[-1]))
 
     def _first(self, inversion: LearnedInversion, magnitude: Tensor, wanted: Tensor) -> Tensor:
-        """The spectrum (B·C, 2K, F) with a network's phases."""
+        """The spectrum (B·C, 2K, F) with the phases of a network."""
         vectors = inversion.vectors(magnitude).flatten(0, 1)  # (B·C, F, 2, K)
         return _with_magnitude(vectors.flatten(2).transpose(1, 2), wanted)
 
     def _griffin_lim(self, spectrum: Tensor, magnitude: Tensor) -> Tensor:
-        """`fauxley.signal.griffin_lim`, with real and imaginary parts one above the other: (B·C, 2K, F) to (B·C, T)."""
+        """`fauxley.signal.griffin_lim`, with real parts above imaginary parts: (B·C, 2K, F) to (B·C, T)."""
         previous = torch.zeros_like(spectrum)
         for _ in range(self.iterations):
             consistent = self._stft(self._istft(spectrum))
@@ -192,14 +192,14 @@ class PortableSpectrogram(nn.Module):
 
 
 def _with_magnitude(spectrum: Tensor, magnitude: Tensor) -> Tensor:
-    """The phases of a spectrum (B·C, 2K, F) with magnitudes (B·C, K, F)."""
+    """A spectrum (B·C, 2K, F) with its phases and other magnitudes (B·C, K, F)."""
     real, imaginary = spectrum.chunk(2, dim=1)
     scale = magnitude * (real * real + imaginary * imaginary).clamp(min=1e-16).rsqrt()
     return torch.cat([real * scale, imaginary * scale], dim=1)
 
 
 def describe(synthesizer: Synthesizer) -> dict[str, Any]:
-    """What a player needs to know of a model."""
+    """The description of a model for players."""
     architecture, about = synthesizer.architecture, synthesizer.provenance
     return {
         "made_by": f"fauxley {__version__}",
@@ -218,10 +218,10 @@ def describe(synthesizer: Synthesizer) -> dict[str, Any]:
 
 
 def allowed_difference(synthesizer: Synthesizer, inputs: Inputs) -> float:
-    """How far the audio of these inputs may be from PyTorch's where it is computed elsewhere.
+    """How far audio for these inputs may be from PyTorch's if another program computes it.
 
-    Ten times what rounding to float32 alone changes in it, and no less than 1e-4 of the loudest sample. Rounding hardly
-    shows behind convolutions, but iterations of Griffin-Lim amplify it where a spectrum is nearly zero.
+    The limit is ten times the change by rounding to float32, and at least 1e-4 of the loudest sample. Rounding hardly
+    matters after convolutions, but iterations of Griffin-Lim amplify it where a spectrum is nearly zero.
     """
     doubles = [each.double().to(synthesizer.device) for each in inputs.named.values()]
     with kernels.use("plain"), torch.no_grad():
@@ -231,20 +231,20 @@ def allowed_difference(synthesizer: Synthesizer, inputs: Inputs) -> float:
 
 
 def require_agreement(agreement: Agreement, synthesizer: Synthesizer, inputs: Inputs, where: str) -> None:
-    """Check that audio which was computed elsewhere is PyTorch's but for rounding.
+    """Check that another program's audio equals PyTorch's except for rounding.
 
     Raises:
         FauxleyError: it differs by more than `allowed_difference`.
     """
     if not agreement.largest_difference <= allowed_difference(synthesizer, inputs):
         raise FauxleyError(
-            f"{where} makes other sounds of this model than PyTorch: they differ by "
+            f"{where} makes other sounds with this model than PyTorch: they differ by "
             f"{agreement.largest_difference:.1g} of the loudest sample; nothing was written"
         )
 
 
 def agreement_of(audio: NDArray[np.floating[Any]], reference: NDArray[np.float32]) -> Agreement:
-    """How near audio comes to a reference of the same shape."""
+    """How near audio is to a reference of the same shape."""
     error = audio.astype(np.float64) - reference
     loudest = max(float(np.abs(reference).max()), 1e-30)
     power, noise = float(np.square(reference, dtype=np.float64).sum()), float(np.square(error).sum())

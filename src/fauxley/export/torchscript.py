@@ -1,7 +1,7 @@
 """A model as TorchScript, for hosts that play models in C++ (libtorch), such as audio plug-ins.
 
-PyTorch has deprecated TorchScript in favour of `torch.export`; those hosts still load nothing else. The file holds its
-own description under `fauxley.json`, which `torch.jit.load` gives to whoever asks for it by `_extra_files`.
+PyTorch has deprecated TorchScript in favour of `torch.export`, but those hosts load nothing else. The file contains a
+description, `fauxley.json`, which `torch.jit.load` returns by `_extra_files`.
 """
 
 import io
@@ -21,19 +21,19 @@ _CHECKED_SEEDS = 5
 
 
 def write_torchscript(synthesizer: Synthesizer, path: Path) -> Agreement:
-    """Write a module whose `forward` takes latents (B, latent_size), and weights (B, L) of labels if
-    the model knows any, to audio (B, C, T), and compare it with PyTorch.
+    """Write a module whose `forward` turns latents (B, latent_size), and labels (B, L) in a conditional model, into
+    audio (B, C, T), and compare it with PyTorch.
 
     Raises:
         UsageError: the model cannot be exported, see `PortableModel`.
-        FauxleyError: the module makes other sounds.
+        FauxleyError: the module's sounds differ from PyTorch's.
     """
     model = PortableModel(synthesizer)
     inputs = Inputs.of_seeds(synthesizer, range(_CHECKED_SEEDS))
     fed = [value.to(synthesizer.device) for value in inputs.named.values()]
     example = tuple(value[:2] for value in fed)
     with kernels.use("plain"), torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of deprecation; see above
+        warnings.simplefilter("ignore")  # of deprecation
         traced = torch.jit.freeze(torch.jit.trace(model, example, check_trace=False))  # type: ignore[no-untyped-call]
         content = io.BytesIO()
         torch.jit.save(traced, content, _extra_files={FACTS: json.dumps(describe(synthesizer), indent=2)})

@@ -60,7 +60,7 @@ class Choice:
         if self.classifier is not None and self.keep is None:
             raise UsageError("a classifier helps to keep a share of the sounds; say which share")
         if self.pool is not None and self.pick is None and self.keep is None:
-            raise UsageError("a pool is for choosing from it; say what to pick, or which share to keep")
+            raise UsageError("say how to choose among so many sounds: what to pick, or which share to keep")
 
     def __bool__(self) -> bool:
         return self.pick is not None or self.keep is not None

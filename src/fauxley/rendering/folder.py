@@ -27,8 +27,7 @@ from fauxley.rendering.batches import (
     render_here,
     render_on_cluster,
 )
-from fauxley.rendering.levels import common_loudness
-from fauxley.rendering.output import Output
+from fauxley.rendering.output import Output, common_loudness
 from fauxley.rendering.resuming import LATENTS_FILE, LISTING_FILE, begin_or_resume, begun_precision
 from fauxley.storage import atomic_file
 from fauxley.terminal.formatting import counted

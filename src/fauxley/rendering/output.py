@@ -1,5 +1,6 @@
-"""How generated sounds become files: options that all commands which make sounds share."""
+"""How generated sounds become files: options that all commands which make sounds share, and a common loudness."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -8,10 +9,11 @@ import soxr
 
 from fauxley.errors import UsageError
 from fauxley.serialization import to_json
-from fauxley.signal.cleaning import Cleaning
+from fauxley.signal.cleaning import Cleaning, loudest_at
 
 LOUDEST_PEAK = 10 ** (-1 / 20)
 """The largest |x| of sounds that get a common loudness: 1 dB below full scale, which leaves room for encoders."""
+_LOWERED_DB = 12.0  # of a common loudness at most, so that a single click does not make all other sounds faint
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,13 @@ class Output:
     clean: bool = False
     """Make usable one-shots: remove the offset, trim silence, fade the end, set the peak to -1 dB."""
     cleaning: Cleaning = field(default_factory=Cleaning)
-    """How sounds are cleaned, with clean."""
+    """How sounds are cleaned."""
     sheet: bool = True
     """Draw the first sounds on sheet.png."""
     sidecars: bool = True
     """Write a JSON file beside each sound: model, seed, latent, licence."""
     listing: bool = False
-    """Write these facts to one file, sounds.jsonl, with a line for each sound: faster for very many sounds."""
+    """Write the facts of all sounds to one file, sounds.jsonl, instead: faster for very many sounds."""
     batch_size: int = 32
     """Sounds computed at a time. It affects speed and memory, and sounds only by rounding errors."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -74,3 +76,15 @@ class Output:
     def ceiling(self) -> float | None:
         """The largest |x| that a written file may hold, full scale being 1; None for no limit."""
         return self.cleaning.ceiling if self.clean else None
+
+
+def common_loudness(clips: Iterable[np.ndarray], sample_rate: int, output: Output) -> float | None:
+    """A loudness, in LKFS, that all clips (C, T) can have when they are written; None if all are silent.
+
+    It is for sounds that are played in turn, such as round robins or the steps of a morph. It is the greatest loudness
+    that the clip with the sharpest peaks can reach, but at most 12 dB below what half of the clips can reach: then a
+    click stays softer than the others.
+    """
+    reached = np.array([loudest_at(*output.finish(clip, sample_rate), LOUDEST_PEAK) for clip in clips])
+    reached = reached[np.isfinite(reached)]
+    return float(max(reached.min(), np.median(reached) - _LOWERED_DB)) if reached.size else None

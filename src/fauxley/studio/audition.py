@@ -16,10 +16,10 @@ from fauxley.signal.cleaning import loudness
 from fauxley.signal.mel import mel_matrix
 from fauxley.sounds.finding import find_audio
 from fauxley.sounds.reading import AudioFileError
+from fauxley.sounds.sidecars import facts_beside
 from fauxley.storage import atomic_file, check_folder_place
 from fauxley.studio.instruments import Float
 from fauxley.studio.recordings import decode
-from fauxley.studio.shelf import facts_beside
 
 _MOST_FILES = 5000
 _WINDOW = 2048

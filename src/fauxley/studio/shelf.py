@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fauxley.errors import FauxleyError
-from fauxley.serialization import parse_json, read_file
+from fauxley.sounds.sidecars import facts_beside
 from fauxley.sounds.writing import write_audio
 from fauxley.storage import check_folder_place, replace
 from fauxley.studio.instruments import Float
@@ -70,15 +69,6 @@ class Shelf:
 
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("*.wav"))[:_MOST] if self.folder.is_dir() else []
-
-
-def facts_beside(path: Path) -> dict[str, Any]:
-    """What the JSON file beside a sound says; nothing where there is none, or none that makes sense."""
-    try:
-        facts = parse_json(read_file(path.with_suffix(".json"), 1 << 16))
-    except (FauxleyError, OSError):
-        return {}
-    return facts if isinstance(facts, dict) else {}
 
 
 def file_name(name: str) -> str:

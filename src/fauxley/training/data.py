@@ -1,8 +1,8 @@
-"""Real sounds as training wants them: float32 batches on its device, cut to the length of its model's clips.
+"""Real sounds for training: float32 batches on its device, cut to the length of the model's clips.
 
-`RealAudio` works out on the host which clips make up a batch, which costs next to nothing. Their samples come
+`RealAudio` computes on the host which clips make up a batch, which takes hardly any time. Their samples come
 
-    on a CPU                          from the memory-mapped files, when they are wanted: `MappedReader`
+    on a CPU                          from the memory-mapped files, when they are needed: `MappedReader`
     on a GPU that can hold the audio  from the GPU's memory, which keeps all of it as int16: `ResidentReader`
     on another GPU                    from the memory-mapped files, by a thread that reads two batches ahead and copies
                                       them while a step runs: `PrefetchingReader`
@@ -30,13 +30,13 @@ from fauxley.training.ranks import ONE, Ranks
 
 FULL_SCALE = 32768  # int16 samples are divided by it
 BATCHES_AHEAD = 2
-_RESIDENT_SHARE = 0.25  # the audio may take so much of a GPU's free memory
+_RESIDENT_SHARE = 0.25  # share of a GPU's free memory that the audio may take
 _BLOCK = 1 << 22  # samples copied to a GPU at a time
 
 
 @dataclasses.dataclass(frozen=True)
 class BatchRequest:
-    """Which batch is wanted: the arguments of `Dataset.batch`."""
+    """A batch to read: the arguments of `Dataset.batch`."""
 
     number: int
     size: int
@@ -47,16 +47,16 @@ class BatchRequest:
 
     @property
     def key(self) -> tuple[int, int]:
-        """What tells one batch of a run from another."""
+        """The key by which batches of a run are distinguished."""
         return self.number, self.seed
 
 
 class ClipReader(ABC):
-    """Where the samples of batches come from.
+    """Reads the samples of batches.
 
     Args:
         dataset: prepared sounds.
-        device: where batches are wanted.
+        device: for the batches.
     """
 
     def __init__(self, dataset: Dataset, device: torch.device) -> None:
@@ -65,25 +65,25 @@ class ClipReader(ABC):
 
     @abstractmethod
     def read(self, request: BatchRequest) -> Tensor:
-        """A batch, float32 (B, C, T) in [-1, 1)."""
+        """Read a batch, float32 (B, C, T) in [-1, 1)."""
 
     def read_next(self, request: BatchRequest, following: list[BatchRequest]) -> Tensor:
-        """Read a batch; `following` are the batches that will probably be wanted next."""
+        """Read a batch; `following` are the batches that will probably be needed next."""
         return self.read(request)
 
-    def close(self) -> None:  # noqa: B027 (most read nothing ahead)
+    def close(self) -> None:  # noqa: B027 (most readers do not read ahead)
         """Stop reading ahead."""
 
 
 class MappedReader(ClipReader):
-    """Reads from the memory-mapped files when asked."""
+    """Reads from the memory-mapped files when a batch is needed."""
 
     def read(self, request: BatchRequest) -> Tensor:
         return to_float(torch.from_numpy(_cut(self._dataset, request)).to(self.device))
 
 
 class ResidentReader(ClipReader):
-    """Keeps all audio on the device and gathers clips there."""
+    """Keeps all audio on the device, and gathers clips there."""
 
     def __init__(self, dataset: Dataset, device: torch.device) -> None:
         super().__init__(dataset, device)
@@ -107,16 +107,16 @@ class ResidentReader(ClipReader):
             where = where.pin_memory()
         starts, lengths = where.to(self.device, non_blocking=True)[:, :, None]
         time = torch.arange(request.slicing.clip_length, device=self.device)
-        inside = time < lengths  # (B, T); beyond the end of a short clip there is silence, not the next file
+        inside = time < lengths  # (B, T); after the end of a short clip comes silence, not the next file
         samples = self._audio[torch.where(inside, starts + time, 0)] * inside[:, :, None]
         return to_float(samples.transpose(1, 2)).contiguous()
 
 
 class PrefetchingReader(ClipReader):
-    """Reads ahead from the memory-mapped files, in a thread, into pinned memory; copies on a CUDA stream of its own.
+    """Reads ahead from the memory-mapped files, in a thread, into pinned memory, and copies on its own CUDA stream.
 
-    All reading is done by that one thread, so that the dataset is never used by two threads at once. The thread ends
-    with `close`. An error in it is raised where the batch is asked for.
+    Only that thread reads, so that the dataset is never used by two threads at once. The thread ends with `close`. Its
+    errors are raised where the batch is needed.
     """
 
     def __init__(self, dataset: Dataset, device: torch.device) -> None:
@@ -130,7 +130,7 @@ class PrefetchingReader(ClipReader):
 
     def read_next(self, request: BatchRequest, following: list[BatchRequest]) -> Tensor:
         ready, *later = [self._ask(each) for each in (request, *following)]
-        for future in self._ahead.values():  # left over from before training was set back
+        for future in self._ahead.values():  # left over when training was set back
             future.cancel()
         self._ahead = {each.key: future for each, future in zip(following, later, strict=True)}
         return self._take(ready)
@@ -149,7 +149,7 @@ class PrefetchingReader(ClipReader):
         return self._pool.submit(self._fetch, request)
 
     def _fetch(self, request: BatchRequest) -> tuple[Tensor, Any]:
-        """Read a batch in the thread; return it on the device as int16, and the CUDA event of its arrival there."""
+        """Read a batch in the thread; return it on the device as int16, with the CUDA event of its arrival."""
         integers = torch.from_numpy(_cut(self._dataset, request))
         if self._stream is None:
             return integers.to(self.device), None
@@ -167,7 +167,7 @@ class PrefetchingReader(ClipReader):
 
 
 def choose_reader(dataset: Dataset, device: torch.device) -> ClipReader:
-    """Choose the reader that suits the device and the dataset; audio behind a URL is never fetched as a whole."""
+    """Choose a reader that suits the device and the dataset; remote audio is never fetched as a whole."""
     if device.type != "cuda":
         return MappedReader(dataset, device)
     free, _ = torch.cuda.mem_get_info(device)
@@ -185,7 +185,7 @@ def _cut(dataset: Dataset, request: BatchRequest) -> Any:
 
 
 def to_float(integers: Tensor) -> Tensor:
-    """Samples as float32 in [-1, 1)."""
+    """Convert samples to float32 in [-1, 1)."""
     return integers.float() / FULL_SCALE
 
 
@@ -195,9 +195,9 @@ class RealAudio:
     Args:
         dataset: prepared sounds.
         config: batch size, seed, and how clips are cut.
-        device: where batches are wanted.
-        ranks: says which rows of each batch are this process's.
-        reader: where samples come from; None: what suits the device and the dataset.
+        device: for the batches.
+        ranks: determines this process's rows of each batch.
+        reader: of the samples; None for one that suits the device and the dataset.
     """
 
     def __init__(
@@ -220,8 +220,8 @@ class RealAudio:
         """Batch `number` of a training run: this process's rows of it, each clip at one of the configured pitches.
 
         Args:
-            attempt: how often training was set back; each attempt has an order of its own.
-            size: take a batch of so many clips instead of the configured number, all of its rows, as they are.
+            attempt: how many times training was set back; each attempt has its own order.
+            size: a number of clips instead of the configured one; returns all rows, at their own pitch.
         """
         if size:
             return self._reader.read(self._request(number, attempt, size, slice(None)))
@@ -237,7 +237,7 @@ class RealAudio:
         return audio
 
     def labels(self, number: int, attempt: int = 0, size: int | None = None) -> Tensor:
-        """The labels of the clips that `batch` gives, (B, L) weights; a clip without one counts as an even mixture."""
+        """The labels of the clips of `batch` as weights (B, L); a clip without a label has equal weights."""
         rows = slice(None) if size else self._rows
         request = self._request(number, attempt, size or self._config.batch_size, rows)
         weights = torch.zeros(request.size, 0)[rows] if self._labels is None else self._labels.of(request)
@@ -263,7 +263,7 @@ class RealAudio:
 
 
 class _BatchLabels:
-    """The labels of the clips that make up batches, looked up beside whatever reads their samples.
+    """The labels of the clips in batches, looked up separately from their samples.
 
     Raises:
         UsageError: the model has other labels than the data.
@@ -274,12 +274,12 @@ class _BatchLabels:
         found = sorted(set(dataset.label_counts(slicing_for(config, dataset))) - {""})
         if sorted(known) != found:
             raise UsageError(
-                f"the model has the labels {enumerated(known)}, and {dataset.name} has "
-                f"{enumerated(found) or 'none'}; give the data that the model is to learn"
+                f"the model has the labels {enumerated(known)}, but {dataset.name} has "
+                f"{enumerated(found) or 'none'}; give the data for which the model is meant"
             )
-        self._dataset = dataset.again()  # a reader may be at work in another thread
+        self._dataset = dataset.again()  # a reader may be using it in another thread
         places = [known.index(label) if label in known else -1 for label in dataset.labels]
-        self._places = np.array([*places, -1])  # the last is that of -1, no label
+        self._places = np.array([*places, -1])  # the last entry is for -1, no label
         self._num_labels = len(known)
 
     def of(self, request: BatchRequest) -> Tensor:
@@ -304,7 +304,7 @@ def slicing_for(config: TrainingConfig, dataset: Dataset) -> Slicing:
 
 
 def fingerprint(config: TrainingConfig, dataset: Dataset) -> str:
-    """A short hash of what the dataset holds, and of how clips are cut from it."""
+    """A short hash of the dataset's content and of how clips are cut from it."""
     return dataset.fingerprint(slicing_for(config, dataset))
 
 

@@ -1,9 +1,9 @@
-"""The default recipe: from facts about the sounds, a complete configuration.
+"""The default recipe: from facts about the sounds to a complete configuration.
 
-A SpecGAN of bands (`fauxley.models.band_spectrogram`) for relativistic pairs, trained by the clock: the learning rate
-and the penalty fall until the minutes are used up. What is chosen here was measured on spoken words at 16 kHz and drums
-at 44.1 kHz, on one core of a processor; docs/experiments.md has the numbers. The larger model and batch on a GPU were
-not measured: they only spend what is there.
+The model is a SpecGAN of bands (`fauxley.models.band_spectrogram`), trained with the relativistic objective for a given
+time; learning rate and penalty fall until the time is used up. The choices were measured with spoken words at 16 kHz
+and drums at 44.1 kHz on one core of a processor; docs/experiments.md has the numbers. The larger model and batch for
+GPUs were not measured.
 """
 
 import math
@@ -15,25 +15,25 @@ from fauxley.training.objectives import Relativistic
 from fauxley.training.optimizers import Adam
 from fauxley.training.state import Averaging
 
-NAME = "default"  # what a run that was begun with it has as its preset
+NAME = "default"  # the preset that a run's configuration names
 MINUTES = 60.0
 _WINDOW_SECONDS = 0.028
 _LEAST_WINDOW = 128  # samples
 _OVERLAP = 4  # windows over each sample
-_TOLERANCE = 0.1  # share of a sound that a clip may lack: mostly the end of a tail
-_PITCH, _MANY = 0.5, 2000  # semitones, for fewer one-shots than that: the drums' and foley's, not the words'
+_TOLERANCE = 0.1  # share of a sound that a clip may lack: mostly the end of its tail
+_PITCH, _MANY = 0.5, 2000  # semitones, for fewer one-shots than that: helps drums and foley, not many words
 _DIM, _BATCH = 16, 16
 _GPU_DIM, _GPU_BATCH = 32, 32
-_SAVES = 12  # in the minutes of a training, at least a minute apart
-_LONGEST_WAIT = 5.0  # minutes between them, at most
+_SAVES = 12  # in the time of a training, at least a minute apart
+_LONGEST_WAIT = 5.0  # minutes between saves, at most
 
 
 def recipe(facts: Facts, minutes: float = MINUTES, on_gpu: bool = False) -> TrainingConfig:
-    """The configuration for sounds as `facts` says they are.
+    """The configuration for sounds with these facts.
 
     Args:
-        minutes: how long it is trained.
-        on_gpu: whether it is trained on a GPU, where there is time for more channels and larger batches.
+        minutes: training time.
+        on_gpu: whether it is trained on a GPU, which is fast enough for more channels and larger batches.
     """
     window = window_length(facts.sample_rate)
     architecture = SpecGAN(
@@ -64,15 +64,15 @@ def recipe(facts: Facts, minutes: float = MINUTES, on_gpu: bool = False) -> Trai
 
 
 def window_length(sample_rate: int) -> int:
-    """Samples in a window: the power of two that is nearest to 28 ms, at which pitch and attacks are both kept."""
+    """The samples in a window: the power of two nearest to 28 ms, which resolves both pitch and attacks."""
     return max(_LEAST_WINDOW, 1 << max(0, round(math.log2(_WINDOW_SECONDS * sample_rate))))
 
 
 def clip_length(seconds: float, sample_rate: int) -> int:
-    """Samples of the shortest clip of whole grids of frames that holds `seconds`, give or take a tenth.
+    """The samples of the shortest clip that holds `seconds`, to within a tenth, and fills whole grids of frames.
 
-    The frames of such a clip, which begin one window less a hop ahead of it, are a multiple of 32, and nothing of them
-    lies beyond its end.
+    The number of frames of such a clip, the first of which begins one window less a hop before it, is a multiple of 32,
+    and no frame lies beyond its end.
     """
     window = window_length(sample_rate)
     hop: int = window // _OVERLAP

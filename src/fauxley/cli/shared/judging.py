@@ -15,9 +15,10 @@ from fauxley.dataset.packing import open_or_prepare
 from fauxley.errors import FauxleyError, UsageError, printable
 from fauxley.evaluation.classifier.cache import find_cached
 from fauxley.evaluation.classifier.classifier import Classifier
-from fauxley.evaluation.clips import ClipSource, DatasetClips, FolderClips, ModelClips
+from fauxley.evaluation.clips import ClipSource, DatasetClips, ModelClips
 from fauxley.evaluation.evaluator import Evaluator, Judged
 from fauxley.evaluation.figures import METRICS, Evaluation, describe
+from fauxley.evaluation.folder_clips import FolderClips
 from fauxley.evaluation.metrics.kernel import KAD_FACTOR
 from fauxley.evaluation.pretrained import SpeechQuality, open_embeddings
 from fauxley.evaluation.protocol import ProgressTracker, Protocol

@@ -88,9 +88,11 @@ class Reference:
         Raises:
             UsageError: a folder does not exist.
         """
-        for path in (self.data, self.test, self.classifier):
-            if path is not None:
-                check_there(path)
+        check_there(self.data)
+        if self.test is not None:
+            check_there(self.test)
+        if self.classifier is not None:
+            check_there(self.classifier, "; 'fauxley train-classifier' makes one")
 
     def check_prepared(self) -> None:
         """Check that the real sounds are datasets, which a cluster's workers can open, too.
@@ -108,14 +110,14 @@ class Reference:
                 )
 
 
-def check_there(path: Path) -> None:
+def check_there(path: Path, hint: str = "") -> None:
     """Check that a file or folder exists, before anything slow is done for it.
 
     Raises:
         UsageError: it does not.
     """
     if not path.exists():
-        raise UsageError(f"{printable(path)} does not exist")
+        raise UsageError(f"{printable(path)} does not exist{hint}")
 
 
 def check_sounds(paths: Iterable[Path]) -> None:
@@ -281,7 +283,7 @@ def with_flags(message: str, command: Callable[..., Any]) -> str:
         is_setting = "_" in match[1] or match[2] is not None
         return flags.get(match[1].replace("_", "-"), match[0]) if is_setting else match[0]
 
-    return re.sub(r"(?<![\w/.-])([a-z][a-z_]*)(=True|(?= must\b))?(?![\w/.=(-])", flag, message)
+    return re.sub(r"(?<![\w/.-])([a-z][a-z_]*)(=True|(?= must\b))?(?![\w/.=(-]| =)", flag, message)
 
 
 def _flags(command: Callable[..., Any]) -> list[str]:
