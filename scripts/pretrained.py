@@ -33,12 +33,17 @@ from fauxley.evaluation.card_check import make_check
 from fauxley.evaluation.clips import DatasetClips
 from fauxley.evaluation.figures import describe
 from fauxley.evaluation.metrics.signal_measures import MEASURES
+from fauxley.latents.directions import Directions
+from fauxley.latents.inversion import invert
+from fauxley.latents.player import Player
+from fauxley.latents.work import CACHE, file_name
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.pictures.sheet import write_sheet
 from fauxley.serialization import to_json
 from fauxley.shipped import CARD_FILE, CARD_VERSION, FOLDER, PAGE_FILE, Card, CardFigure, SoundSource
 from fauxley.storage import atomic_folder
 from fauxley.training.run import Run
+from fauxley.user_cache import cache_folder
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build" / "pretrained"
@@ -218,6 +223,7 @@ def make_card(
         (partial / CARD_FILE).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         (partial / PAGE_FILE).write_text(page(card, judged), encoding="utf-8")
         draw(synthesizer, partial / SHEET_FILE)
+        explore(synthesizer, partial / CACHE)
     print(f"{out}: {_megabytes(out):.2f} MB; all that ship: {_megabytes(FOLDER):.2f} of at most 12 MB")
 
 
@@ -321,6 +327,16 @@ def draw(synthesizer: Synthesizer, path: Path) -> None:
         size = [round(_SHEET_SCALE * side) for side in picture.size]
         small = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS).quantize(32)
     small.save(path, optimize=True)
+
+
+def explore(synthesizer: Synthesizer, folder: Path) -> None:
+    """Write down what takes the first user of a model a minute to find: its knobs, and distances between its sounds."""
+    Directions.fit(synthesizer)
+    invert(synthesizer, synthesizer.generate(1, seed=0)[0], starts=1, steps=1)
+    folder.mkdir()
+    for what in ("knobs", "yardstick"):
+        file = file_name(synthesizer, Player(synthesizer).keyword(what, None))
+        shutil.copyfile(cache_folder() / CACHE / file, folder / file)
 
 
 def describe_training(run: Path) -> str:

@@ -13,6 +13,9 @@ from fauxley import shipped
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.evaluation.card_check import make_check, repeat_check
 from fauxley.evaluation.clips import ModelClips
+from fauxley.latents.directions import Directions
+from fauxley.latents.player import Player
+from fauxley.latents.work import recall
 from fauxley.models.draws import Draws
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.synthesizer import Synthesizer
@@ -149,6 +152,21 @@ def test_a_model_that_ships_is_as_its_card_says(folder):
         assert not {"sa", "nc", "nd"} & set(source.license.lower().replace(" ", "-").split("-"))
     for figure in found.figures:
         assert f"{figure.generated:.4g}" in page
+
+
+@pytest.mark.parametrize("folder", SHIPPING or [None], ids=lambda folder: folder.name if folder else "none")
+def test_the_knobs_of_a_model_that_ships_come_with_it(folder, tmp_path, monkeypatch):
+    if folder is None:
+        pytest.skip(f"no models ship yet: there are none in {FOLDER}")
+    monkeypatch.setenv("FAUXLEY_CACHE_DIR", str(tmp_path))  # where nothing has been found yet
+    synthesizer = Synthesizer.from_pretrained(folder)
+    knobs = Directions.recall(synthesizer)
+    assert knobs is not None
+    assert {each["name"] for each in knobs.facts()} >= {"brighter", "longer"}
+    yardstick = recall(synthesizer, Player(synthesizer).keyword("yardstick", None))
+    assert yardstick is not None
+    reach, neighbour, typical = yardstick["yardstick"].tolist()
+    assert 0 < reach < neighbour < typical
 
 
 def test_what_ships_is_small():

@@ -3,6 +3,7 @@
 pretrained/NAME/config.json, model.safetensors    the model, as `fauxley.models.synthesizer` describes it
 pretrained/NAME/card.json                         what is known of it: data, training, figures, a check
 pretrained/NAME/README.md, sheet.png              the same for people, with pictures of sounds
+pretrained/NAME/latents                           knobs, distances between its sounds: see `fauxley.latents.work`
 """
 
 import difflib

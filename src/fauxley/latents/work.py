@@ -1,7 +1,8 @@
 """Long work on latents: its progress, its cancellation, and a cache of its results.
 
-Results about a model are kept in the user's cache under the model's checksum. A file that cannot be read, or a cache
-that cannot be written, counts as no cache.
+Results about a model are kept in the user's cache under the model's checksum; models that ship bring the most useful of
+them along, in `pretrained/NAME/latents`. A file that cannot be read, or a cache that cannot be written, counts as no
+cache.
 """
 
 from collections.abc import Callable
@@ -14,11 +15,12 @@ from torch import Tensor
 from fauxley.errors import FauxleyError
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.models.verified import checksum
+from fauxley.shipped import FOLDER
 from fauxley.storage import atomic_file
 from fauxley.user_cache import cache_folder, writable_folder
 
 CACHE = "latents"
-_VERSION = 1  # of everything in the cache; raised when the way to compute something changes
+_VERSION = 2  # of everything in the cache; raised when the way to compute something changes
 
 
 class CalledOffError(FauxleyError):
@@ -61,8 +63,10 @@ class Work:
 
 def recall(synthesizer: Synthesizer, name: str) -> dict[str, Tensor] | None:
     """Return what was computed about a model before, as named tensors; None if nothing was, or it cannot be read."""
-    with suppress(FauxleyError, OSError, SafetensorError):
-        return load((cache_folder() / CACHE / _file(synthesizer, name)).read_bytes())
+    file = file_name(synthesizer, name)
+    for path in (cache_folder() / CACHE / file, *FOLDER.glob(f"*/{CACHE}/{file}")):
+        with suppress(FauxleyError, OSError, SafetensorError):
+            return load(path.read_bytes())
     return None
 
 
@@ -72,11 +76,12 @@ def kept(synthesizer: Synthesizer, name: str, make: Callable[[], dict[str, Tenso
     if known is not None:
         return known
     found = {key: value.detach().cpu().contiguous() for key, value in make().items()}
-    file = _file(synthesizer, name)
+    file = file_name(synthesizer, name)
     with suppress(FauxleyError, OSError), atomic_file(writable_folder(CACHE) / file, durable=False) as partial:
         partial.write_bytes(save(found))
     return found
 
 
-def _file(synthesizer: Synthesizer, name: str) -> str:
+def file_name(synthesizer: Synthesizer, name: str) -> str:
+    """The name of the file with what was computed about a model under a name."""
     return f"{checksum(synthesizer)[:16]}-{name}-{_VERSION}.safetensors"
