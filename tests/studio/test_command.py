@@ -16,7 +16,7 @@ from fauxley.cli.main import main
     ("arguments", "code", "said"),
     [
         ([], 2, "say what to play"),
-        (["{}/nothing"], 1, "does not exist"),
+        (["{}/nothing"], 2, "does not exist"),
         (["{}"], 2, "neither a model nor sounds"),
         (["{}", "{}"], 2, "one folder of sounds at a time"),
         (["{}", "--root-path", "studio"], 2, "begins with a slash"),
