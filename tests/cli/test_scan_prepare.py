@@ -96,7 +96,7 @@ def test_a_folder_with_nothing_usable_fails(tmp_path: Path, capsys: pytest.Captu
         (["prepare", "sounds", "dataset", "--strict"], 1, "broken.wav"),
         (["prepare", "sounds", "sounds"], 1, "not a dataset"),
         (["prepare", "sounds", "sounds/kick/1.wav"], 1, "not a dataset"),
-        (["prepare", "sounds", "sounds/kick/1.wav/dataset"], 1, "sounds/kick/1.wav is a file, where a folder is to be"),
+        (["prepare", "sounds", "sounds/kick/1.wav/dataset"], 1, "sounds/kick/1.wav is a file, but a folder is needed"),
         (["prepare", "sounds", "/proc/dataset"], 1, "/proc"),
     ],
 )

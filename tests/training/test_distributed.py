@@ -274,7 +274,7 @@ def test_what_happens_to_one_all_hear_of(shared, world_size):
     assert stopped == "stopped at 3"
     assert newest(shared[world_size] / "rank 0" / "stopped").name == "step-00000003"
     assert re.match("UsageError: rank 1 has other data", differing)
-    assert re.match("FauxleyError: by step 6 .* rank 1 .* rank 0", drifted)
+    assert re.match("FauxleyError: at step 6 .* rank 1 .* rank 0", drifted)
 
 
 def test_what_cannot_be_shared_is_refused():
