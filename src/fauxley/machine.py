@@ -30,6 +30,7 @@ _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory
 
 # Linux's counts of this process's memory.
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_SPINS = 10_000  # of a thread of libgomp that waits, before it sleeps
 
 
 def choose_device(device: Device, local_rank: int | None = None) -> "torch.device":
@@ -100,15 +101,34 @@ def keep_freed_memory() -> None:
             mallopt(option, value)
 
 
-def wait_asleep() -> None:
-    """Have threads that compute together sleep while one waits for the other; call it before PyTorch is imported.
+def wait_briefly() -> None:
+    """Have threads that compute together soon sleep while they wait for one another; call before PyTorch is imported.
 
-    OpenMP's threads stay awake for milliseconds instead. That gains a little where a machine has nothing else to do.
-    Where it has, those that wait keep the one that is waited for from its processor, hundreds of times a sound.
-    Whoever says what to do (`OMP_WAIT_POLICY`, or libgomp's `GOMP_SPINCOUNT`) has it done.
+    By default the threads of libgomp (GNU's OpenMP, which PyTorch brings along on Linux) wait actively for a long time.
+    Where other programs want the processors, too, a waiting thread then keeps the one that it waits for from running,
+    hundreds of times a sound. Threads that sleep at once are slow where nothing else runs. So they wait actively for
+    some microseconds, and then sleep. Nothing is changed if the environment has `OMP_WAIT_POLICY` or `GOMP_SPINCOUNT`.
+    The figures are in docs/performance.md.
     """
-    if "GOMP_SPINCOUNT" not in os.environ:
-        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", str(_SPINS))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with a single thread.
+
+    The first thread of a program that computes with several keeps them. If another does later, there are more threads
+    than processors, and libgomp has them all sleep at once, which takes twice as long: see `wait_briefly`.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @contextmanager

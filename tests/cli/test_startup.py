@@ -72,10 +72,10 @@ def test_importing_leaves_modules_to_themselves_and_the_rest_to_the_collector() 
 
 
 @pytest.mark.parametrize(
-    ("given", "policy"), [({}, "passive"), ({"OMP_WAIT_POLICY": "active"}, "active"), ({"GOMP_SPINCOUNT": "9"}, None)]
+    ("given", "spins"), [({}, "10000"), ({"OMP_WAIT_POLICY": "active"}, None), ({"GOMP_SPINCOUNT": "9"}, "9")]
 )
-def test_threads_that_compute_together_sleep_while_they_wait_unless_told_otherwise(
-    given: dict[str, str], policy: str | None, monkeypatch: pytest.MonkeyPatch
+def test_threads_that_compute_together_soon_sleep_while_they_wait_unless_told_otherwise(
+    given: dict[str, str], spins: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
         monkeypatch.setenv(name, "")  # so that it is put back
@@ -83,4 +83,5 @@ def test_threads_that_compute_together_sleep_while_they_wait_unless_told_otherwi
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     assert main(["models"]) == 0
-    assert os.environ.get("OMP_WAIT_POLICY") == policy
+    assert os.environ.get("GOMP_SPINCOUNT") == spins
+    assert os.environ.get("OMP_WAIT_POLICY") == given.get("OMP_WAIT_POLICY")

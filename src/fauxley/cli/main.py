@@ -19,7 +19,7 @@ from typing import Any
 
 from fauxley import __version__
 from fauxley.errors import FauxleyError, UsageError
-from fauxley.machine import importing, wait_asleep
+from fauxley.machine import importing, wait_briefly
 from fauxley.stopping import stoppable
 from fauxley.storage import destination
 from fauxley.terminal.outputs import lacks_reader, prepare_outputs, release_outputs, say
@@ -105,7 +105,7 @@ def _find(name: str) -> Any:
     _known(name, COMMANDS, "command")
     identifier = name.replace("-", "_")
     if not name.startswith(("train", "bench")):  # to training a machine is given, not a part of it beside other work
-        wait_asleep()
+        wait_briefly()
     with importing():
         return getattr(importlib.import_module(f"fauxley.cli.{identifier}"), identifier)
 

@@ -13,7 +13,7 @@ import tyro
 
 from fauxley.cli.shared.options import Switch, check_sounds
 from fauxley.errors import UsageError, printable
-from fauxley.machine import Device, choose_device, importing, keep_freed_memory
+from fauxley.machine import Device, choose_device, importing, keep_freed_memory, one_thread
 from fauxley.runs import names_model
 from fauxley.storage import check_folder_place
 from fauxley.terminal.formatting import counted
@@ -88,7 +88,8 @@ def studio(
             from fauxley.studio.shelf import Shelf
             from fauxley.studio.workshop import Workshop
 
-        instruments = open_instruments(models, choose_device(device))
+        with one_thread():  # all sounds are made in another thread, which is to have the processors
+            instruments = open_instruments(models, choose_device(device))
         audition = None
         if folder is not None:
             whole = folder.resolve()

@@ -25,6 +25,7 @@ import torch
 
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.kernels.torch_private import may_have_bfloat16
+from fauxley.machine import one_thread
 from fauxley.models.layers import Downsampling
 from fauxley.storage import atomic_file
 from fauxley.user_cache import cache_folder
@@ -108,7 +109,7 @@ def measure_gain(device: torch.device) -> float:
 
     On a CPU only one thread computes: more threads would have to compete with other work on the machine.
     """
-    with torch.inference_mode(False), torch.enable_grad(), _one_thread():
+    with torch.inference_mode(False), torch.enable_grad(), one_thread():
         layer = Downsampling(128, 256, 25, 4).to(device)
         for parameter in layer.parameters():
             parameter.data.fill_(0.01)
@@ -130,16 +131,6 @@ def _timed(device: torch.device, into: list[float]) -> Iterator[None]:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     into.append(clock() - start)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _machine(device: torch.device) -> str:
