@@ -38,7 +38,7 @@ from fauxley.models.synthesizer import Synthesizer
 from fauxley.signal.pitch import at_pitch
 from fauxley.training.beginning import config_from
 from fauxley.training.config import TrainingConfig
-from fauxley.training.data import fingerprint
+from fauxley.training.data import fingerprint, to_float
 from fauxley.training.labels import LEAST_CLIPS, with_labels
 from fauxley.training.loop import Trainer
 from fauxley.training.recipe import clip_length, recipe
@@ -174,7 +174,7 @@ def evenly(dataset: Dataset, size: int) -> Sequence[int]:
 def clips_of(dataset: Dataset, length: int) -> Array:
     """All clips of a dataset of one channel: (N, T)."""
     slicing = replace(dataset.info.slicing, clip_length=length)
-    return np.concatenate([*dataset.once(64, slicing)])[:, 0].astype(np.float32) / 32768
+    return to_float(torch.from_numpy(np.concatenate([*dataset.once(64, slicing)])))[:, 0].numpy()
 
 
 def at_pitches(clips: Array, config: TrainingConfig) -> Array:

@@ -147,13 +147,13 @@ def make_kit(
         raise UsageError(
             f"the sounds of a kit need one sample rate; these have {', '.join(map(str, sorted(rates)))} Hz"
         )
-    cleaned = [[[_clean(take) for take in layer] for layer in pad] for pad in sounds]
-    left_out = tuple(pad[-1][0].name for pad in cleaned if not _heard(pad))
+    heard = [_heard([[_clean(take) for take in layer] for layer in pad]) for pad in sounds]
+    left_out = tuple(pad[-1][0].name for pad, layers in zip(sounds, heard, strict=True) if not layers)
     if len(left_out) == len(sounds):
         raise FauxleyError("all of these sounds are silent, and make no kit; choose others")
     asked = shapings or [Shaping()] * len(sounds)
-    kept = [(_heard(pad), shaping) for pad, shaping in zip(cleaned, asked, strict=True) if _heard(pad)]
-    shaped = _shaped(_equally_loud([pad for pad, _ in kept]), [shaping for _, shaping in kept])
+    kept = [(layers, shaping) for layers, shaping in zip(heard, asked, strict=True) if layers]
+    shaped = _shaped(_equally_loud([layers for layers, _ in kept]), [shaping for _, shaping in kept])
     keys = assign_keys([pad[-1][0].label for pad in shaped])
     pads = [_pad(key, layers, shaping) for key, layers, (_, shaping) in zip(keys, shaped, kept, strict=True)]
     return Kit(name, rates.pop(), tuple(sorted(pads, key=lambda pad: pad.key)), about, left_out)
