@@ -57,7 +57,7 @@ _SCORES = (
     *("agreement", "inception_share", "kernel", "frechet", "precision", "recall", "coverage"),
     *("copies", "suspicious", "repeated", "variety"),
 )
-_SIGNALS = ("artefact_db", "level_db", "onset_s", "duration_s", "centroid_hz")
+_SIGNALS = ("artefact_db", "level_db", "onset_s", "rise_ms", "duration_s", "centroid_hz")
 
 
 class Pack(NamedTuple):

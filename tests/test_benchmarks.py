@@ -54,6 +54,7 @@ _QUICK = {
     "listening_load.py --listeners 2 --kills 0": "answers",
     "onsets.py --seconds 4 --data PACKS": "cymbals",
     "percussive.py KIT KIT": "KIT",
+    "recipe_trials.py DATASET --out WORK --minutes 0.005 --dim 1 --count 10": "| drifting | 0.005 |",
     "round_trip.py --data DATASET --count 4 --threads 1 --repeats 1": "momentum 0.99",
     "scaling_on_paper.py": "WGAN-GP, 5 + 1 updates | 512",
     "small_folders.py PACK --work WORK --seconds 0.3 --quick": "| 8, from drums | 1 |",
@@ -67,6 +68,7 @@ _QUICK = {
 _OTHERS = {
     "device.py",  # has a test of its own, below
     "data_size.py",  # a part of cost.py
+    "recipe_networks.py",  # a part of recipe_trials.py
     "tensorflow_wavegan.py",  # a part of tensorflow_step.py
 }
 

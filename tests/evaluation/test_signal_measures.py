@@ -33,6 +33,19 @@ def test_onset_duration_and_silence_of_a_burst():
     assert found["silence"] == pytest.approx(1 - 0.2 / 1.02, abs=0.03)
 
 
+@pytest.mark.parametrize("milliseconds", [5, 20, 80])
+def test_the_rise_of_a_straight_attack_is_eight_tenths_of_it(milliseconds):
+    ramp = np.clip((T - 0.1) / (milliseconds / 1000), 0, 1) * np.exp(-np.clip(T - 0.1, 0, None) * 2)
+    noise = np.random.default_rng(0).choice([-1.0, 1.0], len(T))  # of constant power
+    expected = 0.8 * milliseconds
+    assert measured(0.5 * ramp * noise)["rise_ms"] == pytest.approx(expected, abs=1 + 0.1 * expected)
+
+
+def test_a_sound_that_begins_at_full_level_rises_at_once_and_silence_has_no_rise():
+    assert measured(np.sign(np.random.default_rng(0).standard_normal(16384)) * np.exp(-T))["rise_ms"] < 1
+    assert measured(np.zeros(16384))["rise_ms"] < 1
+
+
 def test_clipping_is_flat_tops_and_not_a_peak_at_full_scale():
     sine = np.sin(2 * np.pi * 100 * T)
     assert measured(sine / np.abs(sine).max())["clipping"] < 0.06

@@ -26,6 +26,7 @@ Audio = NDArray[np.float32]
 _SILENCE_DB = -60.0  # relative to full scale, for a frame
 _QUIET_DB = -40.0  # relative to the loudest frame; quieter frames are outside of the sound
 _FRAME_SECONDS = 0.01
+_ATTACK_SECONDS = 0.0007  # over which the level of an attack is taken
 _PERIOD = 64  # samples: the third power of the stride
 _FLOOR = 1e-10
 
@@ -60,6 +61,12 @@ MEASURES: Mapping[str, Measure] = {
     "onset_s": Measure(
         "Time to the attack (onset)", "s", "until the level first comes within 20 dB of the loudest frame", 2
     ),
+    "rise_ms": Measure(
+        "Attack (rise time)",
+        "ms",
+        f"from a tenth to nine tenths of the highest level, taken over {1000 * _ATTACK_SECONDS:g} ms",
+        1,
+    ),
     "duration_s": Measure(
         "Duration", "s", f"from the first to the last frame within {-_QUIET_DB:.0f} dB of the loudest", 2
     ),
@@ -89,6 +96,7 @@ def measure(clips: Audio, sample_rate: int) -> dict[str, NDArray[np.float64]]:
         "tilt_db": _tilt(power, frequency),
         "artefact_db": _artefacts(power, x.shape[1]),
         "onset_s": (levels > loudest - 20).argmax(1) * frame / sample_rate,
+        "rise_ms": 1000 * _rise(x, max(1, round(_ATTACK_SECONDS * sample_rate))) / sample_rate,
         "duration_s": (last - first + 1) * frame / sample_rate,
     }
 
@@ -116,6 +124,18 @@ def kolmogorov_smirnov(first: Float, second: Float) -> float:
     a, b = np.sort(first), np.sort(second)
     both = np.concatenate([a, b])
     return float(np.abs(np.searchsorted(a, both, "right") / len(a) - np.searchsorted(b, both, "right") / len(b)).max())
+
+
+def _rise(x: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+    """Samples from the last moment below a tenth of the highest level to the first at nine tenths of it: (N,)."""
+    energy = np.cumsum(np.pad(np.square(x), ((0, 0), (width, 0))), 1)
+    level = np.sqrt(np.maximum(energy[:, width:] - energy[:, :-width], 0))  # (N, T), of the last `width` samples
+    highest = level.max(1, keepdims=True)
+    top = (level >= 0.9 * highest).argmax(1)
+    place = np.arange(x.shape[1])
+    low = (level < 0.1 * highest) & (place < top[:, None])
+    last_low = np.where(low.any(1), x.shape[1] - 1 - low[:, ::-1].argmax(1), -1)
+    return np.asarray(top - last_low, np.float64)
 
 
 def _tilt(power: NDArray[np.float64], frequency: Float) -> NDArray[np.float64]:
