@@ -1,0 +1,171 @@
+"""Networks that others trained, for `outside_judges.py`. Their weights come inside packages on PyPI.
+
+    pip install --no-deps aisfx            sounds: an embedding of sound effects (Ma and Lerch 2022), weights CC BY 4.0
+    pip install --no-deps pocketsphinx     words: a recogniser of US English, model under a BSD licence
+
+Without `--no-deps` aisfx asks for a numpy of 2022, pocketsphinx for a library that records. Neither needs another
+PyTorch. `StandIn` needs neither package; it is for trying the arithmetic.
+
+Letters: N clips, T samples, F frames, K words, D dimensions.
+"""
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fauxley.errors import FauxleyError
+from fauxley.evaluation.features import LogMelNeighbours
+from fauxley.signal.mel import mel_matrix
+
+Clip = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+
+
+class AiSfx:
+    """The embedding of aiSFX: 512 numbers for the first 2.3 s of a clip.
+
+    Its authors compute spectrograms with Essentia; `log_mel` does the same sums in PyTorch. The network is theirs.
+    """
+
+    title = "aiSFX"
+    sample_rate = 44100
+    _frames = 100
+    _batch = 16
+
+    def __init__(self) -> None:
+        folder = _package("aisfx")
+        from aisfx.models.cnn2d import EmbeddingNet
+
+        # Beside the weights lies a table of numpy integers, which these three build; nothing else of the file is run.
+        harmless = [
+            (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),
+            np.dtype,
+            np.dtypes.Int64DType,
+        ]
+        with torch.serialization.safe_globals(harmless):
+            weights, _ = torch.load(folder / "models" / "checkpoint.pth", map_location="cpu", weights_only=True)
+        prefix = "embedding_net."  # the others are classifiers on top of it
+        self._network = EmbeddingNet("max", 3, 1, 64)
+        self._network.load_state_dict(
+            {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+        )
+        self._network.eval()
+
+    @torch.inference_mode()
+    def embed(self, clips: Sequence[Clip]) -> Float64:
+        """Embed clips of any lengths (T,) in [-1, 1]: (N, 512)."""
+        rows = []
+        for start in range(0, len(clips), self._batch):
+            pictures = torch.zeros(min(self._batch, len(clips) - start), self._frames, 96)
+            for picture, clip in zip(pictures, clips[start : start + self._batch], strict=True):
+                frames = log_mel(clip)[: self._frames]
+                picture[: len(frames)] = frames
+            rows.append(self._network(pictures).double().numpy())
+        return np.concatenate(rows)
+
+
+def log_mel(clip: Clip) -> torch.Tensor:
+    """The spectrogram that aiSFX looks at: (T,) at 44.1 kHz to (F, 96), from 0 to about 1.
+
+    Frames of 2048 samples every 1024, the first around sample 0; power in 96 bands of the mel scale, each divided by
+    the sum of its weights; log10(1 + 10000 ·), divided by the highest value that the authors met. The clip is scaled
+    to a peak of 0.9 first, so that its level does not matter.
+    """
+    peak = max(1e-4, float(np.abs(clip).max(initial=0)))
+    audio = torch.from_numpy(np.asarray(clip * (0.9 / peak), np.float32))
+    short = -len(audio) % 1024
+    padded = torch.nn.functional.pad(audio, (1024, 1024 + short))
+    power = torch.fft.rfft(padded.unfold(0, 2048, 1024) * torch.hann_window(2048)).abs().square()
+    return torch.log10(1 + 10000 * (power @ _bands())) / 9.457798957824707
+
+
+def _bands() -> torch.Tensor:
+    matrix = mel_matrix(1025, 44100, 96, low=0, high=22050)
+    return torch.from_numpy(matrix / matrix.sum(0)).float()
+
+
+class Recogniser:
+    """Pocketsphinx, made to hear one of K words in every clip.
+
+    Each clip is decoded once for each word, with a grammar that allows this word alone. The likelihoods can be compared
+    because every unit of speech is scored in every frame (`compallsen`) and next to nothing is pruned.
+    """
+
+    title = "pocketsphinx"
+    sample_rate = 16000
+    _rate = 100  # frames in a second
+    _exponent = 1024  # scores are given as likelihoods to the power of 1 / 1024
+
+    def __init__(self, words: Sequence[str]) -> None:
+        _package("pocketsphinx")
+        from pocketsphinx import Decoder
+
+        self.words = tuple(words)
+        self._decoder = Decoder(
+            lm=None, samprate=self.sample_rate, loglevel="FATAL", bestpath=False,
+            compallsen=True, beam=1e-100, pbeam=1e-100, wbeam=1e-80,
+        )  # fmt: skip
+        unknown = [word for word in words if self._decoder.lookup_word(word) is None]
+        if unknown:
+            raise FauxleyError(
+                f"the recogniser does not know {', '.join(map(repr, unknown[:5]))}; labels must be English words, "
+                "in small letters"
+            )
+        for word in words:
+            self._decoder.add_jsgf_string(word, f"#JSGF V1.0; grammar one; public <one> = {word};")
+
+    def scores(self, clips: Sequence[Clip]) -> Float64:
+        """Log-likelihood of each word in each clip, in nats a frame: (N, K)."""
+        return np.array([[self._score(clip, word) for word in self.words] for clip in clips], np.float64)
+
+    def _score(self, clip: Clip, word: str) -> float:
+        decoder = self._decoder
+        decoder.activate_search(word)
+        decoder.reinit_feat()  # forget the noise and the loudness of the clip before: the order must not matter
+        decoder.start_utt()
+        decoder.process_raw((np.clip(clip, -1, 1) * 32767).astype(np.int16).tobytes(), full_utt=True)
+        decoder.end_utt()
+        heard = decoder.hyp()
+        if heard is None or heard.hypstr != word:
+            return _NEVER
+        frames = max(1.0, len(clip) / self.sample_rate * self._rate)
+        return self._exponent * float(np.log(heard.score)) / frames
+
+
+_NEVER = -100.0  # nats a frame; a word that fits badly has -10
+
+
+class StandIn:
+    """Log-mel in place of both networks, so that the arithmetic can be tried without packages."""
+
+    title = "log-mel, a stand-in"
+    sample_rate = 16000
+
+    def __init__(self, words: Sequence[str] = (), examples: tuple[Sequence[Clip], NDArray[Any]] | None = None) -> None:
+        self._log_mel = LogMelNeighbours()
+        self.words = tuple(words)
+        if examples:
+            embedded = self.embed(examples[0])
+            self._means = np.stack([embedded[examples[1] == word].mean(0) for word in words])
+
+    def embed(self, clips: Sequence[Clip]) -> Float64:
+        """Embed clips (T,): (N, D)."""
+        rows = [self._log_mel.extract(clip[None], self.sample_rate)["log-mel"] for clip in clips]
+        return np.concatenate(rows).astype(np.float64)
+
+    def scores(self, clips: Sequence[Clip]) -> Float64:
+        """How near each clip is to the mean of each word's examples: (N, K)."""
+        return np.asarray(-np.square(self.embed(clips)[:, None] - self._means).mean(2))
+
+
+def _package(name: str) -> Path:
+    """The folder of an installed package."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise FauxleyError(f"this judge needs the package {name}: pip install --no-deps {name}")
+    return Path(spec.submodule_search_locations[0])
