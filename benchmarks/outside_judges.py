@@ -15,8 +15,9 @@ other half, which is as near as real sounds can come.
     heard              nearest to the mean of its own label in that half; every label counts the same
     precision, coverage, nearest (median distance to the nearest real sound): of as many sounds of each set
 
-`words` asks a speech recogniser, made to hear one of the labels. `heard` is as above. For the inception score, scores
-become probabilities by a temperature fitted on training sounds; all sets have as many clips.
+`words` asks a speech recogniser, made to hear one of the labels. `heard` is as above. For the inception score, of fewer
+sounds because it takes half a second for each, scores become probabilities by a temperature fitted on training sounds.
+All sets then have as many clips.
 """
 
 import argparse
@@ -51,7 +52,7 @@ Table = dict[str, dict[str, Figure]]
 
 _ALL = 1 << 30
 _DRAWS = 10
-_GROUPS = 5  # of the inception score
+_GROUP = 50  # clips at least in a group of the inception score
 
 
 class Sounds(NamedTuple):
@@ -79,6 +80,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the real sounds that the model learnt from")
     parser.add_argument("--test", type=Path, required=True, help="real sounds that it did not learn from")
     parser.add_argument("--count", type=int, default=24, help="sounds of each label to judge")
+    parser.add_argument("--scored", type=int, default=10, help="words of each label for the inception score; 0: none")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path, help="file for the figures")
@@ -121,27 +123,26 @@ def judge_words(options: argparse.Namespace) -> tuple[str, Table]:
     rate = Recogniser.sample_rate
     training, test = (read(open_clips(path, _ALL, options.seed), rate, None, options.count)
                       for path in (options.data, options.test))  # fmt: skip
-    words = sorted(set(training.labels) - {""})
+    words = sorted(set(training.labels.tolist()) - {""})
     if len(words) < 2:
         raise UsageError(f"{options.data} has no labels to choose among; give a labelled folder")
     examples = training.clips, training.labels
     recogniser = StandIn(words, examples) if options.quick else Recogniser(words)
     made = read(open_clips(options.judged, _ALL, options.seed), rate, None, options.count, len(words))
-    scored = {
-        f"{name}, {len(sounds.clips)}": (recogniser.scores(sounds.clips), sounds.labels)
-        for name, sounds in (("generated", made), ("real, held out", test), ("real, training", training))
-    }
-    scores, labels = scored[f"real, training, {len(training.clips)}"]
-    temperature = fit_temperature(scores, indices(labels, words))
-    least = min(len(labels) for _, labels in scored.values())
+    sets = {"generated": made, "real, held out": test, "real, training": training}
     table: Table = {}
-    for name, (scores, labels) in scored.items():
-        probabilities = softmax(scores / temperature)
-        heard = agreement(confusion_matrix(indices(labels, words), probabilities))
-        table[name] = {
-            "heard": (heard, np.nan),
-            "inception score": inception_score(probabilities[:least], min(_GROUPS, least)),
-        }
+    for name, sounds in sets.items():
+        asked, heard = indices(sounds.labels, words), recogniser.hear(sounds.clips)
+        # One column more, for clips in which no word is heard.
+        share = agreement(confusion_matrix(asked, np.eye(len(words) + 1)[heard]))
+        table[f"{name}, {len(sounds.clips)}"] = {"heard": (share, np.nan)}
+    if options.scored:
+        some = [_evenly(sounds, options.scored, len(words)) for sounds in sets.values()]
+        scores = [recogniser.scores(sounds.clips) for sounds in some]
+        temperature = fit_temperature(scores[-1], indices(some[-1].labels, words))
+        least = min(map(len, scores))
+        for row, found in zip(table.values(), scores, strict=True):
+            row["inception score"] = inception_score(softmax(found[:least] / temperature), max(1, least // _GROUP))
     return recogniser.title, table
 
 
@@ -166,6 +167,18 @@ def read(source: ClipSource, rate: int, seconds: float | None, count: int = _ALL
     if len(clips) < 2:
         raise FauxleyError(f"{source.title} has fewer than two sounds")
     return Sounds(clips, np.array(labels))
+
+
+def _evenly(sounds: Sounds, count: int, kinds: int) -> Sounds:
+    """The first sounds of each label, in their order, or as many as `kinds` labels would give."""
+    known = len(set(sounds.labels.tolist())) > 1
+    seen: Counter[str] = Counter()
+    places = []
+    for place, label in enumerate(sounds.labels.tolist()):
+        seen[label] += 1
+        if seen[label] <= (count if known else count * kinds):
+            places.append(place)
+    return Sounds([sounds.clips[place] for place in places], sounds.labels[places])
 
 
 def _label_beside(file: Path) -> str:

@@ -24,6 +24,7 @@ from fauxley.signal.mel import mel_matrix
 
 Clip = NDArray[np.float32]
 Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
 
 
 class AiSfx:
@@ -90,11 +91,7 @@ def _bands() -> torch.Tensor:
 
 
 class Recogniser:
-    """Pocketsphinx, made to hear one of K words in every clip.
-
-    Each clip is decoded once for each word, with a grammar that allows this word alone. The likelihoods can be compared
-    because every unit of speech is scored in every frame (`compallsen`) and next to nothing is pruned.
-    """
+    """Pocketsphinx, made to hear one of K words in every clip."""
 
     title = "pocketsphinx"
     sample_rate = 16000
@@ -103,38 +100,57 @@ class Recogniser:
 
     def __init__(self, words: Sequence[str]) -> None:
         _package("pocketsphinx")
-        from pocketsphinx import Decoder
-
         self.words = tuple(words)
-        self._decoder = Decoder(
-            lm=None, samprate=self.sample_rate, loglevel="FATAL", bestpath=False,
-            compallsen=True, beam=1e-100, pbeam=1e-100, wbeam=1e-80,
-        )  # fmt: skip
-        unknown = [word for word in words if self._decoder.lookup_word(word) is None]
+        self._choosing = self._decoder()
+        unknown = [word for word in words if self._choosing.lookup_word(word) is None]
         if unknown:
             raise FauxleyError(
                 f"the recogniser does not know {', '.join(map(repr, unknown[:5]))}; labels must be English words, "
                 "in small letters"
             )
-        for word in words:
-            self._decoder.add_jsgf_string(word, f"#JSGF V1.0; grammar one; public <one> = {word};")
+        _add_grammar(self._choosing, "all", words)
+
+    def hear(self, clips: Sequence[Clip]) -> Int64:
+        """The likeliest word in each clip (T,) in [-1, 1]: its index, (N,), or K where nothing is heard."""
+        heard = [self._decode(self._choosing, "all", clip) for clip in clips]
+        return np.array([self.words.index(found.hypstr) if found else len(self.words) for found in heard], np.int64)
 
     def scores(self, clips: Sequence[Clip]) -> Float64:
-        """Log-likelihood of each word in each clip, in nats a frame: (N, K)."""
-        return np.array([[self._score(clip, word) for word in self.words] for clip in clips], np.float64)
+        """Log-likelihood of each word in each clip, in nats a frame: (N, K). It takes thirty times as long as `hear`.
 
-    def _score(self, clip: Clip, word: str) -> float:
-        decoder = self._decoder
-        decoder.activate_search(word)
+        Each clip is decoded once for each word, with a grammar that allows this word alone. The likelihoods can be
+        compared because every unit of speech is scored in every frame (`compallsen`) and next to nothing is pruned.
+        The likeliest is what `hear` hears.
+        """
+        scoring = self._decoder(compallsen=True, beam=1e-100, pbeam=1e-100, wbeam=1e-80)
+        for word in self.words:
+            _add_grammar(scoring, word, [word])
+        table = np.full((len(clips), len(self.words)), _NEVER)
+        for row, clip in zip(table, clips, strict=True):
+            frames = max(1.0, len(clip) / self.sample_rate * self._rate)
+            for place, word in enumerate(self.words):
+                if found := self._decode(scoring, word, clip):
+                    row[place] = self._exponent * float(np.log(found.score)) / frames
+        return table
+
+    def _decoder(self, **settings: Any) -> Any:
+        from pocketsphinx import Decoder
+
+        return Decoder(lm=None, samprate=self.sample_rate, loglevel="FATAL", bestpath=False, **settings)
+
+    def _decode(self, decoder: Any, grammar: str, clip: Clip) -> Any:
+        """The word found and its score, or None."""
+        decoder.activate_search(grammar)
         decoder.reinit_feat()  # forget the noise and the loudness of the clip before: the order must not matter
         decoder.start_utt()
         decoder.process_raw((np.clip(clip, -1, 1) * 32767).astype(np.int16).tobytes(), full_utt=True)
         decoder.end_utt()
-        heard = decoder.hyp()
-        if heard is None or heard.hypstr != word:
-            return _NEVER
-        frames = max(1.0, len(clip) / self.sample_rate * self._rate)
-        return self._exponent * float(np.log(heard.score)) / frames
+        found = decoder.hyp()
+        return found if found and found.hypstr in self.words else None
+
+
+def _add_grammar(decoder: Any, name: str, words: Sequence[str]) -> None:
+    decoder.add_jsgf_string(name, f"#JSGF V1.0; grammar words; public <word> = {' | '.join(words)};")
 
 
 _NEVER = -100.0  # nats a frame; a word that fits badly has -10
@@ -157,6 +173,10 @@ class StandIn:
         """Embed clips (T,): (N, D)."""
         rows = [self._log_mel.extract(clip[None], self.sample_rate)["log-mel"] for clip in clips]
         return np.concatenate(rows).astype(np.float64)
+
+    def hear(self, clips: Sequence[Clip]) -> Int64:
+        """The index of the nearest mean: (N,)."""
+        return np.asarray(self.scores(clips).argmax(1))
 
     def scores(self, clips: Sequence[Clip]) -> Float64:
         """How near each clip is to the mean of each word's examples: (N, K)."""
