@@ -43,11 +43,8 @@ class AiSfx:
         from aisfx.models.cnn2d import EmbeddingNet
 
         # Beside the weights lies a table of numpy integers, which these three build; nothing else of the file is run.
-        harmless = [
-            (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),
-            np.dtype,
-            np.dtypes.Int64DType,
-        ]
+        rebuild = np.int64(0).__reduce__()[0]
+        harmless: list[Any] = [(rebuild, "numpy.core.multiarray.scalar"), np.dtype, type(np.dtype(np.int64))]
         with torch.serialization.safe_globals(harmless):
             weights, _ = torch.load(folder / "models" / "checkpoint.pth", map_location="cpu", weights_only=True)
         prefix = "embedding_net."  # the others are classifiers on top of it
