@@ -114,8 +114,8 @@ def judge_sounds(options: argparse.Namespace) -> tuple[str, Table]:
     )
     kinds = len(set(training.labels))
     made = read(source, network.sample_rate, seconds, options.count, kinds)
-    sets = (Features(network.embed(each.clips), each.labels) for each in (made, test, training))
-    return network.title, compare(*sets, seed=options.seed)
+    embedded = [Features(network.embed(each.clips), each.labels) for each in (made, test, training)]
+    return network.title, compare(embedded[0], embedded[1], embedded[2], options.seed)
 
 
 def judge_words(options: argparse.Namespace) -> tuple[str, Table]:
