@@ -1,4 +1,4 @@
-"""How percussive are the sounds in a folder? Onset, decay and brightness in numbers, real beside generated.
+"""How percussive are the sounds in a folder? Onset, rise, decay and brightness in numbers, real beside generated.
 
 python benchmarks/percussive.py fauxley-demo/kit fauxley-demo/generated
 """
@@ -8,21 +8,26 @@ from pathlib import Path
 
 import numpy as np
 
+from fauxley.evaluation.metrics.signal_measures import measure
 from fauxley.sounds.finding import find_audio
-from fauxley.sounds.reading import read_audio
+from fauxley.sounds.reading import probe, read_audio
 
 _RATE, _LENGTH, _BLOCK = 16000, 8192, 80  # Hz, samples, samples of 5 ms
 
 
 def main() -> None:
-    print(f"{'':32} {'onset ≤ 50 ms':>13} {'decay, dB':>9} {'centroid, Hz (10, 50, 90 %)':>28}")
+    print(f"{'':32} {'onset ≤ 50 ms':>13} {'rise, ms':>8} {'decay, dB':>9} {'centroid, Hz (10, 50, 90 %)':>28}")
     for folder in sys.argv[1:]:
-        clips = [read_audio(path, _RATE, 1)[0, :_LENGTH] for path in find_audio(Path(folder)).files]
+        files = find_audio(Path(folder)).files
+        rise = np.median(
+            [measure(read_audio(path, channels=1), probe(path).sample_rate)["rise_ms"][0] for path in files]
+        )
+        clips = [read_audio(path, _RATE, 1)[0, :_LENGTH] for path in files]
         clips = [np.pad(clip, (0, _LENGTH - len(clip))) for clip in clips]
         early = np.mean([onset_seconds(clip) <= 0.05 for clip in clips])
         decay = np.median([decay_db(clip) for clip in clips])
         low, middle, high = np.percentile([centroid(clip) for clip in clips], (10, 50, 90))
-        print(f"{folder:32} {early:13.2f} {decay:9.1f} {low:10.0f} {middle:8.0f} {high:8.0f}")
+        print(f"{folder:32} {early:13.2f} {rise:8.2f} {decay:9.1f} {low:10.0f} {middle:8.0f} {high:8.0f}")
 
 
 def onset_seconds(clip: np.ndarray) -> float:

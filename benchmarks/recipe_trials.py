@@ -10,8 +10,8 @@ WORK/TRIAL-SEED/sounds, --count of each label, from the averaged generator. They
     default     the default recipe, unchanged
     unlabelled  without labels
     attack      a second critic that sees only the first 32 frames, where attacks are
-    fine        the generator's spectrogram is made audio by a few iterations of Griffin-Lim during training, and a
-                second critic sees that audio's spectrogram at a quarter of the window; the first one sees it, too
+    fine        the generator's spectrogram is made audio by a few iterations of Griffin-Lim during training, and both
+                critics see that audio: the second one in windows a quarter as long
     residual    both networks of residual blocks of 3 × 3 convolutions, resampled by filters
     augment     both critics' inputs at random gains, a few frames late, and with a stretch of silence, drawn alike for
                 real and generated sounds
@@ -46,6 +46,7 @@ from fauxley.models.network import Generator, initialize
 from fauxley.models.precision import choose_precision
 from fauxley.models.specgan import FRAMES, SpecGAN, SpecGANCritic
 from fauxley.signal.griffin_lim import griffin_lim
+from fauxley.signal.stft import istft, stft
 from fauxley.sounds.writing import write_audio
 from fauxley.training.config import TrainingConfig
 from fauxley.training.data import RealAudio
@@ -59,7 +60,7 @@ Views = tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]
 """What a critic is shown: of real audio (B, C, T), and of what the generator makes (B, C, R, F)."""
 ATTACK_GRIDS = 1  # of 32 frames
 FINE = 4  # times shorter than the default's windows
-UNROLLED = 3  # iterations of Griffin-Lim that the generator is trained through
+UNROLLED = 3  # iterations of Griffin-Lim in training
 FROZEN_SHARE = 0.1  # of the time
 DRIFTING_SHARE = 0.25
 TEMPERATURE = 0.2  # of drifting, times the mean distance of real sounds
@@ -100,13 +101,21 @@ class Recipe:
         return self.data.labels(number) if self.architecture.labels else None
 
     def audio_of(self, features: Tensor, iterations: int) -> Tensor:
-        """Audio of features, by so many iterations of Griffin-Lim; differentiable."""
+        """Audio of features by so many iterations of Griffin-Lim, differentiable by the magnitudes.
+
+        Its phases count as constants: derivatives through the iterations divide by magnitudes near zero.
+        """
         of = self.representation
         magnitude = of.to_magnitude(features)
-        phase, sizes = of.first_phases(magnitude), (of.window_length, of.hop_length)
-        return of.to_clip(
-            griffin_lim(magnitude, *sizes, iterations, momentum=0.99, compensate=True, phase=phase, silent=of.lead)
-        )
+        sizes, frames = (of.window_length, of.hop_length), magnitude.shape[-2]
+        with torch.no_grad():
+            begin = of.first_phases(magnitude)
+            rough = griffin_lim(
+                magnitude, *sizes, iterations, momentum=0.99, compensate=True, phase=begin, silent=of.lead
+            )
+            phases = stft(rough, *sizes, frames=frames).angle()
+        whole = istft(torch.polar(magnitude, phases), *sizes, compensate=True)
+        return of.to_clip(whole)
 
 
 def default(of: Recipe) -> None:

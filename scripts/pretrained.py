@@ -58,6 +58,8 @@ _SCORES = (
     *("copies", "suspicious", "repeated", "variety"),
 )
 _SIGNALS = ("artefact_db", "level_db", "onset_s", "rise_ms", "duration_s", "centroid_hz")
+_BY_LABEL = ("agreement", "inception_share")  # of the classifier, as figures in its embedding are
+_CLASSIFIER = "classifier"
 
 
 class Pack(NamedTuple):
@@ -239,7 +241,8 @@ def figures(report: dict[str, Any]) -> list[CardFigure]:
         for name, score in generated["scores"].items():
             if name.partition("/")[0] == wanted and score["value"] is not None:
                 metric, embedding = describe(name)
-                title = f"{metric.title}, {embedding}" if embedding else metric.title
+                judge = embedding or (_CLASSIFIER if wanted in _BY_LABEL else "")
+                title = f"{metric.title}, {judge}" if judge else metric.title
                 found.append(CardFigure(title, score["value"], real["scores"].get(name, {}).get("value")))
     for name in _SIGNALS:
         if name in generated["signals"] and name in MEASURES:
@@ -259,8 +262,15 @@ def page(card: Card, report: dict[str, Any]) -> str:
         f"| {each.title} | {each.generated:.4g} | {'–' if each.real is None else format(each.real, '.4g')} |"
         for each in card.figures
     )
-    remarks = "\n".join(f"- {remark}" for remark in report["generated"][0]["remarks"])
     settings = report["protocol"]
+    remarks = "\n".join(f"- {remark}" for remark in (*report["generated"][0]["remarks"], *report["warnings"]))
+    accuracy = settings.get("classifier_accuracy")
+    judge = (
+        f'Those marked "{_CLASSIFIER}" are by a classifier of fauxley\'s own, which names {accuracy:.2f} of held-out '
+        "real clips rightly. Judges from outside: docs/quality.md."
+        if accuracy
+        else ""
+    )
     return f"""# {card.name}
 
 A model of {card.about}: {card.seconds:g} s at {card.sample_rate} Hz. Labels: {", ".join(card.labels) or "none"}.
@@ -301,6 +311,7 @@ opensource.org/license/mit, unlicense.org.
 
 By `fauxley evaluate`, {settings["clips_each_side"]} sounds against {settings["training_clips"]} training clips; beside
 them {settings["held_out_clips"]} real clips that the model did not learn from. No sound was rejected.
+{judge}
 
 | figure | {card.name} | real, held out |
 |---|---|---|

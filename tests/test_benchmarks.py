@@ -52,6 +52,8 @@ _QUICK = {
     "large_dataset.py --quick": "pairs that meet again",
     "likelihood.py WAVENET DATASET --quick": "DATASET, 8,",
     "listening_load.py --listeners 2 --kills 0": "answers",
+    "outside_judges.py sounds KIT --data KIT --test KIT --count 2 --quick": "| generated, 16 |",
+    "outside_judges.py words KIT --data KIT --test KIT --count 2 --quick": "inception score",
     "onsets.py --seconds 4 --data PACKS": "cymbals",
     "percussive.py KIT KIT": "KIT",
     "recipe_trials.py DATASET --out WORK --minutes 0.005 --dim 1 --count 10": "| drifting | 0.005 |",
@@ -69,6 +71,7 @@ _OTHERS = {
     "device.py",  # has a test of its own, below
     "data_size.py",  # a part of cost.py
     "recipe_networks.py",  # a part of recipe_trials.py
+    "outside_networks.py",  # a part of outside_judges.py
     "tensorflow_wavegan.py",  # a part of tensorflow_step.py
 }
 

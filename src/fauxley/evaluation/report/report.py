@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fauxley.evaluation.classifier.classifier import Classifier
 from fauxley.evaluation.evaluator import Evaluator, Judged
 from fauxley.evaluation.figures import Evaluation
 from fauxley.evaluation.metrics.kernel import KAD_FACTOR
@@ -21,6 +22,7 @@ from fauxley.evaluation.verdict import remarks
 from fauxley.storage import atomic_file
 
 FORMAT_VERSION = 1
+_OTHER_LENGTH = 1.5  # times the length of clips that a classifier learnt
 
 
 def to_json(evaluator: Evaluator, judged: Sequence[Judged]) -> dict[str, Any]:
@@ -89,13 +91,25 @@ def warnings_for(evaluator: Evaluator, judged: Sequence[Judged]) -> list[str]:
     if (few := len(evaluator.baseline_distances)) < 100:
         found.append(f"The check for copies rests on {few} real clips only; give more held-out data.")
     if evaluator.classifier is None:
-        found.append("There is no classifier: all figures that need labels are left out.")
-    elif evaluator.classifier.judgement.accuracy < 0.7:
+        return [*found, "There is no classifier: all figures that need labels are left out."]
+    return [*found, *_warnings_about(evaluator.classifier, evaluator.train.clip_length / evaluator.train.sample_rate)]
+
+
+def _warnings_about(classifier: Classifier, seconds: float) -> list[str]:
+    """What makes a classifier a poor judge of clips of so many seconds."""
+    found = []
+    if classifier.judgement.accuracy < 0.7:
         found.append("The classifier is weak; scores from its answers mean little.")
-    elif (error := evaluator.classifier.judgement.calibration_error) > 0.1:
+    elif (error := classifier.judgement.calibration_error) > 0.1:
         found.append(
             f"The classifier's probabilities are off by {error:.2f} (calibration error), and so are inception scores: "
             "compare only with the rows of real clips.",
+        )
+    learnt = classifier.settings.clip_length / classifier.settings.sample_rate
+    if not 1 / _OTHER_LENGTH <= seconds / learnt <= _OTHER_LENGTH:
+        found.append(
+            f"The classifier learnt clips of {learnt:.2f} s and judges clips of {seconds:.2f} s, in which it may hear "
+            "fewer labels than in its own; train one on clips of this length."
         )
     return found
 
