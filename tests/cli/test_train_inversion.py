@@ -110,7 +110,7 @@ def test_bad_input_is_one_line(
         (model, [*data, *SMALL, "--steps", "9", "--learning-rate", "1e30"], 1, "lower learning_rate"),
         (model, ["--data", str(tmp_path / "nowhere")], 2, "nowhere"),
         (model, ["--data", str(tmp_path / "empty")], 1, "empty"),
-        (tmp_path / "missing", data, 1, "does not exist"),
+        (tmp_path / "missing", data, 2, "does not exist"),
     ]
     for path, options, code, hint in cases:
         assert train(path, tmp_path / "out", *options) == code, options
