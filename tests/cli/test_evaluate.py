@@ -198,6 +198,7 @@ def test_the_best_checkpoint_is_not_dropped(data: Path, tmp_path: Path) -> None:
         (["{run}", "--data", "{data}", "--count", "3"], 2, "at least 20"),
         (["{run}", "--data", "{data}", "--seed", "-1"], 2, "not be negative"),
         (["{empty}", "--data", "{data}", "--all-checkpoints"], 2, "no checkpoints"),
+        (["{other}", "--data", "{data}"], 2, "--clip-length 4096 and --sample-rate 8000"),
         (["{few}", "--data", "{data}"], 1, "at least 20 are needed"),
     ],
 )
@@ -210,11 +211,14 @@ def test_bad_input_is_one_line(
     hint: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    if arguments[0] == "{other}":
+        prepare = ["prepare", str(data.parent / "kit"), str(tmp_path / "other"), "--clip-length", "4096"]
+        assert main([*prepare, "--sample-rate", "8000", "--quiet"]) == 0
     for name, rate in (("rate", 8000), ("few", 16000)):
         (tmp_path / name).mkdir()
         soundfile.write(tmp_path / name / "a.wav", np.zeros(100), rate)
     (tmp_path / "empty").mkdir()
-    places = {name: tmp_path / name for name in ("empty", "rate", "few")} | {"data": data, "run": trained}
+    places = {name: tmp_path / name for name in ("empty", "rate", "few", "other")} | {"data": data, "run": trained}
     assert evaluate(*(argument.format(**places) for argument in arguments), "--out", tmp_path / "r") == code
     printed = capsys.readouterr().err.strip()
     assert hint in printed

@@ -70,12 +70,9 @@ def train_run(
         finished = trainer.train()
         step = trainer.state.step
     if not quiet and config.minutes and finished:
-        used_up = (
-            "are used up already"
-            if step == first
-            else f"are over, {counted(step, 'step')} {several(step, 'was')} taken"
-        )
-        print(f"finished, the {config.minutes:g} minutes {used_up}: {path}")
+        end = "used up already" if step == first else f"over, {counted(step, 'step')} {several(step, 'was')} taken"
+        time = f"{counted(config.minutes, 'minute')} {several(config.minutes, 'is')}"
+        print(f"finished, the {time} {end}: {path}")
     elif not quiet:
         print(f"{'finished' if finished else 'stopped, saved'} at step {step}: {path}")
     return finished
