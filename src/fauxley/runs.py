@@ -21,7 +21,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from fauxley.errors import FauxleyError
+from fauxley.errors import FauxleyError, UsageError, printable
 from fauxley.serialization import parse_json, read_file, reading
 from fauxley.shipped import find_shipped, hint_at_shipped
 from fauxley.storage import atomic_file
@@ -83,7 +83,7 @@ def model_folders(path: Path) -> list[Path]:
     a run or model does, whatever its state.
 
     Raises:
-        FauxleyError: there is none.
+        UsageError: there is none.
     """
     best = read_best(path)
     candidates = [path, *([best.checkpoint] if best else []), *reversed(checkpoints(path))]
@@ -91,9 +91,9 @@ def model_folders(path: Path) -> list[Path]:
     if not found and not (path / CONFIG_FILE).exists() and (shipped := find_shipped(path)):
         return [shipped]
     if not path.exists():
-        raise FauxleyError(f"{path} does not exist; {hint_at_shipped(path)}")
+        raise UsageError(f"{printable(path)} does not exist; {hint_at_shipped(path)}")
     if not found:
-        raise FauxleyError(f"{path} holds no model; a run folder has one after its first checkpoint")
+        raise UsageError(f"{printable(path)} holds no model; a run folder has one after its first checkpoint")
     return found
 
 

@@ -19,12 +19,13 @@ import os
 import re
 import shutil
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fauxley.errors import UsageError, printable
+from fauxley.errors import FauxleyError, UsageError, printable
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -36,6 +37,7 @@ _NO_LOCKING = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errn
 _LONGEST_NAME = 255  # bytes, on nearly every file system
 _IN_USE = (5, 32)  # Windows: access denied, sharing violation
 _PATIENCE_SECONDS = 2.0
+_LOOK_EVERY_SECONDS = 0.1
 
 
 def check_folder_place(folder: Path) -> None:
@@ -233,21 +235,72 @@ def hold_folder(folder: Path) -> Iterator[bool]:
         yield lock is not None
     finally:
         if lock is not None:
-            # Whoever has opened it meanwhile sees that it is gone. Windows lets nobody remove an open file; there it
-            # goes with the release.
-            with suppress(OSError):
-                (folder / LOCK_FILE).unlink()
-            lock.release()
+            _let_go(folder, lock)
+
+
+def _let_go(folder: Path, lock: "BaseFileLock") -> None:
+    # Whoever has opened it meanwhile sees that it is gone. Windows lets nobody remove an open file; there it goes with
+    # the release.
+    with suppress(OSError):
+        (folder / LOCK_FILE).unlink()
+    lock.release()
 
 
 def remove_unless_held(folder: Path) -> bool:
     """Remove a folder that processes hold by `hold_folder`; False if one does."""
-    with hold_folder(folder) as unused:
-        if unused:
-            shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with hold_folder(folder) as unused:
+            if unused:
+                shutil.rmtree(folder, ignore_errors=True)
+    except FileNotFoundError:  # another process has removed it
+        return True
     with suppress(OSError):  # on Windows it could not be removed with the lock in it
         folder.rmdir()
     return unused
+
+
+@contextmanager
+def work_folder(path: Path, key: str, work: str) -> Iterator[tuple[Path, bool]]:
+    """Hold a folder beside `path` in which `path` is made, by one process at a time.
+
+    It is removed in the end, also after a `FauxleyError`, to which resuming would lead again; it survives a kill and
+    other errors, so that the next process can go on with what is there. While another process has it, this one waits,
+    with a warning, until that one is done or has died.
+
+    Args:
+        path: what is to be made.
+        key: 16 hexadecimal digits; who gives the same key makes the same.
+        work: for the warning, such as "preparing my-sounds".
+
+    Yields:
+        The folder, and whether another process had it before, which may have made `path` meanwhile.
+    """
+    folder = path.with_name(f"{_MARK}{key}-{path.name}")
+    lock = _take_folder(folder)
+    waited = lock is None
+    if waited:
+        warnings.warn(f"another process is {work}; waiting until it is done", stacklevel=3)
+    while lock is None:
+        time.sleep(_LOOK_EVERY_SECONDS)
+        lock = _take_folder(folder)
+    try:
+        try:
+            yield folder, waited
+        finally:
+            _let_go(folder, lock)
+    except FauxleyError:
+        remove_unless_held(folder)
+        raise
+    remove_unless_held(folder)
+
+
+def _take_folder(folder: Path) -> "BaseFileLock | None":
+    """Make `folder` and take its lock; None if another process has it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        return take_lock(folder / LOCK_FILE)
+    except FileNotFoundError:  # the other process has just removed it
+        return None
 
 
 def hash_file(path: Path) -> str:

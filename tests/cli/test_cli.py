@@ -59,7 +59,7 @@ def test_the_installed_module_runs(tmp_path: Path) -> None:
     missing = tmp_path / "missing"
     command = [sys.executable, "-m", "fauxley", "generate", str(missing), "--out", str(tmp_path / "out")]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert finished.returncode == 1
+    assert finished.returncode == 2
     (line,) = finished.stderr.strip().splitlines()
     assert line.startswith(f"fauxley: {missing} does not exist; MODEL is a run folder")  # and which models ship
     assert not (tmp_path / "out").exists()
@@ -107,6 +107,44 @@ def test_what_is_missing_is_told_before_any_sound_is_read(
     monkeypatch.setattr("fauxley.dataset.packing.pack", lambda *_, **__: pytest.fail("sounds were read"))
     assert main([each.format(kit=kit) for each in arguments]) == 2
     assert message in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "generate nope --out x",
+        "generate drums --latents nope --out x",
+        "vary nope 7 --out x",
+        "vary drums nope --out x",
+        "morph nope --seeds 1 2 --out x",
+        "knobs nope",
+        "export nope --to onnx --out x.onnx",
+        "push nope me/x",
+        "studio nope",
+        "evaluate nope --data {kit} --out x",
+        "compare nope drums --data {kit}",
+        "scan nope",
+        "cut nope --out x",
+        "prepare nope x",
+        "train --data nope --run x",
+        "train wavegan-tiny --data nope --run x",
+        "train --data {kit} --run x --from nope",
+        "train-classifier --data nope",
+        "train-inversion nope --data {kit} --out x",
+        "listen serve nope",
+        "listen report nope",
+        "import-tensorflow nope --out x",
+    ],
+)
+def test_what_does_not_exist_is_wrong_use(
+    command: str, kit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", None)
+    assert main([word.format(kit=kit) for word in command.split()]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "nope" in line
     assert not any(tmp_path.iterdir())
 
 

@@ -1,6 +1,7 @@
 """`fauxley train-classifier`, `evaluate` and `compare` from the command line, and evaluation during training."""
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 import soundfile
 
 from fauxley.cli.main import main
+from fauxley.dataset.dataset import Dataset
 from fauxley.runs import read_best
 from fauxley.signal.drumkit import write_kit
+from fauxley.storage import work_folder
 
 from .conftest import train_arguments
 
@@ -77,6 +80,42 @@ def test_from_data_to_report(data: Path, trained: Path, tmp_path: Path, capsys: 
     assert report["generated"][0]["scores"]["inception_score"]["value"] >= 1
     assert "<html" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.filterwarnings("default:another process")
+def test_a_classifier_that_another_process_trains_is_waited_for(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FAUXLEY_CACHE_DIR", str(tmp_path / "cache"))
+    command = [
+        "train-classifier",
+        "--data",
+        str(data),
+        "--epochs",
+        "1",
+        "--least-steps",
+        "0",
+        "--width",
+        "4",
+        "--force",
+    ]
+    assert main(command) == 0
+    (place,) = (tmp_path / "cache" / "classifiers").iterdir()
+    place.rename(tmp_path / "finished")
+    capsys.readouterr()
+    with ExitStack() as other:
+        other.enter_context(work_folder(place, Dataset.open(data).fingerprint(), "it"))
+
+        def finish(seconds: float) -> None:
+            (tmp_path / "finished").rename(place)
+            other.close()
+
+        monkeypatch.setattr("fauxley.storage.time.sleep", finish)
+        assert main(command) == 0
+    out, err = capsys.readouterr()
+    assert err == f"warning: another process is training a classifier on {data}; waiting until it is done\n"
+    assert "from the cache" in out
+    assert list(place.parent.iterdir()) == [place]
 
 
 def test_a_report_is_not_replaced_unasked(data: Path, trained: Path, tmp_path: Path) -> None:
@@ -159,6 +198,7 @@ def test_the_best_checkpoint_is_not_dropped(data: Path, tmp_path: Path) -> None:
         (["{run}", "--data", "{data}", "--count", "3"], 2, "at least 20"),
         (["{run}", "--data", "{data}", "--seed", "-1"], 2, "not be negative"),
         (["{empty}", "--data", "{data}", "--all-checkpoints"], 2, "no checkpoints"),
+        (["{other}", "--data", "{data}"], 2, "--clip-length 4096 and --sample-rate 8000"),
         (["{few}", "--data", "{data}"], 1, "at least 20 are needed"),
     ],
 )
@@ -171,11 +211,14 @@ def test_bad_input_is_one_line(
     hint: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    if arguments[0] == "{other}":
+        prepare = ["prepare", str(data.parent / "kit"), str(tmp_path / "other"), "--clip-length", "4096"]
+        assert main([*prepare, "--sample-rate", "8000", "--quiet"]) == 0
     for name, rate in (("rate", 8000), ("few", 16000)):
         (tmp_path / name).mkdir()
         soundfile.write(tmp_path / name / "a.wav", np.zeros(100), rate)
     (tmp_path / "empty").mkdir()
-    places = {name: tmp_path / name for name in ("empty", "rate", "few")} | {"data": data, "run": trained}
+    places = {name: tmp_path / name for name in ("empty", "rate", "few", "other")} | {"data": data, "run": trained}
     assert evaluate(*(argument.format(**places) for argument in arguments), "--out", tmp_path / "r") == code
     printed = capsys.readouterr().err.strip()
     assert hint in printed

@@ -265,7 +265,7 @@ def test_a_listing_says_what_the_sidecars_would(run: Path, tmp_path: Path) -> No
         (["--batch-size", "0"], 2, "at least 1"),
         (["--sample-rate", "7"], 2, "384000"),
         (["--format", "wav", "--subtype", "VORBIS"], 2, "PCM_16"),
-        (["--latents", "nowhere.npy"], 1, "nowhere.npy"),
+        (["--latents", "nowhere.npy"], 2, "nowhere.npy"),
         (["--latents", "{text}"], 1, "not a .npy file"),
         (["--latents", "{shape}"], 2, "(N, 100)"),
         (["--latents", "{objects}"], 1, "not a .npy file"),

@@ -161,7 +161,7 @@ def test_a_resize_that_nothing_tells_is_nearest_with_a_note(tmp_path: Path, caps
 def test_a_specgan_needs_its_moments(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_official(tmp_path / "train", SPECGANS["paper"])
     moved = (tmp_path / "train" / "moments.pkl").rename(tmp_path / "elsewhere.pkl")
-    assert run(tmp_path / "train", "--out", tmp_path / "model") == 1
+    assert run(tmp_path / "train", "--out", tmp_path / "model") == 2
     assert "--moments" in capsys.readouterr().err
     moved.with_name("evil.pkl").write_bytes(b"cos\nsystem\n(S'touch " + str(tmp_path).encode() + b"/executed'\ntR.")
     assert run(tmp_path / "train", "--out", tmp_path / "model", "--moments", tmp_path / "evil.pkl") == 1
@@ -179,8 +179,8 @@ def test_a_specgan_needs_its_moments(tmp_path: Path, capsys: pytest.CaptureFixtu
         ("wavegan", ["--sample-rate", "5"], 2, "384000"),
         ("specgan", ["--clip-length", "32768"], 2, "SpecGAN"),
         ("specgan", ["--upsampling", "linear"], 2, "transposed"),
-        ("specgan", ["--moments", "nowhere.pkl"], 1, "nowhere.pkl"),
-        ("nowhere", [], 1, "nowhere"),
+        ("specgan", ["--moments", "nowhere.pkl"], 2, "nowhere.pkl"),
+        ("nowhere", [], 2, "nowhere"),
         ("", [], 1, "no checkpoint"),
     ],
 )

@@ -154,13 +154,13 @@ def test_what_is_no_study_is_one_line(
     next((damaged / "sounds").iterdir()).unlink()
     clip = read_study(listening_study).clips[0].id
     (hostile / "study.json").write_text(text.replace(clip, "../../../../etc/passwd"))
-    for folder, hint in (
-        (tmp_path, "not a listening study"),
-        (newer, "update"),
-        (damaged, "missing"),
-        (hostile, "missing"),
+    for folder, code, hint in (
+        (tmp_path, 2, "not a listening study"),
+        (newer, 1, "update"),
+        (damaged, 1, "missing"),
+        (hostile, 1, "missing"),
     ):
-        assert main(["listen", command, str(folder)]) == 1
+        assert main(["listen", command, str(folder)]) == code
         captured = capsys.readouterr().err.strip()
         assert hint in captured
         assert len(captured.splitlines()) == 1

@@ -107,10 +107,10 @@ def test_bad_input_is_one_line(
         (model, [*data, "--dim", "0"], 2, "at least 1"),
         (model, [*data, "--layers", "65"], 2, "at most 64"),
         (model, [*data, "--steps", "0"], 2, "at least 1"),
-        (model, [*data, *SMALL, "--steps", "9", "--learning-rate", "1e30"], 1, "lower learning_rate"),
+        (model, [*data, *SMALL, "--steps", "9", "--learning-rate", "1e30"], 1, "lower learning rate"),
         (model, ["--data", str(tmp_path / "nowhere")], 2, "nowhere"),
         (model, ["--data", str(tmp_path / "empty")], 1, "empty"),
-        (tmp_path / "missing", data, 1, "does not exist"),
+        (tmp_path / "missing", data, 2, "does not exist"),
     ]
     for path, options, code, hint in cases:
         assert train(path, tmp_path / "out", *options) == code, options

@@ -104,6 +104,7 @@ def test_settings_of_dataclasses_are_refused_in_one_line_that_names_the_flag(
 
 def test_counts_agree_with_their_nouns() -> None:
     assert [counted(n, "clip") for n in (0, 1, 2, 1000)] == ["0 clips", "1 clip", "2 clips", "1,000 clips"]
+    assert [counted(n, "minute") for n in (0.5, 1.0, 90.0)] == ["0.5 minutes", "1 minute", "90 minutes"]
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,14 @@
 import csv
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -292,19 +295,98 @@ def test_what_counts_as_a_one_shot() -> None:
     assert is_one_shot(np.concatenate([loud, 0 * quiet]), 1000)
 
 
-@pytest.mark.slow
-def test_two_at_once_do_not_mix(tmp_path: Path) -> None:
-    folder = _many(tmp_path / "sounds", 64 * 3)
-    command = [sys.executable, "-c", _PACK, folder, tmp_path / "dataset", "1"]
+@contextmanager
+def _packing(folder: Path, dataset: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that packs, stopped in the midst of it; it goes on in the end."""
+    command = [sys.executable, "-c", _PACK, folder, dataset, "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         process.stdout.readline()
         process.send_signal(signal.SIGSTOP)
-        with pytest.raises(FauxleyError, match="another process is preparing"):
-            pack(folder, tmp_path / "dataset")
-        process.send_signal(signal.SIGCONT)
-        process.stdout.read()
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGCONT)
+            process.stdout.read()
+
+
+@contextmanager
+def _when_it_waits(action: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Within the block, call `action` instead of the second sleep of one that waits, and expect one warning of it."""
+    sleeps: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        sleeps.append(seconds)
+        if len(sleeps) == 2:
+            action()
+        wait(seconds)
+
+    wait = time.sleep
+    monkeypatch.setattr("fauxley.storage.time.sleep", sleep)
+    with pytest.warns(UserWarning, match="another process is preparing .*sounds; waiting until it is done") as told:
+        yield
+    assert len(told) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", [signal.SIGCONT, signal.SIGKILL])
+def test_who_comes_second_waits_and_takes_what_the_first_has_made(
+    tmp_path: Path, end: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float] = []
+    folder = _many(tmp_path / "sounds", 64 * 3)
+    whole = _contents(pack(folder, tmp_path / "whole", n_jobs=1).folder)
+    with (
+        _packing(folder, tmp_path / "dataset") as process,
+        _when_it_waits(lambda: process.send_signal(end), monkeypatch),
+    ):
+        pack(folder, tmp_path / "dataset", n_jobs=1, progress=lambda done, total: seen.append(done))
+    assert process.returncode == (0 if end == signal.SIGCONT else -end)
+    assert bool(seen) == (end == signal.SIGKILL)  # of a process that was killed the work is continued
+    assert _contents(tmp_path / "dataset") == whole
+    assert {path.name for path in tmp_path.iterdir()} == {"sounds", "whole", "dataset"}
+
+
+@pytest.mark.slow
+def test_who_waits_for_a_cache_or_to_overwrite_takes_the_finished_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, cache = _many(tmp_path / "sounds", 64 * 3), tmp_path / "cache"
+    place = open_or_prepare(folder, cache_dir=cache, n_jobs=1).folder
+    shutil.rmtree(place)
+    with _packing(folder, place) as process, _when_it_waits(lambda: process.send_signal(signal.SIGCONT), monkeypatch):
+        dataset = open_or_prepare(folder, cache_dir=cache, progress=lambda done, total: pytest.fail("done twice"))
+    assert dataset.folder == place
+    assert list(place.parent.iterdir()) == [place]
+
+
+@pytest.mark.slow
+def test_waiting_ends_at_once_when_it_is_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = _many(tmp_path / "sounds", 64 * 3)
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with _packing(folder, tmp_path / "dataset") as process:
+        with _when_it_waits(interrupt, monkeypatch), pytest.raises(KeyboardInterrupt):
+            pack(folder, tmp_path / "dataset", n_jobs=1)
+        assert not (tmp_path / "dataset").exists()
     assert process.returncode == 0
+    assert len(Dataset.open(tmp_path / "dataset").entries) == 64 * 3
+
+
+@pytest.mark.slow
+def test_a_dataset_with_other_settings_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    folder, target = _many(tmp_path / "sounds", 64 * 3), tmp_path / "dataset"
+
+    def come_between(done: float, total: int) -> None:
+        if done == total:
+            pack(folder, target, PackSettings(sample_rate=4000), n_jobs=1)
+
+    with pytest.raises(FauxleyError, match="made from other files or settings"):
+        pack(folder, target, n_jobs=1, progress=come_between)
+    assert Dataset.open(target).sample_rate == 4000
+    assert {path.name for path in tmp_path.iterdir()} == {"sounds", "dataset"}
 
 
 @pytest.mark.slow

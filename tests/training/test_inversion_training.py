@@ -120,7 +120,7 @@ def test_a_single_file_and_clips_shorter_than_a_crop_will_do(clicks):
 def test_divergence_is_one_line(clicks):
     representation = representation_of(clicks)
     training = InversionTraining(steps=20, batch_size=2, optimizer=Adam(learning_rate=1e30))
-    with pytest.raises(FauxleyError, match="learning_rate"):
+    with pytest.raises(FauxleyError, match="learning rate"):
         InversionTrainer(representation, clicks, training).train(ignore)
 
 

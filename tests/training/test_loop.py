@@ -322,7 +322,7 @@ def test_going_on_with_other_sounds_is_refused(tmp_path, drums):
 @pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
 def test_divergence_goes_back_once_then_stops_with_an_explanation(tmp_path, drums):
     trainer = trainer_of(tmp_path / "run", drums, optimizer=Adam(learning_rate=1e30))
-    with pytest.raises(FauxleyError, match=r"diverged at step \d+ for the second time.*learning_rate") as caught:
+    with pytest.raises(FauxleyError, match=r"diverged at step \d+ for the second time.*learning rate") as caught:
         trainer.train()
     assert "\n" not in str(caught.value)
     (warning,) = trainer.reporter.warnings

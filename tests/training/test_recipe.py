@@ -8,12 +8,13 @@ import soundfile
 import torch
 
 from fauxley.dataset.facts import MOST_FILES, Facts, gather_facts
-from fauxley.dataset.folder_report import scan_folder
+from fauxley.dataset.folder_report import scan_catalogue
 from fauxley.dataset.pack_settings import PackSettings
 from fauxley.dataset.packing import pack
 from fauxley.errors import FauxleyError, UsageError
 from fauxley.models.draws import Draws
 from fauxley.models.specgan import SpecGAN
+from fauxley.sounds.catalogue import Catalogue, list_sounds
 from fauxley.training.expectations import Curve, expectations
 from fauxley.training.recipe import clip_length, recipe, window_length
 
@@ -121,11 +122,28 @@ def test_of_a_dataset_of_long_sounds_a_clip_is_as_it_was_prepared(tmp_path: Path
 def test_of_many_files_a_sample_from_all_over_the_folder_is_heard(tmp_path: Path) -> None:
     for number in range(30):
         soundfile.write(tmp_path / f"{number:02}.wav", np.full(1000, 0.1), 16000)
-    few = scan_folder(tmp_path, n_jobs=1, most_files=10)
+    catalogue = list_sounds(tmp_path)
+    few = scan_catalogue(catalogue, n_jobs=1, most_files=10)
     assert [file.file for file in few.files] == [f"{number:02}.wav" for number in range(0, 30, 3)]
-    assert len(scan_folder(tmp_path, n_jobs=1, most_files=10, most_bytes=3 * 2044).files) == 3
-    assert len(scan_folder(tmp_path, n_jobs=1, most_files=10, most_bytes=1).files) == 1
-    assert len(scan_folder(tmp_path, n_jobs=1, most_files=100).files) == 30
+    assert len(scan_catalogue(catalogue, n_jobs=1, most_files=10, most_bytes=3 * 2044).files) == 3
+    assert len(scan_catalogue(catalogue, n_jobs=1, most_files=10, most_bytes=1).files) == 1
+    assert len(scan_catalogue(catalogue, n_jobs=1, most_files=100).files) == 30
+
+
+@pytest.mark.slow
+def test_a_folder_is_listed_once_and_all_its_files_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5):
+        soundfile.write(tmp_path / f"{number}.wav", np.full(4000, 0.1), 16000)
+    monkeypatch.setattr("fauxley.dataset.facts.MOST_FILES", 2)
+    listed: list[Path] = []
+
+    def listing(folder: Path) -> Catalogue:
+        listed.append(folder)
+        return list_sounds(folder)
+
+    monkeypatch.setattr("fauxley.dataset.facts.list_sounds", listing)
+    assert gather_facts(tmp_path, n_jobs=1).one_shots == 5
+    assert listed == [tmp_path]
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ from fauxley.rendering.folder import write_sounds
 from fauxley.rendering.output import Output
 from fauxley.shipped import shipped_models
 from fauxley.signal.drumkit import INSTRUMENTS, write_kit
+from fauxley.terminal.formatting import counted
 from fauxley.training.recipe import recipe
 from fauxley.training.run import Run
 
@@ -50,16 +51,17 @@ def demo(out: Path = Path("fauxley-demo"), minutes: float = _MINUTES) -> None:
 
     _say(f"1/5  synthesising a drum kit: {', '.join(INSTRUMENTS)}")
     paths = write_kit(kit, per_instrument=_PER_INSTRUMENT, duration_seconds=_SECONDS)
-    _say(f"     {len(paths)} sounds in {kit}")
+    _say(f"     {counted(len(paths), 'sound')} in {kit}")
 
     begun = Run(run).begun_with()
     config = dataclasses.replace(begun or recipe(gather_facts(kit)), minutes=minutes)
     _say("2/5  preparing it, as 'fauxley prepare' does")
     model = config.architecture
     prepared = pack(kit, dataset, PackSettings(config.data.sample_rate, clip_length=model.clip_length, slicing="first"))
-    _say(f"     {prepared.num_clips()} clips in {dataset}")
+    _say(f"     {counted(prepared.num_clips(), 'clip')} in {dataset}")
 
-    _say(f"3/5  training for {minutes:g} minutes, as 'fauxley train --data {kit} --run {run}' does for an hour")
+    time = counted(minutes, "minute")
+    _say(f"3/5  training for {time}, as 'fauxley train --data {kit} --run {run}' does for an hour")
     if not train_run(config, dataset, run, torch.device("cpu"), tensorboard=False, quiet=False):
         _say(f"stopped; 'fauxley demo --out {out}' goes on from there")
         return
@@ -93,7 +95,9 @@ def _play_shipped(out: Path) -> None:
     sounds = out / name
     _say(f"0/5  playing {name!r}, a model that ships, as 'fauxley generate {name}' does")
     count = _generate(Path(name), sounds, _PLAYED)
-    _say(f"     {count} sounds in {sounds}: listen while the rest goes on, and look at {sounds / 'sheet.png'}")
+    _say(
+        f"     {counted(count, 'sound')} in {sounds}: listen while the rest goes on, and look at {sounds / 'sheet.png'}"
+    )
 
 
 def _generate(model: Path, out: Path, most: int | None = None) -> int:

@@ -7,7 +7,7 @@ import tyro
 
 from fauxley import __version__
 from fauxley.cli.shared.options import Switch
-from fauxley.errors import FauxleyError, UsageError
+from fauxley.errors import FauxleyError, UsageError, printable
 from fauxley.interop.moments import read_moments
 from fauxley.interop.official import OfficialModel, Upsampling, load_generator, load_representation, recognize
 from fauxley.interop.tensorflow_checkpoint import Checkpoint, open_checkpoint
@@ -82,8 +82,9 @@ def _representation(model: OfficialModel, source: Checkpoint, moments: Path | No
         return architecture.representation()
     path = (source.path if source.path.is_dir() else source.path.parent) / "moments.pkl" if moments is None else moments
     if not path.exists():
-        raise FauxleyError(
-            f"{path} does not exist; a SpecGAN needs the file that the official 'moments' command wrote: give --moments"
+        raise UsageError(
+            f"{printable(path)} does not exist; a SpecGAN needs the file that the official 'moments' command wrote: "
+            "give --moments"
         )
     return load_representation(architecture, *read_moments(path, architecture.window_length // 2 + 1))
 

@@ -21,7 +21,7 @@ from fauxley.errors import UsageError
 from fauxley.machine import Device, choose_device, in_memory, keep_freed_memory, prefer_speed, require_memory
 from fauxley.models.precision import Precision
 from fauxley.models.synthesizer import Synthesizer
-from fauxley.terminal.formatting import duration
+from fauxley.terminal.formatting import counted, duration
 from fauxley.terminal.progress import file_progress
 from fauxley.training.beginning import alike_but_for_length, config_from, require_fitting
 from fauxley.training.config import TrainingConfig
@@ -260,8 +260,8 @@ def _as_begun(
     _check_wishes(minutes, None)
     if minutes < begun.minutes:
         raise UsageError(
-            f"{run} was begun for {begun.minutes:g} minutes, which can be raised, but not lowered to {minutes:g}; "
-            "leave out --minutes, or begin a run in another folder"
+            f"{run} was begun for {counted(begun.minutes, 'minute')}, which can be raised, but not lowered to "
+            f"{minutes:g}; leave out --minutes, or begin a run in another folder"
         )
     return replace(begun, minutes=minutes)
 

@@ -13,7 +13,7 @@ from fauxley.evaluation.classifier.classifier import Classifier
 from fauxley.evaluation.classifier.training import NOISY_DB, Recipe
 from fauxley.evaluation.classifier.training import train_classifier as fit
 from fauxley.machine import Device, choose_device, in_memory
-from fauxley.storage import check_folder_place
+from fauxley.storage import check_folder_place, work_folder
 from fauxley.terminal.progress import Stages
 from fauxley.user_cache import writable_folder
 
@@ -53,16 +53,15 @@ def train_classifier(
             check_there(path)
     dataset, asked = open_or_prepare(data), open_or_prepare(test) if test else None
     path = cached_path(dataset, recipe, asked)
-    trained = None
-    try:
-        classifier = Classifier.load(path)
-    except FauxleyError:  # missing or unusable
+    classifier, known = _load(path), True
+    if classifier is None:
         writable_folder("classifiers")
-        classifier = trained = _train(dataset, recipe, asked, device, quiet)
-        shutil.rmtree(path, ignore_errors=True)
-        trained.save(path)
+        with work_folder(path, dataset.fingerprint(), f"training a classifier on {printable(data)}"):
+            classifier = _load(path)  # another process may have trained it meanwhile
+            known = classifier is not None
+            classifier = classifier or _train(path, dataset, recipe, asked, device, quiet)
     if not quiet:
-        print(describe(classifier) + ("" if trained else "\n(from the cache: trained before on the same data)"))
+        print(describe(classifier) + ("\n(from the cache: trained before on the same data)" if known else ""))
     measured = classifier.judgement.accuracy
     if measured < SENSIBLE_ACCURACY and not force:
         raise FauxleyError(
@@ -96,7 +95,18 @@ def _about_temperature(temperature: float) -> str:
     return "no temperature: none helped on other sources" if temperature == 1 else f"temperature {temperature:.2f}"
 
 
-def _train(dataset: Dataset, recipe: Recipe, test: Dataset | None, device: Device, quiet: bool) -> Classifier:
+def _load(path: Path) -> Classifier | None:
+    """The classifier in a folder; None if there is none, or it is unusable."""
+    try:
+        return Classifier.load(path)
+    except FauxleyError:
+        return None
+
+
+def _train(
+    path: Path, dataset: Dataset, recipe: Recipe, test: Dataset | None, device: Device, quiet: bool
+) -> Classifier:
+    """Train a classifier, and save it in a folder, in the place of one that cannot be used."""
     with Stages(quiet) as stages, in_memory("lower --batch-size or --width"):
 
         def tell(done: int, total: int) -> None:
@@ -105,4 +115,7 @@ def _train(dataset: Dataset, recipe: Recipe, test: Dataset | None, device: Devic
             stages.advance(1)
 
         stages.begin("preparing to train the classifier", 0)
-        return fit(dataset, recipe, test, choose_device(device), tell)
+        classifier = fit(dataset, recipe, test, choose_device(device), tell)
+    shutil.rmtree(path, ignore_errors=True)
+    classifier.save(path)
+    return classifier

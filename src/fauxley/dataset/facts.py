@@ -3,6 +3,7 @@
 A dataset has these facts. For a folder a sample of its files is decoded, which takes seconds even for a large one.
 """
 
+import functools
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -10,12 +11,12 @@ from typing import Literal
 import numpy as np
 
 from fauxley.dataset.dataset import Dataset
-from fauxley.dataset.folder_report import Advice, scan_folder
+from fauxley.dataset.folder_report import Advice, scan_catalogue
 from fauxley.dataset.format import is_dataset
 from fauxley.dataset.parts import complain
 from fauxley.dataset.shared_progress import Progress
-from fauxley.errors import FauxleyError, UsageError
-from fauxley.sounds.catalogue import list_sounds
+from fauxley.errors import FauxleyError, UsageError, printable
+from fauxley.sounds.catalogue import Catalogue, list_sounds
 
 MOST_FILES = 200
 _MOST_BYTES = 1 << 28  # of that sample
@@ -63,7 +64,8 @@ def gather_facts(
         FauxleyError: none of the sounds can be used.
     """
     if not is_dataset(place):
-        facts = facts_of(_advice(Path(place), progress, n_jobs), len(list_sounds(Path(place)).sounds))
+        catalogue = list_sounds(Path(place))
+        facts = facts_of(_advice(catalogue, progress, n_jobs), len(catalogue.sounds))
         return replace(facts, sample_rate=sample_rate or facts.sample_rate, channels=channels or facts.channels)
     dataset = Dataset.open(place)
     for what, wanted, there in (
@@ -85,13 +87,14 @@ def facts_of(advice: Advice, files: int) -> Facts:
     return Facts(advice.sample_rate, advice.channels, advice.clip_seconds, advice.slicing, one_shots)
 
 
-def _advice(folder: Path, progress: Progress | None, n_jobs: int | None) -> Advice:
-    report = scan_folder(folder, n_jobs=n_jobs, progress=progress, most_files=MOST_FILES, most_bytes=_MOST_BYTES)
+def _advice(catalogue: Catalogue, progress: Progress | None, n_jobs: int | None) -> Advice:
+    scan = functools.partial(scan_catalogue, catalogue, n_jobs=n_jobs, progress=progress)
+    report = scan(most_files=MOST_FILES, most_bytes=_MOST_BYTES)
     if report.advice is None:  # all files of the sample are broken; others may be good
-        report = scan_folder(folder, n_jobs=n_jobs, progress=progress)
+        report = scan()
     if report.advice is None:
         complain(report.skipped)
-        raise FauxleyError(f"no file in {folder} can be used")
+        raise FauxleyError(f"no file in {printable(catalogue.folder)} can be used")
     return report.advice
 
 

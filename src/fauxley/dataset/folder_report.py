@@ -19,7 +19,7 @@ from fauxley.dataset.shared_progress import Progress, WorkerProgress, shared_pro
 from fauxley.dataset.slicing import fitting_clip_length
 from fauxley.errors import FauxleyError
 from fauxley.parallel import WORKER_DIED, check_jobs, in_order
-from fauxley.sounds.catalogue import Sound, list_sounds
+from fauxley.sounds.catalogue import Catalogue, Sound, list_sounds
 from fauxley.sounds.decoder_process import close_idle
 from fauxley.sounds.finding import Skipped
 from fauxley.sounds.measurements import Bandwidth, Levels
@@ -123,8 +123,6 @@ def scan_folder(
     *,
     n_jobs: int | None = None,
     progress: Progress | None = None,
-    most_files: int | None = None,
-    most_bytes: int | None = None,
 ) -> FolderReport:
     """Decode and measure the sounds of a folder.
 
@@ -133,14 +131,31 @@ def scan_folder(
         where: see `list_sounds`.
         n_jobs: parallel workers; None leaves it to joblib's `parallel_config`.
         progress: called with (files done, files in all).
-        most_files, most_bytes: measure about so many files or bytes, sampled from all over the folder; None for all.
 
     Raises:
         UsageError: the folder is missing.
         FauxleyError: it contains no audio.
     """
     check_jobs(n_jobs)
-    catalogue = list_sounds(folder, where)
+    return scan_catalogue(list_sounds(folder, where), n_jobs=n_jobs, progress=progress)
+
+
+def scan_catalogue(
+    catalogue: Catalogue,
+    *,
+    n_jobs: int | None = None,
+    progress: Progress | None = None,
+    most_files: int | None = None,
+    most_bytes: int | None = None,
+) -> FolderReport:
+    """Decode and measure sounds that are listed already, or a sample of them.
+
+    Args:
+        catalogue: the list of the sounds.
+        n_jobs, progress: see `scan_folder`.
+        most_files, most_bytes: measure about so many files or bytes, sampled from all over the folder; None for all.
+    """
+    check_jobs(n_jobs)
     chosen = _sample(catalogue.sounds, most_files, most_bytes)
     sounds = {sound.file: sound for sound in chosen}
     parts = split_into_parts(chosen)

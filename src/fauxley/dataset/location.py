@@ -112,9 +112,9 @@ class Folder(Location):
 
     def read(self, name: str, most_bytes: int, sha256: str = "") -> bytes:
         if not self.path.is_dir():
-            raise FauxleyError(f"{self} does not exist; make it with 'fauxley prepare'")
+            raise UsageError(f"{self} does not exist; make it with 'fauxley prepare'")
         if not (self.path / name).exists():
-            raise FauxleyError(f"{self} is not a dataset; make one with 'fauxley prepare'")
+            raise UsageError(f"{self} is not a dataset; make one with 'fauxley prepare'")
         return read_file(self.path / name, most_bytes)
 
     def map(self, name: str, num_bytes: int, sha256: str) -> Bytes:

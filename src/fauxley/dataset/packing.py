@@ -9,11 +9,12 @@ gets a warning; `scan` shows such files.
 """
 
 import errno
+import functools
 import os
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from fauxley.dataset.dataset import Dataset
@@ -40,7 +41,7 @@ from fauxley.errors import FauxleyError, UsageError, printable
 from fauxley.parallel import WORKER_DIED, check_jobs
 from fauxley.sounds.catalogue import Catalogue, list_sounds
 from fauxley.sounds.finding import Skipped
-from fauxley.storage import flush, hash_file, hold_folder, remove_unless_held, replace
+from fauxley.storage import flush, hash_file, remove_unless_held, replace, work_folder
 from fauxley.user_cache import cache_folder, writable_folder
 
 
@@ -56,6 +57,8 @@ def pack(
     progress: Progress | None = None,
 ) -> Dataset:
     """Decode the sounds of `folder` into a new dataset, or resume where an earlier call stopped.
+
+    While another process packs the same into `dataset`, it is waited for, with a warning; its result is taken.
 
     Args:
         folder: see `list_sounds`.
@@ -78,7 +81,8 @@ def pack(
         raise UsageError(f"{dataset} cannot be the name of a dataset; give the folder to make, such as my-dataset")
     check_jobs(n_jobs)
     catalogue = list_sounds(folder, settings.where)
-    if not overwrite and (finished := _finished(catalogue, dataset, settings, shard_bytes)):
+    find = functools.partial(_finished, catalogue, dataset, settings, shard_bytes)
+    if not overwrite and (finished := find()):
         return finished
     if dataset.exists() and not _is_replaceable(dataset):
         raise FauxleyError(f"{printable(dataset)} exists and is not a dataset; choose another name")
@@ -87,25 +91,18 @@ def pack(
     made_of = settings.made_of
     if shard_bytes is not None:
         catalogue, made_of = catalogue.mixed(), f"{made_of} in shards of {shard_bytes}"
-    try:
-        with _work_folder(dataset, catalogue.fingerprint(made_of)) as work:
-            assembly = DatasetBuilder(catalogue, settings.encoding, work, strict, shard_bytes)
-            assembly.run(n_jobs, progress or (lambda done, total: None))
-            entries = assembly.entries()
-            info = settings.describe(entries, lambda number: assembly.writer.samples(number, settings.channels))
-            write_tables(assembly.output, entries, assembly.skipped())
-            if shard_bytes is not None:
-                info = _seal(info, entries, assembly.output, assembly.writer, shard_bytes)
-            write_info(assembly.output, info)
-            _replace(assembly.output, dataset)
-    except BrokenExecutor as error:
-        raise FauxleyError(WORKER_DIED) from error
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise FauxleyError(
-                f"no room for {printable(dataset)} ({error.strerror}); free some and run it again: it will resume"
-            ) from error
-        raise
+    key = catalogue.fingerprint(made_of)
+    with _explained(dataset), work_folder(dataset, key, f"preparing {printable(folder)}") as (work, waited):
+        with suppress(FauxleyError) if overwrite else nullcontext():
+            if (waited or not overwrite) and (finished := find()):  # by the process that had the work folder before
+                return finished
+        _remove_others(dataset, work)
+        assembly = DatasetBuilder(catalogue, settings.encoding, work, strict, shard_bytes)
+        assembly.run(n_jobs, progress or (lambda done, total: None))
+        _describe(assembly, settings, shard_bytes)
+        if not overwrite:
+            find()  # raises if another process has made another dataset there
+        _replace(assembly.output, dataset)
     return Dataset.open(dataset)
 
 
@@ -176,6 +173,16 @@ def _is_as_described(info: DatasetInfo, described: DatasetInfo, shard_bytes: int
     return info == described and shard_bytes is None
 
 
+def _describe(assembly: DatasetBuilder, settings: PackSettings, shard_bytes: int | None) -> None:
+    """Write beside the audio what makes it a dataset: tables and `dataset.json`."""
+    entries = assembly.entries()
+    info = settings.describe(entries, lambda number: assembly.writer.samples(number, settings.channels))
+    write_tables(assembly.output, entries, assembly.skipped())
+    if shard_bytes is not None:
+        info = _seal(info, entries, assembly.output, assembly.writer, shard_bytes)
+    write_info(assembly.output, info)
+
+
 def _seal(
     info: DatasetInfo, entries: Sequence[DatasetEntry], folder: Path, writer: ShardWriter, shard_bytes: int
 ) -> ShardedInfo:
@@ -208,23 +215,25 @@ def _contents(catalogue: Catalogue, skipped: Sequence[Skipped]) -> list[tuple[st
 
 
 @contextmanager
-def _work_folder(dataset: Path, key: str) -> Iterator[Path]:
-    """A work folder beside `dataset`, locked within the block and removed after success; it survives a killed run."""
-    mark, name = ".partial-", dataset.name
-    work = dataset.parent / f"{mark}{key}-{name}"
-    work.mkdir(parents=True, exist_ok=True)
+def _explained(dataset: Path) -> Iterator[None]:
+    """Say what to do about a worker that died, and about a disk that is full."""
     try:
-        with hold_folder(work) as ours:
-            if not ours:
-                raise FauxleyError(f"another process is preparing {printable(dataset)}; wait for it")
-            for other in dataset.parent.iterdir():  # left by packings with other settings or files
-                if other != work and re.fullmatch(f"{mark}[0-9a-f]{{16}}-{re.escape(name)}", other.name):
-                    remove_unless_held(other)
-            yield work
-    except FauxleyError:  # resuming would lead to the same error
-        remove_unless_held(work)
+        yield
+    except BrokenExecutor as error:
+        raise FauxleyError(WORKER_DIED) from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise FauxleyError(
+                f"no room for {printable(dataset)} ({error.strerror}); free some and run it again: it will resume"
+            ) from error
         raise
-    remove_unless_held(work)
+
+
+def _remove_others(dataset: Path, work: Path) -> None:
+    """Remove what packings into `dataset` with other settings or files left beside it."""
+    for other in dataset.parent.iterdir():
+        if other != work and re.fullmatch(f".partial-[0-9a-f]{{16}}-{re.escape(dataset.name)}", other.name):
+            remove_unless_held(other)
 
 
 def _replace(finished: Path, dataset: Path) -> None:

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from fauxley.dataset.dataset import Dataset
-from fauxley.errors import FauxleyError
+from fauxley.errors import FauxleyError, UsageError
 from fauxley.evaluation.classifier.classifier import Classifier
 from fauxley.evaluation.clips import ClipSource, DatasetClips
 from fauxley.evaluation.features import (
@@ -131,16 +131,17 @@ class Evaluator:
         """Check that a set of clips can be judged here.
 
         Raises:
-            FauxleyError: it has another sample rate or clip length, or too few clips.
+            UsageError: it has another sample rate or clip length.
+            FauxleyError: it has too few clips.
         """
         if source.sample_rate != self.train.sample_rate or source.clip_length != self.train.clip_length:
-            raise FauxleyError(
+            raise UsageError(
                 f"{source.title} has clips of {source.clip_length} samples at {source.sample_rate} Hz, but the data "
                 f"has clips of {self.train.clip_length} at {self.train.sample_rate} Hz; prepare the data with "
                 f"clip_length {source.clip_length} and sample_rate {source.sample_rate}"
             )
         if len(source) < LEAST_CLIPS:
-            raise FauxleyError(f"{source.title} has {len(source)} clips; at least {LEAST_CLIPS} are needed")
+            raise FauxleyError(f"{source.title} has too few clips, {len(source)}; at least {LEAST_CLIPS} are needed")
 
     def evaluate(self, source: ClipSource) -> Evaluation:
         """All figures of a set of clips.

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from fauxley.errors import FauxleyError
+from fauxley.errors import FauxleyError, UsageError, printable
 from fauxley.interop.tensorflow_bundle import Entry, read_index, read_tensor
 
 _MANIFEST = "manifest.json"
@@ -73,7 +73,8 @@ def open_checkpoint(path: Path) -> Checkpoint:
             the highest number), the prefix `.../model.ckpt-N`, one of its files, or a folder of raw weights.
 
     Raises:
-        FauxleyError: nothing is there, or it is damaged.
+        UsageError: nothing is there.
+        FauxleyError: it is damaged.
     """
     folder = path if path.is_dir() else path.parent
     if path.name == _MANIFEST or (path.is_dir() and (path / _MANIFEST).is_file() and not _prefixes(path)):
@@ -81,8 +82,8 @@ def open_checkpoint(path: Path) -> Checkpoint:
     else:
         found = _newest(path) if path.is_dir() else path.with_name(_PART.sub("", path.name))
         if not _index(found).is_file():
-            raise FauxleyError(
-                f"{_index(found)} is not there; CHECKPOINT is a folder or a prefix such as model.ckpt-123"
+            raise UsageError(
+                f"{printable(_index(found))} is not there; CHECKPOINT is a folder or a prefix such as model.ckpt-123"
             )
         entries = read_index(found)
     shapes = {name: entry.shape for name, entry in entries.items()}

@@ -16,6 +16,7 @@ from fauxley.listening.tables import MEASURE_TITLES, interval, p_value, summary
 from fauxley.pictures.svg import Interval, intervals
 from fauxley.serialization import to_json
 from fauxley.storage import atomic_file
+from fauxley.terminal.formatting import counted
 
 HTML_FILE, JSON_FILE = "report.html", "report.json"
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -75,7 +76,7 @@ def _sources(figures: Figures) -> str:
 def _cell(value: Estimate | None) -> str:
     if value is None:
         return "–"
-    detail = f"{value.answers} answers of {value.listeners} listener{'s' if value.listeners > 1 else ''}"
+    detail = f"{counted(value.answers, 'answer')} of {counted(value.listeners, 'listener')}"
     shown = f"{value.low:.2f}–{value.high:.2f}" if value.listeners > 1 else "one listener"
     return f'<b>{value.mean:.2f}</b> <span title="{detail}">{shown}</span>'
 

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
 
-from fauxley.errors import FauxleyError, UsageError
+from fauxley.errors import FauxleyError, UsageError, printable
 from fauxley.serialization import from_json, read_versioned, reading, to_json
 
 FORMAT_VERSION = 1
@@ -183,11 +183,12 @@ def read_study(folder: Path) -> Study:
     """Read a study's folder, and check that its parts fit together and its sounds are there.
 
     Raises:
-        FauxleyError: missing, not a study, of a newer format, or damaged.
+        UsageError: it is not a study.
+        FauxleyError: it is of a newer format, or damaged.
     """
     folder = Path(folder)
     if not (folder / STUDY_FILE).is_file():
-        raise FauxleyError(f"{folder} is not a listening study; make one with 'fauxley listen create'")
+        raise UsageError(f"{printable(folder)} is not a listening study; make one with 'fauxley listen create'")
     data = read_versioned(folder / STUDY_FILE, "study", (FORMAT_VERSION,))
     with reading(f"{folder} is a damaged study, which has to be created again"):
         study = from_json(data, (Study, Design, Source, Clip, Unit, Tones))

@@ -118,7 +118,7 @@ class Levels:
         if not found and missing > 0.02 * info.num_samples:
             found.append(f"truncated: ends after {self.num_samples} of {info.num_samples} samples")
         if self.num_samples < 0.005 * info.sample_rate:
-            found.append(f"very short: {self.num_samples} samples")
+            found.append("very short: " + ("one sample" if self.num_samples == 1 else f"{self.num_samples} samples"))
         if self.peak < STEP:
             found.append("silent")
         elif mono and self.mono_peak < STEP:

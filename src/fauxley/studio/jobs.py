@@ -40,6 +40,10 @@ class Job(Generic[Result]):
     def is_over(self) -> bool:
         return self.state not in ("waiting", "running")
 
+    def standing(self) -> dict[str, Any]:
+        """What the page is told of any work: its state, stage, share and problem."""
+        return {"state": self.state, "stage": self.stage, "share": self.share, "problem": self.problem}
+
     def run(self) -> None:
         """Do the work."""
         if self.stop.is_set():

@@ -8,12 +8,12 @@ _IRREGULAR = {"has": "have", "is": "are", "was": "were", "it": "they"}
 _UNBOUNDED = 10_000  # columns, where there is no terminal whose width could matter
 
 
-def counted(count: int, noun: str) -> str:
-    """A count with its noun: `1 file`, `20 files`, `10,000 steps`."""
-    return f"{count:,} {several(count, noun)}"
+def counted(count: float, noun: str) -> str:
+    """A count with its noun: `1 file`, `20 files`, `10,000 steps`, `0.5 minutes`."""
+    return f"{count:{',' if isinstance(count, int) else 'g'}} {several(count, noun)}"
 
 
-def several(count: int, noun: str) -> str:
+def several(count: float, noun: str) -> str:
     """A noun, or a verb or pronoun that goes with it, in the singular or plural that a count asks for."""
     if count == 1:
         return noun

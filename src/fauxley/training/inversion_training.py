@@ -111,7 +111,7 @@ class InversionTrainer:
         integers = self._sounds.batch(step, training.batch_size, training.seed, slicing=self._crops)
         loss = self._loss(self._to_audio(integers))
         if not math.isfinite(value := float(loss.detach())):
-            raise FauxleyError(f"training diverged at step {step}; try a lower learning_rate")
+            raise FauxleyError(f"training diverged at step {step}; try a lower learning rate")
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.representation.parameters(), _LARGEST_GRADIENT)

@@ -68,7 +68,7 @@ def with_labels(
                 f"the run has the labels {enumerated(begun)}, but the data has {enumerated(known) or 'none'}; "
                 "give the data that it was begun with, or begin a run in another folder"
             )
-        choice = LabelChoice(tuple(begun), f"learns {len(begun)} labels ({enumerated(begun)})" if begun else "")
+        choice = LabelChoice(tuple(begun), f"learns the labels of the run: {enumerated(begun)}" if begun else "")
     elif not known:
         choice = LabelChoice((), "")
     elif not hasattr(config.architecture, "labels"):

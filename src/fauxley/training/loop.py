@@ -239,7 +239,7 @@ class Trainer:
         cause = "the losses are no longer finite numbers; probably the learning rate is too high for this data"
         if state.attempt > 0:
             self.log.event(at, f"diverged again: {cause}")
-            lower = f"begin again with learning_rate below {config.optimizer.learning_rate:g}"
+            lower = f"begin again with a learning rate below {config.optimizer.learning_rate:g}"
             raise FauxleyError(f"training diverged at step {at} for the second time: {cause}; {lower}")
         self._restore()
         if self.ranks.leads:

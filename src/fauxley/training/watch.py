@@ -147,15 +147,15 @@ _ALARMS: dict[str, Callable[[Clips, Clips], bool]] = {
 }
 _WORDS = {
     "silence": "the generator makes silence: it is in a dead end; "
-    "begin again with another seed or a lower learning_rate",
+    "begin again with another seed or a lower learning rate",
     "quiet": "generated sounds are more than 12 dB quieter than the data; "
-    "if this lasts, prepare the data normalised (normalize), or lower learning_rate",
+    "if this lasts, prepare the data normalised (normalize), or lower the learning rate",
     "loud": "generated sounds are louder than the data and reach full scale, where files clip them; "
-    "lower learning_rate, or go back to an earlier checkpoint",
+    "lower the learning rate, or go back to an earlier checkpoint",
     "dc": "generated waveforms are not centred on zero: usually the data has a DC offset or the learning rate is too "
-    "high; run 'fauxley scan' on the data, or lower learning_rate",
-    "collapse": "generated sounds are nearly all alike (mode collapse): use more data or a larger batch_size, "
+    "high; run 'fauxley scan' on the data, or lower the learning rate",
+    "collapse": "generated sounds are nearly all alike (mode collapse): use more data or a larger batch, "
     "or go back to an earlier checkpoint",
     "critic": "the critic tells real from generated without effort, so the generator learns nothing from it: "
-    "lower learning_rate, use fewer critic_steps, or more data (the critic may have memorised yours)",
+    "lower the learning rate, take fewer critic steps, or more data (the critic may have memorised yours)",
 }

@@ -13,7 +13,7 @@ from fauxley.machine import format_bytes, peak_megabytes
 from fauxley.models.conditioning import label_weights
 from fauxley.models.draws import Draws
 from fauxley.serialization import to_json
-from fauxley.terminal.formatting import counted, waiting_time
+from fauxley.terminal.formatting import counted, several, waiting_time
 from fauxley.training.config import TrainingConfig
 from fauxley.training.objectives import Objective
 from fauxley.training.state import TrainingState
@@ -87,7 +87,8 @@ def describe(config: TrainingConfig, device: torch.device) -> str:
     told.append(f"device: {torch.cuda.get_device_name(device) if device.type == 'cuda' else 'cpu'}")
     steps = f"{counted(config.steps, 'step')} about {waiting_time(seconds * config.steps)}"
     if config.minutes:
-        steps = f"{config.minutes:g} minutes are about {counted(round(60 * config.minutes / seconds), 'step')}"
+        time = f"{counted(config.minutes, 'minute')} {several(config.minutes, 'is')}"
+        steps = f"{time} about {counted(round(60 * config.minutes / seconds), 'step')}"
     told.append(f"a step takes about {seconds:.2g} s; {steps}")
     told.append(f"memory: {memory}")
     return "\n".join(told)

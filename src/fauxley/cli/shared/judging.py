@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from rich.table import Table
 
-from fauxley.cli.shared.options import Reference
+from fauxley.cli.shared.options import Reference, name_flags
 from fauxley.dataset.dataset import Dataset
 from fauxley.dataset.format import INFO_FILE
 from fauxley.dataset.pack_settings import PackSettings
@@ -87,7 +87,10 @@ class Judge:
             FauxleyError: the path is none of these, or its clips cannot be judged here.
         """
         source = self._open(path, title)
-        self.evaluator.check(source)
+        try:
+            self.evaluator.check(source)
+        except UsageError as error:  # which says how to prepare the data, by another command
+            raise UsageError(name_flags(str(error), ("--clip-length", "--sample-rate"))) from error
         return source
 
     def _open(self, path: Path, title: str | None) -> ClipSource:

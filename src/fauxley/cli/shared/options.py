@@ -275,9 +275,14 @@ def with_flags(message: str, command: Callable[..., Any]) -> str:
     The library names a setting by its name in Python: `clip_length`, `seed must be`, `overwrite=True`. Where the
     command has such a flag, these become `--clip-length`, `--seed must be` and `--overwrite`.
     """
-    if "--" in message:  # written by the command itself
-        return message
-    flags = {re.split(r"--|[.]", flag)[-1]: flag for flag in _flags(command)}  # --cutting.fade-out-seconds, too
+    return (
+        message if "--" in message else name_flags(message, _flags(command))
+    )  # else the command itself has written it
+
+
+def name_flags(message: str, known: Iterable[str]) -> str:
+    """A message of the library with those of its settings named as flags that are among the known ones."""
+    flags = {re.split(r"--|[.]", flag)[-1]: flag for flag in known}  # --cutting.fade-out-seconds, too
 
     def flag(match: re.Match[str]) -> str:
         is_setting = "_" in match[1] or match[2] is not None

@@ -168,11 +168,13 @@ def read_latents(path: Path) -> NDArray[np.float32]:
 
     Raises:
         FauxleyError: it cannot be read, or is not a .npy file of numbers.
-        UsageError: it has no rows.
+        UsageError: it does not exist, or has no rows.
     """
     try:
         # Memory-mapped, so that a header which claims terabytes is an error and not an allocation.
         array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError as error:
+        raise UsageError(f"{printable(path)} does not exist") from error
     except OSError as error:
         raise FauxleyError(f"{path} cannot be read: {error.strerror or error}") from error
     except Exception as error:  # NumPy's parser may raise anything for a file of another kind

@@ -62,7 +62,7 @@ def prospect_words(config: TrainingConfig, counts: Mapping[str, int], device: to
     told = {
         "device": f"{where}, computing in {config.precision}; memory: {memory}",
         "pace": f"a step takes about {pace.seconds:.2g} s, {tried}",
-        "in all": f"{config.minutes:g} minutes: about {counted(_rounded(seen / config.batch_size), 'step')}, "
+        "in all": f"{counted(config.minutes, 'minute')}: about {counted(_rounded(seen / config.batch_size), 'step')}, "
         f"{_clips_words(seen, counts, config)}",
     }
     if reached := expectations(seen):
@@ -81,7 +81,7 @@ def rough_plan(advice: Advice, counts: Mapping[str, int]) -> list[str]:
     hint = "previews are worth hearing long before, and Ctrl-C stops and keeps what is learned"
     told = [
         f"a clip is {duration(seconds)} at {advice.sample_rate} Hz, {_channels(advice.channels)}",
-        f"it takes {config.minutes:g} minutes, or --minutes; {pace}; {hint}",
+        f"it takes {counted(config.minutes, 'minute')}, or --minutes; {pace}; {hint}",
     ]
     if reached := expectations(seen):
         told.append(f"measured trainings had reached, after as many clips: {'; '.join(reached)}")

@@ -15,6 +15,7 @@ from fauxley.errors import UsageError
 from fauxley.models.synthesizer import Synthesizer
 from fauxley.sounds.catalogue import list_sounds
 from fauxley.terminal.formatting import counted, several
+from fauxley.terminal.progress import file_progress
 from fauxley.terminal.training_line import TerminalReporter
 from fauxley.training.config import TrainingConfig
 from fauxley.training.cuda_graphs import Recorder
@@ -38,7 +39,7 @@ def train_run(
 ) -> bool:
     """Begin or resume a run, and train it to its end; return False if a signal stopped it before."""
     with ranks.in_turn():
-        dataset = open_data(config, data)
+        dataset = open_data(config, data, quiet)
     run = Run(path)
     config, warning = _settle(config, run, device, ranks)
     config, on_labels = settle_labels(config, dataset.label_counts(slicing_for(config, dataset)), run)
@@ -69,12 +70,9 @@ def train_run(
         finished = trainer.train()
         step = trainer.state.step
     if not quiet and config.minutes and finished:
-        used_up = (
-            "are used up already"
-            if step == first
-            else f"are over, {counted(step, 'step')} {several(step, 'was')} taken"
-        )
-        print(f"finished, the {config.minutes:g} minutes {used_up}: {path}")
+        end = "used up already" if step == first else f"over, {counted(step, 'step')} {several(step, 'was')} taken"
+        time = f"{counted(config.minutes, 'minute')} {several(config.minutes, 'is')}"
+        print(f"finished, the {time} {end}: {path}")
     elif not quiet:
         print(f"{'finished' if finished else 'stopped, saved'} at step {step}: {path}")
     return finished
@@ -102,8 +100,11 @@ def settle_labels(config: TrainingConfig, counts: Mapping[str, int], run: Run) -
     return settled, words
 
 
-def open_data(config: TrainingConfig, data: Path | str) -> Dataset:
+def open_data(config: TrainingConfig, data: Path | str, quiet: bool) -> Dataset:
     """Open the dataset at `data`, or prepare one from the sounds there, and check that it suits the model.
+
+    Args:
+        quiet: show no progress.
 
     Raises:
         UsageError: the dataset does not suit the model.
@@ -117,7 +118,8 @@ def open_data(config: TrainingConfig, data: Path | str) -> Dataset:
         slicing=config.data.slicing,
         overlap=config.data.overlap,
     )
-    dataset = open_or_prepare(data, settings)
+    with file_progress("preparing the sounds", quiet) as progress:
+        dataset = open_or_prepare(data, settings, progress=progress)
     if dataset.channels != model.channels:
         raise UsageError(
             f"{dataset.name} has {dataset.channels} channel(s) and the model {model.channels}; "

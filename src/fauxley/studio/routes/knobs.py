@@ -37,10 +37,4 @@ def _answer(job: Job[Directions] | None) -> Knobs:
     if job is None:
         return Knobs(state="unknown")
     knobs = job.result.facts() if job.result and job.state == "done" else []
-    return Knobs(
-        state=job.state,
-        stage=job.stage,
-        share=job.share,
-        problem=job.problem,
-        knobs=[KnobFacts(**each) for each in knobs],
-    )
+    return Knobs(**job.standing(), knobs=[KnobFacts(**each) for each in knobs])

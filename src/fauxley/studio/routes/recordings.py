@@ -74,10 +74,7 @@ def _search(job: Job[Found]) -> Search:
     found = job.result
     return Search(
         id=job.id,
-        state=job.state,
-        stage=job.stage,
-        share=job.share,
-        problem=job.problem,
+        **job.standing(),
         verdict=found.verdict if found else "",
         distance=found.distance if found else None,
     )
