@@ -118,6 +118,17 @@ def test_smaller_weights_are_smaller_and_sound_nearly_the_same():
 
 
 @pytest.mark.slow
+def test_float16_rounds_the_networks_weights_alone():
+    synthesizer = small(SpecGAN(7936, dim=4, spectrogram="bands"))
+    model = to_onnx(synthesizer, "float16")
+    stored = {tensor.name for tensor in onnx.load_from_string(model.content).graph.initializer}
+    rounded = {name.removesuffix(".stored") for name in stored if name.endswith(".stored")}
+    assert rounded
+    assert all(name.startswith("generator") for name in rounded)
+    assert "to_audio.phases" in stored
+
+
+@pytest.mark.slow
 def test_weights_too_large_for_float16_are_refused():
     synthesizer = small(WaveGAN(4096, dim=2))
     with torch.no_grad():
