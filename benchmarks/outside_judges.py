@@ -1,11 +1,11 @@
-"""Generated sounds judged by networks that this project did not train.
+"""Generated sounds judged by models that this project did not train.
 
     python benchmarks/outside_judges.py sounds drums --data TRAIN --test HELD_OUT
     python benchmarks/outside_judges.py words words --data TRAIN --test HELD_OUT
 
 What is judged is a model (a run, a folder, or the name of one that ships) or a folder of sounds; TRAIN and HELD_OUT
 are labelled folders of real ones, at best those that `scripts/pretrained.py` leaves in build/pretrained/NAME. The
-networks are in `outside_networks.py`, with what to install for them.
+judges are in `outside_networks.py`, with what to install for them.
 
 `sounds` asks an embedding of sound effects, for any labels. All sets are compared with one random half of the training
 sounds, ten times over (mean and standard deviation): the generated ones, the real ones that were held out, and the
@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path, help="file for the figures")
-    parser.add_argument("--quick", action="store_true", help="log-mel in place of the networks: does it run?")
+    parser.add_argument("--quick", action="store_true", help="log-mel in place of the judges: does it run?")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     try:

@@ -1,4 +1,4 @@
-"""Networks that others trained, for `outside_judges.py`. Their weights come inside packages on PyPI.
+"""Models of hearing that others trained, for `outside_judges.py`. Their weights come inside packages on PyPI.
 
     pip install --no-deps aisfx            sounds: an embedding of sound effects (Ma and Lerch 2022), weights CC BY 4.0
     pip install --no-deps pocketsphinx     words: a recogniser of US English, model under a BSD licence
@@ -154,7 +154,7 @@ _NEVER = -100.0  # nats a frame; a word that fits badly has -10
 
 
 class StandIn:
-    """Log-mel in place of both networks, so that the arithmetic can be tried without packages."""
+    """Log-mel in place of both, so that the arithmetic can be tried without packages."""
 
     title = "log-mel, a stand-in"
     sample_rate = 16000
