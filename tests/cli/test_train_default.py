@@ -208,6 +208,15 @@ def test_what_is_wrong_is_one_line(
     assert not (tmp_path / "r").exists()
 
 
+def test_silence_alone_is_not_learnt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "silent").mkdir()
+    for name in ("one", "two"):
+        soundfile.write(tmp_path / "silent" / f"{name}.wav", np.zeros(4000), 16000)
+    assert main(["train", "--data", str(tmp_path / "silent"), "--run", str(tmp_path / "r")]) == 1
+    assert "are silent; there is nothing to learn" in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()
+
+
 def test_the_help_of_training_explains_the_default_and_lists_the_presets(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--help"]) == 0
     printed = capsys.readouterr().out
