@@ -104,6 +104,7 @@ def test_latents_of_a_folder_make_its_sounds_again(model: Path, tmp_path: Path) 
         ("kick=0,snare=1", "positive"),
         ("=1", "not a mixture"),
         ("kick=", "is not a number"),
+        ("kick=0.7", "write mixtures without spaces, as in kick=0.7,snare=0.3, or kick alone"),
     ],
 )
 def test_a_label_that_is_none_is_said_in_one_line(

@@ -52,7 +52,10 @@ def test_models_are_listed_shown_and_copied(drums: Path, capsys: pytest.CaptureF
     for wrong, said in ((["drum"], "did you mean 'drums'?"), (["--out", "x"], "name it")):
         assert main(["models", *wrong]) == 2
         assert said in capsys.readouterr().err
-    assert main(["models", "drums", "--out", "copy"]) == 2  # nothing is replaced
+    assert (
+        main(["models", "drums", "--out", "copy"]) == 2
+    )  # nothing is replaced, and no flag is named that is not there
+    assert "overwrite" not in capsys.readouterr().err
 
 
 def test_a_model_that_ships_is_played_by_its_name_again_and_again(drums: Path) -> None:

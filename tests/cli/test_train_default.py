@@ -12,6 +12,7 @@ import soundfile
 
 import fauxley
 from fauxley.cli.main import main
+from fauxley.models.draws import Draws, Purpose
 from fauxley.terminal.training_line import TerminalReporter
 from fauxley.training.expectations import Curve
 
@@ -65,6 +66,23 @@ def test_a_folder_of_labelled_sounds_becomes_a_model_of_its_rate_length_and_labe
     assert sounds.abs().max() <= 1
     previews = sorted(path.name for path in (begun / "samples").iterdir())
     assert previews[-1] == steps(begun)[-1]
+
+
+def test_previews_are_the_sounds_that_the_model_makes_of_their_latents_and_labels(kit: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert train(kit, run, "--minutes", "0.01", *SMALL, "--quiet", "--precision", "bfloat16") == 0
+    previews = sorted((run / "samples" / steps(run)[-1]).glob("*.wav"), key=lambda path: path.stem.rpartition("-")[2])
+    model = fauxley.load(run)
+    latents = Draws(Purpose.PREVIEW, int(config_of(run)["seed"])).latents(len(previews), model.architecture.latent_size)
+    np.save(tmp_path / "latents.npy", latents.numpy())
+    labels = [path.stem.rpartition("-")[0] for path in previews]
+    assert set(labels) == set(model.labels)
+    made = tmp_path / "made"
+    arguments = ["generate", str(run), "--out", str(made), "--latents", str(tmp_path / "latents.npy"), "--quiet"]
+    assert main([*arguments, "--batch-size", "16", "--label", *labels]) == 0
+    again = sorted(made.glob("*.wav"), key=lambda path: path.stem.rpartition("-")[2])
+    for preview, sound in zip(previews, again, strict=True):
+        np.testing.assert_array_equal(soundfile.read(preview)[0], soundfile.read(sound)[0])
 
 
 @pytest.mark.slow
@@ -205,6 +223,15 @@ def test_what_is_wrong_is_one_line(
     error = capsys.readouterr().err.strip()
     assert message in error
     assert len(error.splitlines()) == 1
+    assert not (tmp_path / "r").exists()
+
+
+def test_silence_alone_is_not_learnt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "silent").mkdir()
+    for name in ("one", "two"):
+        soundfile.write(tmp_path / "silent" / f"{name}.wav", np.zeros(4000), 16000)
+    assert main(["train", "--data", str(tmp_path / "silent"), "--run", str(tmp_path / "r")]) == 1
+    assert "are silent; there is nothing to learn" in capsys.readouterr().err
     assert not (tmp_path / "r").exists()
 
 

@@ -117,6 +117,16 @@ def test_balancing_draws_rare_labels_as_often_as_common_ones() -> None:
     assert max(within.values()) - min(within.values()) <= 1
 
 
+def test_balancing_leaves_clips_without_a_label_their_share() -> None:
+    labels = np.array([-1] * 3 + [0] * 90 + [1] * 7)
+    order = Balanced(labels, seed=0)
+    clips = order.draw(np.arange(1000)).clip
+    assert Counter(labels[clips].tolist()) == {-1: 30, 0: 485, 1: 485}
+    assert Counter(clips[labels[clips] < 0].tolist()) == {0: 10, 1: 10, 2: 10}
+    again = np.concatenate([Balanced(labels, seed=0).draw(np.arange(at, at + 50)).clip for at in range(0, 1000, 50)])
+    np.testing.assert_array_equal(again, clips)
+
+
 def test_balancing_through_a_dataset(dataset: Dataset) -> None:
     chosen, _ = dataset.draw(0, 300, 0, balance_labels=True)
     assert set(Counter(dataset.clip_labels()[chosen].tolist()).values()) == {100}

@@ -9,7 +9,7 @@ import torch
 
 from fauxley import kernels
 from fauxley.errors import FauxleyError, UsageError
-from fauxley.models.conditioning import file_word, label_weights, one_hot
+from fauxley.models.conditioning import file_word, label_mixture, label_weights, one_hot
 from fauxley.models.draws import Draws
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.synthesizer import Synthesizer
@@ -221,3 +221,9 @@ def test_names_of_files_are_those_of_any_system():
     assert file_word("..") == "_"
     assert file_word("grün") == "grün"
     assert len(file_word("\u65e5" * 100).encode()) <= 100
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-60, 1e-310, 5e307])
+def test_only_the_proportions_of_a_mixture_matter(scale):
+    weights = label_mixture({"kick": 3 * scale, "snare": scale}, ("kick", "snare"))
+    torch.testing.assert_close(weights, torch.tensor([0.75, 0.25]))

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from fauxley.errors import FauxleyError, UsageError
+from fauxley.models import precision
 from fauxley.models.draws import Draws
 from fauxley.models.specgan import SpecGAN
 from fauxley.models.synthesizer import FORMAT_VERSION, Provenance, Synthesizer, load
@@ -381,6 +382,23 @@ def test_bfloat16_makes_nearly_the_same_sounds_and_changes_nothing_that_is_saved
     again = load(narrow.save(tmp_path / "again"))
     assert torch.equal(again.generate(8), exact.generate(8))
     assert torch.equal(narrow.to(precision="float32").generate(8), exact.generate(8))
+
+
+def test_by_itself_no_precision_is_taken_that_turns_rounding_into_other_phases(monkeypatch, tmp_path):
+    monkeypatch.delenv("FAUXLEY_PRECISION")
+    monkeypatch.setattr(precision, "has_bfloat16", lambda device: True)
+    monkeypatch.setattr(precision, "bfloat16_gain", lambda device: 2.0)
+    bands = SpecGAN(1952, dim=2, spectrogram="bands", window_length=128, hop_length=32, griffin_lim_momentum=0.99)
+    searching, making = (
+        Synthesizer(each, each.generator(Draws(0)), each.representation(), 8000)
+        for each in (bands, WaveGAN(4096, dim=2))
+    )
+    assert searching.to(precision="auto").precision == "float32"
+    assert making.to(precision="auto").precision == "bfloat16"
+    assert searching.to(precision="bfloat16").precision == "bfloat16"  # who asks for it gets it
+    searching.to(precision="auto")
+    alone, among = searching.generate(1, seed=3), searching.generate(8)[3:4]
+    torch.testing.assert_close(alone, among, rtol=0, atol=1e-3 * float(among.abs().max()))
 
 
 def test_a_precision_that_cannot_be_is_refused(folder):

@@ -145,3 +145,24 @@ def test_placeholders_and_samplers_get_a_hint(folder: Path) -> None:
     assert "iCloud" in reasons["tom.wav"]
     assert "REX" in reasons["loop.rx2"]
     assert "Kontakt" in reasons["piano.nki"]
+
+
+@pytest.mark.parametrize(
+    ("files", "labels"),
+    [
+        (["kick/a.wav", "snare/b.wav", "c.wav"], ["", "kick", "snare"]),
+        (["kick/808/a.wav", "snare/909/b.wav"], ["kick", "snare"]),
+        (["Pack/kick/a.wav", "Pack/snare/b.wav", "Pack/c.wav"], ["", "kick", "snare"]),
+        (["Packs/Pack/kick/808/a.wav", "Packs/Pack/snare/b.wav"], ["kick", "snare"]),
+        (["Pack/kick/a.wav", "Pack/snare/b.wav", "c.wav"], ["", "Pack", "Pack"]),
+        (["kick/a.wav", "kick/b.wav"], ["kick", "kick"]),
+        (["a.wav", "b.wav"], ["", ""]),
+    ],
+)
+def test_the_first_folder_that_sorts_the_sounds_is_their_label(
+    tmp_path: Path, files: list[str], labels: list[str]
+) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"sound")
+    assert sorted(sound.label for sound in list_sounds(tmp_path).sounds) == labels

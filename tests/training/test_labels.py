@@ -96,7 +96,7 @@ def test_labels_of_the_data_are_learnt_in_order_and_equally_often():
         ({"kick": 10}, "same one, 'kick'"),
         ({"kick": 10, "": 2}, "only one"),
         ({f"file {n}": 1 for n in range(300)}, "fewer"),
-        ({"kick": 10, "snare": 1}, "snare has fewer"),
+        ({"kick": 10, "snare": 1}, "snare has fewer; add some, or leave it out"),
         ({"kick": 10, "snare": 5, "": 16}, "16 of 31 clips have none"),
         ({"kick": 10, "a/b": 5}, "must not hold"),
         ({str(n): 5 for n in range(1001)}, "1001"),

@@ -39,8 +39,8 @@ def generate(
 ) -> None:
     """Make new sounds. A seed gives the same sound, however many are made at once.
 
-    (On another machine, or with another count or batch size, a sound may differ by one step of 16 bits. Otherwise files
-    are the same byte for byte.)
+    (In float32, a sound may differ by a few steps of 16 bits on another machine, or with another count or batch size.
+    Otherwise files are the same byte for byte.)
 
     An interrupted command resumes when it is run again.
 
@@ -51,8 +51,8 @@ def generate(
 
     Example, very many: fauxley generate runs/mine --out many --count 50000 --listing --no-sheet
 
-    Example, nearly the same sounds in about half the time on a recent CPU:
-    fauxley generate runs/mine --out quick --precision bfloat16
+    Example, nearly the same sounds of a WaveGAN in about half the time on a recent CPU:
+    fauxley generate runs/wavegan --out quick --precision bfloat16
 
     Example, the ten brightest of 200, a little shorter than the model makes them:
     fauxley generate runs/mine --out bright --count 10 --pick brightest --from 200 --knob longer=-0.3

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 from rich.table import Table
 
-from fauxley.cli.shared.options import check_out
+from fauxley.cli.shared.options import check_new
 from fauxley.errors import UsageError, printable
 from fauxley.machine import format_bytes
 from fauxley.shipped import PAGE_FILE, read_card, shipped_folder, shipped_models
@@ -48,7 +48,7 @@ def models(
     if out is None:
         print((folder / PAGE_FILE).read_text(encoding="utf-8").rstrip())
         return
-    check_out(out, overwrite=False)
+    check_new(out)
     with atomic_folder(out) as partial:
         shutil.copytree(folder, partial, dirs_exist_ok=True, copy_function=shutil.copyfile)
     print(f"{name} is in {printable(out)}, with its card: {printable(out / PAGE_FILE)}")

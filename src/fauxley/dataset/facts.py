@@ -17,6 +17,7 @@ from fauxley.dataset.parts import complain
 from fauxley.dataset.shared_progress import Progress
 from fauxley.errors import FauxleyError, UsageError, printable
 from fauxley.sounds.catalogue import Catalogue, list_sounds
+from fauxley.sounds.measurements import STEP
 
 MOST_FILES = 200
 _MOST_BYTES = 1 << 28  # of that sample
@@ -90,11 +91,14 @@ def facts_of(advice: Advice, files: int) -> Facts:
 def _advice(catalogue: Catalogue, progress: Progress | None, n_jobs: int | None) -> Advice:
     scan = functools.partial(scan_catalogue, catalogue, n_jobs=n_jobs, progress=progress)
     report = scan(most_files=MOST_FILES, most_bytes=_MOST_BYTES)
-    if report.advice is None:  # all files of the sample are broken; others may be good
+    # All files of the sample are broken or silent; others may be good.
+    if report.advice is None or all(file.peak < STEP for file in report.files):
         report = scan()
     if report.advice is None:
         complain(report.skipped)
         raise FauxleyError(f"no file in {printable(catalogue.folder)} can be used")
+    if all(file.peak < STEP for file in report.files):
+        raise FauxleyError(f"all sounds in {printable(catalogue.folder)} are silent; there is nothing to learn from")
     return report.advice
 
 

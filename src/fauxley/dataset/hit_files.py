@@ -125,7 +125,7 @@ def file_stems(sounds: Sequence[Sound]) -> list[str]:
     for sound in sounds:
         path = PurePosixPath(sound.file)
         folders = path.parts[:-1]
-        if sound.label and sound.label not in folders[:1]:
+        if sound.label and sound.label not in folders:
             folders = (sound.label, *folders)
         parts = [_plain(part) for part in (*folders, path.stem)]
         stem = "/".join(parts)

@@ -94,20 +94,32 @@ class Shuffled(Order):
 class Balanced(Order):
     """The labels in turn, each with its own shuffled order, so that all labels are drawn equally often.
 
+    Clips without a label are not a label of their own: they are drawn as often as they would be without balancing, so
+    that a single file that was never sorted does not make up a large part of every batch.
+
     Args:
-        labels: (N,) index of each clip's label.
+        labels: (N,) index of each clip's label; -1 for none.
         seed: not negative.
     """
 
     def __init__(self, labels: Int, seed: int) -> None:
-        self._orders = [Shuffled(np.flatnonzero(labels == label), seed, 1 + int(label)) for label in np.unique(labels)]
+        self._total = len(labels)
+        bare = np.flatnonzero(labels < 0)
+        self._bare = len(bare)
+        self._bare_order = Shuffled(bare, seed)
+        known = np.unique(labels[labels >= 0])
+        self._orders = [Shuffled(np.flatnonzero(labels == label), seed, 1 + int(label)) for label in known]
 
     def draw(self, positions: Int) -> DrawnClips:
-        rounds, turns = np.divmod(positions, len(self._orders))
         clip = np.empty(len(positions), np.int64)
         own = np.empty(len(positions))
+        before, after = (places * self._bare // self._total for places in (positions, positions + 1))  # drawn by then
+        without = after > before
+        if without.any():
+            clip[without], own[without] = self._bare_order.draw(before[without])
+        rounds, turns = np.divmod(positions - before, max(1, len(self._orders)))
         for turn, order in enumerate(self._orders):
-            here = turns == turn
+            here = (turns == turn) & ~without
             clip[here], own[here] = order.draw(rounds[here])
         return DrawnClips(clip, own)
 

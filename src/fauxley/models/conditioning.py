@@ -133,12 +133,14 @@ def label_mixture(shares: Mapping[str, float], known: Sequence[str]) -> Tensor:
         UsageError: a label is not known, or a share is not a positive number.
     """
     weights = torch.zeros(len(known))
+    if not shares:
+        raise UsageError("a mixture needs one label or more")
     for label, share in shares.items():
         if not 0 < share < math.inf:
             raise UsageError(f"the share of {label!r} in a mixture must be a positive number; got {share}")
-        weights[find_label(label, known)] = share
-    if not shares:
-        raise UsageError("a mixture needs one label or more")
+    largest = max(shares.values())  # relative to it, no share and no sum is too small or too large to compute with
+    for label, share in shares.items():
+        weights[find_label(label, known)] = share / largest
     return weights / weights.sum()
 
 

@@ -92,6 +92,10 @@ class LogSpectrogram(Representation):
         normal = (self._logarithm(audio) - self.mean) / self.std
         return (normal[..., :-1] / CLIP).clamp(-1, 1).transpose(2, 3)
 
+    @property
+    def searches_phases(self) -> bool:
+        return self.inversion is None and self.iterations > 0
+
     def to_audio(self, features: Tensor) -> Tensor:
         magnitude = self.to_magnitude(features)
         return self.to_clip(self._griffin_lim(magnitude) if self.inversion is None else self.inversion(magnitude))

@@ -54,15 +54,18 @@ class Choice:
     warning: str = ""
 
 
-def choose_precision(asked: Precision, device: torch.device) -> Choice:
+def choose_precision(asked: Precision, device: torch.device, sensitive: bool = False) -> Choice:
     """Return the precision asked for, and for "auto" the faster one on this device.
+
+    Args:
+        sensitive: whether rounding errors matter more than time, so that "auto" is float32.
 
     Raises:
         UsageError: there is no such precision.
     """
     by_name = asked != "auto"
     if not by_name:
-        asked = cast(Precision, os.environ.get("FAUXLEY_PRECISION") or "auto")
+        asked = cast(Precision, os.environ.get("FAUXLEY_PRECISION") or ("float32" if sensitive else "auto"))
     if asked == "auto":
         return Choice("bfloat16" if has_bfloat16(device) and bfloat16_gain(device) >= _LEAST_GAIN else "float32")
     if asked not in DTYPES:

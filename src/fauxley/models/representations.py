@@ -22,6 +22,11 @@ class Representation(nn.Module, ABC):
 
     resolutions: tuple[tuple[int, int], ...] = ((512, 128), (2048, 512))
 
+    @property
+    def searches_phases(self) -> bool:
+        """Whether `to_audio` searches for phases, so that rounding errors of features become other samples."""
+        return False
+
     @abstractmethod
     def fit(self, batches: Iterable[Tensor]) -> None:
         """Measure the statistics of batches of audio (B, C, T) that the conversion needs."""

@@ -90,7 +90,8 @@ class Synthesizer:
             device: to compute on; None leaves it as it is.
             precision: of the signals between the generator's layers; None leaves it as it is. "bfloat16" takes half the
                 time on processors that support it and makes nearly, not exactly, the same sounds; weights stay in
-                float32. "auto" chooses bfloat16 where it is fast, otherwise float32.
+                float32. "auto" chooses bfloat16 where it is fast, and float32 otherwise, and for models that search for
+                phases (Griffin-Lim), which turns rounding errors into other samples.
 
         Raises:
             UsageError: the device is not on this machine; there is no such precision, or the model does not support it.
@@ -116,7 +117,7 @@ class Synthesizer:
                     "models that draw one sample after another compute in float32 only; leave precision out"
                 )
             return
-        choice = choose_precision(precision, self.device)
+        choice = choose_precision(precision, self.device, self.representation.searches_phases)
         if choice.warning:
             warnings.warn(choice.warning, stacklevel=3)
         if isinstance(self.generator, Network):
@@ -263,8 +264,9 @@ class Synthesizer:
 def load(path: Path | str, device: torch.device | str = "cpu", precision: Precision = "auto") -> Synthesizer:
     """Load a model from a run folder (its best checkpoint if one is recorded, otherwise the newest) or a model folder.
 
-    The model computes in bfloat16 where that is fast, which makes nearly the same sounds in half the time. With
-    `precision="float32"` its sounds are the same on every machine, except for rounding errors. See `Synthesizer.to`.
+    A model that makes samples computes in bfloat16 where that is fast, which makes nearly the same sounds in half the
+    time. With `precision="float32"`, and always if it searches for phases, its sounds are the same on every machine,
+    except for rounding errors. See `Synthesizer.to`.
     """
     return Synthesizer.from_pretrained(path, device, precision)
 

@@ -39,8 +39,9 @@ class Output:
     batch_size: int = 32
     """Sounds computed at a time. It affects speed and memory, and sounds only by rounding errors."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Precision to compute in. bfloat16 takes half the time where the processor supports it and makes nearly the same
-    sounds; auto uses it only where it is fast. With float32 a seed gives the same sound on other machines, too."""
+    """Precision to compute in. bfloat16 can take half the time where the processor supports it, and makes nearly the
+    same sounds; auto uses it only where it is fast, and never where phases are searched for (SpecGAN, the default
+    model). With float32 a seed gives the same sound on other machines, too."""
     overwrite: bool = False
     """Write into a folder that is not empty, replacing files of the same name."""
     quiet: bool = False

@@ -3,7 +3,9 @@
 A manifest.csv needs a column `file` (names relative to the folder) and may have `label`, `license`, who or what made
 the sound (`source`, `speaker` or `speaker_or_source`) and any others to select by, such as `split`. Then it decides:
 audio files that it does not list are reported and not used. Without one, or where it has no column `label`, a file's
-label is the first folder of its name; files directly in the folder have none.
+label is the first folder of its name; files directly in the folder have none. A folder that holds all sounds and sorts
+them into folders of its own, as an unpacked archive does, is passed over: of `Pack/kick/1.wav` and `Pack/snare/1.wav`
+the labels are kick and snare.
 
 Such tables come from spreadsheets and from other machines, so names are taken with spaces around them, with
 backslashes, in either Unicode form and as absolute paths, as long as they lead to a file inside the folder. A row
@@ -91,11 +93,12 @@ def list_sounds(folder: Path, where: Sequence[str] = ()) -> Catalogue:
     if not paths and not found.skipped:
         raise FauxleyError(f"no audio in {printable(folder)}: looked for {', '.join(sorted(AUDIO_SUFFIXES))}")
     listing = read_listing(folder, list(paths), [skip.file for skip in found.skipped])
+    labels = _folder_labels(paths)
     if listing is None:
-        rows: dict[str, Row] = {name: {"label": _folder_label(name)} for name in paths}
+        rows: dict[str, Row] = {name: {"label": label} for name, label in labels.items()}
         listed = Listing(())
     else:
-        rows = {name: {"label": _folder_label(name)} | row for name, row in listing.rows.items()}
+        rows = {name: {"label": labels[name]} | row for name, row in listing.rows.items()}
         listed = listing
     columns = list(dict.fromkeys((*listed.columns, "label")))
     known = [*rows.values(), *(row for _, row in listed.unused)]
@@ -112,9 +115,13 @@ def list_sounds(folder: Path, where: Sequence[str] = ()) -> Catalogue:
     )
 
 
-def _folder_label(name: str) -> str:
-    folder, slash, _ = name.partition("/")
-    return folder if slash else ""
+def _folder_labels(names: Iterable[str]) -> dict[str, str]:
+    """The label of each sound by its folder, "" if it has none."""
+    folders = {name: name.split("/")[:-1] for name in names}
+    level, deepest = 0, max(map(len, folders.values()), default=0)
+    while level + 1 < deepest and len({tuple(each[: level + 1]) for each in folders.values()}) == 1:
+        level += 1
+    return {name: each[level] if len(each) > level else "" for name, each in folders.items()}
 
 
 def _sound(name: str, path: Path, row: Row, warning: str) -> Sound:

@@ -34,7 +34,8 @@ def choose_labels(counts: Mapping[str, int]) -> LabelChoice:
     elif len(labels) > MOST_LABELS:
         reason = f"there are {len(labels)} of them, and a model can have {MOST_LABELS}"
     elif rare:
-        reason = f"each needs {LEAST_CLIPS} clips or more, and {enumerated(rare)} {_have(rare)} fewer"
+        few = f"{enumerated(rare)} {_have(rare)} fewer; add some, or leave {_them(rare)} out"
+        reason = f"each needs {LEAST_CLIPS} clips or more, and {few}"
     elif bare > sum(counts.values()) / 2:
         reason = f"{bare} of {sum(counts.values())} clips have none"
     else:
@@ -86,3 +87,7 @@ def with_labels(
 
 def _have(labels: Sequence[str]) -> str:
     return "has" if len(labels) == 1 else "have"
+
+
+def _them(labels: Sequence[str]) -> str:
+    return "it" if len(labels) == 1 else "them"

@@ -4,8 +4,10 @@ The sounds of a conditional model have the labels of the real clips. The sheet h
 named after their label.
 """
 
+import copy
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +64,8 @@ class Previews:
 
     def write(self, step: int, synthesizer: Synthesizer) -> Clips:
         """Write sounds, a sheet and the curves; return the sounds (N, C, T)."""
+        if synthesizer.representation.searches_phases:  # a training in bfloat16 would show others than are made later
+            synthesizer = replace(synthesizer, generator=copy.deepcopy(synthesizer.generator)).to(precision="auto")
         rate = synthesizer.sample_rate
         latents = Draws(Purpose.PREVIEW, self._seed).latents(len(self._real), synthesizer.architecture.latent_size)
         fake: Clips = np.nan_to_num(synthesizer.generate(latents=latents, labels=self._labels).numpy())

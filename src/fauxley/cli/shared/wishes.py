@@ -47,4 +47,9 @@ def _shares(word: str, known: Sequence[str]) -> dict[str, float]:
             shares[label] = read_real(share)
         except UnreadableError as error:
             raise UsageError(f"{word!r} is not a mixture of labels: {error}") from error
+    if len(shares) == 1 and 0 < shares[label] < 1:  # almost certainly a part of a mixture, written with a space
+        raise UsageError(
+            f"{word!r} is a mixture of one label; write mixtures without spaces, as in kick=0.7,snare=0.3, or "
+            f"{label} alone"
+        )
     return shares
