@@ -30,7 +30,9 @@ from fauxley.training.run import Run
 _MINUTES = 3.0
 _PER_INSTRUMENT = 48
 _SECONDS = 0.5
-_OF_A_LABEL = 8  # sounds of each label, generated and on the sheet
+_DIM = 8  # half of the recipe's: in so few minutes, seeing twice the sounds counts for more
+_OF_A_LABEL = 8  # sounds of each label
+_ON_SHEET = 4  # real sounds of each label, and generated ones beside them
 _PLAYED = 40  # sounds of the model that ships, at most
 _JUDGED = 200
 
@@ -54,14 +56,18 @@ def demo(out: Path = Path("fauxley-demo"), minutes: float = _MINUTES) -> None:
     _say(f"     {counted(len(paths), 'sound')} in {kit}")
 
     begun = Run(run).begun_with()
-    config = dataclasses.replace(begun or recipe(gather_facts(kit)), minutes=minutes)
+    planned = begun or recipe(gather_facts(kit), minutes)
+    if begun is None:
+        small = dataclasses.replace(planned.architecture, dim=_DIM)
+        planned = dataclasses.replace(planned, architecture=small)
+    config = dataclasses.replace(planned, minutes=minutes)
     _say("2/5  preparing it, as 'fauxley prepare' does")
     model = config.architecture
     prepared = pack(kit, dataset, PackSettings(config.data.sample_rate, clip_length=model.clip_length, slicing="first"))
     _say(f"     {counted(prepared.num_clips(), 'clip')} in {dataset}")
 
-    time = counted(minutes, "minute")
-    _say(f"3/5  training for {time}, as 'fauxley train --data {kit} --run {run}' does for an hour")
+    like = f"fauxley train --data {kit} --run {run} --dim {model.dim}"
+    _say(f"3/5  training for {counted(minutes, 'minute')}, as '{like}' does for an hour")
     if not train_run(config, dataset, run, torch.device("cpu"), tensorboard=False, quiet=False):
         _say(f"stopped; 'fauxley demo --out {out}' goes on from there")
         return
@@ -73,7 +79,7 @@ def demo(out: Path = Path("fauxley-demo"), minutes: float = _MINUTES) -> None:
     _say("5/5  judging them, as 'fauxley evaluate' does")
     evaluate(run, report, Reference(dataset), Protocol(count=_JUDGED), device="cpu", overwrite=True, quiet=True)
     print(f"""
-Look at    {sheet}   (of each family real drums above, generated below)
+Look at    {sheet}   (a row for each family: real drums, then generated ones)
 Listen to  {sounds}   ({count} new drums)
 Read       {report / "report.html"}
 
@@ -111,13 +117,14 @@ def _generate(model: Path, out: Path, most: int | None = None) -> int:
 
 
 def _draw(synthesizer: Synthesizer, data: Dataset, path: Path) -> None:
-    """Draw real sounds of each family, and generated ones below."""
-    rows = {}
+    """Draw a row for each family: real sounds on the left, generated ones on the right."""
     clips, labels = np.concatenate([*data.once(64)]).astype(np.float32) / 32768, data.clip_labels()
+    rows = {}
     for label in synthesizer.labels:
-        rows[f"{label}, real"] = clips[labels == data.labels.index(label)][:_OF_A_LABEL]
-        rows[f"{label}, generated"] = synthesizer.generate(_OF_A_LABEL, labels=label).numpy()
-    write_sheet(path, rows, data.sample_rate)
+        real = clips[labels == data.labels.index(label)][:_ON_SHEET]
+        rows[label] = np.concatenate([real, synthesizer.generate(_ON_SHEET, labels=label).numpy()])
+    captions = ["real"] * _ON_SHEET + ["generated"] * _ON_SHEET
+    write_sheet(path, rows, data.sample_rate, columns=2 * _ON_SHEET, captions=dict.fromkeys(rows, captions))
 
 
 def _say(text: str) -> None:
