@@ -38,7 +38,7 @@ from torch import Tensor
 
 from fauxley.dataset.dataset import Dataset
 from fauxley.dataset.facts import gather_facts
-from fauxley.models.band_spectrogram import BandSpectrogram
+from fauxley.models.band_spectrogram import BandSpectrogram, band_averages
 from fauxley.models.critic import Critic
 from fauxley.models.draws import Draws, Purpose
 from fauxley.models.log_spectrogram import LogSpectrogram
@@ -63,6 +63,7 @@ FINE = 4  # times shorter than the default's windows
 UNROLLED = 3  # iterations of Griffin-Lim in training
 FROZEN_SHARE = 0.1  # of the time
 DRIFTING_SHARE = 0.25
+FLOOR, _TINY = 3e-3, 1e-12  # of levels, as in the representation; of power
 TEMPERATURE = 0.2  # of drifting, times the mean distance of real sounds
 
 
@@ -117,6 +118,15 @@ class Recipe:
         whole = istft(torch.polar(magnitude, phases), *sizes, compensate=True)
         return of.to_clip(whole)
 
+    def features_of(self, audio: Tensor) -> Tensor:
+        """The representation's features of audio that is differentiated, also where it is silent."""
+        of = self.representation
+        whole = F.pad(audio, (of.lead, 0))
+        power = torch.view_as_real(stft(whole, of.window_length, of.hop_length, frames=of.frames)).square().sum(-1)
+        averages = band_averages(of.window_length // 2).to(power.dtype)
+        level = (power[..., :-1] @ averages.T + _TINY).sqrt()
+        return ((torch.log(level + FLOOR) - of.mean) / of.std / 3).clamp(-1, 1).transpose(2, 3)
+
 
 def default(of: Recipe) -> None:
     """Change nothing."""
@@ -151,7 +161,7 @@ def fine(of: Recipe) -> None:
     def near(audio: Tensor) -> Tensor:
         return transform.to_features(audio[..., : small.clip_length])
 
-    of.critics[0] = (of.representation.to_features, lambda made: of.representation.to_features(made)), of.critics[0][1]
+    of.critics[0] = (of.representation.to_features, of.features_of), of.critics[0][1]
     of.critics.append(((near, near), of.critic(small, 1)))
     of.make = heard
 
@@ -170,7 +180,7 @@ def augment(of: Recipe) -> None:
         place = torch.arange(frames)
         moved = torch.gather(features, -1, (place - late).clamp(min=0).expand_as(features))
         masked = (place >= silent) & (place < silent + frames // 10)
-        floor = (math.log(3e-3) - of.representation.mean[:, None]) / steps
+        floor = (math.log(FLOOR) - of.representation.mean[:, None]) / steps
         return torch.where(masked, floor, (moved + gain / steps)).clamp(-1, 1)
 
     critic = of.critics[0][1]

@@ -4,7 +4,8 @@
         "default, 60 minutes=runs/default" --title "Drums, 44.1 kHz"
 
 A source is a title and, behind an equals sign, a run, a model, one that ships, or a folder of real sounds with labels.
-Writes docs/gallery.md and docs/gallery/, small enough for a repository: Ogg Vorbis, pictures in few colours.
+Writes docs/gallery.md and docs/gallery/, small enough for a repository: Ogg Vorbis, pictures in few colours; and
+docs/images/gallery.png, a row for each source, for the readme.
 """
 
 import argparse
@@ -118,6 +119,7 @@ def write_gallery(out: Path, title: str, words: str, sources: Sequence[Source], 
     for old in (*folder.glob("*.ogg"), *folder.glob("*.png")):
         old.unlink()
     sections = [_section(folder, label, row, sources) for label, row in rows.items()]
+    _overview(out / "images" / "gallery.png", rows, sources)
     page = "\n\n".join([f"# {title}", *([words] if words else []), _HOW, *sections]) + "\n"
     (out / "gallery.md").write_text(page, encoding="utf-8")
     return len(page.encode()) + sum(file.stat().st_size for file in folder.iterdir())
@@ -148,7 +150,21 @@ def _section(folder: Path, label: str, row: Sequence[Sequence[Example]], sources
 ![{label}: spectrograms of these sounds, in this order](gallery/{word}.png)"""
 
 
-def _draw(path: Path, rows: Mapping[str, Sequence[Example]]) -> None:
+def _overview(path: Path, rows: Mapping[str, Sequence[Sequence[Example]]], sources: Sequence[Source]) -> None:
+    """The picture for the readme: a row for each source, its first sound of each label."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    labels = [label for label, row in rows.items() if all(row)]
+    firsts = {source.title: [rows[label][place][0] for label in labels] for place, source in enumerate(sources)}
+    if labels:
+        _draw(path, firsts, len(labels), dict.fromkeys(firsts, labels))
+
+
+def _draw(
+    path: Path,
+    rows: Mapping[str, Sequence[Example]],
+    columns: int = 4,
+    captions: Mapping[str, Sequence[str]] | None = None,
+) -> None:
     """One picture of all sounds, as long as the longest and at the rate of the first."""
     rate = next(iter(rows.values()))[0].sample_rate
     mono = {title: [_mono(sound, rate) for sound in sounds] for title, sounds in rows.items()}
@@ -157,7 +173,7 @@ def _draw(path: Path, rows: Mapping[str, Sequence[Example]]) -> None:
         title: np.stack([np.pad(audio, (0, longest - len(audio)))[None] for audio in sounds])
         for title, sounds in mono.items()
     }
-    write_sheet(path, clips, rate, columns=4)
+    write_sheet(path, clips, rate, columns=columns, captions=captions)
     with Image.open(path) as picture:
         small = picture.convert("RGB").quantize(24)
     small.save(path, optimize=True)

@@ -8,6 +8,7 @@ from fauxley import kernels
 from fauxley.models.critic import ConvolutionalCritic
 from fauxley.models.draws import Draws
 from fauxley.models.layers import ConvolutionLayer, Downsampling, Downsampling2d
+from fauxley.models.network import initialize
 from fauxley.models.specgan import SpecGAN, SpecGANCritic
 from fauxley.models.wavegan import WaveGAN, WaveGANCritic
 from fauxley.training.objectives import Hinge, Relativistic, WassersteinGP
@@ -171,7 +172,7 @@ class Gated(WaveGANCritic):
 
 @pytest.mark.parametrize("objective", [WassersteinGP(critic_steps=1), Relativistic(), Hinge(penalty_every=1)])
 def test_a_layer_added_by_a_sub_class_is_trained(objective, monkeypatch):
-    monkeypatch.setattr(WaveGAN, "critic", lambda self, draws=None: Gated(self))
+    monkeypatch.setattr(WaveGAN, "critic", lambda self, draws=None: initialize(Gated(self), draws))
     architecture = ARCHITECTURES["wavegan"]
     torch.manual_seed(0)
     state = TrainingState.new(architecture, Adam(learning_rate=1e-2), False, 0, torch.device("cpu"))
