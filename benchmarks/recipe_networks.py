@@ -98,7 +98,7 @@ def doubled(x: Tensor) -> Tensor:
 
 def residual_widths(architecture: SpecGAN) -> tuple[int, ...]:
     """Channels from fine to coarse; fewer where pixels are many, for the cost of the default's networks."""
-    return tuple(architecture.dim * 2**level // 2 for level in range(len(architecture.widths)))
+    return tuple(max(1, architecture.dim * 2**level // 2) for level in range(len(architecture.widths)))
 
 
 class ResidualGenerator(DenseStart):
