@@ -165,7 +165,7 @@ def test_silence_alone_is_judged_without_complaint(evaluator):
 
 
 def test_data_with_other_labels_than_the_classifier_is_refused(drums, classifier, learnt_kit):
-    with pytest.raises(FauxleyError, match="16 clips; at least 20"):
+    with pytest.raises(FauxleyError, match="16; at least 20"):
         Evaluator(drums, None, classifier)
     with pytest.raises(UsageError, match="at least 20"):
         Protocol(count=3)
