@@ -43,8 +43,8 @@ from fauxley.models.critic import Critic
 from fauxley.models.draws import Draws, Purpose
 from fauxley.models.log_spectrogram import LogSpectrogram
 from fauxley.models.network import Generator, initialize
-from fauxley.models.precision import choose_precision
 from fauxley.models.specgan import FRAMES, SpecGAN, SpecGANCritic
+from fauxley.models.synthesizer import Synthesizer
 from fauxley.signal.griffin_lim import griffin_lim
 from fauxley.signal.stft import istft, stft
 from fauxley.sounds.writing import write_audio
@@ -284,11 +284,8 @@ def train(of: Recipe) -> tuple[Generator, int]:
     """Train until the time is used up: the averaged generator, and the number of clips seen."""
     config, objective = of.config, of.config.objective
     assert isinstance(objective, Relativistic)
-    precision = (
-        torch.bfloat16 if choose_precision("auto", torch.device("cpu")).precision == "bfloat16" else torch.float32
-    )
     for network in (of.generator, *(critic for _, critic in of.critics)):
-        network.precision = precision
+        network.precision = config.dtype
     average = averaged_copy(of.generator)
     of_critics = config.optimizer.build(weight for _, critic in of.critics for weight in critic.parameters())
     of_generator = config.optimizer.build(of.generator.parameters())
@@ -327,8 +324,8 @@ def adversarial_step(
     of_critics.zero_grad()
     shown = [(views[0](audio), views[1]) for views, _ in of.critics]
     chance = draws.happens(1 / objective.penalty_every)
+    now = replace(objective, penalty_every=1, penalty_weight=objective.penalty_weight * objective.penalty_every)
     for (real, view), critic, (_, plain) in zip(shown, told, of.critics, strict=True):
-        now = replace(objective, penalty_every=1, penalty_weight=objective.penalty_weight * objective.penalty_every)
         if chance and not isinstance(plain, ProjectedCritic):
             loss = now.critic_loss(critic, real, view(made), draws).total
         else:
@@ -351,16 +348,13 @@ def adversarial_step(
 def write(of: Recipe, average: Generator, folder: Path, count: int) -> None:
     """Write sounds, `count` of each label, or as many without labels."""
     labels = of.architecture.labels
-    for place, label in enumerate(labels or ("sounds",)):
-        total = count if labels else count * 10
-        (folder / label).mkdir(parents=True, exist_ok=True)
-        for first in range(0, total, 10):
-            z = torch.cat([Draws(seed).latents(1, average.latent_size) for seed in range(first, first + 10)])
-            weights = F.one_hot(torch.tensor(place), len(labels)).float().expand(10, -1) if labels else None
-            with torch.no_grad():
-                audio = of.representation.to_audio(average(z, weights))
-            for number, sound in enumerate(audio.numpy()):
-                write_audio(folder / label / f"{first + number:04d}.wav", sound, of.data.sample_rate)
+    synthesizer = Synthesizer(of.architecture, average, of.representation, of.data.sample_rate)
+    for label in labels or (None,):
+        place = folder / (label or "sounds")
+        place.mkdir(parents=True, exist_ok=True)
+        sounds = synthesizer.generate(count if labels else count * 10, seed=0, labels=label).numpy()
+        for number, sound in enumerate(sounds):
+            write_audio(place / f"{number:04d}.wav", sound, synthesizer.sample_rate)
 
 
 def main() -> None:
@@ -375,14 +369,14 @@ def main() -> None:
     parser.add_argument("--dim", type=int, help="model size, for a quick look")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    dataset = Dataset.open(options.dataset)
+    dataset, facts = Dataset.open(options.dataset), gather_facts(options.dataset)
     for name in options.trial:
-        config = replace(recipe(gather_facts(options.dataset), options.minutes), seed=options.seed)
+        config = replace(recipe(facts, options.minutes), seed=options.seed)
         if options.dim:
             config = replace(config, architecture=replace(config.architecture, dim=options.dim))
         if name == "unlabelled":
             config = replace(config, data=replace(config.data, labels=False))
-        config = with_labels(config, dataset.label_counts())[0]
+        config = with_labels(config, dataset.label_counts())[0].settle(torch.device("cpu"))[0]
         of = Recipe(dataset, config, options.minutes)
         TRIALS[name](of)
         place = options.out / f"{name}-{options.seed}"
@@ -390,8 +384,8 @@ def main() -> None:
         average, clips = train(of)
         write(of, average, place / "sounds", options.count)
         save_file(average.state_dict(), place / "generator.safetensors")
-        facts = {"trial": name, "minutes": options.minutes, "seed": options.seed, "clips": clips}
-        (place / "trial.json").write_text(json.dumps(facts))
+        done = {"trial": name, "minutes": options.minutes, "seed": options.seed, "clips": clips}
+        (place / "trial.json").write_text(json.dumps(done))
         print(f"| {name} | {options.minutes:g} | {clips:,} |", flush=True)
 
 

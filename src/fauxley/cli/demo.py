@@ -24,6 +24,7 @@ from fauxley.rendering.output import Output
 from fauxley.shipped import shipped_models
 from fauxley.signal.drumkit import INSTRUMENTS, write_kit
 from fauxley.terminal.formatting import counted
+from fauxley.training.config import TrainingConfig
 from fauxley.training.recipe import recipe
 from fauxley.training.run import Run
 
@@ -55,12 +56,7 @@ def demo(out: Path = Path("fauxley-demo"), minutes: float = _MINUTES) -> None:
     paths = write_kit(kit, per_instrument=_PER_INSTRUMENT, duration_seconds=_SECONDS)
     _say(f"     {counted(len(paths), 'sound')} in {kit}")
 
-    begun = Run(run).begun_with()
-    planned = begun or recipe(gather_facts(kit), minutes)
-    if begun is None:
-        small = dataclasses.replace(planned.architecture, dim=_DIM)
-        planned = dataclasses.replace(planned, architecture=small)
-    config = dataclasses.replace(planned, minutes=minutes)
+    config = dataclasses.replace(Run(run).begun_with() or _plan(kit, minutes), minutes=minutes)
     _say("2/5  preparing it, as 'fauxley prepare' does")
     model = config.architecture
     prepared = pack(kit, dataset, PackSettings(config.data.sample_rate, clip_length=model.clip_length, slicing="first"))
@@ -90,6 +86,12 @@ Next:
   fauxley demo --out {out} --minutes {2 * minutes:g}                        train on: it gets better
   fauxley scan MY-SOUNDS                                             then a model of your own:
   fauxley train --data MY-SOUNDS --run runs/mine""")
+
+
+def _plan(kit: Path, minutes: float) -> TrainingConfig:
+    """The default training of a smaller model."""
+    config = recipe(gather_facts(kit), minutes)
+    return dataclasses.replace(config, architecture=dataclasses.replace(config.architecture, dim=_DIM))
 
 
 def _play_shipped(out: Path) -> None:

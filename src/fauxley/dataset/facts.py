@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from fauxley.dataset.dataset import Dataset
-from fauxley.dataset.folder_report import Advice, scan_catalogue
+from fauxley.dataset.folder_report import Advice, FolderReport, scan_catalogue
 from fauxley.dataset.format import is_dataset
 from fauxley.dataset.parts import complain
 from fauxley.dataset.shared_progress import Progress
@@ -91,15 +91,19 @@ def facts_of(advice: Advice, files: int) -> Facts:
 def _advice(catalogue: Catalogue, progress: Progress | None, n_jobs: int | None) -> Advice:
     scan = functools.partial(scan_catalogue, catalogue, n_jobs=n_jobs, progress=progress)
     report = scan(most_files=MOST_FILES, most_bytes=_MOST_BYTES)
-    # All files of the sample are broken or silent; others may be good.
-    if report.advice is None or all(file.peak < STEP for file in report.files):
+    if not _is_heard(report):  # all files of the sample are broken or silent; others may be good
         report = scan()
     if report.advice is None:
         complain(report.skipped)
         raise FauxleyError(f"no file in {printable(catalogue.folder)} can be used")
-    if all(file.peak < STEP for file in report.files):
+    if not _is_heard(report):
         raise FauxleyError(f"all sounds in {printable(catalogue.folder)} are silent; there is nothing to learn from")
     return report.advice
+
+
+def _is_heard(report: FolderReport) -> bool:
+    """Whether at least one file can be used and is not silent."""
+    return any(file.peak >= STEP for file in report.files)
 
 
 def _seconds(dataset: Dataset) -> float:

@@ -275,9 +275,9 @@ def with_flags(message: str, command: Callable[..., Any]) -> str:
     The library names a setting by its name in Python: `clip_length`, `seed must be`, `overwrite=True`. Where the
     command has such a flag, these become `--clip-length`, `--seed must be` and `--overwrite`.
     """
-    return (
-        message if "--" in message else name_flags(message, _flags(command))
-    )  # else the command itself has written it
+    if "--" in message:  # written by the command itself
+        return message
+    return name_flags(message, _flags(command))
 
 
 def name_flags(message: str, known: Iterable[str]) -> str:
